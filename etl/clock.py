@@ -1,0 +1,17 @@
+"""The only place that asks the time. Not here: parsing what a person typed (`etl.cli`), comparing clocks (`etl.core`).
+
+Invariant: every instant in favsync is timezone-aware UTC.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+monotonic = time.monotonic
+sleep = time.sleep
+
+
+def now() -> datetime:
+    """Return the current instant in UTC, to the microsecond."""
+    return datetime.now(UTC)
