@@ -1,0 +1,80 @@
+"""From walks to one observation: are the removals that the walks suggest confirmed? Not here: walking, and the brake.
+
+A proven walk missed no track that stayed at its place, but a track that was *moved* in mid-walk (unfavourited and favourited
+again, or re-sorted by the service) can slip past it: in simulation about 1 in 300 walks over a busy list does that. So a
+removal takes two proven walks of one run, one after the other, that spell the same list item by item: a list that moved under
+either of them does not repeat itself. Whatever any walk of the run saw counts as present.
+
+A replica that lags behind repeats itself too, and what it lacks are the newest favourites; where one of those is missing, more
+walks must agree. Which others are missing, and what else is in the list, tells nothing: a list from yesterday may lack what was
+added since and hold what was removed since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from etl.core.model import Item, Walk
+
+AGREEING_WALKS = 2
+AGREEING_WALKS_IF_STALE = 4
+MAX_WALKS = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the walks of one run amount to.
+
+    ``items``: everything that any of them saw, the last walk's list first. ``needs_walk``: the removals are not confirmed
+    yet, and another walk may do it. ``is_whole``: the reading is proven, and so is each absence from ``items``.
+    """
+
+    items: tuple[Item, ...]
+    is_whole: bool
+    reason: str
+    needs_walk: bool
+
+
+def seen_by(walks: Sequence[Walk], favourites: Collection[int], newest: Collection[int] = ()) -> Seen:
+    """Sum up ``walks`` of one run, given the open ``favourites`` and the ``newest`` of them (those seen for a short time only)."""
+    items = _union(walks)
+    last = walks[-1]
+    if not last.proven:
+        return Seen(items, is_whole=False, reason=last.reason, needs_walk=False)
+    present = {item.track_id for item in items}
+    missing = [track_id for track_id in favourites if track_id not in present]
+    if not missing or None in present:
+        return Seen(items, is_whole=True, reason="", needs_walk=False)
+    may_be_stale = not set(newest).isdisjoint(missing)
+    if _agreeing(walks) >= (AGREEING_WALKS_IF_STALE if may_be_stale else AGREEING_WALKS):
+        return Seen(items, is_whole=True, reason="", needs_walk=False)
+    if len(walks) < MAX_WALKS:
+        return Seen(items, is_whole=True, reason="", needs_walk=True)
+    why = f"the list kept changing while it was read: {len(missing)} missing favourites are not confirmed"
+    return Seen(items, is_whole=False, reason=why, needs_walk=False)
+
+
+def _union(walks: Sequence[Walk]) -> tuple[Item, ...]:
+    """Every item that any walk saw, once each; where walks differ on an item's body, the latest stands."""
+    items = {item.key: item for item in walks[-1].seen}
+    for walk in reversed(walks[:-1]):
+        for item in walk.seen:
+            items.setdefault(item.key, item)
+    return tuple(items.values())
+
+
+def _agreeing(walks: Sequence[Walk]) -> int:
+    """Count the walks at the end of ``walks`` that spell one and the same list."""
+    spelling = _spelling(walks[-1])
+    count = 0
+    for walk in reversed(walks):
+        if not walk.proven or _spelling(walk) != spelling or walk.is_ordered != walks[-1].is_ordered:
+            break
+        count += 1
+    return count
+
+
+def _spelling(walk: Walk) -> object:
+    keys = [item.key for item in walk.items]
+    return keys if walk.is_ordered else frozenset(keys)

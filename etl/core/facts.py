@@ -1,0 +1,155 @@
+"""The history of a track's facts, apart from anyone's favourites. Not here: membership (`etl.core.history`).
+
+A version lasts from the observation that first showed its facts to the one that first showed others. Genres and markets are
+sets: another order is no change. What counts as news is an item that the account's previous observation did not hold, so that
+two accounts that see different facts do not overwrite each other at each sync.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+
+from etl.core.model import Digest, Track
+
+_encode = msgspec.json.Encoder().encode
+DIGEST_SIZE = 16
+
+
+class _Facts(msgspec.Struct, frozen=True, gc=False):
+    """The facts in the shape that ``track_versions.facts`` holds them in."""
+
+    title: str | None
+    track_number: int | None
+    isrc: str | None
+    duration_seconds: int | None
+    album_id: int | None
+    album_title: str | None
+    web_url: str | None
+    mobile_url: str | None
+    artwork_url: str | None
+    artwork_width: int | None
+    artwork_height: int | None
+    artists: tuple[object, ...]
+    genres: tuple[str, ...]
+
+
+def facts_json(track: Track) -> bytes:
+    """Return the facts as JSON (UTF-8), without the markets, which ``market_set_id`` stands for."""
+    return _encode(_facts(track, track.genres))
+
+
+def _facts(track: Track, genres: tuple[str, ...]) -> _Facts:
+    return _Facts(
+        track.title,
+        track.track_number,
+        track.isrc,
+        track.duration_seconds,
+        track.album_id,
+        track.album_title,
+        track.web_url,
+        track.mobile_url,
+        track.artwork_url,
+        track.artwork_width,
+        track.artwork_height,
+        track.artists,
+        genres,
+    )
+
+
+def facts_digest(track: Track) -> Digest:
+    """Return what two tracks have in common exactly where their facts do."""
+    content = _encode(_facts(track, tuple(sorted(track.genres)))) + market_set_digest(track.markets)
+    return hashlib.blake2b(content, digest_size=DIGEST_SIZE).digest()
+
+
+_market_digests: dict[tuple[str, ...], Digest] = {}
+
+
+def market_set_digest(codes: tuple[str, ...]) -> Digest:
+    """Return the digest of a set of market codes, whatever their order."""
+    found = _market_digests.get(codes)
+    if found is None:
+        content = ",".join(sorted(set(codes))).encode()
+        found = hashlib.blake2b(content, digest_size=DIGEST_SIZE).digest()
+        if len(_market_digests) < 10_000:
+            _market_digests[codes] = found
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """Facts of a track that held from ``valid_from`` until ``valid_to`` (None: still)."""
+
+    track: Track
+    digest: Digest
+    valid_from: datetime
+    valid_to: datetime | None = None
+
+
+def versions(sightings: Iterable[tuple[datetime, Track]]) -> list[Version]:
+    """Fold sightings of one track, in order of time, into its versions; of two at one instant the later one stands."""
+    found: list[Version] = []
+    for instant, track in sightings:
+        if not track.has_facts:
+            continue
+        digest = facts_digest(track)
+        if found and found[-1].digest == digest:
+            continue
+        if found and found[-1].valid_from == instant:
+            found.pop()
+            if found and found[-1].digest == digest:
+                found[-1] = Version(found[-1].track, digest, found[-1].valid_from)
+                continue
+        if found:
+            found[-1] = Version(
+                found[-1].track,
+                found[-1].digest,
+                found[-1].valid_from,
+                valid_to=instant,
+            )
+        found.append(Version(track, digest, instant))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is stored of a track: the digest of its current facts (None: only its id is known), and since when."""
+
+    digest: Digest | None
+    changed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class FactChanges:
+    """What an observation's news does to the facts of tracks.
+
+    ``new``: tracks whose facts are the first known. ``changed``: tracks whose facts differ from the stored ones.
+    ``late``: tracks of which something newer is stored already, so that their versions must be folded again.
+    """
+
+    new: tuple[Track, ...] = ()
+    changed: tuple[Track, ...] = ()
+    late: tuple[Track, ...] = ()
+
+
+def fact_changes(known: dict[int, Known], news: Iterable[Track], observed_at: datetime) -> FactChanges:
+    """Decide what ``news`` (tracks as observed at ``observed_at``) changes in what is ``known``."""
+    new: list[Track] = []
+    changed: list[Track] = []
+    late: list[Track] = []
+    for track in news:
+        if not track.has_facts:
+            continue
+        before = known.get(track.track_id)
+        if before is None or before.digest is None:
+            new.append(track)
+        elif before.changed_at is not None and before.changed_at >= observed_at:
+            late.append(track)
+        elif before.digest != facts_digest(track):
+            changed.append(track)
+    return FactChanges(tuple(new), tuple(changed), tuple(late))

@@ -1,0 +1,243 @@
+"""One item of the list as received -> a `Track`, or the reason why it cannot be read. Not here: what is stored, and how.
+
+The quirks it answers are in `boomplay-api.md` section 5: empty text for nothing, doubled genres and artists, three spellings of
+a duration, numbers as text, market codes outside ISO 3166. Rules are the contract's ("Normalising").
+
+Invariants: an item with a readable id is never lost, at worst it is a reject; a title is kept to the last character, but for
+NUL and lone surrogates, which neither UTF-8 nor PostgreSQL can hold and which become U+FFFD.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from etl.core.model import Artist, Item, Track
+
+MAX_INTEGER = 2**63 - 1
+_SURROGATE_OR_NUL = re.compile("[\ud800-\udfff\x00]")
+_CLOCK = re.compile(r"(?:(\d{1,4}):)?(\d{1,3}):(\d{1,2})")
+_ISO_8601 = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)(?:[.,]\d+)?S)?)?")
+
+
+class Unreadable(ValueError):
+    """The item cannot be read as a track; the text says why."""
+
+
+class _WireArtist(msgspec.Struct, gc=False):
+    artist_id: int
+    artist_name: str | None = None
+    artist_role: str | None = None
+
+
+class _WireArtwork(msgspec.Struct, gc=False):
+    width: int | None = None
+    height: int | None = None
+    url: str | None = None
+
+
+class _WireTrack(msgspec.Struct, gc=False):
+    """An item with the documented types. Anything else takes the slow way, by `_lenient`."""
+
+    track_id: int
+    track_title: str | None = None
+    track_number: int | None = None
+    isrc: str | None = None
+    duration: str | None = None
+    album_id: int | None = None
+    album_title: str | None = None
+    genres: str | None = None
+    available_markets: str | None = None
+    web_url: str | None = None
+    mobile_url: str | None = None
+    artwork: _WireArtwork | None = None
+    artists: list[_WireArtist] | None = None
+
+
+_decode = msgspec.json.Decoder(_WireTrack).decode
+_WIRE_FIELDS = frozenset(_WireTrack.__struct_fields__)
+
+
+def normalised(item: Item) -> Track:
+    """Return the track that ``item`` describes.
+
+    Raises: Unreadable, where it has no id or a field is of a shape that no rule covers.
+    """
+    if item.track_id is None:
+        raise Unreadable("no integer track_id")
+    notes: list[str] = []
+    try:
+        wire = _decode(item.body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        wire = _lenient(item, notes)
+    return _track(item.track_id, wire, notes)
+
+
+def _track(track_id: int, wire: _WireTrack, notes: list[str]) -> Track:
+    art = wire.artwork
+    duration = wire.duration
+    seconds = duration_seconds(duration) if duration else None
+    if duration and seconds is None:
+        notes.append("duration: unreadable")
+    return Track(
+        track_id,
+        _text(wire.track_title),
+        _integer(wire.track_number),
+        _text(wire.isrc),
+        seconds,
+        _identity(wire.album_id),
+        _text(wire.album_title),
+        _text(wire.web_url),
+        _text(wire.mobile_url),
+        _text(art.url) if art else None,
+        _integer(art.width) if art else None,
+        _integer(art.height) if art else None,
+        _artists(wire.artists) if wire.artists else (),
+        _genres(wire.genres) if wire.genres else (),
+        market_codes(wire.available_markets) if wire.available_markets else (),
+        tuple(notes),
+        wire_has_facts(wire),
+    )
+
+
+def wire_has_facts(wire: _WireTrack) -> bool:
+    """Say whether the item tells anything but its id (a line of a CSV of ids does not)."""
+    return any(
+        getattr(wire, name) is not None for name in ("track_title", "duration", "album_id", "artists", "web_url")
+    )
+
+
+def _text(value: str | None) -> str | None:
+    if not value:
+        return None
+    return value if value.isascii() and "\x00" not in value else _SURROGATE_OR_NUL.sub("\ufffd", value)
+
+
+def _integer(value: int | None) -> int | None:
+    return value if value is not None and -MAX_INTEGER <= value <= MAX_INTEGER else None
+
+
+def _identity(value: int | None) -> int | None:
+    return value if value is not None and 0 < value <= MAX_INTEGER else None
+
+
+def _artists(wire: list[_WireArtist]) -> tuple[Artist, ...]:
+    """Artists without duplicates, first position kept; one without a usable id is left out."""
+    first: dict[int, Artist] = {}
+    for artist in wire:
+        if artist.artist_id not in first and _identity(artist.artist_id):
+            first[artist.artist_id] = Artist(artist.artist_id, _text(artist.artist_name), _text(artist.artist_role))
+    return tuple(first.values())
+
+
+@lru_cache(maxsize=4096)
+def _genres(text: str) -> tuple[str, ...]:
+    """``Pop,Pop`` -> ``("Pop",)``: split, trimmed, without duplicates, order kept."""
+    parts = (_text(part.strip()) for part in text.split(","))
+    return tuple(dict.fromkeys(part for part in parts if part))
+
+
+@lru_cache(maxsize=4096)
+def market_codes(text: str) -> tuple[str, ...]:
+    """``ng, gh,NG`` -> ``("NG", "GH")``. Cached by the whole text: a library uses a few dozen different lists."""
+    return _genres(text.upper())
+
+
+@lru_cache(maxsize=8192)
+def duration_seconds(text: str) -> int | None:
+    """``HH:MM:SS``, ``MM:SS`` or ISO 8601 (``PT3M16S``) -> whole seconds; None where it is none of them."""
+    text = text.strip()
+    if clock := _CLOCK.fullmatch(text):
+        hours, minutes, seconds = (int(part or 0) for part in clock.groups())
+        return hours * 3600 + minutes * 60 + seconds if seconds < 60 else None
+    iso = _ISO_8601.fullmatch(text)
+    if iso is None or not any(iso.groups()):
+        return None
+    days, hours, minutes, seconds = (int(part or 0) for part in iso.groups())
+    total = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+    return total if total <= MAX_INTEGER else None
+
+
+def _lenient(item: Item, notes: list[str]) -> _WireTrack:
+    """Read an item that has odd types or bytes, field by field."""
+    try:
+        fields = json.loads(item.body.decode("utf-8", "replace"))
+    except (ValueError, RecursionError) as error:
+        raise Unreadable(f"not readable as JSON: {type(error).__name__}") from None
+    if not isinstance(fields, dict):
+        raise Unreadable(f"not an object but {_kind(fields)}")
+    wire = _WireTrack(track_id=item.track_id or 0)
+    for name in _WIRE_FIELDS & fields.keys() - {"track_id", "artists", "artwork"}:
+        value = fields[name]
+        is_number = name in ("track_number", "album_id")
+        setattr(
+            wire,
+            name,
+            _as_integer(name, value, notes) if is_number else _as_text(name, value),
+        )
+    wire.artwork = _as_artwork(fields.get("artwork"), notes)
+    wire.artists = _as_artists(fields.get("artists"), notes)
+    return wire
+
+
+def _as_text(name: str, value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Unreadable(f"{name} is {_kind(value)}")
+    return str(value)
+
+
+def _as_integer(name: str, value: Any, notes: list[str]) -> int | None:
+    """``"15"`` is 15 (boomplay-api.md 5.3); what is no number at all is unknown, with a note."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,18}", value.strip()):
+        return int(value)
+    notes.append(f"{name}: unreadable")
+    return None
+
+
+def _as_artwork(value: Any, notes: list[str]) -> _WireArtwork | None:
+    if value is None or value == "":
+        return None
+    if not isinstance(value, dict):
+        raise Unreadable(f"artwork is {_kind(value)}")
+    return _WireArtwork(
+        width=_as_integer("artwork width", value.get("width"), notes),
+        height=_as_integer("artwork height", value.get("height"), notes),
+        url=_as_text("artwork url", value.get("url")),
+    )
+
+
+def _as_artists(value: Any, notes: list[str]) -> list[_WireArtist]:
+    if value is None or value == "":
+        return []
+    if not isinstance(value, list):
+        raise Unreadable(f"artists is {_kind(value)}")
+    artists = []
+    for entry in value:
+        artist_id = _as_integer("artist_id", entry.get("artist_id"), notes) if isinstance(entry, dict) else None
+        if artist_id is None:
+            notes.append("artists: one without a readable id left out")
+            continue
+        name, role = entry.get("artist_name"), entry.get("artist_role")
+        artists.append(_WireArtist(artist_id, _as_text("artist_name", name), _as_text("artist_role", role)))
+    return artists
+
+
+def _kind(value: Any) -> str:
+    kinds = {
+        dict: "an object",
+        list: "a list",
+        bool: "a truth value",
+        str: "text",
+        type(None): "null",
+    }
+    return kinds.get(type(value), "a number")

@@ -1,0 +1,14 @@
+"""How a run ended, in one word. Not here: writing it."""
+
+from __future__ import annotations
+
+from etl.core.model import ChangeSet, Decision, Outcome
+
+
+def outcome_of(*, proven: bool, change: ChangeSet, changed: int, decision: str | None = None) -> Outcome:
+    """Say how a run that landed an observation ended (contract, "Verbs")."""
+    if not proven or decision == Decision.REJECTED:
+        return Outcome.PARTIAL
+    if change.held:
+        return Outcome.HELD
+    return Outcome.SUCCEEDED if change.opened or change.closed or changed else Outcome.UNCHANGED

@@ -1,0 +1,94 @@
+"""The walk over a list without a stable order. Not here: the ordinary walk (`etl.core.walk`).
+
+Where the same offset gives the same ids in another order each time, no two pages can be joined. What is left is counting:
+a reading that spans N positions and holds N different ids missed none, as long as the list had N entries all along; two such
+readings in a row with the same set take the place of the joined pages (design section 2, "Order"). Over more than one page of
+a list that is shuffled for each request this all but never happens: such a walk stays partial, and says so.
+"""
+
+from __future__ import annotations
+
+from etl.core.model import Item, Page
+from etl.core.walk import PAGE_LIMIT, Ask, Key, Verdict
+
+MAX_READINGS = 6
+REASON = "the service gives the list in another order each time"
+
+
+class UnorderedReading:
+    """One reading in progress, one ask at a time; the same calls as `etl.core.walk.Reading`."""
+
+    def __init__(self, *, limit: int = PAGE_LIMIT, max_requests: int = 1_000) -> None:
+        self.verdict: Verdict | None = None
+        self._limit = limit
+        self._left = max_requests
+        self._readings = 0
+        self._chain: list[Page] = []
+        self._is_waiting = False
+        self._before: frozenset[Key] | None = None
+        self._seen: dict[Key, Item] = {}
+
+    @property
+    def pages(self) -> int:
+        """Count the pages of the reading under way."""
+        return len(self._chain)
+
+    @property
+    def items_read(self) -> int:
+        """Count the different items seen so far."""
+        return len(self._seen)
+
+    def asks(self) -> list[Ask]:
+        """Return the one ask to send now, unless it is under way."""
+        if self.verdict is not None or self._is_waiting:
+            return []
+        if self._left == 0 or self._readings == MAX_READINGS:
+            self._conclude(proven=False)
+            return []
+        self._left -= 1
+        self._is_waiting = True
+        return [Ask(self._frontier(), self._limit, self._readings)]
+
+    def is_needed(self, ask: Ask) -> bool:
+        """Say that every ask is needed here."""
+        return self.verdict is None and ask.generation == self._readings
+
+    def drop(self, ask: Ask) -> None:
+        """Forget ``ask``; it will be asked again."""
+        self._is_waiting = False
+
+    def take(self, ask: Ask, page: Page) -> None:
+        """Take the answer to ``ask``."""
+        self._is_waiting = False
+        for item in page.items:
+            self._seen.setdefault(item.key, item)
+        is_end = len(page.items) == 1 and bool(self._chain)
+        if is_end or not page.items:
+            self._close(is_whole=is_end)
+        else:
+            self._chain.append(page)
+
+    def _frontier(self) -> int:
+        return self._chain[-1].offset + len(self._chain[-1].items) - 1 if self._chain else 0
+
+    def _close(self, *, is_whole: bool) -> None:
+        """End one reading; it counts where it holds as many different ids as positions."""
+        positions = self._frontier() + 1
+        keys = frozenset(item.key for page in self._chain for item in page.items)
+        counts = is_whole and len(keys) == positions
+        if counts and keys == self._before:
+            self._conclude(proven=True)
+            return
+        self._before = keys if counts else None
+        self._readings += 1
+        self._chain = []
+
+    def _conclude(self, *, proven: bool) -> None:
+        listed = {item.key: item for page in self._chain for item in page.items} if proven else self._seen
+        self.verdict = Verdict(
+            items=tuple(listed.values()),
+            extras=tuple(item for key, item in self._seen.items() if key not in listed),
+            proven=proven,
+            reason="" if proven else REASON,
+            is_ordered=False,
+        )

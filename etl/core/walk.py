@@ -1,0 +1,333 @@
+"""The walk: which ranges of the list to ask for next, and whether the answers prove a complete reading.
+
+Not here: fetching (`etl.boomplay.walking`), what a proven walk may change (`etl.core.history`).
+
+Theory. The list has no version and moves while it is read; what can be trusted is that tracks which stay keep their
+relative order. Pages are asked for so that each begins with the last item of the one before it (offsets 0, 49, 98 …):
+
+* *Boundary*: where page k+1 begins with the last item x of page k, no track that stayed was skipped between the two,
+  whenever each was read: a track that stayed is before x or after it, in both answers.
+* *Tail*: short and empty pages occur in the middle of lists (lessons L21, L22, D2, A1), so the end is asked for: the page
+  that begins at the last item must be exactly that item. A page cut down to one item looks the same, so a second answer must
+  say so too: the same page again, or an empty one from further on. A list of one item might be a service that gives one
+  item a page: there, the page after it must be empty or refused.
+* *Repair*: a boundary that does not hold throws away the pages on both its sides and everything after them. If the next
+  try fails too, the list has moved further up: the step back doubles, until the first page is read again.
+* *Judge*: `judge` looks at the final chain of pages alone, never at how it came about (a judge that patched its running
+  answer passed 1 % of wrong walks in simulation, design section 2).
+
+Invariants: a verdict is proven only by `judge`; ``counts`` sizes the look-ahead and proves nothing; requests, repairs and
+restarts are bounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from etl.core.model import Digest, Item, Page
+
+PAGE_LIMIT = 50
+TAIL_ANSWERS = 2
+EMPTY_ANSWERS = 2
+MAX_REQUESTS = 25_000
+MAX_REPAIRS = 24
+MAX_FAILURES_AT_ONE_OFFSET = 4
+MAX_RESTARTS = 3
+LOOK_AHEAD = 3
+
+Key = int | Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A range to ask for. ``generation`` tells answers to asks from before a repair, which are thrown away."""
+
+    offset: int
+    limit: int
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a reading amounts to. ``reason`` says why it is not proven, and is empty where it is."""
+
+    items: tuple[Item, ...]
+    extras: tuple[Item, ...]
+    proven: bool
+    reason: str
+    is_ordered: bool = True
+
+
+def judge(chain: Sequence[Page]) -> str:
+    """Return why ``chain`` is not a proven reading of the whole list, or an empty text where it is one."""
+    if not chain or chain[0].offset != 0:
+        return "the first page was not read"
+    if not chain[0].items:
+        empty = len(chain) >= EMPTY_ANSWERS and not any(page.items for page in chain)
+        return "" if empty else "an empty first page was not confirmed"
+    body = chain if chain[-1].items else chain[:-1]
+    for before, page in pairwise(body):
+        if not joins(before, page):
+            return f"the pages around offset {page.offset} do not fit together"
+    if body is chain and all(len(page.items) == 1 for page in body):
+        return "the service gives one item a page, so that its pages cannot overlap"
+    if not has_tail(chain):
+        return "the end of the list was not confirmed"
+    repeated = first_repeat(list_of(chain))
+    return "" if repeated is None else f"track {repeated} is in the list twice"
+
+
+def has_tail(chain: Sequence[Page]) -> bool:
+    """Say whether the end is confirmed: the last item alone, then the same again, or nothing from further on."""
+    if chain[-1].items:
+        body, answers = chain, TAIL_ANSWERS
+    else:
+        body, answers = chain[:-1], TAIL_ANSWERS - 1
+        if not body or chain[-1].offset < body[-1].offset + len(body[-1].items):
+            return False
+    return len(body) > answers and all(len(page.items) == 1 for page in body[-answers:])
+
+
+def joins(before: Page, page: Page) -> bool:
+    """Say whether ``page`` was asked for at the last item of ``before``, and begins with it."""
+    if not before.items or not page.items:
+        return False
+    return page.offset == before.offset + len(before.items) - 1 and page.items[0].key == before.items[-1].key
+
+
+def list_of(chain: Sequence[Page]) -> list[Item]:
+    """Return the list that a chain of joined pages spells: each page without the item it shares with the one before."""
+    items = list(chain[0].items) if chain else []
+    for page in chain[1:]:
+        items += page.items[1:]
+    return items
+
+
+def first_repeat(items: Sequence[Item]) -> int | None:
+    """Return the first track id that stands in ``items`` twice."""
+    ids = [item.track_id for item in items if item.track_id is not None]
+    if len(ids) == len(set(ids)):
+        return None
+    seen: set[int] = set()
+    for track_id in ids:
+        if track_id in seen:
+            return track_id
+        seen.add(track_id)
+    return None
+
+
+class Reading:
+    """One reading in progress: ask for `asks()`, give each answer to `take`, until `verdict` is there.
+
+    The caller may have up to ``concurrency`` asks under way and answer them in any order. ``expected`` is a guess at the
+    length of the list: it sizes the look-ahead, nothing else.
+    """
+
+    def __init__(
+        self,
+        *,
+        limit: int = PAGE_LIMIT,
+        concurrency: int = 4,
+        expected: int = 0,
+        max_requests: int = MAX_REQUESTS,
+    ) -> None:
+        self.verdict: Verdict | None = None
+        self.is_order_unstable = False
+        self._limit = limit
+        self._concurrency = max(1, concurrency)
+        self._horizon = expected
+        self._max_requests = max_requests
+        self._chain: list[Page] = []
+        self._answers: dict[int, Page] = {}
+        self._beyond: Page | None = None
+        self._asked: set[int] = set()
+        self._refused: set[int] = set()
+        self._seen: dict[Key, Item] = {}
+        self._orders: dict[int, tuple[Key, ...]] = {}
+        self._failures: dict[int, int] = {}
+        self._generation = self._requests = self._repairs = self._restarts = 0
+        self._step_back = self._window = 1
+        self._page_size = 0
+        self._trouble_at = 0
+
+    @property
+    def pages(self) -> int:
+        """Count the pages that the chain holds now."""
+        return len(self._chain)
+
+    @property
+    def items_read(self) -> int:
+        """Count the different items seen so far."""
+        return len(self._seen)
+
+    def asks(self) -> list[Ask]:
+        """Return the asks to send now, beside those under way, and count them as sent."""
+        if self.verdict is not None:
+            return []
+        wanted = [offset for offset in self._wanted() if offset not in self._asked and offset not in self._answers]
+        wanted = wanted[: max(0, self._concurrency - len(self._asked))]
+        asks = [Ask(offset, self._limit, self._generation) for offset in wanted]
+        if self._requests + len(asks) > self._max_requests:
+            self._give_up(f"more than {self._max_requests} requests")
+            return []
+        self._requests += len(asks)
+        self._asked.update(wanted)
+        return asks
+
+    def is_needed(self, ask: Ask) -> bool:
+        """Say whether the reading cannot go on without the answer to ``ask`` (a failed look-ahead is no failure)."""
+        is_current = self.verdict is None and ask.generation == self._generation
+        return is_current and ask.offset == self._frontier() and not self._is_past_single()
+
+    def drop(self, ask: Ask) -> None:
+        """Go on without the answer to ``ask``, which failed: past the end of a list the service may well refuse."""
+        if ask.generation != self._generation or self.verdict is not None:
+            return
+        self._asked.discard(ask.offset)
+        self._refused.add(ask.offset)
+        if self._is_past_single():
+            self._beyond = Page(offset=ask.offset, limit=ask.limit, items=())
+            self._conclude_if_whole()
+
+    def take(self, ask: Ask, page: Page) -> None:
+        """Take the answer to ``ask`` and go as far as the answers at hand allow."""
+        for item in page.items:
+            self._seen.setdefault(item.key, item)
+        if self.verdict is not None or ask.generation != self._generation:
+            return
+        self._asked.discard(ask.offset)
+        self._note_order(page)
+        self._horizon = max(self._horizon, page.counts or 0)
+        if not page.items and (ask.offset > self._frontier() or self._is_past_single()):
+            if self._beyond is None or page.offset < self._beyond.offset:
+                self._beyond = page
+            self._conclude_if_whole()
+            return
+        self._answers[ask.offset] = page
+        while (ready := self._next_page()) is not None:
+            self._add(ready)
+
+    def _next_page(self) -> Page | None:
+        return None if self.verdict is not None else self._answers.pop(self._frontier(), None)
+
+    def _frontier(self) -> int:
+        if not self._chain or not self._chain[-1].items:
+            return 0
+        if self._is_past_single():
+            return 1
+        return self._chain[-1].offset + len(self._chain[-1].items) - 1
+
+    def _is_past_single(self) -> bool:
+        """Say whether the chain is one item, given twice, so that what is left to ask for stands after it."""
+        return len(self._chain) > 1 and all(len(page.items) == 1 for page in self._chain[:3])
+
+    def _wanted(self) -> list[int]:
+        """Return the offset at the frontier, and as many after it as the look-ahead allows."""
+        frontier, step = self._frontier(), self._page_size - 1
+        if step < 1 or not self._chain or len(self._chain[-1].items) < self._page_size:
+            return [frontier]
+        ahead = -(-(self._horizon - 1 - frontier) // step) if self._horizon > frontier + 1 else self._window
+        offsets = [frontier + step * n for n in range(min(ahead, LOOK_AHEAD * self._concurrency))]
+        end = self._likely_end()
+        return [o for o in offsets if o == frontier or (o < end and o not in self._refused)]
+
+    def _likely_end(self) -> int:
+        """Return where short and empty answers further on hint that the list ends: good enough to look ahead no further."""
+        ends = [page.offset + len(page.items) for page in self._answers.values() if len(page.items) < self._page_size]
+        if self._beyond is not None:
+            ends.append(self._beyond.offset)
+        return min(ends, default=self._max_requests * self._limit)
+
+    def _add(self, page: Page) -> None:
+        if not self._chain or not self._chain[0].items:
+            self._chain = [page] if page.items else [*self._chain, page]
+            self._page_size = max(self._page_size, len(page.items))
+        elif self._is_past_single():
+            self._give_up("the service gives one item a page, so that its pages cannot overlap")
+            return
+        elif joins(self._chain[-1], page):
+            self._extend(page)
+        else:
+            self._repair(page)
+            return
+        self._conclude_if_whole()
+
+    def _extend(self, page: Page) -> None:
+        self._chain.append(page)
+        if page.offset > self._trouble_at:
+            self._step_back = 1
+        if self._beyond is not None and self._beyond.offset < page.offset + len(page.items):
+            self._beyond = None
+        if len(page.items) >= self._page_size and self._frontier() + 1 >= self._horizon:
+            self._window = min(self._concurrency, self._window * 2)
+        self._page_size = max(self._page_size, len(page.items))
+
+    def _conclude_if_whole(self) -> None:
+        """Let the judge speak once the chain has come to an end, with an empty page from beyond it where there is one."""
+        if not self._chain:
+            return
+        if not self._chain[0].items:
+            if len(self._chain) >= EMPTY_ANSWERS:
+                self._conclude()
+            return
+        if self._beyond is not None and has_tail([*self._chain, self._beyond]):
+            self._chain.append(self._beyond)
+            self._conclude()
+        elif has_tail(self._chain) and not self._is_past_single():
+            self._conclude()
+
+    def _conclude(self) -> None:
+        why = judge(self._chain)
+        if not why:
+            self._finish()
+        elif self._restarts == MAX_RESTARTS:
+            self._give_up(why)
+        else:
+            self._restarts += 1
+            self._cut(0)
+
+    def _repair(self, page: Page) -> None:
+        """Throw away both sides of a boundary that does not hold, and further back the more often that fails."""
+        at = page.offset
+        self._failures[at] = self._failures.get(at, 0) + 1
+        self._repairs += 1
+        if self._repairs > MAX_REPAIRS or self._failures[at] > MAX_FAILURES_AT_ONE_OFFSET:
+            self._give_up(self._why_broken(page))
+            return
+        self._trouble_at = max(self._trouble_at, at)
+        self._cut(max(0, len(self._chain) - self._step_back))
+        self._step_back *= 2
+
+    def _cut(self, length: int) -> None:
+        del self._chain[length:]
+        self._answers.clear()
+        self._beyond = None
+        self._asked.clear()
+        self._generation += 1
+        self._window = 1
+
+    def _why_broken(self, page: Page) -> str:
+        first = tuple(item.key for item in self._chain[0].items)
+        if page.offset and first and tuple(item.key for item in page.items) == first:
+            return "the service gives the first page again, whatever offset is asked for"
+        if not page.items:
+            return f"the page at offset {page.offset} stayed empty"
+        return f"the pages around offset {page.offset} did not fit together after {self._repairs} repairs"
+
+    def _note_order(self, page: Page) -> None:
+        """Notice the same ids at one offset in another order: the service has no stable order."""
+        order = tuple(item.key for item in page.items)
+        before = self._orders.setdefault(page.offset, order)
+        if order != before and len(order) == len(before) and set(order) == set(before):
+            self.is_order_unstable = True
+
+    def _give_up(self, why: str) -> None:
+        self.verdict = Verdict(items=tuple(self._seen.values()), extras=(), proven=False, reason=why)
+
+    def _finish(self) -> None:
+        items = tuple(list_of(self._chain))
+        in_list = {item.key for item in items}
+        extras = tuple(item for key, item in self._seen.items() if key not in in_list)
+        self.verdict = Verdict(items=items, extras=extras, proven=True, reason="")

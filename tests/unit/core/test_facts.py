@@ -1,0 +1,78 @@
+"""The history of facts."""
+
+from datetime import timedelta
+
+import msgspec
+from tests.lists import START, item
+
+from etl.core.facts import Known, fact_changes, facts_digest, versions
+from etl.core.normalise import normalised
+from etl.core.snapshots import packed, packed_bodies, snapshot_digest, unpacked, unpacked_bodies
+
+
+def track(**fields):
+    return normalised(item(1, **fields))
+
+
+def test_the_order_of_genres_and_markets_is_no_fact():
+    assert facts_digest(track(genres="A,B", available_markets="NG,GH")) == facts_digest(
+        track(genres="B,A", available_markets="GH,NG")
+    )
+
+
+def test_every_other_field_is_a_fact():
+    other = {
+        "track_title": "x", "track_number": 9, "isrc": "x", "duration": "00:01:00", "album_id": 77, "album_title": "x",
+        "web_url": "x", "mobile_url": "x", "artwork": {"url": "x"}, "genres": "x", "available_markets": "ZA", "artists": [],
+    }  # fmt: skip
+    digests = {facts_digest(track(**{name: value})) for name, value in other.items()}
+    assert len(digests | {facts_digest(track())}) == len(other) + 1
+
+
+def test_versions_begin_where_the_facts_change():
+    a, b = track(), track(track_title="x")
+    hours = [START + timedelta(hours=n) for n in range(5)]
+    found = versions(zip(hours, [a, a, b, b, a], strict=True))
+    assert [(v.track.title, v.valid_from, v.valid_to) for v in found] == [
+        (a.title, hours[0], hours[2]),
+        ("x", hours[2], hours[4]),
+        (a.title, hours[4], None),
+    ]
+
+
+def test_of_two_sightings_at_one_instant_the_later_stands():
+    a, b = track(), track(track_title="x")
+    assert [v.track.title for v in versions([(START, a), (START, b)])] == ["x"]
+    later = START + timedelta(hours=1)
+    assert [v.track.title for v in versions([(START, a), (later, b), (later, a)])] == [a.title]
+
+
+def test_news_is_new_changed_late_or_nothing():
+    a = track()
+    later = START + timedelta(hours=1)
+    assert fact_changes({}, [a], START).new == (a,)
+    assert fact_changes({1: Known(None, None)}, [a], START).new == (a,)
+    assert fact_changes({1: Known(b"other", START)}, [a], later).changed == (a,)
+    assert fact_changes({1: Known(b"other", later)}, [a], START).late == (a,)
+    same = fact_changes({1: Known(facts_digest(a), START)}, [a], later)
+    assert (same.new, same.changed, same.late) == ((), (), ())
+
+
+def test_a_bare_id_changes_no_facts():
+    bare = normalised(msgspec.structs.replace(item(1), body=b'{"track_id": 1}'))
+    assert fact_changes({1: Known(b"known", START)}, [bare], START).changed == ()
+
+
+def test_a_list_of_ids_survives_packing():
+    for ids in ([], [5], list(range(1, 2_000)), [2**40, 3, 3, 1], [9, 8, 7]):
+        assert unpacked(packed(ids)) == ids
+    assert len(packed(list(range(10_000)))) < 200
+
+
+def test_bodies_survive_packing():
+    bodies = [item(n).body for n in range(20)] + [b"", b"\xff\x00"]
+    assert unpacked_bodies(packed_bodies(bodies)) == bodies
+
+
+def test_a_list_is_told_by_its_items_and_their_order():
+    assert snapshot_digest([b"a" * 16, b"b" * 16]) != snapshot_digest([b"b" * 16, b"a" * 16])
