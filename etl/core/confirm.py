@@ -6,8 +6,8 @@ removal takes two proven walks of one run, one after the other, that spell the s
 either of them does not repeat itself. Whatever any walk of the run saw counts as present.
 
 A replica that lags behind repeats itself too, and what it lacks are the newest favourites; where one of those is missing, more
-walks must agree. Which others are missing, and what else is in the list, tells nothing: a list from yesterday may lack what was
-added since and hold what was removed since.
+walks must agree, and on a short list, where one answer is all there is to a walk, many more. Which others are missing, and what
+else is in the list, tells nothing: the list of an hour ago lacks what was added since and holds what was removed since.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from etl.core.model import Item, Walk
 
 AGREEING_WALKS = 2
 AGREEING_WALKS_IF_STALE = 4
+AGREEING_PAGES_IF_STALE = 24
 MAX_WALKS = 7
 
 
@@ -46,13 +47,20 @@ def seen_by(walks: Sequence[Walk], favourites: Collection[int], newest: Collecti
     missing = [track_id for track_id in favourites if track_id not in present]
     if not missing or None in present:
         return Seen(items, is_whole=True, reason="", needs_walk=False)
-    may_be_stale = not set(newest).isdisjoint(missing)
-    if _agreeing(walks) >= (AGREEING_WALKS_IF_STALE if may_be_stale else AGREEING_WALKS):
+    needed = _needed(walks, may_be_stale=not set(newest).isdisjoint(missing))
+    if _agreeing(walks) >= needed:
         return Seen(items, is_whole=True, reason="", needs_walk=False)
-    if len(walks) < MAX_WALKS:
+    if len(walks) < MAX_WALKS - AGREEING_WALKS + needed:
         return Seen(items, is_whole=True, reason="", needs_walk=True)
     why = f"the list kept changing while it was read: {len(missing)} missing favourites are not confirmed"
     return Seen(items, is_whole=False, reason=why, needs_walk=False)
+
+
+def _needed(walks: Sequence[Walk], *, may_be_stale: bool) -> int:
+    """Return how many walks must agree: a stale list must not pass even where every other answer is stale."""
+    if not may_be_stale:
+        return AGREEING_WALKS
+    return max(AGREEING_WALKS_IF_STALE, -(-AGREEING_PAGES_IF_STALE // max(1, walks[-1].pages)))
 
 
 def _union(walks: Sequence[Walk]) -> tuple[Item, ...]:

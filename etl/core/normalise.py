@@ -165,7 +165,7 @@ def duration_seconds(text: str) -> int | None:
 def _lenient(item: Item, notes: list[str]) -> _WireTrack:
     """Read an item that has odd types or bytes, field by field."""
     try:
-        fields = json.loads(item.body.decode("utf-8", "replace"))
+        fields = json.loads(item.body.decode("utf-8", "replace"), strict=False)
     except (ValueError, RecursionError) as error:
         raise Unreadable(f"not readable as JSON: {type(error).__name__}") from None
     if not isinstance(fields, dict):

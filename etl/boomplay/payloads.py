@@ -1,0 +1,313 @@
+"""What the service's answers say. Wire names live only here. Not here: HTTP; a track's facts (`etl.core.normalise`).
+
+Invariants: an item is kept byte for byte as received, also one that msgspec cannot read; its digest is over those
+bytes. Nothing raised here quotes an answer, except ``desc`` (cleaned and cut).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, NoReturn
+
+import msgspec
+from msgspec import Raw, Struct
+
+from etl.boomplay.mending import mended
+from etl.boomplay.secret import Secret, one_line
+from etl.core.model import Item, Page
+from etl.errors import ApiRefused, PayloadError
+
+BIGINT = 2**63 - 1
+LONGEST_BIGINT = len(str(BIGINT))
+ABSENT = Raw(b"")
+
+_KINDS = {b"{": "an object", b"[": "a list", b'"': "text", b"n": "null", b"t": "true", b"f": "false", b"": "missing"}
+_REMEDY = "try again later; if it stays, the service has changed, or a proxy answers in its place"
+
+
+class Garbled(PayloadError):
+    """The answer is no JSON at all: often a proxy's page or a cut body, so worth asking again."""
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Whose token it is. ``user_id`` is opaque text."""
+
+    user_id: str
+    user_name: str | None = None
+    region: str | None = None
+    plan: str | None = None
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Token:
+    """What a token endpoint gave. ``expires_in_seconds`` counts from the answer; None: not said."""
+
+    access_token: str
+    expires_in_seconds: int | None = None
+    refresh_token: str | None = None
+    user_id: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "access_token", Secret(self.access_token))
+        if self.refresh_token is not None:
+            object.__setattr__(self, "refresh_token", Secret(self.refresh_token))
+
+    def __repr__(self) -> str:
+        has_refresh_token = self.refresh_token is not None
+        return f"Token(***, expires_in_seconds={self.expires_in_seconds}, has_refresh_token={has_refresh_token})"
+
+
+class _List(Struct):
+    code: int
+    data: list[Raw] | None
+    desc: Raw = ABSENT
+    counts: Raw = ABSENT
+
+
+class _Any(Struct):
+    code: Raw = ABSENT
+    data: Raw = ABSENT
+    desc: Raw = ABSENT
+
+
+class _WithId(Struct):
+    track_id: Annotated[int, msgspec.Meta(ge=1, le=BIGINT)]
+
+
+class _WithLooseId(Struct):
+    track_id: int | str
+
+
+_list = msgspec.json.Decoder(_List).decode
+_any = msgspec.json.Decoder(_Any).decode
+_object = msgspec.json.Decoder(dict[str, Any]).decode
+_with_id = msgspec.json.Decoder(_WithId).decode
+_with_loose_id = msgspec.json.Decoder(_WithLooseId).decode
+_BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+def page(body: bytes, offset: int, limit: int) -> Page:
+    """Decode an answer of the favourite tracks' list.
+
+    Raises: PayloadError, ApiRefused (``code`` other than 0).
+    """
+    place = f"favourite tracks at offset {offset}"
+    answer, bodies = _read_list(body, place)
+    return Page(offset=offset, limit=limit, items=tuple(map(_item, bodies)), counts=_lenient_int(answer.counts))
+
+
+def items(body: bytes, place: str) -> list[Item]:
+    """Decode a list of tracks by ids; entries that are null (unknown ids) are left out.
+
+    Raises: PayloadError, ApiRefused.
+    """
+    return [_item(entry) for entry in _read_list(body, place)[1] if entry != b"null"]
+
+
+def user(body: bytes, place: str) -> User:
+    """Decode user info.
+
+    Raises: PayloadError, ApiRefused.
+    """
+    facts = _read_object(body, place)
+    user_id = _id_text(facts.get("user_id"))
+    if user_id is None:
+        raise PayloadError(f"{place}: the answer names no user_id", remedy=_REMEDY)
+    return User(user_id, *(_text(facts.get(name)) for name in ("user_name", "region", "plan")))
+
+
+def token(body: bytes, place: str) -> Token:
+    """Decode a token answer: in the envelope with snake case, or bare with camel case, or any mixture (api 2.1).
+
+    Raises: PayloadError, ApiRefused.
+    """
+    given = token_in(_read_bare(body, place) or _read_object(body, place))
+    if given is None:
+        raise PayloadError(f"{place}: the answer holds no access token", remedy=_REMEDY)
+    return given
+
+
+def token_in(facts: Mapping[str, object]) -> Token | None:
+    """Return the token that an answer or a redirect holds, None if there is none."""
+    access_token = _text(_either(facts, "access_token", "accessToken"))
+    if access_token is None:
+        return None
+    return Token(
+        access_token,
+        _seconds(_either(facts, "expires_in", "expiresIn")),
+        _text(_either(facts, "refresh_token", "refreshToken")),
+        _id_text(_either(facts, "user_id", "userId")),
+    )
+
+
+def refusal(body: bytes) -> tuple[int | None, str]:
+    """Return ``code`` and the words of an error's body, None and empty where it has none; never raises."""
+    try:
+        facts = _object(_as_text(body))
+    except _BROKEN:
+        return None, ""
+    code = facts.get("code")
+    words = next((facts[name] for name in ("desc", "error_description", "error", "message") if facts.get(name)), None)
+    return code if type(code) is int else None, _words(words)
+
+
+def _item(body: bytes) -> Item:
+    digest = hashlib.blake2b(body, digest_size=16).digest()
+    try:
+        return Item(body, digest, _with_id(body).track_id)
+    except _BROKEN:
+        return Item(body, digest, _odd_track_id(body))
+
+
+def _odd_track_id(body: bytes) -> int | None:
+    try:
+        track_id = _with_loose_id(mended(body)).track_id
+    except _BROKEN:
+        return None
+    if isinstance(track_id, str):
+        is_number = track_id.isascii() and track_id.isdigit() and len(track_id) <= LONGEST_BIGINT
+        track_id = int(track_id) if is_number else 0
+    return track_id if 1 <= track_id <= BIGINT else None
+
+
+def _read_list(body: bytes, place: str) -> tuple[_List, list[bytes]]:
+    try:
+        answer = _list(body)
+        bodies = [bytes(entry) for entry in answer.data or ()]
+    except msgspec.ValidationError:
+        _refuse_shape(mended(body), place, "a list")
+    except _BROKEN as error:
+        answer, bodies = _read_mended(body, place, error)
+    if answer.code != 0:
+        _refuse_code(answer.code, bytes(answer.desc), place)
+    return answer, bodies
+
+
+def _read_mended(body: bytes, place: str, error: Exception) -> tuple[_List, list[bytes]]:
+    """Read the mended body, and cut the items out of the one received."""
+    readable = mended(body)
+    try:
+        answer = _list(readable)
+    except msgspec.ValidationError:
+        _refuse_shape(readable, place, "a list")
+    except _BROKEN:
+        raise _garbled(body, place, error) from None
+    bodies = []
+    end = max(readable.find(b'"data"'), 0)
+    for entry in answer.data or ():
+        start = readable.index(bytes(entry), end)
+        end = start + len(bytes(entry))
+        bodies.append(body[start:end])
+    return answer, bodies
+
+
+def _read_object(body: bytes, place: str) -> dict[str, Any]:
+    """Return ``data`` of an envelope, where it is an object."""
+    readable = _as_text(body)
+    try:
+        answer = _any(readable)
+    except msgspec.ValidationError:
+        _refuse_shape(readable, place, "an object")
+    except _BROKEN as error:
+        raise _garbled(body, place, error) from None
+    _check_code(answer, place)
+    if _kind(answer.data) != "an object":
+        _refuse_shape(readable, place, "an object")
+    return _object(answer.data)
+
+
+def _as_text(body: bytes) -> bytes:
+    return mended(body).decode(errors="replace").encode()
+
+
+def _read_bare(body: bytes, place: str) -> dict[str, Any] | None:
+    """Return an answer that is a token without an envelope, else None."""
+    try:
+        facts = _object(_as_text(body))
+    except msgspec.ValidationError:
+        return None
+    except _BROKEN as error:
+        raise _garbled(body, place, error) from None
+    return facts if "code" not in facts and _either(facts, "access_token", "accessToken") else None
+
+
+def _refuse_shape(body: bytes, place: str, wanted: str) -> NoReturn:
+    """Say what is wrong with JSON that is not the documented envelope."""
+    try:
+        answer = _any(body)
+    except msgspec.ValidationError:
+        raise PayloadError(f"{place}: the answer is not an object (byte 0)", remedy=_REMEDY) from None
+    except _BROKEN as error:
+        raise _garbled(body, place, error) from None
+    _check_code(answer, place)
+    raise PayloadError(f"{place}: data is {_kind(answer.data)}, not {wanted}", remedy=_REMEDY)
+
+
+def _check_code(answer: _Any, place: str) -> None:
+    try:
+        code = msgspec.json.decode(answer.code, type=int)
+    except msgspec.DecodeError:
+        raise PayloadError(f"{place}: code is {_kind(answer.code)}, not a whole number", remedy=_REMEDY) from None
+    if code != 0:
+        _refuse_code(code, bytes(answer.desc), place)
+
+
+def _refuse_code(code: int, desc: bytes, place: str) -> NoReturn:
+    words = refusal(b'{"desc":' + (desc or b"null") + b"}")[1]
+    raise ApiRefused(f"{place}: the service answered code {code}" + (f": {words}" if words else ""), code=code)
+
+
+def _garbled(body: bytes, place: str, error: Exception) -> PayloadError:
+    """Return the error for an answer that is not JSON, with the byte where it ends to be."""
+    start = body.lstrip()[:1]
+    if not start:
+        return Garbled(f"{place}: the answer is empty", remedy=_REMEDY)
+    if start == b"<":
+        return Garbled(f"{place}: the answer is a web page, not JSON (byte 0)", remedy=_REMEDY)
+    if isinstance(error, RecursionError):
+        return PayloadError(f"{place}: the answer is nested too deeply", remedy=_REMEDY)
+    found = re.search(r"\(byte (\d+)\)", str(error))
+    if found is None:
+        return Garbled(f"{place}: the JSON breaks off (byte {len(body)})", remedy=_REMEDY)
+    return Garbled(f"{place}: the answer is not JSON (byte {found[1]})", remedy=_REMEDY)
+
+
+def _kind(raw: Raw) -> str:
+    return _KINDS.get(bytes(raw)[:1], "a number")
+
+
+def _either(facts: Mapping[str, object], *names: str) -> object:
+    return next((facts[name] for name in names if facts.get(name) is not None), None)
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _id_text(value: object) -> str | None:
+    return str(value) if type(value) is int else _text(value)
+
+
+def _seconds(value: object) -> int | None:
+    """Return a duration above 0; expiries come as a number, and may come as text or with a fraction."""
+    try:
+        seconds = int(float(value)) if isinstance(value, int | float | str) and not isinstance(value, bool) else 0
+    except (ValueError, OverflowError):
+        return None
+    return seconds if 0 < seconds <= BIGINT else None
+
+
+def _lenient_int(raw: Raw) -> int | None:
+    digits = bytes(raw).strip(b'"')
+    return int(digits) if digits.isdigit() and len(digits) <= LONGEST_BIGINT else None
+
+
+def _words(value: object) -> str:
+    """Return ``desc``, which may be null or no text at all, as one short line."""
+    if value is None:
+        return ""
+    return one_line(value if isinstance(value, str) else msgspec.json.encode(value).decode())

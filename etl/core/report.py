@@ -1,0 +1,43 @@
+"""How a run went, as a value. Not here: saying it (`etl.reporting.runs`), working it out (`etl.sync`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from etl.core.model import Outcome
+from etl.errors import FavsyncError
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How a run went, as `favsync sync --json` prints it (contract, "Verbs")."""
+
+    account: str
+    trigger: str
+    started_at: datetime
+    run_id: int | None = None
+    outcome: str = Outcome.FAILED
+    reason: str | None = None
+    proven: bool = False
+    favourites: int = 0
+    added: int = 0
+    removed: int = 0
+    held: int = 0
+    changed: int = 0
+    rejected: int = 0
+    pages: int = 0
+    requests: int = 0
+    retries: int = 0
+    observed_at: datetime | None = None
+    finished_at: datetime | None = None
+    retry_at: datetime | None = None
+    plan: dict[str, list[int]] | None = None
+    error: FavsyncError | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code that this run alone would give."""
+        if self.error is not None:
+            return self.error.exit_code
+        return {Outcome.HELD: 7, Outcome.PARTIAL: 6}.get(Outcome(self.outcome), 0)

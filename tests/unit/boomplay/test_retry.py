@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from etl.boomplay.retry import (
+    LONGEST_WAIT_SECONDS,
+    Failure,
+    GiveUp,
+    Kind,
+    Meaning,
+    Park,
+    Policy,
+    Renew,
+    Retry,
+    Verdict,
+    asked_seconds,
+)
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+NETWORK = Failure(Kind.NETWORK, "no connection")
+GARBLED = Failure(Kind.GARBLED, "a web page", 200)
+
+
+def answer(status: int, code: int | None = None, retry_after: str | None = None) -> Failure:
+    return Failure(Kind.ANSWER, f"HTTP {status}", status, code, retry_after)
+
+
+def verdict(failure: Failure, tries: int = 1, jitter: float = 1.0, may_renew: bool = True, **more: object) -> Verdict:
+    policy = Policy(**more)  # type: ignore[arg-type]
+    return policy.verdict(failure, tries=tries, may_renew=may_renew, now=NOW, jitter=jitter)
+
+
+@pytest.mark.parametrize(
+    ("failure", "meaning"),
+    [
+        (NETWORK, Meaning.TRANSIENT),
+        (Failure(Kind.UNTRUSTED, "certificate"), Meaning.DOWN),
+        (Failure(Kind.UNREADABLE, "another shape", 200), Meaning.UNREADABLE),
+        (Failure(Kind.REDIRECTED, "elsewhere", 302), Meaning.REFUSED),
+        (GARBLED, Meaning.GARBLED),
+        *[(answer(status), Meaning.TRANSIENT) for status in (408, 500, 502, 503, 504)],
+        *[(answer(status), Meaning.DOWN) for status in (501, 505, 520)],
+        *[(answer(status), Meaning.REFUSED) for status in (300, 304, 400, 403, 404, 405, 410, 418, 422)],
+        (answer(429), Meaning.THROTTLED),
+        (answer(401), Meaning.TOKEN),
+        (answer(200, code=1), Meaning.REFUSED),
+        (answer(200, code=11), Meaning.TOKEN),
+        (answer(403, code=11), Meaning.TOKEN),
+        (answer(200, code=12), Meaning.THROTTLED),
+        (answer(400, code=12), Meaning.THROTTLED),
+    ],
+)
+def test_each_failure_has_one_meaning(failure: Failure, meaning: Meaning) -> None:
+    assert Policy(token_codes=frozenset({11}), throttled_codes=frozenset({12})).meaning(failure) is meaning
+
+
+def test_no_code_means_anything_until_it_is_configured() -> None:
+    assert verdict(answer(200, code=401)) == verdict(answer(200, code=429)) == GiveUp()
+
+
+def test_backoff_doubles_up_to_its_cap_and_jitter_takes_any_part_of_it() -> None:
+    waits = [Policy().backoff_seconds(tries, 1.0) for tries in range(1, 10)]
+    assert waits == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
+    assert Policy().backoff_seconds(3, 0.25) == 0.5
+    assert Policy().backoff_seconds(3, 0.0) == 0
+    assert Policy().backoff_seconds(10_000, 1.0) == 30
+
+
+@pytest.mark.parametrize("failure", [NETWORK, answer(500), answer(503), answer(408)])
+def test_what_may_pass_is_tried_again_alone_until_the_retries_are_used_up(failure: Failure) -> None:
+    assert [verdict(failure, tries) for tries in (1, 5, 6)] == [Retry(0.5), Retry(8.0), GiveUp()]
+
+
+def test_no_retries_means_one_attempt() -> None:
+    assert verdict(NETWORK, max_retries=0) == GiveUp()
+
+
+def test_what_is_no_json_is_tried_again_twice() -> None:
+    assert [verdict(GARBLED, tries) for tries in (1, 2, 3)] == [Retry(0.5), Retry(1.0), GiveUp()]
+    assert verdict(GARBLED, 2, max_retries=1) == GiveUp()
+
+
+@pytest.mark.parametrize("failure", [answer(403), answer(404), answer(501), answer(200, code=5)])
+def test_a_refusal_is_final(failure: Failure) -> None:
+    assert verdict(failure) == GiveUp()
+
+
+def test_a_rejected_token_is_renewed_once_also_where_nothing_is_retried() -> None:
+    assert verdict(answer(401), max_retries=0) == Renew()
+    assert verdict(answer(401), may_renew=False) == GiveUp()
+
+
+def test_throttling_slows_everybody() -> None:
+    assert verdict(answer(429), jitter=0.5) == Retry(0.25, is_shared=True)
+    assert verdict(answer(429, retry_after="7")) == Retry(7.0, is_shared=True)
+    assert verdict(answer(503, retry_after="7")) == Retry(7.0, is_shared=True)
+
+
+@pytest.mark.parametrize("retry_after", ["0", "-5", "-0", "0.0", "Thu, 01 Jan 1970 00:00:00 GMT"])
+def test_retry_after_nothing_does_not_burn_all_tries_at_once(retry_after: str) -> None:
+    assert verdict(answer(429, retry_after=retry_after), 4) == Retry(4.0, is_shared=True)
+
+
+def test_retry_after_is_honoured_beyond_the_cap_of_the_backoff() -> None:
+    assert verdict(answer(429, retry_after="59"), jitter=0.0) == Retry(59.0, is_shared=True)
+
+
+@pytest.mark.parametrize("tries", [1, 6])
+def test_a_long_retry_after_parks_at_once(tries: int) -> None:
+    assert verdict(answer(429, retry_after="74214"), tries) == Park(NOW + timedelta(seconds=74214))
+    assert verdict(answer(503, retry_after="61"), tries) == Park(NOW + timedelta(seconds=61))
+    assert verdict(answer(429, retry_after="11"), tries, park_after_seconds=10) == Park(NOW + timedelta(seconds=11))
+
+
+def test_throttling_that_outlasts_the_retries_parks() -> None:
+    assert verdict(answer(429), 6) == Park(NOW + timedelta(seconds=60))
+    assert verdict(answer(429, retry_after="0"), 6) == Park(NOW + timedelta(seconds=60))
+
+
+def test_retry_after_on_a_refusal_changes_nothing() -> None:
+    assert verdict(answer(404, retry_after="86400")) == GiveUp()
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "seconds"),
+    [
+        (None, None),
+        ("", None),
+        ("soon", None),
+        ("nan", None),
+        ("inf", None),
+        ("12", 12.0),
+        (" 12 ", 12.0),
+        ("1.5", 1.5),
+        ("-3", 0.0),
+        ("9" * 400, None),
+        ("99999999999999", LONGEST_WAIT_SECONDS),
+        ("Fri, 02 Jan 2026 03:05:05 GMT", 60.0),
+        ("Fri, 02 Jan 2026 03:05:05", 60.0),
+        ("Fri, 02 Jan 2026 04:05:05 +0100", 60.0),
+        ("Friday, 02-Jan-26 03:05:05 GMT", 60.0),
+        ("Fri, 02 Jan 2026 03:04:00 GMT", 0.0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", LONGEST_WAIT_SECONDS),
+        ("Fri, 99 Jan 2026 03:05:05 GMT", None),
+        ("Fri, 02 Jan 99999 03:05:05 GMT", None),
+    ],
+)
+def test_retry_after_is_read_as_seconds_or_as_a_date_and_junk_is_nothing(
+    retry_after: str | None, seconds: float | None
+) -> None:
+    assert asked_seconds(retry_after, NOW) == seconds
