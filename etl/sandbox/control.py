@@ -1,0 +1,194 @@
+"""The control path ``/_sandbox/``: looking at the stand-in and changing it over HTTP. It is favsync's own, no part of Boomplay.
+
+Reached on loopback only, like everything here. Not here: the same things from Python (`sandbox`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any, TypeVar
+
+import msgspec
+
+from etl.sandbox.catalogue import DOCUMENTED_TRACK
+from etl.sandbox.faults import FAULTS, named
+from etl.sandbox.scenarios import SCENARIOS, Intent
+from etl.sandbox.state import Account
+from etl.sandbox.wire import Reply, Request
+from etl.sandbox.world import APP_ID, APP_SECRET, World
+
+PREFIX = "/_sandbox/"
+ABOUT = (
+    "This is favsync's stand-in for the Boomplay Open API. It is modelled on the public documentation;"
+    " nothing in it was recorded from the service, and it is not affiliated with Boomplay."
+)
+
+T = TypeVar("T")
+Posted = dict[str, Any]
+
+
+class Order(msgspec.Struct, forbid_unknown_fields=True):
+    """What is posted to the control path; without ``user`` the first one is meant."""
+
+    user: str | None = None
+    track_id: int | None = None
+    at: int | None = None
+    track_ids: list[int] | None = None
+    fields: dict[str, Any] | None = None
+    scenario: str | None = None
+    faults: list[str | None] | None = None
+
+
+def answer(world: World, request: Request) -> Reply:
+    """Answer a request to the control path. The caller holds the world's lock."""
+    name = request.path.removeprefix(PREFIX)
+    try:
+        if request.method == "GET" and name in _VIEWS:
+            return _json(_VIEWS[name](world, request.query))
+        if request.method == "POST" and name in _ACTIONS:
+            return _json(_ACTIONS[name](world, msgspec.json.decode(request.body, type=Order)))
+    except (ValueError, LookupError) as wrong:
+        return _json({"error": str(wrong)}, 400)
+    return _json({"error": "no such control", "get": sorted(_VIEWS), "post": sorted(_ACTIONS)}, 404)
+
+
+def account_of(world: World, name: str | None) -> Account:
+    """Return the account of the user ``name``, or of the first user.
+
+    Raises: LookupError for an unknown name.
+    """
+    wanted = name or next(iter(world.accounts))
+    if wanted not in world.accounts:
+        raise LookupError(f"the sandbox has no user {wanted!r}, only {', '.join(world.accounts)}")
+    return world.accounts[wanted]
+
+
+def _about(world: World, _: Mapping[str, str]) -> Posted:
+    users = {
+        name: asdict(account.user) | {"favourites": len(account.tracks)} for name, account in world.accounts.items()
+    }
+    return {
+        "about": ABOUT,
+        "app_id": APP_ID,
+        "app_secret": APP_SECRET,
+        "users": users,
+        "scenario": world.scenario.name,
+        "switches": asdict(world.switches),
+        "scenarios": dict(SCENARIOS),
+        "faults": list(FAULTS),
+        "documented_track": DOCUMENTED_TRACK,
+        "redirect_uris": sorted(world.redirect_uris),
+        "get": sorted(_VIEWS),
+        "post": sorted(_ACTIONS),
+    }
+
+
+def _state(world: World, query: Mapping[str, str]) -> Posted:
+    account = account_of(world, query.get("user"))
+    return {"user": account.user.name, "favourites": account.tracks, "requests": world.counts["requests"]}
+
+
+def _history(world: World, query: Mapping[str, str]) -> Posted:
+    account = account_of(world, query.get("user"))
+    return {"user": account.user.name, "history": [change._asdict() for change in account.history]}
+
+
+def _requests(world: World, _: Mapping[str, str]) -> Posted:
+    return {"requests": [asdict(record) for record in world.records]}
+
+
+def _favourite(world: World, order: Order) -> Posted:
+    account = account_of(world, order.user)
+    track_id = order.track_id or _newcomer(world, account)
+    world.favourite(account, track_id, order.at)
+    return {"track_id": track_id} | _length(account)
+
+
+def _unfavourite(world: World, order: Order) -> Posted:
+    account = account_of(world, order.user)
+    account.remove(_given(order.track_id, "track_id"))
+    return _length(account)
+
+
+def _move(world: World, order: Order) -> Posted:
+    account = account_of(world, order.user)
+    world.carry_out(account, Intent("move", _given(order.track_id, "track_id"), order.at))
+    return _length(account)
+
+
+def _set(world: World, order: Order) -> Posted:
+    account = account_of(world, order.user)
+    track_ids = _given(order.track_ids, "track_ids")
+    for track_id in track_ids:
+        world.catalogue.item(track_id)
+    account.replace(track_ids)
+    return _length(account)
+
+
+def _change(world: World, order: Order) -> Posted:
+    track_id = _given(order.track_id, "track_id")
+    world.catalogue.change(track_id, _given(order.fields, "fields"))
+    return {"track_id": track_id}
+
+
+def _scenario(world: World, order: Order) -> Posted:
+    world.play(order.scenario)
+    return {"scenario": world.scenario.name}
+
+
+def _script(world: World, order: Order) -> Posted:
+    world.script.extend(named(fault) for fault in _given(order.faults, "faults"))
+    return {"waiting": len(world.script)}
+
+
+def _expire(world: World, order: Order) -> Posted:
+    account = account_of(world, order.user)
+    world.tokens.expire(account.user.name)
+    return _length(account)
+
+
+def _revoke(world: World, order: Order) -> Posted:
+    account = account_of(world, order.user)
+    world.tokens.revoke(account.user.name)
+    return _length(account)
+
+
+def _length(account: Account) -> Posted:
+    return {"user": account.user.name, "favourites": len(account.tracks)}
+
+
+def _newcomer(world: World, account: Account) -> int:
+    for track_id in world.catalogue.track_ids:
+        if track_id not in account:
+            return track_id
+    raise LookupError("every track of the catalogue is a favourite already")
+
+
+def _given(value: T | None, name: str) -> T:
+    if value is None:
+        raise ValueError(f"{name} is missing")
+    return value
+
+
+def _json(answered: Posted, status: int = 200) -> Reply:
+    return Reply(status, msgspec.json.encode(answered) + b"\n")
+
+
+_VIEWS: Mapping[str, Callable[[World, Mapping[str, str]], Posted]] = {
+    "": _about,
+    "state": _state,
+    "history": _history,
+    "requests": _requests,
+}
+_ACTIONS: Mapping[str, Callable[[World, Order], Posted]] = {
+    "favourite": _favourite,
+    "unfavourite": _unfavourite,
+    "move": _move,
+    "set": _set,
+    "change": _change,
+    "scenario": _scenario,
+    "script": _script,
+    "expire": _expire,
+    "revoke": _revoke,
+}

@@ -1,0 +1,192 @@
+"""Faults: ways in which one answer can go wrong. Not here: when (`scenarios`, `Sandbox.script`), and the sending (`server`).
+
+Three kinds. A `ListFault` changes which items are answered, in a sound envelope. An `AnswerFault` answers something else
+instead. A `DeliveryFault` breaks the sending of a sound answer. `FAULTS` names one of each sort.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+HUGE_BYTES = 50 * 1024 * 1024
+_HTML = b"<!doctype html><title>Sandbox</title><h1>This is a made-up error page</h1>"
+
+
+@dataclass(frozen=True, slots=True)
+class ListFault:
+    """Other items than asked for: none, some ``missing``, those of the page before, or a list ``behind`` by some changes."""
+
+    name: Literal["empty_page", "null_page", "short_page", "repeated_page", "stale"]
+    missing: int = 3
+    where: Literal["end", "start", "middle"] = "end"
+    behind: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerFault:
+    """Another answer. ``body`` None = the envelope with a made-up code; ``pad`` bytes of filling make a body huge.
+
+    ``retry_after`` is the header's text, or in seconds the distance of the date to send. ``location`` ``same`` redirects to
+    the request's own address.
+    """
+
+    name: str
+    status: int = 200
+    body: bytes | None = None
+    content_type: str = "application/json;charset=UTF-8"
+    retry_after: str | float | None = None
+    location: str | None = None
+    pad: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryFault:
+    """How the bytes go out: ``share`` of the body (0 = not even the head) in ``pieces`` over ``seconds``, and ``then`` what."""
+
+    name: str
+    share: float
+    then: Literal["keep", "close", "reset"]
+    seconds: float = 0.0
+    pieces: int = 1
+
+
+Fault = ListFault | AnswerFault | DeliveryFault
+
+
+def empty_page() -> ListFault:
+    """Answer an empty page, wherever in the list."""
+    return ListFault("empty_page")
+
+
+def null_page() -> ListFault:
+    """Answer ``data: null``, wherever in the list."""
+    return ListFault("null_page")
+
+
+def short_page(missing: int = 3, where: Literal["end", "start", "middle"] = "end") -> ListFault:
+    """Leave out ``missing`` items of the page. No handshake of pages can see what is missing in the middle."""
+    return ListFault("short_page", missing=missing, where=where)
+
+
+def repeated_page() -> ListFault:
+    """Answer the page that this account was given last."""
+    return ListFault("repeated_page")
+
+
+def stale(behind: int = 1) -> ListFault:
+    """Answer from a replica that has not seen the account's last ``behind`` changes."""
+    return ListFault("stale", behind=behind)
+
+
+def http(status: int, *, retry_after: str | float | None = None, html: bool = False) -> AnswerFault:
+    """Answer with an HTTP status; ``retry_after`` as text, or as a number of seconds that is sent as a date."""
+    if html:
+        return AnswerFault(f"http_{status}", status, _HTML, "text/html", retry_after)
+    return AnswerFault(f"http_{status}", status, retry_after=retry_after)
+
+
+def code(number: int = 1) -> AnswerFault:
+    """Answer 200 with a ``code`` that is not 0."""
+    return AnswerFault("code", body=b'{"desc":"made-up failure","code":%d,"data":null}' % number)
+
+
+def answer(body: bytes, content_type: str = "application/json;charset=UTF-8", status: int = 200) -> AnswerFault:
+    """Answer these bytes."""
+    return AnswerFault("answer", status, body, content_type)
+
+
+def huge_body(size: int = HUGE_BYTES) -> AnswerFault:
+    """Answer sound JSON of about ``size`` bytes."""
+    return AnswerFault("huge_body", pad=size)
+
+
+def redirect(location: str = "same", status: int = 302) -> AnswerFault:
+    """Redirect to ``location``, or to the request's own address."""
+    return AnswerFault("redirect", status, b"", location=location)
+
+
+def reset(share: float = 0.5) -> DeliveryFault:
+    """Reset the connection after ``share`` of the body; at 0, before anything was sent."""
+    return DeliveryFault("reset", share, "reset")
+
+
+def truncated(share: float = 0.5) -> DeliveryFault:
+    """Close the connection after ``share`` of the body that ``Content-Length`` promised."""
+    return DeliveryFault("truncated", share, "close")
+
+
+def disconnect() -> DeliveryFault:
+    """Close the connection without an answer."""
+    return DeliveryFault("disconnect", 0, "close")
+
+
+def stall(seconds: float = 60.0, share: float = 0.0) -> DeliveryFault:
+    """Send nothing, or only ``share`` of the body, for ``seconds``; then close the connection."""
+    return DeliveryFault("stall", share, "close", seconds)
+
+
+def drip(seconds: float = 2.0, pieces: int = 20) -> DeliveryFault:
+    """Send the whole answer, in ``pieces`` spread over ``seconds``."""
+    return DeliveryFault("drip", 1, "keep", seconds, pieces)
+
+
+FAULTS: Mapping[str, Fault] = {
+    "empty_page": empty_page(),
+    "null_page": null_page(),
+    "short_page": short_page(),
+    "repeated_page": repeated_page(),
+    "stale": stale(),
+    "http_400": http(400),
+    "http_401": http(401),
+    "http_403": http(403),
+    "http_404": http(404),
+    "http_429": http(429),
+    "http_429_zero": http(429, retry_after="0"),
+    "http_429_seconds": http(429, retry_after="2"),
+    "http_429_date": http(429, retry_after=2.0),
+    "http_429_hours": http(429, retry_after="74214"),
+    "http_429_nonsense": http(429, retry_after="soon"),
+    "http_500": http(500),
+    "http_502": http(502, html=True),
+    "http_503": http(503, html=True),
+    "http_503_seconds": http(503, retry_after="1"),
+    "http_504": http(504, html=True),
+    "code_1": code(1),
+    "html_200": answer(_HTML, "text/html"),
+    "empty_body": answer(b""),
+    "not_json": answer(b'{"desc":null,"code":0,"data":[{"track_id":'),
+    "not_utf8": answer(b'{"desc":"\xff\xfe","code":0,"data":[]}'),
+    "no_code": answer(b'{"desc":null,"data":[]}'),
+    "code_as_text": answer(b'{"desc":null,"code":"0","data":[]}'),
+    "top_level_list": answer(b"[]"),
+    "json_null": answer(b"null"),
+    "data_text": answer(b'{"desc":null,"code":0,"data":"none"}'),
+    "data_object": answer(b'{"desc":null,"code":0,"data":{}}'),
+    "data_missing": answer(b'{"desc":null,"code":0}'),
+    "item_null": answer(b'{"desc":null,"code":0,"counts":1,"data":[null]}'),
+    "item_without_id": answer(b'{"desc":null,"code":0,"counts":1,"data":[{"track_title":"Nobody"}]}'),
+    "huge_body": huge_body(),
+    "redirect_same": redirect(),
+    "redirect_elsewhere": redirect("http://elsewhere.example.invalid/favourite/v1/tracks"),
+    "reset": reset(),
+    "reset_at_once": reset(0),
+    "truncated": truncated(),
+    "disconnect": disconnect(),
+    "stall": stall(),
+    "stall_in_body": stall(share=0.5),
+    "drip": drip(),
+}
+
+
+def named(fault: Fault | str | None) -> Fault | None:
+    """Return the fault that a name in `FAULTS` stands for; a fault, or None for no fault, is returned as it is.
+
+    Raises: ValueError for an unknown name.
+    """
+    if not isinstance(fault, str):
+        return fault
+    if fault not in FAULTS:
+        raise ValueError(f"there is no fault {fault!r}, only {', '.join(FAULTS)}")
+    return FAULTS[fault]

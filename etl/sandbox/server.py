@@ -1,0 +1,209 @@
+"""A lean HTTP/1.1 server for loopback: one thread a connection, one send an answer. Not here: what is answered (`app`).
+
+It is not built on `http.server` because the stand-in must break off, reset and drip answers, end all its threads when it is
+stopped, and cost little beside the client that is being measured.
+
+Invariants: it listens on loopback only; after `stop` no thread and no socket of it is left.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import selectors
+import socket
+import struct
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+
+from etl.sandbox.faults import DeliveryFault
+from etl.sandbox.wire import Reply, Request
+
+_MAX_HEAD = 64 * 1024
+_MAX_BODY = 16 * 1024 * 1024
+_RECEIVE = 64 * 1024
+_WHOLE = DeliveryFault("whole", 1, "keep")
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+class Server:
+    """Answers requests with ``answer``, which is called from many threads."""
+
+    def __init__(self, answer: Callable[[Request], Reply], host: str, port: int) -> None:
+        self._answer = answer
+        self._lock = threading.Lock()
+        self._open: dict[socket.socket, threading.Thread] = {}
+        self._is_stopping = False
+        self._listener = _listener(host, port)
+        self._waker, self._woken = socket.socketpair()
+        self._thread = threading.Thread(target=self._accept, name="favsync-sandbox", daemon=True)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        """Where the server listens, without a slash at the end."""
+        host, port = self._listener.getsockname()[:2]
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    def stop(self) -> None:
+        """Break off everything and return when all threads have ended."""
+        with self._lock:
+            if self._is_stopping:
+                return
+            self._is_stopping = True
+            threads = list(self._open.values())
+            for connection in self._open:
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+        self._waker.close()
+        for thread in (self._thread, *threads):
+            if thread is not threading.current_thread():
+                thread.join()
+
+    def _accept(self) -> None:
+        with selectors.DefaultSelector() as selector, self._listener, self._woken:
+            selector.register(self._listener, selectors.EVENT_READ)
+            selector.register(self._woken, selectors.EVENT_READ)
+            while not self._is_stopping:
+                if any(key.fileobj is self._listener for key, _ in selector.select()):
+                    with suppress(OSError):
+                        self._admit(self._listener.accept()[0])
+
+    def _admit(self, connection: socket.socket) -> None:
+        connection.setblocking(True)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        thread = threading.Thread(
+            target=self._converse, args=(connection,), name="favsync-sandbox-connection", daemon=True
+        )
+        with self._lock:
+            if self._is_stopping:
+                connection.close()
+                return
+            self._open[connection] = thread
+            thread.start()
+
+    def _converse(self, connection: socket.socket) -> None:
+        try:
+            with suppress(OSError):
+                _Conversation(connection, self._answer).run()
+        finally:
+            with self._lock:
+                del self._open[connection]
+                connection.close()
+
+
+class _Conversation:
+    """One connection, from its first request to its end."""
+
+    def __init__(self, connection: socket.socket, answer: Callable[[Request], Reply]) -> None:
+        self._connection = connection
+        self._answer = answer
+        self._received = b""
+
+    def run(self) -> None:
+        while True:
+            try:
+                request = self._read()
+            except _Unreadable as unreadable:
+                self._send(Reply(unreadable.status, b"", headers=(("Connection", "close"),)))
+                return
+            if request is None or not self._reply(request):
+                return
+
+    def _reply(self, request: Request) -> bool:
+        reply = self._answer(request)
+        self._pause(reply.delay_seconds)
+        wants_more = request.headers.get("connection", "").lower() != "close"
+        return self._send(reply) and wants_more
+
+    def _read(self) -> Request | None:
+        while (end := self._received.find(b"\r\n\r\n")) < 0:
+            if len(self._received) > _MAX_HEAD:
+                raise _Unreadable(431)
+            if not self._receive():
+                return None
+        request, length = _parsed(self._received[:end].decode("latin-1"))
+        self._received = self._received[end + 4 :]
+        while len(self._received) < length:
+            if not self._receive():
+                return None
+        request.body, self._received = self._received[:length], self._received[length:]
+        return request
+
+    def _receive(self) -> bool:
+        chunk = self._connection.recv(_RECEIVE)
+        self._received += chunk
+        return bool(chunk)
+
+    def _send(self, reply: Reply) -> bool:
+        delivery = reply.delivery or _WHOLE
+        if delivery.pieces > 1:
+            self._drip(reply.head() + reply.body, delivery)
+        elif delivery.share >= 1:
+            self._connection.sendall(reply.head() + reply.body)
+        else:
+            if delivery.share:
+                self._connection.sendall(reply.head() + reply.body[: int(len(reply.body) * delivery.share)])
+            self._pause(delivery.seconds)
+        if delivery.then == "reset":
+            self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        return delivery.then == "keep"
+
+    def _drip(self, everything: bytes, delivery: DeliveryFault) -> None:
+        size = -(-len(everything) // delivery.pieces)
+        for start in range(0, len(everything), size):
+            self._pause(delivery.seconds / delivery.pieces)
+            self._connection.sendall(everything[start : start + size])
+
+    def _pause(self, seconds: float) -> None:
+        """Wait, but not longer than the client does, nor beyond `Server.stop`: both end the connection."""
+        if seconds <= 0:
+            return
+        self._connection.settimeout(seconds)
+        try:
+            if not self._connection.recv(1, socket.MSG_PEEK):
+                raise ConnectionAbortedError
+        except TimeoutError:
+            pass
+        finally:
+            self._connection.settimeout(None)
+
+
+class _Unreadable(Exception):
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+def _parsed(head: str) -> tuple[Request, int]:
+    first, *lines = head.split("\r\n")
+    words = first.split(" ")
+    if len(words) != 3 or not words[2].startswith("HTTP/1."):
+        raise _Unreadable(400)
+    headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    if words[2] == "HTTP/1.0":
+        headers["connection"] = "close"
+    return Request(words[0], words[1], headers), _body_length(headers)
+
+
+def _body_length(headers: dict[str, str]) -> int:
+    if "transfer-encoding" in headers:
+        raise _Unreadable(411)
+    length = headers.get("content-length", "0")
+    if not (length.isascii() and length.isdigit()):
+        raise _Unreadable(400)
+    if int(length) > _MAX_BODY:
+        raise _Unreadable(413)
+    return int(length)
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    address = "127.0.0.1" if host == "localhost" else host
+    try:
+        is_loopback = ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        is_loopback = False
+    if not is_loopback:
+        raise ValueError(f"the sandbox listens on loopback only, not on {host!r}; use 127.0.0.1")
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    return socket.create_server((address, port), family=family, backlog=128)
