@@ -1,0 +1,92 @@
+"""What every verb is given: the settings, and ways to speak. Not here: errors (`boundary`), tables (`etl.reporting`).
+
+Invariants: a result goes to stdout, everything else to stderr; what is said on stderr passes the masks of `etl.logs`.
+The settings are read when a verb first asks for them, so a verb that needs none works with none.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from etl.config import Config
+
+
+class Context:
+    """One invocation of ``favsync``. ``json``: the result is wanted as JSON.
+
+    ``exit_code``: what the process ends with should the reader of its output go away; set it before a long output.
+    """
+
+    def __init__(self) -> None:
+        self.flags: dict[str, str | None] = {}
+        self.file: Path | None = None
+        self.debug = False
+        self.json = False
+        self.exit_code = 0
+
+    @cached_property
+    def config(self) -> Config:
+        """The settings; reading them also sets up the logs and warns of what should not stay as it is.
+
+        Raises:
+            SettingsError: one of them cannot be used.
+        """
+        from etl import config, logs
+
+        environ = config.environment()
+        settings = config.load(self.flags, environ, self.file)
+        for secret in settings.secrets():
+            logs.mask(secret)
+        logs.configure(
+            settings.log_format, "debug" if self.debug else settings.log_level, colour=_wants_colour(environ)
+        )
+        for warning in settings.warnings:
+            self.say(f"warning: {warning}")
+        return settings
+
+    @property
+    def has_progress(self) -> bool:
+        """Whether a progress bar would be seen, by a person and on a terminal."""
+        return not self.json and sys.stderr is not None and sys.stderr.isatty()
+
+    def say(self, text: str) -> None:
+        """Tell the person something on stderr that is not the result; nobody there to read it is no reason to stop."""
+        from etl.logs import masked, visible
+
+        with suppress(OSError):
+            click.echo("\n".join(visible(line) for line in masked(text).split("\n")), err=True)
+
+    def show(self, text: str) -> None:
+        """Print a line of the result for people: what drives a terminal is written out."""
+        from etl.logs import visible
+
+        click.echo("\n".join(visible(line) for line in text.split("\n")))
+
+    def show_json(self, value: object) -> None:
+        """Print the result for machines: instants end in Z, non-ASCII text stays as it is."""
+        from etl.reporting.render import json_text
+
+        click.echo(json_text(value, indent=2))
+
+    def show_rows(self, columns: Sequence[str], rows: Iterable[Sequence[object]], format: str = "table") -> None:
+        """Print a result of many rows, as `etl.reporting.render` does, or as JSON where that is wanted."""
+        from etl.reporting.render import render
+
+        render("json" if self.json else format, columns, rows, sys.stdout)
+
+
+def _wants_colour(environ: Mapping[str, str]) -> bool:
+    """Say whether the environment allows colours (https://no-color.org)."""
+    return not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
+
+
+pass_context = click.make_pass_decorator(Context, ensure=True)

@@ -1,0 +1,111 @@
+"""The options and arguments that several verbs share. Not here: what they mean (`etl.config`, the verbs).
+
+Every global option may stand before the verb or after it; the last one given counts.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from etl import __version__
+from etl.cli.context import Context
+
+
+class GlobalOption(click.Option):
+    """An option of every verb; it lands in the `Context`, not among the verb's own arguments."""
+
+    def __init__(self, *names: str, **kwargs: Any) -> None:
+        super().__init__(list(names), expose_value=False, **kwargs)
+
+
+def global_options() -> list[click.Parameter]:
+    """Return the options that every verb takes, made anew for each command."""
+    return [
+        GlobalOption(
+            "--config",
+            "file",
+            metavar="FILE",
+            type=click.Path(),
+            callback=_keep_file,
+            help="TOML file with settings, such as page_concurrency = 8. [env: FAVSYNC_CONFIG; default: none]",
+        ),
+        GlobalOption(
+            "--database-url",
+            metavar="URL",
+            callback=_keep_flag,
+            help="sqlite:///FILE or postgresql://USER@HOST/NAME. A password in it shows in the process list: "
+            "such a URL belongs in the environment. "
+            "[env: FAVSYNC_DATABASE_URL; default: favsync/favsync.db in the user's data folder]",
+        ),
+        GlobalOption(
+            "--api-url",
+            metavar="URL",
+            callback=_keep_flag,
+            help="Where the API is. [env: BOOMPLAY_API_URL; default: https://openapi.boomplay.com]",
+        ),
+        GlobalOption(
+            "--log-level",
+            metavar="LEVEL",
+            callback=_keep_flag,
+            help="debug, info, warning or error. [env: FAVSYNC_LOG_LEVEL; default: info]",
+        ),
+        GlobalOption(
+            "--log-format",
+            metavar="FORMAT",
+            callback=_keep_flag,
+            help="text for people, json for machines. [env: FAVSYNC_LOG_FORMAT; default: text]",
+        ),
+        GlobalOption(
+            "--debug",
+            is_flag=True,
+            callback=_keep_debug,
+            help="Log at the level debug; show the traceback of an error.",
+        ),
+        GlobalOption(
+            "--version", is_flag=True, is_eager=True, callback=_print_version, help="Print the version and stop."
+        ),
+    ]
+
+
+def _context(ctx: click.Context) -> Context:
+    return ctx.find_root().ensure_object(Context)
+
+
+def _keep_file(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        from pathlib import Path  # 7 ms, which every --help would pay
+
+        _context(ctx).file = Path(value)
+
+
+def _keep_flag(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    if value is not None and param.name is not None:
+        _context(ctx).flags[param.name] = value
+
+
+def _keep_debug(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    _context(ctx).debug |= value
+
+
+def _keep_json(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    _context(ctx).json |= value
+
+
+def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    if value:
+        click.echo(f"favsync {__version__}")
+        ctx.exit()
+
+
+json_option = click.option(
+    "--json", is_flag=True, expose_value=False, callback=_keep_json, help="Print the result as JSON."
+)
+"""``--json``: sets ``Context.json``."""
+
+account_argument = click.argument("account", required=False)
+"""``[ACCOUNT]``: None where it was left out."""
+
+accounts_argument = click.argument("accounts", metavar="[ACCOUNT]...", nargs=-1)
+"""``[ACCOUNT]...``: an empty tuple where none was named, which means all enabled ones."""

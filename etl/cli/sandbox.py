@@ -1,0 +1,77 @@
+"""``favsync sandbox``: the stand-in API in the foreground. Not here: the stand-in (`etl.sandbox`)."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+
+import click
+
+from etl.cli.context import Context, pass_context
+from etl.cli.groups import Verb
+from etl.cli.options import json_option
+from etl.cli.suggestions import unknown
+from etl.errors import UsageError
+from etl.sandbox import SCENARIOS, Sandbox, Switches, run
+
+_SCENARIO_LINES = "\n".join(f"  {name:<17} {what}" for name, what in SCENARIOS.items())
+
+
+@click.command("sandbox", cls=Verb, epilog=f"\b\nScenarios:\n{_SCENARIO_LINES}")
+@click.option(
+    "--host",
+    type=click.Choice(["127.0.0.1"]),
+    default="127.0.0.1",
+    show_default=True,
+    help="It never leaves this machine.",
+)
+@click.option("--port", type=click.IntRange(0, 65_535), default=0, show_default=True, help="0 takes a free one.")
+@click.option(
+    "--tracks", type=click.IntRange(0, 1_000_000), default=200, show_default=True, help="Favourites in the list."
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same list and mishaps.")
+@click.option("--scenario", metavar="NAME", default="quiet", show_default=True, help="What goes wrong; see below.")
+@click.option(
+    "--latency-ms", type=click.IntRange(0, 60_000), default=0, show_default=True, help="Wait before each answer."
+)
+@json_option
+@pass_context
+def sandbox(context: Context, host: str, port: int, tracks: int, seed: int, scenario: str, latency_ms: int) -> None:
+    """Run a stand-in for Boomplay's API on this machine, until Ctrl-C.
+
+    It has favourites, tokens and, with --scenario, the faults of a real service; its list can be changed while it runs.
+    Standard output gets the lines that make favsync use it: paste them into another terminal.
+    """
+    if scenario not in SCENARIOS:
+        raise unknown("scenario", scenario, SCENARIOS, remedy="`favsync sandbox --help` lists the scenarios")
+    switches = Switches(latency_seconds=latency_ms / 1000)
+    announce = _announcement(context, scenario)
+    try:
+        run(host=host, port=port, tracks=tracks, seed=seed, scenario=scenario, switches=switches, announce=announce)
+    except OSError as error:
+        fault = f"the sandbox cannot listen on {host}:{port}: {error.strerror}"
+        raise UsageError(fault, remedy="choose another --port, or leave it out for a free one") from error
+
+
+def _announcement(context: Context, scenario: str) -> Callable[[Sandbox], None]:
+    def announce(running: Sandbox) -> None:
+        variables = _variables(running)
+        control = f"{running.url}/_sandbox/"
+        context.say(f"scenario {scenario}: {SCENARIOS[scenario]}")
+        context.say(f"look at the list and change it at {control}; Ctrl-C stops the sandbox")
+        if context.json:
+            context.show_json({"url": running.url, "control": control, "scenario": scenario, "environment": variables})
+        else:
+            context.show("\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items()))
+
+    return announce
+
+
+def _variables(running: Sandbox) -> dict[str, str]:
+    user = next(iter(running.users.values()))
+    return {
+        "BOOMPLAY_API_URL": running.url,
+        "BOOMPLAY_APP_ID": running.app_id,
+        "BOOMPLAY_APP_SECRET": running.app_secret,
+        "BOOMPLAY_ACCESS_TOKEN": user.access_token,
+    }

@@ -1,0 +1,20 @@
+"""Answers to a word that favsync does not know. Not here: what click says of unknown options (`etl.cli.boundary`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from etl.errors import UsageError
+
+
+def unknown(kind: str, given: str, names: Iterable[str], *, remedy: str) -> UsageError:
+    """Return the error for ``given``, which is no ``kind`` of those in ``names``: the nearest ones, then ``remedy``."""
+    return UsageError(f"there is no {kind} {given!r}", remedy=did_you_mean(given, names) + remedy)
+
+
+def did_you_mean(given: str, names: Iterable[str]) -> str:
+    """Return "did you mean X or Y? " (with a blank to go on), or nothing if no name is near ``given``."""
+    import difflib
+
+    near = difflib.get_close_matches(given.lower(), list(names), n=2)
+    return f"did you mean {' or '.join(near)}? " if near else ""
