@@ -204,7 +204,7 @@ def _value(setting: Setting, text: str | None, source: Source) -> object:
 
 def _quoted(text: str) -> str:
     """Quote ``text`` in one short line; repr escapes whatever could drive a terminal."""
-    return repr(text if len(text) <= 80 else text[:79] + "…")
+    return repr(text if len(text) <= 80 else f"{text[:39]}…{text[-40:]}")
 
 
 def _shown(value: object) -> str | int | float | None:

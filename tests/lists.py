@@ -54,7 +54,12 @@ SMALL = _Small()
 
 
 def walked(
-    track_ids: Sequence[int], *, proven: bool = True, reason: str = "", extras: Sequence[int] = (), is_ordered: bool = True
+    track_ids: Sequence[int],
+    *,
+    proven: bool = True,
+    reason: str = "",
+    extras: Sequence[int] = (),
+    is_ordered: bool = True,
 ) -> Walk:
     """Return a walk that saw these tracks."""
     return Walk(

@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import cast
 
+from etl.boomplay import lean  # isort: skip - before httpx
+
 import httpx
 
 from etl.boomplay.address import Address, named_host, proxy_for
@@ -30,6 +32,7 @@ from etl.boomplay.secret import one_line
 from etl.boomplay.timing import Halt
 from etl.errors import SettingsError
 
+lean.restore()
 logging.getLogger("httpcore").setLevel(logging.INFO)  # its DEBUG shows headers, where a service may echo a token
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})

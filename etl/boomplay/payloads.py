@@ -21,6 +21,7 @@ from etl.core.model import Item, Page
 from etl.errors import ApiRefused, PayloadError
 
 BIGINT = 2**63 - 1
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # what UTF-8 or PostgreSQL cannot hold
 LONGEST_BIGINT = len(str(BIGINT))
 ABSENT = Raw(b"")
 
@@ -285,7 +286,7 @@ def _either(facts: Mapping[str, object], *names: str) -> object:
 
 
 def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
+    return _UNSTORABLE.sub("\ufffd", value) if isinstance(value, str) and value else None
 
 
 def _id_text(value: object) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import datetime
 
-from etl import clock
+from etl import clock, logs
 from etl.core.model import Page, Walk
 from etl.core.unordered import UnorderedReading
 from etl.core.walk import Ask, Reading, Verdict
@@ -54,18 +54,19 @@ def read_list(
 def _read(reading: Reading | UnorderedReading, fetch: Fetch, concurrency: int, progress: Progress | None) -> Verdict:
     pool = ThreadPoolExecutor(concurrency, thread_name_prefix="favsync-page")
     under_way: dict[Future[Page], Ask] = {}
+    carried_fetch = logs.carried(fetch)
     try:
-        while reading.verdict is None:
-            under_way.update({pool.submit(fetch, ask.offset, ask.limit): ask for ask in reading.asks()})
+        while True:
+            asks = reading.asks()
             if reading.verdict is not None:
-                break
+                return reading.verdict
+            under_way.update({pool.submit(carried_fetch, ask.offset, ask.limit): ask for ask in asks})
             for answered in wait(under_way, return_when=FIRST_COMPLETED).done:
                 _give(reading, under_way.pop(answered), answered)
             if progress is not None:
                 progress(reading.items_read)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-    return reading.verdict
 
 
 def _give(reading: Reading | UnorderedReading, ask: Ask, answered: Future[Page]) -> None:

@@ -6,6 +6,7 @@ imported when the verb is used. A new verb is one line in `VERBS`.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 
 from etl.cli.boundary import run
@@ -17,7 +18,13 @@ VERBS = {
     "sync": ("etl.cli.sync", "sync", "Sync favourites now."),
     "backfill": ("etl.cli.backfill", "backfill", "Read the whole list anew, or import past exports."),
     "runs": ("etl.cli.runs", "runs", "Look at runs, and decide on removals that are held."),
+    "history": ("etl.cli.history", "history", "Tell what happened to a track, an artist's tracks or an account."),
+    "as-of": ("etl.cli.as_of", "as_of", "Show the list as it was at a time, or what changed between two."),
+    "rebuild": ("etl.cli.rebuild", "rebuild", "Fold the history from its observations again, or check that it is so."),
+    "prune": ("etl.cli.prune", "prune", "Keep less, without changing the history."),
     "report": ("etl.cli.report", "report", "Show what the views tell, as a table, a file or a page for a browser."),
+    "digest": ("etl.cli.digest", "digest", "Tell what changed since the last digest, for a mail or a chat."),
+    "export": ("etl.cli.export", "export", "Write every table and view as files."),
     "db": ("etl.cli.db", "db", "Look after the database's schema."),
     "schedule": ("etl.cli.schedule", "schedule", "Sync on a schedule, unattended."),
     "accounts": ("etl.cli.accounts", "accounts", "Add, list, change, check and remove accounts; sign in."),
@@ -53,4 +60,5 @@ app = LazyGroup(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``favsync`` with ``argv`` (default: the process's own arguments) and return its exit code."""
+    gc.set_threshold(50_000, 20, 50)  # what a run makes stays until its end: no need to look through it at each step
     return run(app, argv, Context())

@@ -38,7 +38,7 @@ class Seen:
 
 
 def seen_by(walks: Sequence[Walk], favourites: Collection[int], newest: Collection[int] = ()) -> Seen:
-    """Sum up ``walks`` of one run, given the open ``favourites`` and the ``newest`` of them (those seen for a short time only)."""
+    """Sum up ``walks`` of one run, given the open ``favourites`` and the ``newest`` of them (those seen for a short time)."""
     items = _union(walks)
     last = walks[-1]
     if not last.proven:

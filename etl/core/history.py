@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
 from itertools import groupby
 
 from msgspec.structs import replace as with_fields
@@ -119,7 +118,7 @@ def folded(ordered: Iterable[Observation], brake: Brake, start: State | None = N
     for _, group in groupby(ordered, key=lambda seen: seen.observed_at):
         same = list(group)
         seen = _merged(same)
-        change = changes(state, seen, brake)
+        change = changes(state, seen, seen.brake or brake)
         state = advanced(state, seen, change)
         finished += change.closed
         by_run |= {other.run_id: ChangeSet(favourites=change.favourites) for other in same}
@@ -141,14 +140,3 @@ def _merged(same: list[Observation]) -> Observation:
 
 
 _DOUBT = {Decision.APPROVED: 0, None: 1, Decision.REJECTED: 2}
-
-
-def was_favourite(interval: Interval, instant: datetime) -> bool | None:
-    """Say whether ``interval`` held its track at ``instant``: True, False, or None where no observation can tell."""
-    if instant < interval.valid_from:
-        never_before = interval.added_after is not None and instant <= interval.added_after
-        return False if never_before else None
-    last_sure = interval.removed_after if interval.valid_to is not None else interval.last_seen_at
-    if interval.valid_to is not None and instant >= interval.valid_to:
-        return False
-    return True if last_sure is None or instant <= last_sure else None

@@ -12,6 +12,8 @@ from enum import StrEnum
 
 import msgspec
 
+from etl.core.brake import Brake
+
 Digest = bytes
 
 
@@ -99,7 +101,7 @@ class Artist(msgspec.Struct, frozen=True, gc=False):
     role: str | None = None
 
 
-class Track(msgspec.Struct, frozen=True):
+class Track(msgspec.Struct, frozen=True, gc=False):
     """The normalised facts of a track. None means that the service gave none (empty, null and missing are one)."""
 
     track_id: int
@@ -137,6 +139,7 @@ class Observation:
 
     ``present``: track ids in list order. ``proves_absence``: a track that is not in ``present`` was absent at some moment
     between ``started_at`` and ``observed_at``. ``decision``: the operator's word on this run's removals, if any.
+    ``brake``: the one that the run obeyed, so that folding it again obeys the same; None leaves it to the fold.
     """
 
     run_id: int
@@ -145,9 +148,10 @@ class Observation:
     present: tuple[int, ...]
     proves_absence: bool
     decision: Decision | None = None
+    brake: Brake | None = None
 
 
-class Interval(msgspec.Struct, frozen=True):
+class Interval(msgspec.Struct, frozen=True, gc=False):
     """One stay of a track among an account's favourites.
 
     Added in (``added_after``, ``valid_from``], removed in (``removed_after``, ``valid_to``]; ``valid_to`` None: still there.

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -18,8 +19,13 @@ import msgspec
 
 from etl.core.model import Artist, Item, Track
 
+_Text = Callable[[str | None], str | None]
 MAX_INTEGER = 2**63 - 1
+LONGEST_SECONDS = 10 * 86_400  # no track lasts longer, and sums of such durations must not overflow
+LONGEST_NAME_BYTES = 200  # of a genre or a market code: PostgreSQL cannot index a text of kilobytes
+_ESCAPE = b"\\u"
 _SURROGATE_OR_NUL = re.compile("[\ud800-\udfff\x00]")
+_LONG = re.compile(f"[^,]{{{LONGEST_NAME_BYTES // 4 + 1}}}")
 _CLOCK = re.compile(r"(?:(\d{1,4}):)?(\d{1,3}):(\d{1,2})")
 _ISO_8601 = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)(?:[.,]\d+)?S)?)?")
 
@@ -70,33 +76,38 @@ def normalised(item: Item) -> Track:
     if item.track_id is None:
         raise Unreadable("no integer track_id")
     notes: list[str] = []
+    text = _text if _ESCAPE in item.body else _plain_text
     try:
         wire = _decode(item.body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         wire = _lenient(item, notes)
-    return _track(item.track_id, wire, notes)
+        text = _text
+    return _track(item.track_id, wire, notes, text)
 
 
-def _track(track_id: int, wire: _WireTrack, notes: list[str]) -> Track:
+def _track(track_id: int, wire: _WireTrack, notes: list[str], text: _Text) -> Track:
     art = wire.artwork
     duration = wire.duration
     seconds = duration_seconds(duration) if duration else None
     if duration and seconds is None:
         notes.append("duration: unreadable")
+    notes += [
+        f"{name}: too long, left out" for name in ("genres", "available_markets") if _has_long_part(getattr(wire, name))
+    ]
     return Track(
         track_id,
-        _text(wire.track_title),
+        text(wire.track_title),
         _integer(wire.track_number),
-        _text(wire.isrc),
+        text(wire.isrc),
         seconds,
         _identity(wire.album_id),
-        _text(wire.album_title),
-        _text(wire.web_url),
-        _text(wire.mobile_url),
-        _text(art.url) if art else None,
+        text(wire.album_title),
+        text(wire.web_url),
+        text(wire.mobile_url),
+        text(art.url) if art else None,
         _integer(art.width) if art else None,
         _integer(art.height) if art else None,
-        _artists(wire.artists) if wire.artists else (),
+        _artists(wire.artists, text) if wire.artists else (),
         _genres(wire.genres) if wire.genres else (),
         market_codes(wire.available_markets) if wire.available_markets else (),
         tuple(notes),
@@ -106,9 +117,13 @@ def _track(track_id: int, wire: _WireTrack, notes: list[str]) -> Track:
 
 def wire_has_facts(wire: _WireTrack) -> bool:
     """Say whether the item tells anything but its id (a line of a CSV of ids does not)."""
-    return any(
-        getattr(wire, name) is not None for name in ("track_title", "duration", "album_id", "artists", "web_url")
-    )
+    telling = (wire.track_title, wire.duration, wire.album_id, wire.artists, wire.web_url)
+    return any(value is not None for value in telling) if telling[0] is None else True
+
+
+def _plain_text(value: str | None) -> str | None:
+    r"""Return text of an item without ``\u``: nothing else in valid JSON can spell a NUL or a lone surrogate."""
+    return value or None
 
 
 def _text(value: str | None) -> str | None:
@@ -125,20 +140,32 @@ def _identity(value: int | None) -> int | None:
     return value if value is not None and 0 < value <= MAX_INTEGER else None
 
 
-def _artists(wire: list[_WireArtist]) -> tuple[Artist, ...]:
+def _artists(wire: list[_WireArtist], text: _Text) -> tuple[Artist, ...]:
     """Artists without duplicates, first position kept; one without a usable id is left out."""
     first: dict[int, Artist] = {}
     for artist in wire:
         if artist.artist_id not in first and _identity(artist.artist_id):
-            first[artist.artist_id] = Artist(artist.artist_id, _text(artist.artist_name), _text(artist.artist_role))
+            first[artist.artist_id] = Artist(artist.artist_id, text(artist.artist_name), text(artist.artist_role))
     return tuple(first.values())
 
 
 @lru_cache(maxsize=4096)
 def _genres(text: str) -> tuple[str, ...]:
-    """``Pop,Pop`` -> ``("Pop",)``: split, trimmed, without duplicates, order kept."""
+    """``Pop,Pop`` -> ``("Pop",)``: split, trimmed, without duplicates, order kept; what is too long for a name is left out."""
     parts = (_text(part.strip()) for part in text.split(","))
-    return tuple(dict.fromkeys(part for part in parts if part))
+    return tuple(dict.fromkeys(part for part in parts if part and _is_short(part)))
+
+
+@lru_cache(maxsize=4096)
+def _has_long_part(text: str | None) -> bool:
+    """Say whether a part is too long for a name (a look at the whole text tells, nearly always)."""
+    if text is None or len(text) <= LONGEST_NAME_BYTES // 4:
+        return False
+    return any(not _is_short(part.strip()) for part in text.split(",")) if _LONG.search(text) else False
+
+
+def _is_short(name: str) -> bool:
+    return len(name.encode("utf-8", "replace")) <= LONGEST_NAME_BYTES
 
 
 @lru_cache(maxsize=4096)
@@ -159,7 +186,7 @@ def duration_seconds(text: str) -> int | None:
         return None
     days, hours, minutes, seconds = (int(part or 0) for part in iso.groups())
     total = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
-    return total if total <= MAX_INTEGER else None
+    return total if total <= LONGEST_SECONDS else None
 
 
 def _lenient(item: Item, notes: list[str]) -> _WireTrack:

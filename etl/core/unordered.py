@@ -25,6 +25,7 @@ class UnorderedReading:
         self._readings = 0
         self._chain: list[Page] = []
         self._is_waiting = False
+        self._is_at_end = False
         self._before: frozenset[Key] | None = None
         self._seen: dict[Key, Item] = {}
 
@@ -50,30 +51,40 @@ class UnorderedReading:
         return [Ask(self._frontier(), self._limit, self._readings)]
 
     def is_needed(self, ask: Ask) -> bool:
-        """Say that every ask is needed here."""
-        return self.verdict is None and ask.generation == self._readings
+        """Say whether the reading cannot go on without the answer to ``ask``."""
+        return self.verdict is None and ask.generation == self._readings and not self._is_at_end
 
     def drop(self, ask: Ask) -> None:
-        """Forget ``ask``; it will be asked again."""
+        """Go on without the answer to ``ask``: past the end of a list the service may well refuse."""
         self._is_waiting = False
+        if self._is_at_end:
+            self._close(is_whole=True)
 
     def take(self, ask: Ask, page: Page) -> None:
         """Take the answer to ``ask``."""
         self._is_waiting = False
         for item in page.items:
             self._seen.setdefault(item.key, item)
-        is_end = len(page.items) == 1 and bool(self._chain)
-        if is_end or not page.items:
-            self._close(is_whole=is_end)
+        if self._is_at_end:
+            self._close(is_whole=not page.items)
+        elif len(page.items) == 1 and self._chain:
+            self._is_at_end = page.items[0].key in {item.key for each in self._chain for item in each.items}
+            if not self._is_at_end:
+                self._close(is_whole=False)
+        elif not page.items:
+            self._close(is_whole=False)
         else:
             self._chain.append(page)
 
     def _frontier(self) -> int:
-        return self._chain[-1].offset + len(self._chain[-1].items) - 1 if self._chain else 0
+        return self._positions() - 1 + self._is_at_end if self._chain else 0
+
+    def _positions(self) -> int:
+        return self._chain[-1].offset + len(self._chain[-1].items)
 
     def _close(self, *, is_whole: bool) -> None:
         """End one reading; it counts where it holds as many different ids as positions."""
-        positions = self._frontier() + 1
+        positions = self._positions() if self._chain else 0
         keys = frozenset(item.key for page in self._chain for item in page.items)
         counts = is_whole and len(keys) == positions
         if counts and keys == self._before:
@@ -82,6 +93,7 @@ class UnorderedReading:
         self._before = keys if counts else None
         self._readings += 1
         self._chain = []
+        self._is_at_end = False
 
     def _conclude(self, *, proven: bool) -> None:
         listed = {item.key: item for page in self._chain for item in page.items} if proven else self._seen

@@ -8,9 +8,9 @@ relative order. Pages are asked for so that each begins with the last item of th
 * *Boundary*: where page k+1 begins with the last item x of page k, no track that stayed was skipped between the two,
   whenever each was read: a track that stayed is before x or after it, in both answers.
 * *Tail*: short and empty pages occur in the middle of lists (lessons L21, L22, D2, A1), so the end is asked for: the page
-  that begins at the last item must be exactly that item. A page cut down to one item looks the same, so a second answer must
-  say so too: the same page again, or an empty one from further on. A list of one item might be a service that gives one
-  item a page: there, the page after it must be empty or refused.
+  that begins at the last item must be exactly that item. A page cut down to one item looks the same, for as long as that
+  fault lasts, so an answer from *another* place must agree: the page after the last item is empty (or is refused, and the
+  last item is given alone again), or else the page before came short and one from further on is empty.
 * *Repair*: a boundary that does not hold throws away the pages on both its sides and everything after them. If the next
   try fails too, the list has moved further up: the step back doubles, until the first page is read again.
 * *Judge*: `judge` looks at the final chain of pages alone, never at how it came about (a judge that patched its running
@@ -30,6 +30,7 @@ from etl.core.model import Digest, Item, Page
 
 PAGE_LIMIT = 50
 TAIL_ANSWERS = 2
+REFUSED = 0
 EMPTY_ANSWERS = 2
 MAX_REQUESTS = 25_000
 MAX_REPAIRS = 24
@@ -71,23 +72,27 @@ def judge(chain: Sequence[Page]) -> str:
     for before, page in pairwise(body):
         if not joins(before, page):
             return f"the pages around offset {page.offset} do not fit together"
-    if body is chain and all(len(page.items) == 1 for page in body):
-        return "the service gives one item a page, so that its pages cannot overlap"
-    if not has_tail(chain):
+    if not has_end(chain):
         return "the end of the list was not confirmed"
     repeated = first_repeat(list_of(chain))
     return "" if repeated is None else f"track {repeated} is in the list twice"
 
 
-def has_tail(chain: Sequence[Page]) -> bool:
-    """Say whether the end is confirmed: the last item alone, then the same again, or nothing from further on."""
-    if chain[-1].items:
-        body, answers = chain, TAIL_ANSWERS
-    else:
-        body, answers = chain[:-1], TAIL_ANSWERS - 1
-        if not body or chain[-1].offset < body[-1].offset + len(body[-1].items):
-            return False
-    return len(body) > answers and all(len(page.items) == 1 for page in body[-answers:])
+def has_end(chain: Sequence[Page]) -> bool:
+    """Say whether ``chain`` ends with the last item alone, and with an empty page from beyond that confirms it.
+
+    A page of limit 0 stands for an answer that was refused; it takes the last item alone twice.
+    """
+    if not chain or chain[-1].items:
+        return False
+    *body, beyond = chain
+    if len(body) < TAIL_ANSWERS or len(body[-1].items) != 1:
+        return False
+    end = body[-1].offset + 1
+    if beyond.limit == REFUSED:
+        return beyond.offset == end and len(body) > TAIL_ANSWERS and len(body[-2].items) == 1
+    came_short = len(body[-2].items) < max(len(page.items) for page in body)
+    return beyond.offset == end or (beyond.offset > end and came_short)
 
 
 def joins(before: Page, page: Page) -> bool:
@@ -106,15 +111,15 @@ def list_of(chain: Sequence[Page]) -> list[Item]:
 
 
 def first_repeat(items: Sequence[Item]) -> int | None:
-    """Return the first track id that stands in ``items`` twice."""
-    ids = [item.track_id for item in items if item.track_id is not None]
-    if len(ids) == len(set(ids)):
-        return None
+    """Return the first track id that stands in ``items`` at two places that do not touch."""
     seen: set[int] = set()
-    for track_id in ids:
-        if track_id in seen:
-            return track_id
-        seen.add(track_id)
+    before: int | None = None
+    for item in items:
+        if item.track_id is not None and item.track_id != before and item.track_id in seen:
+            return item.track_id
+        before = item.track_id
+        if before is not None:
+            seen.add(before)
     return None
 
 
@@ -158,6 +163,11 @@ class Reading:
         return len(self._chain)
 
     @property
+    def requests(self) -> int:
+        """Count the asks sent so far."""
+        return self._requests
+
+    @property
     def items_read(self) -> int:
         """Count the different items seen so far."""
         return len(self._seen)
@@ -179,7 +189,7 @@ class Reading:
     def is_needed(self, ask: Ask) -> bool:
         """Say whether the reading cannot go on without the answer to ``ask`` (a failed look-ahead is no failure)."""
         is_current = self.verdict is None and ask.generation == self._generation
-        return is_current and ask.offset == self._frontier() and not self._is_past_single()
+        return is_current and ask.offset == self._frontier() and not self._is_at_end()
 
     def drop(self, ask: Ask) -> None:
         """Go on without the answer to ``ask``, which failed: past the end of a list the service may well refuse."""
@@ -187,9 +197,6 @@ class Reading:
             return
         self._asked.discard(ask.offset)
         self._refused.add(ask.offset)
-        if self._is_past_single():
-            self._beyond = Page(offset=ask.offset, limit=ask.limit, items=())
-            self._conclude_if_whole()
 
     def take(self, ask: Ask, page: Page) -> None:
         """Take the answer to ``ask`` and go as far as the answers at hand allow."""
@@ -200,32 +207,36 @@ class Reading:
         self._asked.discard(ask.offset)
         self._note_order(page)
         self._horizon = max(self._horizon, page.counts or 0)
-        if not page.items and (ask.offset > self._frontier() or self._is_past_single()):
-            if self._beyond is None or page.offset < self._beyond.offset:
-                self._beyond = page
-            self._conclude_if_whole()
-            return
-        self._answers[ask.offset] = page
-        while (ready := self._next_page()) is not None:
-            self._add(ready)
+        is_beyond = not page.items and (ask.offset > self._frontier() or self._is_at_end())
+        if is_beyond and (self._beyond is None or page.offset < self._beyond.offset):
+            self._beyond = page
+        elif page.items or not is_beyond:
+            self._answers[ask.offset] = page
+            while (ready := self._next_page()) is not None:
+                self._add(ready)
+        self._conclude_if_whole()
 
     def _next_page(self) -> Page | None:
         return None if self.verdict is not None else self._answers.pop(self._frontier(), None)
 
     def _frontier(self) -> int:
+        """Return the offset without whose answer the chain cannot grow, or end."""
         if not self._chain or not self._chain[-1].items:
             return 0
-        if self._is_past_single():
-            return 1
-        return self._chain[-1].offset + len(self._chain[-1].items) - 1
+        last = self._chain[-1]
+        end = last.offset + len(last.items)
+        return end if self._is_at_end() and end not in self._refused else end - 1
 
-    def _is_past_single(self) -> bool:
-        """Say whether the chain is one item, given twice, so that what is left to ask for stands after it."""
-        return len(self._chain) > 1 and all(len(page.items) == 1 for page in self._chain[:3])
+    def _is_at_end(self) -> bool:
+        """Say whether the last answer was the last item alone, so that what is left to ask for stands after it."""
+        return len(self._chain) > 1 and len(self._chain[-1].items) == 1
 
     def _wanted(self) -> list[int]:
         """Return the offset at the frontier, and as many after it as the look-ahead allows."""
         frontier, step = self._frontier(), self._page_size - 1
+        if self._is_at_end() and len(self._chain[-2].items) < self._page_size:
+            is_answer_coming = any(offset > frontier for offset in self._asked)
+            return [] if is_answer_coming else [frontier]
         if step < 1 or not self._chain or len(self._chain[-1].items) < self._page_size:
             return [frontier]
         ahead = -(-(self._horizon - 1 - frontier) // step) if self._horizon > frontier + 1 else self._window
@@ -244,15 +255,10 @@ class Reading:
         if not self._chain or not self._chain[0].items:
             self._chain = [page] if page.items else [*self._chain, page]
             self._page_size = max(self._page_size, len(page.items))
-        elif self._is_past_single():
-            self._give_up("the service gives one item a page, so that its pages cannot overlap")
-            return
         elif joins(self._chain[-1], page):
             self._extend(page)
         else:
             self._repair(page)
-            return
-        self._conclude_if_whole()
 
     def _extend(self, page: Page) -> None:
         self._chain.append(page)
@@ -265,24 +271,30 @@ class Reading:
         self._page_size = max(self._page_size, len(page.items))
 
     def _conclude_if_whole(self) -> None:
-        """Let the judge speak once the chain has come to an end, with an empty page from beyond it where there is one."""
-        if not self._chain:
+        """Let the judge speak once the chain has come to an end that is confirmed."""
+        if self.verdict is not None or not self._chain:
             return
         if not self._chain[0].items:
             if len(self._chain) >= EMPTY_ANSWERS:
                 self._conclude()
             return
-        if self._beyond is not None and has_tail([*self._chain, self._beyond]):
-            self._chain.append(self._beyond)
-            self._conclude()
-        elif has_tail(self._chain) and not self._is_past_single():
+        last = self._chain[-1]
+        refused = Page(offset=last.offset + len(last.items), limit=REFUSED, items=())
+        beyond = refused if refused.offset in self._refused else self._beyond
+        if beyond is not None and has_end([*self._chain, beyond]):
+            self._chain.append(beyond)
             self._conclude()
 
     def _conclude(self) -> None:
         why = judge(self._chain)
-        if not why:
+        if why:
+            self._start_over(why)
+        else:
             self._finish()
-        elif self._restarts == MAX_RESTARTS:
+
+    def _start_over(self, why: str) -> None:
+        """Read from the first page again, a few times."""
+        if self._restarts == MAX_RESTARTS:
             self._give_up(why)
         else:
             self._restarts += 1
@@ -309,6 +321,8 @@ class Reading:
         self._window = 1
 
     def _why_broken(self, page: Page) -> str:
+        if self._page_size == 1:
+            return "the service gives one item a page, so that its pages cannot overlap"
         first = tuple(item.key for item in self._chain[0].items)
         if page.offset and first and tuple(item.key for item in page.items) == first:
             return "the service gives the first page again, whatever offset is asked for"
@@ -327,7 +341,7 @@ class Reading:
         self.verdict = Verdict(items=tuple(self._seen.values()), extras=(), proven=False, reason=why)
 
     def _finish(self) -> None:
-        items = tuple(list_of(self._chain))
-        in_list = {item.key for item in items}
+        listed = {item.key: item for item in list_of(self._chain)}
+        items, in_list = tuple(listed.values()), listed.keys()
         extras = tuple(item for key, item in self._seen.items() if key not in in_list)
         self.verdict = Verdict(items=items, extras=extras, proven=True, reason="")

@@ -3,11 +3,11 @@
 from datetime import timedelta
 
 import msgspec
-from tests.lists import START, item
 
 from etl.core.facts import Known, fact_changes, facts_digest, versions
 from etl.core.normalise import normalised
 from etl.core.snapshots import packed, packed_bodies, snapshot_digest, unpacked, unpacked_bodies
+from tests.lists import START, item
 
 
 def track(**fields):

@@ -4,11 +4,11 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from tests.lists import START
 
 from etl.core.brake import Brake
-from etl.core.history import changes, fold, was_favourite
+from etl.core.history import changes, fold
 from etl.core.model import Decision, Interval, Observation, State
+from tests.lists import START
 
 BRAKE = Brake()
 
@@ -80,7 +80,9 @@ def test_an_approved_mass_removal_is_applied():
 
 
 def test_a_rejected_observation_proves_no_absence():
-    history = fold([seen(1, 1, range(1, 51)), seen(2, 2, [1], decision=Decision.REJECTED), seen(3, 3, [60, *range(1, 51)])], BRAKE)
+    history = fold(
+        [seen(1, 1, range(1, 51)), seen(2, 2, [1], decision=Decision.REJECTED), seen(3, 3, [60, *range(1, 51)])], BRAKE
+    )
     assert history.by_run[2].favourites == 50
     assert history.intervals[-1].added_after == at(1)
 
@@ -93,7 +95,16 @@ def test_a_later_proven_observation_supersedes_a_held_one():
 
 @pytest.mark.parametrize(
     ("favourites", "removals", "held"),
-    [(1, 1, True), (2, 1, False), (8, 8, True), (40, 10, False), (40, 11, True), (200, 50, False), (200, 51, True), (5, 0, False)],
+    [
+        (1, 1, True),
+        (2, 1, False),
+        (8, 8, True),
+        (40, 10, False),
+        (40, 11, True),
+        (200, 50, False),
+        (200, 51, True),
+        (5, 0, False),
+    ],
 )
 def test_the_brake_holds_more_than_ten_or_a_quarter_and_all_of_them(favourites, removals, held):
     assert BRAKE.holds(removals, favourites) is held
@@ -118,15 +129,3 @@ def test_an_unchanged_list_changes_nothing():
 
 def test_nothing_is_known_before_anything_was_seen():
     assert changes(State(), seen(1, 1, []), BRAKE).favourites == 0
-
-
-@pytest.mark.parametrize(
-    ("hour", "answer"), [(0, None), (1, False), (1.5, None), (2.2, True), (3, True), (3.5, None), (4.2, False), (9, False)]
-)
-def test_an_as_of_question_is_answered_yes_no_or_unknown(hour, answer):
-    interval = Interval(7, at(2, 5), at(1), 2, valid_to=at(4, 5), removed_after=at(3), removed_run_id=4)
-    first = Interval(7, at(2, 5), None, 2, valid_to=at(4, 5), removed_after=at(3), removed_run_id=4)
-    if hour == 0:
-        assert was_favourite(first, at(hour)) is None
-    else:
-        assert was_favourite(interval, at(hour)) is answer

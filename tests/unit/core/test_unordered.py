@@ -2,10 +2,9 @@
 
 import random
 
-from tests.lists import page, read
-
 from etl.core.unordered import UnorderedReading
 from etl.core.walk import Reading
+from tests.lists import page, read
 
 
 def shuffled(length, seed=1):

@@ -3,10 +3,14 @@
 import random
 
 import pytest
-from tests.lists import page, read
 
 from etl.core.model import Page
-from etl.core.walk import MAX_FAILURES_AT_ONE_OFFSET, Ask, Reading, judge
+from etl.core.walk import MAX_FAILURES_AT_ONE_OFFSET, REFUSED, Ask, Reading, judge
+from tests.lists import page, read
+
+
+def refused(offset):
+    return Page(offset, REFUSED, ())
 
 
 def steady(length, cap=50):
@@ -29,13 +33,10 @@ def test_a_list_that_keeps_still_is_proven_whole(length, concurrency, cap):
 @pytest.mark.parametrize(("expected", "most"), [(0, 209), (10_000, 207), (9_000, 209), (20_000, 210)])
 def test_ten_thousand_favourites_take_at_most_two_hundred_and_ten_requests(expected, most):
     for seed in range(20):
-        sent = []
-        choose = random.Random(seed).randrange
-        verdict = read(
-            Reading(concurrency=4, expected=expected), lambda ask: sent.append(ask) or steady(10_000)(ask), choose=choose
-        )
+        reading = Reading(concurrency=4, expected=expected)
+        verdict = read(reading, steady(10_000), choose=random.Random(seed).randrange)
         assert verdict.proven
-        assert len(sent) <= most
+        assert reading.requests <= most
 
 
 def test_no_more_pages_are_in_flight_than_allowed():
@@ -59,7 +60,7 @@ def test_an_empty_list_takes_two_answers():
 
 
 def test_an_empty_first_page_before_a_full_one_is_forgotten():
-    answers = iter([page([], 0), page(range(3), 0), page([2], 2), page([2], 2)])
+    answers = iter([page([], 0), page(range(3), 0), page([2], 2), page([], 3)])
     verdict = read(Reading(), lambda _ask: next(answers))
     assert verdict.proven
     assert [item.track_id for item in verdict.items] == [0, 1, 2]
@@ -93,6 +94,29 @@ def test_one_page_cut_to_its_last_item_does_not_end_the_list():
     verdict = read(Reading(concurrency=1), answer)
     assert verdict.proven
     assert len(verdict.items) == 180
+
+
+@pytest.mark.parametrize("at", [49, 98])
+def test_a_page_that_stays_cut_to_its_last_item_is_no_end(at):
+    def answer(ask):
+        return page([at], at) if ask.offset == at else steady(130)(ask)
+
+    verdict = read(Reading(concurrency=1), answer)
+    assert not verdict.proven
+
+
+@pytest.mark.parametrize("length", [1, 2, 49, 50, 51, 300])
+def test_a_service_that_refuses_what_is_past_the_end_can_be_proven(length):
+    reading = Reading(concurrency=4)
+    while reading.verdict is None:
+        for ask in reading.asks():
+            if ask.offset < length:
+                reading.take(ask, steady(length)(ask))
+            else:
+                assert not reading.is_needed(ask)
+                reading.drop(ask)
+    assert reading.verdict.proven
+    assert len(reading.verdict.items) == length
 
 
 def test_a_page_that_stays_empty_makes_the_walk_partial_and_names_it():
@@ -195,9 +219,12 @@ def test_a_boundary_that_never_holds_is_tried_a_few_times_only():
         ([page([1, 2], 0), page([2], 1)], "end of the list"),
         ([page([1, 2, 3], 0), page([4], 2), page([4], 2)], "do not fit"),
         ([page([1, 2, 3], 0), page([3], 3), page([3], 3)], "do not fit"),
-        ([page([1, 2], 0), page([2, 1], 1), page([1], 2), page([1], 2)], "twice"),
-        ([page([1], 0), page([1], 0), page([1], 0)], "one item a page"),
+        ([page([1, 2], 0), page([2, 1], 1), page([1], 2), page([], 3)], "twice"),
+        ([page([1], 0), page([1], 0), page([1], 0)], "end of the list"),
+        ([page([1, 2], 0), page([2], 1), page([2], 1)], "end of the list"),
         ([page([1, 2], 0), page([2], 1), page([], 1)], "end of the list"),
+        ([page([1, 2], 0), page([2], 1), page([], 49)], "end of the list"),
+        ([page([1, 2], 0), page([2], 1), refused(2)], "end of the list"),
     ],
 )
 def test_the_judge_refuses(chain, why):
@@ -209,10 +236,10 @@ def test_the_judge_refuses(chain, why):
     [
         [page([], 0), page([], 0)],
         [page([1], 0), page([1], 0), page([], 1)],
-        [page([1, 2], 0), page([2], 1), page([2], 1)],
         [page([1, 2], 0), page([2], 1), page([], 2)],
-        [page([1, 2], 0), page([2], 1), page([], 49)],
-        [page([1, 2, 3], 0), page([3, 4], 2), page([4], 3), page([4], 3)],
+        [page([1, 2], 0), page([2], 1), page([2], 1), refused(2)],
+        [page([1, 2, 3], 0), page([3, 4], 2), page([4], 3), page([], 49)],
+        [page([1, 2, 2, 3], 0), page([3], 3), page([], 4)],
     ],
 )
 def test_the_judge_passes(chain):

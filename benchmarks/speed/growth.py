@@ -1,0 +1,193 @@
+"""What years and many accounts do to the time of a sync: a list that changes by 1 % a day, and accounts side by side.
+
+    python -m benchmarks.speed.growth --days 1095 --favourites 10000 sqlite:///growth.db
+    python -m benchmarks.speed.growth --accounts 1000 --at-once 1,4,8 postgresql://postgres@localhost/growth
+
+The clock is moved, and the service is in memory, so that the numbers are those of favsync and its database alone.
+Not here: HTTP (``python -m benchmarks``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import time_machine
+from sqlalchemy import Engine, func, select, text
+
+from etl.boomplay.payloads import User
+from etl.core.brake import Brake
+from etl.core.model import Item, Page
+from etl.core.snapshots import digest_of
+from etl.store import runs
+from etl.store.engine import open_engine, reading, sqlite_path, writing
+from etl.store.migrate import upgrade
+from etl.store.rebuild import membership_difference
+from etl.store.state import Account, find_accounts
+from etl.store.tables import favourites, snapshots
+from etl.sync import Way, sync_account
+
+BEGIN = datetime(2023, 1, 1, 6, 0, tzinfo=UTC)
+SHARE = 0.01
+SPAN = 20
+
+
+class Memory:
+    """A service that answers from a list in memory."""
+
+    retries = 0
+
+    def __init__(self, items: list[Item], user_id: str) -> None:
+        self.items = items
+        self.requests = 0
+        self._user_id = user_id
+
+    def favourite_tracks(self, offset: int, limit: int) -> Page:
+        """Return a page."""
+        self.requests += 1
+        return Page(offset, limit, tuple(self.items[offset : offset + limit]), len(self.items))
+
+    def user(self) -> User:
+        """Return whose list it is."""
+        return User(self._user_id)
+
+
+def track(number: int) -> Item:
+    """Return a track as the service would show it."""
+    wire = {
+        "track_id": number,
+        "track_title": f"A title of an ordinary length, number {number}",
+        "duration": f"00:{number % 7 + 2:02}:{number % 60:02}",
+        "album_id": number // 9 + 1,
+        "album_title": f"The album called {number // 9 + 1}",
+        "genres": ("Afrobeats,Pop", "Amapiano", "Bongo Flava", "Gospel")[number % 4],
+        "available_markets": ("NG,GH,KE,TZ,UG,ZA", "NG,GH", "KE,TZ,UG,RW,BI")[number % 3],
+        "web_url": f"https://web.example.invalid/songs/{number}?srModel=growth",
+        "mobile_url": f"https://web.example.invalid/share/music/{number}?srModel=growth",
+        "artists": [{"artist_id": number // 12 + 1, "artist_name": f"An artist, number {number // 12 + 1}"}],
+    }
+    body = json.dumps(wire).encode()
+    return Item(body, digest_of(body), number)
+
+
+def accounts(engine: Engine, names: Sequence[str]) -> list[Account]:
+    """Return these accounts, made where they are not there."""
+    with writing(engine) as connection:
+        for name in names:
+            runs.ensure_account(connection, name, BEGIN)
+    with reading(engine) as connection:
+        return find_accounts(connection, names)
+
+
+def size_bytes(engine: Engine) -> int:
+    """Return how large the database is."""
+    path = sqlite_path(str(engine.url)) if engine.dialect.name == "sqlite" else None
+    if path is not None:
+        with engine.connect() as connection:
+            connection.exec_driver_sql("COMMIT")
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        return path.stat().st_size
+    with reading(engine) as connection:
+        return int(connection.execute(text("SELECT pg_database_size(current_database())")).scalar_one())
+
+
+def days(engine: Engine, count: int, size: int) -> Iterator[tuple[int, float]]:
+    """Sync a list that changes by 1 % a day; yield each day's number and CPU seconds."""
+    chance = random.Random(1)
+    (account,) = accounts(engine, ["ada"])
+    listed = [track(number) for number in range(1, size + 1)]
+    service = Memory(listed, "ada")
+    fresh = size
+    for day in range(count):
+        if day:
+            for _ in range(max(1, round(size * SHARE / 2))):
+                fresh += 1
+                service.items.pop(chance.randrange(len(service.items)))
+                service.items.insert(0, track(fresh))
+        with time_machine.travel(BEGIN + timedelta(days=day), tick=True):
+            begun = time.process_time()
+            report = sync_account(engine, account, service, Way())
+            took = time.process_time() - begun
+        assert report.outcome == "succeeded", report
+        yield day, took
+
+
+def grow(engine: Engine, count: int, size: int) -> None:
+    """Print what the years cost."""
+    took: list[float] = []
+    after_first = 0
+    for day, seconds in days(engine, count, size):
+        took.append(seconds)
+        if day == 0:
+            after_first = size_bytes(engine)
+            print(f"day 1: {seconds:.3f} s CPU, {after_first / 1e6:.1f} MB", flush=True)
+    early = statistics.median(took[1 : SPAN + 1])
+    late = statistics.median(took[-SPAN:])
+    print(
+        f"a sync, days 2 to {SPAN + 1}: {early:.3f} s CPU; the last {SPAN} days: {late:.3f} s; {late / early:.2f} times"
+    )
+    grown = size_bytes(engine) - after_first
+    print(f"{grown / max(1, count - 1) / 1000:.1f} KB a day's changes, {size_bytes(engine) / 1e6:.1f} MB in all")
+    with reading(engine) as connection:
+        packed = connection.execute(select(func.avg(func.length(snapshots.c["items"])))).scalar_one()
+        stays = connection.execute(select(func.count()).select_from(favourites)).scalar_one()
+        begun = time.process_time()
+        difference, _ = membership_difference(connection, 1, Brake())
+        print(f"{packed:.0f} bytes an observation's list; {stays:,} intervals")
+        print(f"rebuild --check of membership: {time.process_time() - begun:.2f} s CPU, differs: {bool(difference)}")
+
+
+def side_by_side(engine: Engine, count: int, at_once: Sequence[int], size: int, catalogue: int) -> None:
+    """Print how many accounts a second are synced, so many at once: first loads, then unchanged lists."""
+    chance = random.Random(2)
+    every = [track(number) for number in range(1, catalogue + 1)]
+    for workers in at_once:
+        names = [f"{workers}-{number}" for number in range(count)]
+        pairs = [(account, Memory(chance.sample(every, size), account.name)) for account in accounts(engine, names)]
+        for words in ("first", "unchanged"):
+            begun, cpu = time.perf_counter(), time.process_time()
+            with ThreadPoolExecutor(workers) as pool:
+                outcomes = {
+                    str(report.outcome)
+                    for report in pool.map(lambda pair: sync_account(engine, *pair, Way(concurrency=1)), pairs)
+                }
+            wall = time.perf_counter() - begun
+            cpu = (time.process_time() - cpu) / count
+            print(
+                f"{workers} at once, {words}: {count / wall:.1f} syncs a second, {cpu * 1000:.1f} ms CPU a sync, {outcomes}",
+                flush=True,
+            )
+
+
+def main() -> None:
+    """Measure what the arguments say."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.speed.growth")
+    parser.add_argument("url", help="an empty database")
+    parser.add_argument("--days", type=int, default=1095)
+    parser.add_argument("--favourites", type=int, default=10_000)
+    parser.add_argument("--accounts", type=int, default=0, help="measure accounts side by side instead")
+    parser.add_argument("--account-favourites", type=int, default=300)
+    parser.add_argument("--catalogue", type=int, default=50_000)
+    parser.add_argument("--at-once", default="1,4,8")
+    options = parser.parse_args()
+    path = sqlite_path(options.url)
+    if path is not None:
+        Path(path).unlink(missing_ok=True)
+    upgrade(options.url)
+    engine = open_engine(options.url)
+    if options.accounts:
+        workers = [int(part) for part in options.at_once.split(",")]
+        side_by_side(engine, options.accounts, workers, options.account_favourites, options.catalogue)
+    else:
+        grow(engine, options.days, options.favourites)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Looking after accounts: `admin` adds, changes, checks and removes them, `login` signs in through a browser. Imports nothing."""

@@ -1,0 +1,268 @@
+"""``favsync backfill``: the whole list once more, or past exports. Not here: carrying that out (`etl.backfill`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from etl.cli.context import Context, pass_context
+from etl.cli.groups import Verb
+from etl.cli.options import account_argument, json_option
+from etl.cli.stopping import stop_event
+from etl.cli.sync import DEFAULT_ACCOUNT, worst
+from etl.cli.times import INSTANT
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from etl.backfill.importing import Result
+    from etl.backfill.live import KeepingSource, Reread
+    from etl.store.state import Account
+
+SHOWN_FAULTS = 20
+PARTIAL, HELD = 6, 7
+
+
+@click.command("backfill", cls=Verb)
+@account_argument
+@click.option(
+    "--from",
+    "paths",
+    metavar="PATH",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A file, folder or zip of past exports, or another favsync database; may be repeated.",
+)
+@click.option(
+    "--observed-at",
+    metavar="TIME",
+    type=INSTANT,
+    help="When the exports were made. [default: what each file, else its name, tells]",
+)
+@click.option("--complete", is_flag=True, help="The exports of each time are the whole list: what they lack was not there.")
+@json_option
+@pass_context
+def backfill(
+    context: Context, account: str | None, paths: tuple[Path, ...], observed_at: datetime | None, complete: bool
+) -> int:
+    r"""Read the whole list of ACCOUNT anew, or import past exports of it as observations of their time.
+
+    Without --from, every page is read and every item looked at again. A reading that is broken off goes on where it stopped
+    when the command is given again within a day.
+
+    With --from, exports may be answers of the API, JSON lists, JSON lines (objects with a track_id, or ids alone), CSV with
+    a column track_id, or another favsync database; each file alone, in folders or in zips. They may come in any order, and
+    twice. Files of one PATH that tell the same time are pages of one list. Their time is --observed-at, or a field
+    observed_at, exported_at or fetched_at in the file, or a date in its name or in that of its folder (a date alone is
+    00:00 UTC); never when the file was written. An export that is not --complete adds, and removes nothing.
+
+    \b
+    favsync backfill
+    favsync backfill --from 2025-11-03.json --complete
+    favsync backfill ada --from exports/ --from old.zip
+    favsync backfill --from ids.csv --observed-at 2024-05-01T12:00
+    """
+    if not paths and (observed_at is not None or complete):
+        raise click.UsageError("--observed-at and --complete say something of files: name them with --from")
+    if paths:
+        return _import(context, account, paths, observed_at=observed_at, is_complete=complete)
+    return _read(context, account)
+
+
+def _engine(context: Context) -> Engine:
+    from etl.store.migrate import ready_engine
+
+    return ready_engine(context.config.database_url.reveal(), create=True)
+
+
+def _accounts(context: Context, engine: Engine, name: str | None, *, makes_default: bool) -> list[Account]:
+    """Find the account, or all enabled ones; the account ``default`` is made where there is none at all."""
+    from etl import clock
+    from etl.store import runs
+    from etl.store.engine import reading, writing
+    from etl.store.state import find_accounts
+
+    with reading(engine) as connection:
+        if not makes_default or name not in (None, DEFAULT_ACCOUNT) or find_accounts(connection):
+            return find_accounts(connection, [name] if name else [])
+    with writing(engine) as connection:
+        runs.ensure_account(connection, DEFAULT_ACCOUNT, clock.now())
+    with reading(engine) as connection:
+        return find_accounts(connection)
+
+
+# Past exports.
+
+
+def _import(
+    context: Context, name: str | None, paths: tuple[Path, ...], *, observed_at: datetime | None, is_complete: bool
+) -> int:
+    from etl import clock
+    from etl.backfill.importing import Orders, import_paths
+    from etl.errors import UsageError
+
+    missing = [path for path in paths if not path.exists()]
+    if missing:
+        raise UsageError(f"there is no file or folder {str(missing[0])!r}", remedy="check what --from names")
+    engine = _engine(context)
+    accounts = _accounts(context, engine, name, makes_default=True)
+    if len(accounts) != 1:
+        names = ", ".join(account.name for account in accounts) or "none is enabled"
+        raise UsageError("which account's exports are these?", remedy=f"name the account; there are: {names}")
+    orders = Orders(observed_at, is_complete, context.config.removal_brake, context.config.keep_raw)
+    result = import_paths(engine, accounts[0], paths, orders, clock.now())
+    details = _details(engine, accounts[0], result)
+    context.exit_code = PARTIAL if result.faults else HELD if details["held"] else 0
+    if context.json:
+        context.show_json(details)
+    else:
+        _tell_import(context, details)
+    return context.exit_code
+
+
+def _details(engine: Engine, account: Account, result: Result) -> dict[str, Any]:
+    from etl.store.engine import reading
+    from etl.store.runs import find_run
+
+    listed = []
+    with reading(engine) as connection:
+        for landed in result.imported.landed:
+            row = find_run(connection, landed.run_id)
+            names = ("run_id", "outcome", "observed_at", "favourites", "added", "removed", "changed", "rejected", "retracted_at")
+            facts = {name: getattr(row, name) for name in names}
+            size = len(landed.past.items)
+            listed.append(
+                facts | {"from": landed.past.label, "items": size, "complete": landed.past.proven, "was_there": landed.was_there}
+            )
+    difference = result.imported.difference
+    return {
+        "account": account.name,
+        "observations": listed,
+        "history": {
+            "intervals_new": len(difference.missing),
+            "intervals_gone": len(difference.surplus),
+            "intervals_with_other_bounds": len(difference.unequal),
+        },
+        "held": list(result.imported.held),
+        "problems": [{"file": fault.file, "place": fault.place, "problem": fault.fault} for fault in result.faults],
+        "passed_over": [fault.file for fault in result.passed_over],
+    }
+
+
+def _tell_import(context: Context, details: dict[str, Any]) -> None:
+    for each in details["observations"]:
+        what = "the whole list" if each["complete"] else "a part"
+        line = f"{each['observed_at']:%Y-%m-%d %H:%M:%S} UTC  {each['from']}: {each['items']:,} items, {what}"
+        if each["was_there"]:
+            gone = ", retracted meanwhile" if each["retracted_at"] else ""
+            context.show(f"{line}: there already as run {each['run_id']}{gone}; skipped")
+        else:
+            counts = [f"{each[word]:,} {word}" for word in ("added", "removed", "changed") if each[word]]
+            bad = [f"{each['rejected']:,} unreadable"] if each["rejected"] else []
+            context.show(f"{line}: run {each['run_id']}, {', '.join(counts + bad) or 'nothing new'}")
+    if any(not each["was_there"] for each in details["observations"]):
+        history = [f"{count:,} {name.removeprefix('intervals_').replace('_', ' ')}" for name, count in details["history"].items()]
+        context.show(f"{details['account']}: intervals of the history: {', '.join(history)}")
+    for run_id in details["held"]:
+        context.say(f"run {run_id} now holds removals: `favsync runs show {run_id}`, then approve or reject it")
+    faults = details["problems"]
+    for fault in faults[:SHOWN_FAULTS]:
+        place = f" {fault['place']}:" if fault["place"] else ""
+        context.say(f"problem: {fault['file']}:{place} {fault['problem']}")
+    if len(faults) > SHOWN_FAULTS:
+        context.say(f"problem: … and {len(faults) - SHOWN_FAULTS:,} more (--json lists all)")
+    if details["passed_over"]:
+        context.say(f"{len(details['passed_over']):,} files of other kinds were passed over")
+
+
+# The list itself.
+
+
+def _read(context: Context, name: str | None) -> int:
+    from etl.errors import SettingsError
+
+    engine = _engine(context)
+    accounts = _accounts(context, engine, name, makes_default=context.config.access_token is not None)
+    if not accounts:
+        raise SettingsError(
+            "there is no account to read",
+            remedy="set BOOMPLAY_ACCESS_TOKEN and BOOMPLAY_APP_ID, or run `favsync accounts add NAME`",
+        )
+    rereads = [_reread(context, engine, account) for account in accounts]
+    if context.json:
+        from etl.reporting.runs import report_fields
+
+        context.show_json(
+            [
+                report_fields(each.report)
+                | {"reused_pages": each.reused_pages, "rekept": each.rekept, "refolded": each.refolded}
+                for each in rereads
+            ]
+        )
+    context.exit_code = worst([each.report.exit_code for each in rereads])
+    return context.exit_code
+
+
+def _reread(context: Context, engine: Engine, account: Account) -> Reread:
+    """Read one account's list; what goes wrong is its report."""
+    from etl import clock
+    from etl.backfill.live import Reread, keeping, read_again
+    from etl.connect import connect
+    from etl.errors import FavsyncError, SettingsError
+    from etl.sync import Report
+
+    started_at = clock.now()
+    try:
+        with stop_event() as stop, connect(context.config, engine, account.name, stop) as source:
+            kept, since = keeping(engine, account, source)
+            with _telling(context, account.name, kept) as way:
+                reread = read_again(engine, account, kept, since, way)
+            if stop.is_set() and reread.report.error is not None:
+                raise KeyboardInterrupt
+    except SettingsError:
+        raise
+    except KeyboardInterrupt:
+        context.say(f"{account.name}: what was read is kept for a day: `favsync backfill {account.name}` goes on from there")
+        raise
+    except FavsyncError as error:
+        reread = Reread(Report(account=account.name, trigger="backfill", started_at=started_at, reason=str(error), error=error))
+    if not context.json:
+        _tell_reread(context, reread)
+    return reread
+
+
+@contextmanager
+def _telling(context: Context, name: str, source: KeepingSource) -> Iterator[Any]:
+    """Give the way to read, which tells how far it is."""
+    from etl.cli.pace import pacing
+    from etl.sync import Way
+
+    config = context.config
+    way: dict[str, Any] = {"brake": config.removal_brake, "keep_bodies": config.keep_raw, "concurrency": config.page_concurrency}
+    with pacing(context, name, source) as progress:
+        yield Way(**way, progress=progress)
+
+
+def _tell_reread(context: Context, reread: Reread) -> None:
+    from etl.reporting.runs import report_line
+
+    report = reread.report
+    if report.error is not None:
+        context.say(report_line(report))
+        if report.run_id is not None:
+            context.say(f"  what was read is kept for a day: `favsync backfill {report.account}` goes on from there")
+        if report.error.remedy:
+            context.say(f"  what to do: {report.error.remedy}")
+        return
+    context.show(report_line(report))
+    if reread.reused_pages:
+        context.show(f"  {reread.reused_pages:,} pages were those that an earlier reading had kept")
+    if reread.rekept:
+        context.show(f"  {reread.rekept:,} items that were stored without their bodies have them again")
+    if reread.refolded:
+        context.show(f"  the facts of {reread.refolded:,} tracks were not what their items say, and now are")

@@ -1,0 +1,120 @@
+"""``favsync digest``: what changed since the last one, for a mail or a chat. Not here: sending it."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from etl.cli.context import Context, pass_context
+from etl.cli.groups import Verb
+from etl.cli.options import accounts_argument, json_option
+from etl.cli.times import INSTANT
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from etl.reporting.digest import Digest, Since
+    from etl.store.digests import Mark
+
+FORMATS = ("text", "markdown", "html", "json")
+FIRST = timedelta(days=7)
+
+
+@click.command("digest", cls=Verb)
+@accounts_argument
+@click.option("--since", metavar="TIME", type=INSTANT, help="Tell what changed since then, and leave the marks alone.")
+@click.option("--format", "format_", type=click.Choice(FORMATS), help="How it is written. [default: text]")
+@click.option(
+    "--channel",
+    metavar="NAME",
+    default="default",
+    show_default=True,
+    help="Whom it is for: each channel has its own mark.",
+)
+@click.option("--peek", is_flag=True, help="Do not move the mark: the next digest tells the same again.")
+@json_option
+@pass_context
+def digest(
+    context: Context,
+    accounts: tuple[str, ...],
+    since: datetime | None,
+    format_: str | None,
+    channel: str,
+    peek: bool,
+) -> None:
+    r"""Tell what changed in ACCOUNTs, or in all enabled ones, since the last digest; the first one tells of the last 7 days.
+
+    Standard output stays empty when there is nothing to tell, but for JSON, which is a list of accounts then too.
+
+    \b
+    favsync digest | mail -E -s "Favourites" you@example.org
+    favsync digest --channel chat --json | curl --fail --json @- https://chat.example.org/hook
+    """
+    from etl.store.migrate import ready_engine
+
+    if context.json and format_ not in (None, "json"):
+        raise click.UsageError(f"--json and --format {format_} exclude each other")
+    engine = ready_engine(context.config.database_url.reveal())
+    found, marks = _told(engine, accounts, since, channel)
+    _show(context, found, "json" if context.json else format_ or "text")
+    sys.stdout.flush()
+    if since is None and not peek:
+        _remember(engine, marks, channel)
+
+
+def _told(
+    engine: Engine, names: tuple[str, ...], since: datetime | None, channel: str
+) -> tuple[list[Digest], dict[int, Mark]]:
+    """Return the digests, and by account the mark that they reach."""
+    from etl import clock
+    from etl.reporting.digest import digest as made
+    from etl.store.digests import mark_of, newest_mark
+    from etl.store.engine import reading
+    from etl.store.state import find_accounts
+
+    now = clock.now()
+    digests: list[Digest] = []
+    marks: dict[int, Mark] = {}
+    with reading(engine) as connection:
+        for account in find_accounts(connection, names):
+            reached = newest_mark(connection, account.account_id, now)
+            if reached is None:
+                continue
+            former = mark_of(connection, account.account_id, channel)
+            digests.append(made(connection, account.name, _begin(since, former, now)))
+            marks[account.account_id] = reached
+    return digests, marks
+
+
+def _begin(since: datetime | None, former: Mark | None, now: datetime) -> Since:
+    from etl.reporting.digest import Since
+
+    if since is not None or former is None:
+        return Since(instant=since or now - FIRST)
+    return Since(after_run=former.run_id, held_run=former.held_run_id)
+
+
+def _show(context: Context, found: list[Digest], format_: str) -> None:
+    from etl.reporting.digest_words import WORDS, digest_fields
+
+    if format_ == "json":
+        fields: list[dict[str, Any]] = [digest_fields(each) for each in found]
+        context.show_json(fields)
+        return
+    news = [each for each in found if each.has_news]
+    if news:
+        click.echo("\n".join(WORDS[format_](each) for each in news), nl=False)
+    else:
+        context.say("nothing to tell")
+
+
+def _remember(engine: Engine, marks: dict[int, Mark], channel: str) -> None:
+    from etl.store.digests import set_mark
+    from etl.store.engine import writing
+
+    with writing(engine) as connection:
+        for account_id, mark in marks.items():
+            set_mark(connection, account_id, channel, mark)

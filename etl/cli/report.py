@@ -1,0 +1,157 @@
+"""``favsync report``: what the views tell, as a table or a file, and the HTML report. Not here: the views (`etl.reporting`)."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from etl.cli.context import Context, pass_context
+from etl.cli.groups import Verb
+from etl.cli.options import json_option
+from etl.cli.times import INSTANT
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from etl.reporting.question import Answer, Question
+
+FORMATS = ("table", "csv", "json", "jsonl", "markdown", "parquet")
+HTML = "html"
+
+
+@click.command("report", cls=Verb)
+@click.argument("name", required=False)
+@click.option("--format", "format_", type=click.Choice(FORMATS), help="How the rows are written. [default: table]")
+@click.option("--account", "accounts", metavar="NAME", multiple=True, help="Only this account's rows; may be repeated.")
+@click.option(
+    "--since", metavar="TIME", type=INSTANT, help="Only rows from then on, by the time that the report is about."
+)
+@click.option(
+    "--as-of",
+    metavar="TIME",
+    type=INSTANT,
+    help="As it stood then: for current-favourites, artists, albums, genres, market-coverage, market-reach, unavailable and "
+    "completeness. Counts what was surely there; names, markets and other facts of tracks are today's.",
+)
+@click.option("--order-by", metavar="COLUMN", multiple=True, help="Sort by it; -COLUMN from the top; may be repeated.")
+@click.option("--limit", metavar="N", type=click.IntRange(min=0), help="At most N rows.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+    help="Write into FILE instead of standard output. Parquet and html need it; - is standard output.",
+)
+@json_option
+@pass_context
+def report(
+    context: Context,
+    /,
+    name: str | None,
+    format_: str | None,
+    accounts: tuple[str, ...],
+    output: Path | None,
+    limit: int | None,
+    **how: Any,
+) -> None:
+    r"""Show the report NAME; without NAME, list the reports. `favsync report html -o FILE` writes one to look at.
+
+    \b
+    favsync report
+    favsync report current-favourites --limit 20
+    favsync report daily-changes --since "3 months ago" --format csv >changes.csv
+    favsync report artists --order-by -ever_favourites | head
+    favsync report html -o report.html
+    """
+    from etl.reporting.question import Question
+    from etl.reporting.views import view_named
+
+    if context.json and format_ not in (None, "json"):
+        raise click.UsageError(f"--json and --format {format_} exclude each other")
+    format_ = "json" if context.json else format_ or "table"
+    if name is None:
+        _list(context, format_)
+    elif name.lower() == HTML:
+        _write_html(context, accounts, output)
+    else:
+        question = Question(view_named(name), accounts=accounts, limit=limit, **_asked(how))
+        _answer(context, question, format_, output)
+
+
+def _asked(how: dict[str, Any]) -> dict[str, Any]:
+    since: datetime | None = how["since"]
+    order_by: Sequence[str] = how["order_by"]
+    return {"since": since, "order_by": order_by, "as_of": how["as_of"]}
+
+
+def _list(context: Context, format_: str) -> None:
+    from etl.reporting.render import render
+    from etl.reporting.views import views
+
+    rows = [(view.short, view.row) for view in sorted(views().values(), key=lambda view: view.short)]
+    rows.append((HTML, "All of it to look at: one file for a browser, with charts and a map."))
+    render(format_, ("report", "a row"), rows, sys.stdout)
+
+
+def _answer(context: Context, question: Question, format_: str, output: Path | None) -> None:
+    from etl.reporting.question import ask
+    from etl.store.engine import reading
+    from etl.store.migrate import ready_engine
+
+    with reading(ready_engine(context.config.database_url.reveal())) as connection:
+        _write(ask(connection, question), format_, output)
+        if question.as_of is not None:
+            _say_unknown(context, connection, question.accounts, question.as_of)
+
+
+def _say_unknown(context: Context, connection: Connection, names: Sequence[str], as_of: datetime) -> None:
+    """Say of how many tracks the observations cannot tell whether they were there: they are not among the rows."""
+    from etl.core.asof import Answer
+    from etl.store.asof import list_at
+    from etl.store.state import find_accounts
+
+    for account in find_accounts(connection, names):
+        listed = list_at(connection, account.account_id, as_of)
+        unknown = sum(each.answer is Answer.UNKNOWN for each in listed)
+        if unknown:
+            when = f"{as_of:%Y-%m-%dT%H:%M:%SZ}"
+            context.say(
+                f"{account.name}: whether {unknown:,} tracks were there then is unknown: `favsync as-of {when}` names them"
+            )
+
+
+def _write(answer: Answer, format_: str, output: Path | None) -> None:
+    if format_ == "parquet":
+        from etl.reporting.parquet import write_parquet
+
+        write_parquet(answer, _file(output, "parquet"))
+        return
+    from etl.reporting.render import render
+
+    to_file = output is not None and str(output) != "-"
+    with output.open("w", encoding="utf-8", newline="") if output and to_file else nullcontext(sys.stdout) as stream:
+        render(format_, answer.columns, answer.rows, stream)
+
+
+def _file(output: Path | None, what: str) -> Path:
+    if output is None:
+        raise click.UsageError(f"{what} is for a file: say which with -o FILE")
+    return output
+
+
+def _write_html(context: Context, accounts: Sequence[str], output: Path | None) -> None:
+    from etl.reporting.html import write_report
+    from etl.store.engine import reading
+    from etl.store.migrate import ready_engine
+
+    page = _file(output, "the HTML report")
+    with reading(ready_engine(context.config.database_url.reveal())) as connection:
+        write_report(connection, page, accounts)
+    if str(page) != "-":
+        context.say(f"{page} is written ({page.stat().st_size / 1e6:.1f} MB): open it in a browser")

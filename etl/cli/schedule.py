@@ -1,0 +1,123 @@
+"""``favsync schedule``: the service. Not here: what it does (`etl.scheduler`), how it is watched (`etl.monitor`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from etl.cli.context import Context, pass_context
+from etl.cli.groups import Verb
+from etl.cli.stopping import stop_event
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from etl.scheduler.service import Ran, Service
+
+
+@click.command("schedule", cls=Verb)
+@click.option(
+    "--workers", metavar="N", type=click.IntRange(1, 64), default=4, show_default=True, help="Accounts at a time."
+)
+@click.option(
+    "--grace",
+    metavar="SECONDS",
+    type=click.IntRange(0, 3600),
+    default=30,
+    show_default=True,
+    help="Told to stop, let runs go on so long, then abandon them, which changes nothing.",
+)
+@click.option(
+    "--http",
+    metavar="HOST:PORT",
+    help="Serve /healthz, /readyz and /metrics, such as at 127.0.0.1:9108. [default: nowhere]",
+)
+@click.option(
+    "--metrics-accounts",
+    metavar="N",
+    type=click.IntRange(0),
+    default=500,
+    show_default=True,
+    help="With more accounts than this, /metrics has sums alone.",
+)
+@pass_context
+def schedule(context: Context, workers: int, grace: int, http: str | None, metrics_accounts: int) -> None:
+    """Sync every enabled account on its schedule, in the foreground, until SIGTERM or SIGINT.
+
+    Accounts that are added, changed or removed are noticed while it runs. What was missed while it did not run is caught
+    up, once. A second one on the same database stands by, and takes over when the first is gone. A second signal stops it
+    at once.
+    """
+    from etl.errors import SettingsError, UsageError
+    from etl.scheduler.service import Service
+    from etl.scheduler.times import parse
+    from etl.store.migrate import ready_engine
+
+    try:
+        parse(context.config.schedule)
+    except UsageError as error:
+        raise SettingsError(f"FAVSYNC_SCHEDULE: {error.message}", remedy=error.remedy) from None
+    engine = ready_engine(context.config.database_url.reveal(), create=True)
+    _ensure_default(context, engine)
+    service = Service(context.config, engine, workers=workers, grace_seconds=grace)
+    with stop_event() as stop, ExitStack() as stack:
+        if context.config.ping_url is not None:
+            stack.enter_context(_pinging(context.config.ping_url.reveal(), service))
+        if http is not None:
+            address = stack.enter_context(_watched(context, engine, service, http, metrics_accounts))
+            context.say(f"{address}/metrics, /healthz and /readyz are served")
+        service.run(stop)
+
+
+def _ensure_default(context: Context, engine: Engine) -> None:
+    """Make the account of the environment's token where there is no account at all, as `favsync sync` does."""
+    from sqlalchemy import select
+
+    from etl import clock
+    from etl.connect import DEFAULT_ACCOUNT
+    from etl.store.engine import writing
+    from etl.store.runs import ensure_account
+    from etl.store.tables import accounts
+
+    if context.config.access_token is None and context.config.refresh_token is None:
+        return
+    with writing(engine) as connection:
+        if connection.execute(select(accounts.c.account_id).limit(1)).first() is None:
+            ensure_account(connection, DEFAULT_ACCOUNT, clock.now())
+
+
+@contextmanager
+def _pinging(url: str, service: Service) -> Iterator[None]:
+    from etl.monitor.ping import Pinger
+
+    pinger = Pinger(url)
+
+    def ended(ran: Ran) -> None:
+        report = ran.report
+        pinger.ended(report.account, None if report.proven else (report.reason or report.outcome))
+
+    service.before_run.append(pinger.started)
+    service.after_run.append(ended)
+    pinger.service_started()
+    try:
+        yield
+    finally:
+        pinger.close()
+
+
+@contextmanager
+def _watched(context: Context, engine: Engine, service: Service, http: str, account_limit: int) -> Iterator[str]:
+    from etl.monitor.metrics import Metrics
+    from etl.monitor.status import statuses
+    from etl.monitor.web import Answers, serving
+    from etl.store.migrate import require_newest
+
+    metrics = Metrics(
+        lambda: statuses(engine, context.config.schedule), lambda: service.pulse, account_limit=account_limit
+    )
+    service.after_run.append(metrics.count)
+    with serving(http, Answers(metrics, lambda: service.pulse, lambda: require_newest(engine))) as address:
+        yield address

@@ -1,0 +1,129 @@
+"""``favsync status``: how fresh each account is. Not here: what that means (`etl.monitor.status`)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from etl.cli.context import Context, pass_context
+from etl.cli.groups import Verb
+from etl.cli.options import accounts_argument, json_option
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from etl.monitor.status import AccountStatus
+
+COLUMNS = ("account", "freshness", "last proven", "next run", "favourites", "held", "failures", "last outcome", "token")
+
+
+@click.command("status", cls=Verb)
+@accounts_argument
+@click.option("--max-age", metavar="TIME", help="Stale when older than this, such as 2h, whatever the schedule says.")
+@click.option(
+    "--prometheus",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the numbers to FILE for node_exporter's text-file collector, too.",
+)
+@json_option
+@pass_context
+def status(context: Context, accounts: tuple[str, ...], max_age: str | None, prometheus: Path | None) -> int:
+    r"""Show how fresh each account is: its last proven sync, its next run, what is held, its token.
+
+    \b
+    Exit code, for a monitor (the first that holds for an enabled account):
+      4  a token is dead
+      3  an account is stale: two turns of its schedule were missed, or --max-age
+      7  removals are held
+      0  all is well
+    """
+    from etl.monitor.status import statuses, worst_code
+    from etl.store.migrate import ready_engine
+
+    age = _age(max_age)
+    engine = ready_engine(context.config.database_url.reveal())
+
+    def ask() -> list[AccountStatus]:
+        return statuses(engine, context.config.schedule, names=accounts, max_age=age)
+
+    found = ask()
+    if prometheus is not None:
+        from etl.monitor.metrics import Metrics, write_text_file
+
+        write_text_file(Metrics(lambda: found), prometheus)
+    context.exit_code = worst_code(found)
+    if context.json:
+        from dataclasses import asdict
+
+        context.show_json([asdict(each) for each in found])
+    else:
+        _show(context, found)
+    return context.exit_code
+
+
+def _show(context: Context, found: list[AccountStatus]) -> None:
+    from etl import clock
+
+    now = clock.now()
+    rows = [
+        (
+            each.account,
+            each.freshness,
+            ago(each.age_seconds),
+            _until(each.parked_until or each.next_run_at, now),
+            each.favourites,
+            each.held or None,
+            each.failures_in_a_row or None,
+            each.last_outcome,
+            each.token,
+        )
+        for each in found
+    ]
+    context.show_rows(COLUMNS, rows)
+    for each in found:
+        if each.exit_code:
+            context.say(f"{each.account}: {_advice(each)}")
+
+
+def _advice(each: AccountStatus) -> str:
+    if each.token == "dead":  # noqa: S105 - a state
+        return f"the token is dead ({each.token_reason}): `favsync accounts login {each.account}` renews it"
+    if each.is_stale:
+        why = f"the last run says: {each.last_reason}; " if each.last_reason and each.failures_in_a_row else ""
+        return f"{why}`favsync doctor` looks for the cause, `favsync sync {each.account}` tries now"
+    return f"{each.held} removals wait for `favsync runs approve {each.held_run_id}` or `reject {each.held_run_id}`"
+
+
+def _age(text: str | None) -> timedelta | None:
+    from etl.errors import UsageError
+    from etl.scheduler.times import parse
+
+    if text is None:
+        return None
+    try:
+        return parse(f"every {text.strip()}").period
+    except UsageError:
+        raise UsageError(f"{text!r} is no length of time", remedy="write it like 90m, 6h or 2d") from None
+
+
+def ago(seconds: float | None) -> str | None:
+    """Return a length of time in the past as people say it."""
+    return None if seconds is None else f"{_length(max(seconds, 0.0))} ago"
+
+
+def _until(instant: datetime | None, now: datetime) -> str | None:
+    if instant is None:
+        return None
+    seconds = (instant - now).total_seconds()
+    return f"in {_length(seconds)}" if seconds > 0 else "due"
+
+
+def _length(seconds: float) -> str:
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

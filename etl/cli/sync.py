@@ -1,0 +1,191 @@
+"""``favsync sync``: sync accounts now. Not here: the run (`etl.sync`), how a token is found (`etl.connect`)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from etl.cli.boundary import INTERRUPTED
+from etl.cli.context import Context, pass_context
+from etl.cli.groups import Verb
+from etl.cli.options import accounts_argument, json_option
+from etl.cli.progress import counting
+from etl.cli.stopping import stop_event
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from etl.errors import SettingsError
+    from etl.store.state import Account
+    from etl.sync import Report, Way
+
+WORST_FIRST = (70, 2, 5, 4, 3, 6, 7, 75, 0)
+DEFAULT_ACCOUNT = "default"
+
+
+@click.command("sync", cls=Verb)
+@accounts_argument
+@click.option("--plan", is_flag=True, help="Print exactly what would be written, and write nothing at all.")
+@json_option
+@pass_context
+def sync(context: Context, accounts: tuple[str, ...], plan: bool) -> int:
+    """Sync the favourites of ACCOUNTs, or of all enabled ones.
+
+    Nothing is removed unless the whole list was read and proven, twice; removing many at once waits for
+    `favsync runs approve`. One account's failure never stops the others.
+
+    \b
+    Exit code, the worst of all accounts:
+      0  the list was read in full
+      3  Boomplay's API cannot be reached, or refuses
+      4  the token is missing, dead or another user's
+      5  the database
+      6  partial: not proven whole, so nothing was removed
+      7  held: removals wait for your word
+      75 another run of the account is in progress
+      130 it was stopped; what was under way changed nothing
+    """  # noqa: D301 - click wants the character itself, not the text
+    engine = _engine(context, plan=plan)
+    with stop_event() as stop:
+        reports = list(_reports(context, engine, accounts, plan=plan, stop=stop))
+    if context.json:
+        from etl.reporting.runs import report_fields
+
+        context.show_json([report_fields(report) for report in reports])
+    if stop.is_set() and any(report.error for report in reports):
+        context.exit_code = INTERRUPTED
+    return context.exit_code
+
+
+def worst(codes: Iterator[int] | Sequence[int]) -> int:
+    """Return the code that speaks for all of ``codes`` (contract, "Verbs")."""
+    given = set(codes)
+    return next((code for code in WORST_FIRST if code in given), max(given, default=0))
+
+
+def _engine(context: Context, *, plan: bool) -> Engine | None:
+    """Open the database; a plan makes none, and neither does a sync that has no account to sync."""
+    from etl.store.engine import sqlite_path
+    from etl.store.migrate import ready_engine
+
+    url = context.config.database_url.reveal()
+    path = sqlite_path(url)
+    is_new = path is not None and not path.exists()
+    if is_new and context.config.access_token is None:
+        raise _no_account()
+    return None if plan and is_new else ready_engine(url, create=not plan)
+
+
+def _no_account() -> SettingsError:
+    from etl.errors import SettingsError
+
+    return SettingsError(
+        "there is no account to sync",
+        remedy="set BOOMPLAY_ACCESS_TOKEN and BOOMPLAY_APP_ID, or run `favsync accounts add NAME`; "
+        "`favsync demo` needs neither",
+    )
+
+
+def _reports(
+    context: Context, engine: Engine | None, names: Sequence[str], *, plan: bool, stop: threading.Event
+) -> Iterator[Report]:
+    for account in _accounts(context, engine, names, plan=plan):
+        if stop.is_set():
+            raise KeyboardInterrupt
+        report = _report(context, engine, account, plan=plan, stop=stop)
+        context.exit_code = worst((context.exit_code, report.exit_code))
+        if not context.json:
+            _tell(context, report)
+        yield report
+
+
+def _accounts(context: Context, engine: Engine | None, names: Sequence[str], *, plan: bool) -> Sequence[Account]:
+    """Find the accounts; the one that the environment's token belongs to is made when it is first synced."""
+    from etl import clock
+    from etl.store import runs
+    from etl.store.engine import reading, writing
+    from etl.store.state import Account, find_accounts
+
+    blank = Account(account_id=0, name=DEFAULT_ACCOUNT, boomplay_user_id=None, region=None, enabled=True)
+    wants_default = context.config.access_token is not None and (not names or DEFAULT_ACCOUNT in names)
+    if engine is None:
+        return [blank]
+    with reading(engine) as connection:
+        is_new = wants_default and not _has_accounts(connection, names)
+    if is_new and plan:
+        return [blank]
+    if is_new:
+        with writing(engine) as connection:
+            runs.ensure_account(connection, DEFAULT_ACCOUNT, clock.now())
+    with reading(engine) as connection:
+        found = find_accounts(connection, names)
+    if not found:
+        raise _no_account()
+    return found
+
+
+def _has_accounts(connection: object, names: Sequence[str]) -> bool:
+    """Say whether an account is there that the command means: the one called default if it is named, else any."""
+    from typing import cast
+
+    from sqlalchemy import Connection, select
+
+    from etl.store.tables import accounts
+
+    query = select(accounts.c.name)
+    if DEFAULT_ACCOUNT in names:
+        query = query.where(accounts.c.name == DEFAULT_ACCOUNT)
+    return cast(Connection, connection).execute(query.limit(1)).first() is not None
+
+
+def _report(context: Context, engine: Engine | None, account: Account, *, plan: bool, stop: threading.Event) -> Report:
+    """Sync or plan one account; what goes wrong is its report."""
+    from etl import clock
+    from etl.connect import connect
+    from etl.errors import FavsyncError, SettingsError
+    from etl.sync import Report, plan_account, sync_account
+
+    started_at = clock.now()
+    try:
+        with counting(context, account.name) as progress, connect(context.config, engine, account.name, stop) as source:
+            way = _way(context, progress)
+            if plan:
+                return plan_account(engine, account, source, way)
+            if engine is None:
+                raise SettingsError("there is no database")
+            return sync_account(engine, account, source, way)
+    except SettingsError:
+        raise
+    except FavsyncError as error:
+        return Report(account=account.name, trigger="manual", started_at=started_at, reason=str(error), error=error)
+
+
+def _way(context: Context, progress: object) -> Way:
+    from typing import cast
+
+    from etl.boomplay.walking import Progress
+    from etl.sync import Way
+
+    config = context.config
+    return Way(
+        brake=config.removal_brake,
+        concurrency=config.page_concurrency,
+        progress=cast("Progress | None", progress),
+    )
+
+
+def _tell(context: Context, report: Report) -> None:
+    """Say in one line how it went, and what to do where there is something to do."""
+    from etl.reporting.runs import plan_lines, report_line
+
+    if report.error is not None:
+        context.say(report_line(report))
+        if report.error.remedy:
+            context.say(f"  what to do: {report.error.remedy}")
+        return
+    context.show(report_line(report))
+    for line in plan_lines(report):
+        context.show(line)

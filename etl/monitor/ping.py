@@ -1,0 +1,118 @@
+"""Telling a dead man's switch that runs start and end, in the manner of healthchecks.io. Not here: when (the verbs).
+
+The address plus ``/start`` when work begins, the address itself when it went well, plus ``/fail`` when it did not. With
+``{account}`` in it, each account has a switch of its own; without, one switch stands for all: it is told of success only while no
+account fails. Invariants: a ping never fails or delays a run; its address, which is a secret, is in no message.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from urllib.error import HTTPError
+from urllib.parse import quote
+from urllib.request import HTTPRedirectHandler, Request, build_opener
+
+from etl import __version__, clock, logs
+
+TIMEOUT_SECONDS = 10.0
+TRIES = 2
+ROOM = 1_000
+BETWEEN_SECONDS = 30.0
+PLACEHOLDER = "{account}"
+log = logs.get(__name__)
+
+
+class Pinger:
+    """Sends pings from a thread of its own, and drops those that would pile up. Close it to send the last ones."""
+
+    def __init__(self, url: str, send: Callable[[str, str], None] | None = None) -> None:
+        self._url = url.rstrip("/")
+        self._is_shared = PLACEHOLDER not in url
+        self._send = send or _send
+        self._failing: dict[str, str] = {}
+        self._sent: tuple[bool, float] | None = None
+        self._lock = threading.Lock()
+        self._waiting: queue.Queue[tuple[str, str] | None] = queue.Queue(ROOM)
+        self._thread = threading.Thread(target=self._work, name="favsync-ping", daemon=True)
+        self._thread.start()
+
+    def started(self, account: str) -> None:
+        """Tell that the account's run begins; a shared switch is told of the service's beginning alone."""
+        if not self._is_shared:
+            self._put(account, "/start", "")
+
+    def service_started(self) -> None:
+        """Tell that the service begins."""
+        if self._is_shared:
+            self._put("", "/start", f"favsync {__version__}")
+
+    def ended(self, account: str, reason: str | None) -> None:
+        """Tell how the account's run went; ``reason`` says why it went wrong, None that it did not."""
+        if not self._is_shared:
+            self._put(account, "/fail" if reason else "", reason or "")
+            return
+        with self._lock:
+            self._failing.pop(account, None)
+            if reason:
+                self._failing[account] = reason
+            is_well, now = not self._failing, clock.monotonic()
+            if self._sent is not None and self._sent[0] == is_well and now - self._sent[1] < BETWEEN_SECONDS:
+                return
+            self._sent = (is_well, now)
+            words = "\n".join(f"{name}: {why}" for name, why in sorted(self._failing.items())[:50])
+        self._put("", "" if is_well else "/fail", words)
+
+    def close(self, seconds: float = TIMEOUT_SECONDS) -> None:
+        """Send what waits, at most so long."""
+        self._offer(None)
+        self._thread.join(seconds)
+
+    def _put(self, account: str, ending: str, words: str) -> None:
+        self._offer((self._url.replace(PLACEHOLDER, quote(account, safe="")) + ending, logs.masked(words)))
+
+    def _offer(self, ping: tuple[str, str] | None) -> None:
+        try:
+            self._waiting.put_nowait(ping)
+        except queue.Full:
+            log.debug("a ping was dropped: the switch answers too slowly")
+
+    def _work(self) -> None:
+        is_silent = False
+        while (ping := self._waiting.get()) is not None:
+            try:
+                self._send(*ping)
+                is_silent = False
+            except OSError as error:
+                if not is_silent:
+                    log.warning("the dead man's switch cannot be reached", error=_words(error))
+                is_silent = True
+
+
+class _NoRedirect(HTTPRedirectHandler):
+    def redirect_request(self, *_args: object, **_kwargs: object) -> None:
+        """Follow nothing: the address is a secret, and a switch has no reason to send us elsewhere."""
+
+
+def _send(url: str, words: str) -> None:
+    """POST ``words`` to ``url``, which the settings have checked to be http or https.
+
+    Raises: OSError.
+    """
+    request = Request(url, data=words.encode(), headers={"User-Agent": f"favsync/{__version__}"})  # noqa: S310
+    opener = build_opener(_NoRedirect)
+    for tries_left in reversed(range(TRIES)):
+        try:
+            with opener.open(request, timeout=TIMEOUT_SECONDS):
+                return
+        except OSError as error:
+            is_final = isinstance(error, HTTPError) and error.code < 500
+            if is_final or not tries_left:
+                raise
+
+
+def _words(error: OSError) -> str:
+    if isinstance(error, HTTPError):
+        return f"HTTP {error.code}"
+    return type(getattr(error, "reason", error)).__name__

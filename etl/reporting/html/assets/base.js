@@ -1,0 +1,139 @@
+// What all parts of the page use: making elements, saying numbers and times, the tip, drawing anew when the width changes.
+// Text from the story becomes text nodes, never markup.
+"use strict";
+const STORY = JSON.parse(document.getElementById("story").textContent);
+const WORLD = JSON.parse(document.getElementById("world").textContent);
+const MADE_AT = new Date(STORY.made_at);
+const DAY_MS = 86400000;
+
+const byId = (id) => document.getElementById(id);
+
+function el(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name === "class") node.className = value;
+    else if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else node.setAttribute(name, value === true ? "" : value);
+  }
+  node.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  return node;
+}
+
+function fill(target, ...children) {
+  const node = typeof target === "string" ? byId(target) : target;
+  node.replaceChildren(...children.flat().filter((child) => child !== null && child !== undefined));
+  return node;
+}
+
+const narrow = matchMedia("(max-width: 40rem)");
+const empty = (words) => el("p", { class: "empty" }, words);
+
+// Numbers
+const whole = new Intl.NumberFormat("en-GB");
+const number = (value) => whole.format(value);
+const plural = (count, one, many = one + "s") => `${number(count)} ${count === 1 ? one : many}`;
+const signed = (value) => (value > 0 ? "+" : value < 0 ? "−" : "±") + number(Math.abs(value));
+function percent(share) {
+  if (share === null || share === undefined) return "not known";
+  const value = share * 100;
+  const digits = value > 99 && value < 100 ? 2 : value % 1 && value < 10 ? 1 : 0;
+  return `${Math.min(value, value < 100 ? 99.99 : 100).toFixed(digits)}\u00a0%`;
+}
+function clock(seconds) {
+  if (seconds === null || seconds === undefined) return "";
+  const [hours, minutes, rest] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
+  const two = (value) => String(value).padStart(2, "0");
+  return hours ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`;
+}
+function playingTime(seconds) {
+  const hours = seconds / 3600;
+  if (hours >= 48) return [(hours / 24).toFixed(1), "days"];
+  return hours >= 1 ? [hours.toFixed(1), "hours"] : [number(Math.round(seconds / 60)), "minutes"];
+}
+function span(ms) {
+  const minutes = ms / 60000;
+  if (minutes < 1) return `${Math.max(1, Math.round(ms / 1000))}\u00a0s`;
+  if (minutes < 90) return `${Math.round(minutes)}\u00a0min`;
+  if (minutes < 48 * 60) return `${Math.round(minutes / 60)}\u00a0h`;
+  return `${Math.round(minutes / 1440)}\u00a0days`;
+}
+const days = (count) => (count >= 730 ? `${(count / 365.25).toFixed(1)} years` : plural(count, "day"));
+
+// Times: in the reader's zone, UTC on hover. Days are UTC days, since the views count them so.
+const inZone = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit" });
+const dayInZone = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric" });
+const dayInUtc = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
+const monthInUtc = new Intl.DateTimeFormat("en-GB", { month: "long", year: "numeric", timeZone: "UTC" });
+const zoneName = Intl.DateTimeFormat().resolvedOptions().timeZone || "your own";
+const asDate = (value) => (value instanceof Date ? value : typeof value === "number" ? new Date(value * 1000) : new Date(value));
+const utc = (value) => asDate(value).toISOString().slice(0, 19).replace("T", " ") + " UTC";
+function when(value, { short = false } = {}) {
+  const instant = asDate(value);
+  return el("time", { datetime: instant.toISOString(), title: utc(instant) }, (short ? dayInZone : inZone).format(instant));
+}
+const dayOf = (text) => new Date(text + "T00:00:00Z");
+const sayDay = (date) => dayInUtc.format(date);
+
+// The tip follows the pointer; what it says is not the only way to learn it (tables, labels).
+function showTip(event, ...children) {
+  const tip = fill("tip", ...children);
+  tip.hidden = false;
+  const box = tip.getBoundingClientRect();
+  const x = Math.min(event.clientX + 16, innerWidth - box.width - 8);
+  const y = event.clientY + 18 + box.height > innerHeight ? event.clientY - box.height - 14 : event.clientY + 18;
+  tip.style.left = `${Math.max(8, x)}px`;
+  tip.style.top = `${Math.max(8, y)}px`;
+}
+const hideTip = () => { byId("tip").hidden = true; };
+addEventListener("scroll", hideTip, { passive: true });
+
+// Drawing: a chart is a function of its width, called again when that changes, and for print.
+const drawings = new Map();
+const watcher = new ResizeObserver((entries) => {
+  for (const { target, contentRect } of entries) drawings.get(target)?.(Math.floor(contentRect.width));
+});
+function chart(target, name, draw) {
+  let drawn = 0;
+  const svg = d3.select(target).append("svg").attr("class", "chart").attr("role", "img").attr("aria-label", name);
+  const redraw = (width) => {
+    if (!width || width === drawn) return;
+    drawn = width;
+    svg.selectAll("*").remove();
+    svg.attr("viewBox", null);
+    draw(svg, width);
+  };
+  drawings.set(target, redraw);
+  watcher.observe(target);
+  redraw(Math.floor(target.getBoundingClientRect().width));
+  return svg;
+}
+function forget() {
+  watcher.disconnect();
+  drawings.clear();
+  hideTip();
+}
+
+function asTable(caption, columns, rows) {
+  const details = el("details", {}, el("summary", {}, "The same as a table"));
+  details.addEventListener("toggle", () => {
+    if (details.open && details.children.length === 1) details.append(sortedTable({ caption, columns, rows, size: 12 }));
+  });
+  return details;
+}
+
+function segments(label, choices, chosen, choose) {
+  const group = el("div", { class: "segments", role: "group", "aria-label": label });
+  for (const [key, text] of choices) {
+    const button = el("button", { type: "button", "aria-pressed": String(key === chosen) }, text);
+    button.addEventListener("click", () => {
+      for (const other of group.children) other.setAttribute("aria-pressed", String(other === button));
+      choose(key);
+    });
+    group.append(button);
+  }
+  return group;
+}
+
+const legend = (entries) =>
+  el("ul", { class: "legend" }, entries.map(([style, words]) => el("li", {}, el("span", { class: style }), words)));

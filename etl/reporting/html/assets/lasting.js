@@ -1,0 +1,65 @@
+// How long a favourite lasts, and which removals were regretted.
+"use strict";
+
+function lasting(told) {
+  const node = fill("survival");
+  const steps = told.survival.map(([days, atRisk, removed, share]) => ({ days, atRisk, removed, share }));
+  const observed = told.looks.last ? (new Date(told.looks.last) - new Date(told.looks.first)) / DAY_MS : 0;
+  regrets(told);
+  if (!steps.length) {
+    fill("lasting-lead", "");
+    return void node.append(empty("No favourite whose addition was seen has gone yet, so there is nothing to say about how long they last."));
+  }
+  const share = (days) => { const place = d3.bisector((step) => step.days).right(steps, days) - 1; return place < 0 ? 1 : steps[place].share; };
+  const marks = [[7, "a week"], [30, "a month"], [182, "half a year"], [365, "a year"], [730, "two years"]].filter(([days]) => days <= observed);
+  const half = told.half_life?.half_life_days ?? null;
+  fill("lasting-lead", half === null ? "More than half of the favourites that were added are still there. " : ["Half of the favourites that were added are gone after ", el("strong", {}, days(half)), ". "],
+    marks.length ? `Still there after ${marks.map(([days, words]) => `${words}: ${percent(share(days))}`).join(", ")}.` : "");
+  const end = Math.max(observed, steps[steps.length - 1].days, 1);
+  const words = `Share of favourites still there by age in days: ${marks.map(([days, each]) => `after ${each} ${percent(share(days))}`).join(", ")}`;
+  const holder = el("div", {});
+  node.append(holder, el("figcaption", {}, `From ${plural(told.half_life?.stays ?? 0, "favourite")} whose addition was seen, of which ${number(told.half_life?.removed ?? 0)} were removed. Those still there count for as long as they have been watched (Kaplan–Meier). Ages are exact to the time between two looks.`),
+    asTable("Favourites by age", [
+      { name: "Age in days", number: true, value: (row) => row.days },
+      { name: "Watched that long", number: true, value: (row) => row.atRisk },
+      { name: "Removed at that age", number: true, value: (row) => row.removed },
+      { name: "Still there", number: true, value: (row) => row.share, show: (row) => percent(row.share) },
+    ], steps));
+  chart(holder, words, (svg, width) => {
+    const height = width < 560 ? 250 : 320, margin = { left: 46, right: 16, top: 14, bottom: 40 };
+    svg.attr("width", width).attr("height", height);
+    const x = d3.scaleLinear([0, end], [margin.left, width - margin.right]), y = d3.scaleLinear([0, 1], [height - margin.bottom, margin.top]);
+    svg.append("g").attr("class", "grid").selectAll("line").data([0, 0.25, 0.5, 0.75, 1]).join("line").attr("x1", margin.left).attr("x2", width - margin.right).attr("y1", y).attr("y2", y);
+    svg.append("g").selectAll("text").data([0, 0.25, 0.5, 0.75, 1]).join("text").attr("x", margin.left - 8).attr("y", y).attr("dy", "0.32em").attr("text-anchor", "end").text((tick) => `${tick * 100} %`);
+    svg.append("g").selectAll("text").data(x.ticks(Math.max(3, Math.floor(width / 120)))).join("text").attr("x", x).attr("y", height - margin.bottom + 17).attr("text-anchor", "middle").text((tick) => number(tick));
+    svg.append("text").attr("x", width - margin.right).attr("y", height - 4).attr("text-anchor", "end").text("days since it was added");
+    const points = [{ days: 0, share: 1 }, ...steps, { days: end, share: steps[steps.length - 1].share }];
+    const area = d3.area().curve(d3.curveStepAfter).x((step) => x(step.days)).y0(y(0)).y1((step) => y(step.share));
+    svg.append("path").attr("class", "area-total").attr("d", area(points));
+    svg.append("path").attr("class", "line-total").attr("d", area.lineY1()(points));
+    if (half !== null) {
+      svg.append("path").attr("class", "marker").attr("fill", "none").attr("d", `M${margin.left},${y(0.5)}H${x(half)}V${y(0)}`);
+      const isRight = x(half) > width / 2;
+      svg.append("text").attr("class", "strong").attr("x", x(half) + (isRight ? -10 : 10)).attr("y", y(0.5) + 20).attr("text-anchor", isRight ? "end" : "start").text(`half are gone: ${days(half)}`);
+    }
+    svg.on("pointermove", (event) => {
+      const age = Math.max(0, Math.min(end, Math.round(x.invert(d3.pointer(event)[0]))));
+      showTip(event, el("strong", {}, plural(age, "day")), `${percent(share(age))} still there`);
+    }).on("pointerleave", hideTip);
+  });
+}
+
+function regrets(told) {
+  const found = told.regrets;
+  if (!found.count) return void fill("regrets", empty("No track was removed and came back."));
+  fill("regrets", sortedTable({
+    caption: "Tracks that were removed and came back", rows: found.rows, size: 8, search: "Search these tracks", sort: 2, down: true,
+    columns: [
+      { name: "Track", main: true, value: (row) => row.title ?? "", words: true },
+      { name: "Artists", value: (row) => row.artists ?? "", words: true },
+      { name: "Came back", more: true, label: "back", value: (row) => row.returned_at, show: (row) => when(row.returned_at, { short: true }) },
+      { name: "Days away", more: true, label: "days away:", number: true, value: (row) => row.days_away, show: (row) => number(Math.round(row.days_away)) },
+      { name: "Now", more: true, value: (row) => (row.is_current ? "still there" : "gone again") },
+    ],
+  }), found.is_cut ? el("p", { class: "note" }, `The newest ${number(found.rows.length)} of ${number(found.count)}.`) : null);
+}

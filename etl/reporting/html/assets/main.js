@@ -1,0 +1,115 @@
+// Puts the parts on the page, and lets the reader choose account and colours.
+"use strict";
+
+function hero(told) {
+  const { account, summary, looks, half_life: half, freshness } = told;
+  fill("title", account.name);
+  document.title = `${account.name}: favourites`;
+  const [amount, unit] = playingTime(summary.seconds);
+  const came = told.regrets.count;
+  fill("lede", !looks.last ? "favsync has not read this list yet. Run favsync sync, then make this page again." : [
+    el("strong", {}, plural(summary.favourites, "favourite")), summary.seconds ? `, ${amount} ${unit} of music by ${plural(told.artists.count, "artist")}. ` : ". ",
+    "favsync has watched since ", when(looks.first, { short: true }), `: ${plural(summary.added, "track was", "tracks were")} added and ${number(summary.removed)} let go`,
+    came ? `, and ${number(came)} of those came back. ` : ". ",
+    summary.busiest_month ? ["Most were added in ", el("strong", {}, monthInUtc.format(dayOf(summary.busiest_month[0]))), `: ${number(summary.busiest_month[1])}. `] : "",
+  ].flat());
+  const home = told.coverage.find((row) => row.market_code === account.region?.toUpperCase());
+  const change = ({ added, removed }) => [el("span", { class: "up" }, `+${number(added)}`), " ", el("span", { class: "down" }, `−${number(removed)}`)];
+  const tiles = !looks.last ? [] : [
+    ["Favourites", number(summary.favourites), looks.last ? ["seen ", when(looks.last)] : ""],
+    ["Playing time", amount, unit],
+    ["Artists", number(told.artists.count), `${number(told.artists.ever)} ever`],
+    ["In the last 30 days", change(summary.month), "added and removed"],
+    ["In the last year", change(summary.year), "added and removed"],
+    ["Half are gone after", half?.half_life_days ? number(half.half_life_days) : "—", half?.half_life_days ? "days" : "more than half are still there"],
+    home ? ["Playable at home", percent(home.share), home.market] : null,
+    freshness?.last_proven_at ? ["Last proven whole", span(MADE_AT - new Date(freshness.last_proven_at)), "before this page was made"] : null,
+  ].filter(Boolean);
+  fill("tiles", tiles.map(([name, value, words]) => el("div", {}, el("dt", {}, name), el("dd", {}, value, el("small", {}, words)))));
+  fill("grew-lead", !looks.last ? "" : [`In the year to `, when(looks.last, { short: true }), `, ${number(summary.year.added)} were added and ${number(summary.year.removed)} removed: `, el("strong", {}, signed(summary.year.added - summary.year.removed)), ". "]);
+}
+
+function highlights(told) {
+  const since = told.year_ago ? sayDay(new Date(told.year_ago)) : "", day = told.daily.map(([day, added, removed, , there]) => [day, added - there + removed]);
+  const [artist, genre] = [told.artists.risen, told.genres.risen], busiest = d3.greatest(day, (each) => each[1]);
+  const back = d3.greatest(told.regrets.rows.filter((row) => row.is_current && row.returned_at > told.year_ago), (row) => row.days_away);
+  const rise = ([name, now, before]) => [name ?? "(no name)", before ? `${number(before)} to ${plural(now, "favourite")} since ${since}` : `${plural(now, "favourite")}, none on ${since}`];
+  const cards = [
+    artist && artist[1] > artist[2] ? ["Artist of the year", ...rise(artist)] : null,
+    genre && genre[1] > genre[2] ? ["Genre on the rise", ...rise(genre)] : null,
+    back ? ["Comeback of the year", back.title ?? `track ${back.track_id}`, `${back.artists ?? ""}: back after ${plural(Math.round(back.days_away), "day")}`] : null,
+    busiest?.[1] ? ["Busiest day", sayDay(dayOf(busiest[0])), plural(busiest[1], "change")] : null,
+  ].filter(Boolean);
+  fill("highlights", cards.map(([kind, what, words]) => el("li", {}, el("span", {}, kind), el("b", {}, what), el("span", {}, words)))).hidden = !cards.length;
+}
+
+function sure(told) {
+  const { runs, outcomes, freshness, looks } = told;
+  const count = (name) => outcomes[name] ?? 0;
+  fill("sure-lead", !looks.runs ? "There was no run yet." : [
+    freshness?.last_proven_at ? ["The whole list was last read and proven ", when(freshness.last_proven_at), `, ${span(MADE_AT - new Date(freshness.last_proven_at))} before this page was made. `] : "The whole list was never proven. ",
+    "Only a proven reading may remove a favourite. ",
+    `Of ${plural(looks.runs, "run")}, ${number(count("succeeded") + count("unchanged"))} proved the list, ${number(count("partial"))} could not, ${number(count("held"))} held removals back for a person's word, and ${number(count("failed"))} failed.`].flat());
+  const kinds = [["succeeded", "proven, something changed"], ["unchanged", "proven, nothing changed"], ["held", "removals held back"], ["partial", "not proven"], ["failed", "failed"]];
+  const node = fill("runs");
+  if (runs.length) {
+    const words = `The last ${plural(runs.length, "run")}: ${kinds.map(([kind, each]) => `${runs.filter((run) => run.outcome === kind).length} ${each}`).join(", ")}`;
+    const strip = el("div", { class: "outcomes", role: "img", "aria-label": words }, runs.map((run) => {
+      const mark = el("span", { class: `outcome ${run.outcome ?? ""}` });
+      mark.addEventListener("pointermove", (event) => showTip(event, el("strong", {}, `run ${run.run_id}: ${run.outcome ?? "in progress"}`), inZone.format(new Date(run.started_at)), el("br"), `+${number(run.added)} −${number(run.removed)}`, run.reason ? el("br") : null, run.reason));
+      mark.addEventListener("pointerleave", hideTip);
+      return mark;
+    }));
+    node.append(strip, el("figcaption", {}, `The last ${plural(runs.length, "run")}, the newest at the end.`), legend(kinds.filter(([kind]) => count(kind)).map(([kind, each]) => [`outcome ${kind}`, each])),
+      asTable("The last runs", [
+        { name: "Run", number: true, value: (run) => run.run_id }, { name: "Began", value: (run) => run.started_at, show: (run) => when(run.started_at) },
+        { name: "Outcome", main: true, value: (run) => run.outcome ?? "in progress" }, { name: "Added", number: true, label: "added:", value: (run) => run.added }, { name: "Removed", number: true, label: "removed:", value: (run) => run.removed },
+        { name: "Held", number: true, label: "held:", value: (run) => run.held }, { name: "Unreadable", number: true, label: "unreadable:", value: (run) => run.rejected }, { name: "Reason", value: (run) => run.reason ?? "", words: true },
+      ], runs.slice().reverse()));
+  }
+  fill("completeness", !told.completeness.length ? empty("There are no favourites to tell of.") : sortedTable({
+    caption: "Of how many favourites each fact is known", rows: told.completeness, size: 30, style: "pairs", sort: 1, down: false,
+    columns: [
+      { name: "Fact", main: true, value: (row) => (row.fact === "isrc" ? "ISRC" : row.fact === "web_url" ? "web address" : row.fact) },
+      { name: "Known", value: (row) => row.share, show: (row) => el("span", { class: "range" }, bar(row.share), percent(row.share)) },
+      { name: "Missing", minor: true, number: true, value: (row) => row.missing },
+    ],
+  }));
+}
+
+function tell(told) {
+  forget();
+  for (const part of [hero, highlights, growth, calendar, who, lasting, where, recent, every, sure]) part(told);
+}
+
+function accounts() {
+  if (!STORY.accounts.length) {
+    fill("title", "Nobody yet");
+    fill("lede", "There is no account yet. `favsync accounts add` makes one, `favsync sync` reads its list.");
+    for (const section of document.querySelectorAll("main section:not(.hero)")) section.hidden = true;
+    return;
+  }
+  const select = byId("account");
+  fill(select, STORY.accounts.map((told, place) => el("option", { value: String(place) }, told.account.name)));
+  byId("picker").hidden = STORY.accounts.length < 2;
+  select.addEventListener("change", () => tell(STORY.accounts[+select.value]));
+  tell(STORY.accounts[0]);
+}
+
+function colours() {
+  const buttons = [...document.querySelectorAll("[data-colours]")];
+  const choose = (theme) => {
+    if (theme === "auto") document.documentElement.removeAttribute("data-theme");
+    else document.documentElement.setAttribute("data-theme", theme);
+    for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.colours === theme));
+    try { localStorage.setItem("favsync-colours", theme); } catch { /* a page opened from a file may not remember */ }
+  };
+  for (const button of buttons) button.addEventListener("click", () => choose(button.dataset.colours));
+  try { choose(localStorage.getItem("favsync-colours") ?? "auto"); } catch { choose("auto"); }
+}
+
+colours();
+accounts();
+fill("foot",
+  el("p", {}, "Made by favsync ", STORY.version, " on ", when(MADE_AT), `. Times are in your zone (${zoneName}), with UTC where you point at them; days and months are those of UTC.`),
+  el("p", {}, "This file needs no network and sends nothing anywhere. Charts: D3 and TopoJSON by Mike Bostock (ISC). Map: Natural Earth, in the public domain, by way of world-atlas; boundaries are as drawn there. Headings: Bricolage Grotesque (OFL)."));

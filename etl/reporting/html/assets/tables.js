@@ -1,0 +1,127 @@
+// Tables that are searched, sorted and paged; the recent changes; every favourite.
+"use strict";
+
+// columns: {name, value, show?, number?, main?, words? (searched), sparse? (left out where no row found has it)}; on a narrow
+// screen: label? (before the value), more? (small, on one line with others), minor? (not shown)
+function sortedTable({ caption, columns, rows, size: wanted = 15, style = "", search = "", sort = null, down = false, tools = [], keep: kept = () => true }) {
+  const size = narrow.matches && wanted < 25 ? Math.min(wanted, 6) : wanted;
+  const body = el("tbody"), said = el("span"), box = el("div", { class: "tablebox" });
+  const state = { page: 0, sort, down, query: "", keep: kept };
+  const texts = search ? rows.map((row) => columns.filter((column) => column.words).map((column) => column.value(row)).join("\n").toLowerCase()) : [];
+  let found = rows;
+  const heads = columns.map((column, place) => {
+    const button = el("button", { type: "button" }, column.name);
+    button.addEventListener("click", () => { order(place, state.sort === place ? !state.down : Boolean(column.number)); });
+    return el("th", { scope: "col", class: column.number ? "number" : null }, button);
+  });
+  const picker = el("select", { "aria-label": `Sort: ${caption}` }, columns.flatMap((column, place) => [
+    el("option", { value: `${place}` }, `${column.name} ↑`), el("option", { value: `-${place}` }, `${column.name} ↓`)]));
+  picker.addEventListener("change", () => order(Math.abs(+picker.value), picker.value.startsWith("-")));
+  const order = (place, isDown) => { Object.assign(state, { sort: place, down: isDown, page: 0 }); find(); };
+
+  const compare = (a, b) => (typeof a === "string" && typeof b === "string" ? a.localeCompare(b, "en") : d3.ascending(a, b));
+  const missing = (value) => value === null || value === undefined || value === "";
+  function find() {
+    const words = state.query.toLowerCase().split(/\s+/).filter(Boolean);
+    found = rows.filter((row, place) => state.keep(row) && words.every((word) => texts[place].includes(word)));
+    if (state.sort !== null) {
+      const { value } = columns[state.sort], sign = state.down ? -1 : 1;
+      found = found.map((row) => [value(row), row]).sort(([a], [b]) => missing(a) - missing(b) || sign * compare(a, b)).map(([, row]) => row);
+    }
+    heads.forEach((head, place) => {
+      if (place === state.sort) head.setAttribute("aria-sort", state.down ? "descending" : "ascending");
+      else head.removeAttribute("aria-sort");
+    });
+    if (state.sort !== null) picker.value = `${state.down ? "-" : ""}${state.sort}`;
+    draw();
+  }
+  function draw() {
+    const first = state.page * size, shown = found.slice(first, first + size);
+    const isOut = columns.map((column) => Boolean(column.sparse) && !found.some((row) => !missing(column.value(row))));
+    heads.forEach((head, place) => { head.hidden = isOut[place]; });
+    body.replaceChildren(...shown.map((row) => el("tr", {}, columns.map((column, place) => {
+      if (isOut[place]) return null;
+      const value = column.show ? column.show(row) : column.value(row);
+      const text = typeof value === "number" ? number(value) : value;
+      return el("td", { class: [column.number && "number", column.main && "main", column.words && !column.main && "text", column.more && "more", column.minor && "minor"].filter(Boolean).join(" ") || null, "data-label": column.label }, text ?? "");
+    }))));
+    said.textContent = found.length ? `${number(first + 1)}–${number(first + shown.length)} of ${number(found.length)}` : "Nothing matches.";
+    back.disabled = state.page === 0;
+    forth.disabled = first + size >= found.length;
+    pages.hidden = rows.length <= size;
+  }
+  const turn = (by) => () => { state.page += by; draw(); };
+  const back = el("button", { type: "button", onclick: turn(-1) }, "Previous"), forth = el("button", { type: "button", onclick: turn(1) }, "Next");
+  const pages = el("div", { class: "pages" }, said, el("span", {}, back, forth));
+  let waiting;
+  const input = search ? el("input", { type: "search", placeholder: search, "aria-label": search, autocomplete: "off", spellcheck: "false" }) : null;
+  input?.addEventListener("input", () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(() => { Object.assign(state, { query: input.value, page: 0 }); find(); byId("spoken").textContent = `${plural(found.length, "row")} found`; }, 120);
+  });
+  const keep = (test) => { Object.assign(state, { keep: test, page: 0 }); find(); };
+  const others = tools.map((tool) => tool(keep));
+  if (rows.length > 1) box.append(el("div", { class: input || others.length ? "tools" : "tools sorting" }, input, others, el("span", { class: "sorter" }, picker)));
+  box.append(el("div", { class: "wide", tabindex: "0", role: "region", "aria-label": caption },
+    el("table", { class: `stacks ${style}` }, el("caption", { class: "visually-hidden" }, caption), el("thead", {}, el("tr", {}, heads)), body)), pages);
+  find();
+  return box;
+}
+
+// "between A and B": the honest form of every change.
+function between(after, at, isFirst = "before") {
+  if (after === null || after === undefined) return el("span", {}, `at some time before `, when(at));
+  return el("span", {}, "between ", when(after), " and ", when(at));
+}
+const width = (after, at) => (after === null || after === undefined ? null : asDate(at) - asDate(after));
+
+function recent(told) {
+  const found = told.changes;
+  if (!found.count) return void fill("recent", empty("Nothing has changed yet."));
+  const filter = (keep) => segments("Which changes", [["", "All"], ["added", "Added"], ["removed", "Removed"]], "", (key) => keep((row) => !key || row.change === key));
+  fill("recent", sortedTable({
+    caption: "The newest changes", rows: found.rows, size: 12, search: "Search changes", sort: 3, down: true, tools: [filter],
+    columns: [
+      { name: "Change", value: (row) => row.change, show: (row) => el("span", { class: `badge ${row.change}` }, row.change) },
+      { name: "Track", main: true, value: (row) => row.title ?? "", words: true, show: (row) => row.title ?? `track ${row.track_id}` },
+      { name: "Artists", value: (row) => row.artists ?? "", words: true },
+      { name: "When it happened", value: (row) => row.changed_at, show: (row) => between(row.not_before, row.changed_at) },
+      { name: "Known to within", more: true, number: true, label: "known to within", value: (row) => width(row.not_before, row.changed_at), show: (row) => { const ms = width(row.not_before, row.changed_at); return ms === null ? "not known" : span(ms); } },
+    ],
+  }), found.is_cut ? el("p", { class: "note" }, `The newest ${number(found.rows.length)}; \`favsync report favourite-changes\` has all of them.`) : null);
+}
+
+function unpacked(packed) {
+  // The order of a row's fields is written in etl/reporting/html/packing.py.
+  const { texts, instants, links } = packed;
+  const text = (place) => (place === null ? "" : texts[place]), instant = (place) => (place === null ? null : instants[place]);
+  const link = (id) => (Object.hasOwn(links.others, id) ? links.others[id] : links.before + id + links.after);
+  return packed.rows.map(([id, title, artists, album, genres, seconds, markets, from, after, to, removedAfter]) => ({
+    id, title, artists: text(artists), album: text(album), genres: text(genres), seconds, markets,
+    from: instant(from), after: instant(after), to: instant(to), removedAfter: instant(removedAfter), link: to === null ? link(id) : null,
+  }));
+}
+
+function titleOf(row) {
+  const words = row.title ?? `track ${row.id}`;
+  return row.link && /^https?:\/\//i.test(row.link) ? el("a", { href: row.link, rel: "noopener noreferrer", target: "_blank" }, words) : words;
+}
+
+function every(told) {
+  const rows = unpacked(told.tracks);
+  if (!rows.length) return void fill("every", empty("There are no favourites, and there never were any that favsync saw."));
+  const gone = rows.filter((row) => row.to !== null).length;
+  const filter = (keep) => segments("Which favourites", [["now", `Now ${number(rows.length - gone)}`], ["gone", `Removed ${number(gone)}`], ["", "All"]], "now", (key) => keep((row) => !key || (key === "now") === (row.to === null)));
+  fill("every", sortedTable({
+    caption: "Every favourite", rows, size: 20, search: "Search titles, artists, albums, genres", sort: 5, down: true, tools: gone ? [filter] : [], keep: (row) => row.to === null,
+    columns: [
+      { name: "Track", main: true, value: (row) => row.title ?? "", words: true, show: titleOf },
+      { name: "Artists", value: (row) => row.artists, words: true },
+      { name: "Album", more: true, value: (row) => row.album, words: true },
+      { name: "Genres", more: true, value: (row) => row.genres, words: true },
+      { name: "Length", more: true, number: true, value: (row) => row.seconds, show: (row) => clock(row.seconds) },
+      { name: "Added", more: true, label: "added", value: (row) => row.from, show: (row) => (row.after === null ? el("span", {}, "before ", when(row.from, { short: true })) : el("span", { title: `between ${utc(row.after)} and ${utc(row.from)}` }, when(row.from, { short: true }))) },
+      { name: "Removed", more: true, sparse: true, label: "removed", value: (row) => row.to, show: (row) => (row.to === null ? "" : when(row.to, { short: true })) },
+    ],
+  }), gone < told.tracks.ended ? el("p", { class: "note" }, `Of the ${number(told.tracks.ended)} that were removed, the newest ${number(gone)}; \`favsync report favourite-history\` has all of them.`) : null);
+}

@@ -1,0 +1,86 @@
+// Artists, genres and albums: who counts, how that changed, who came and who left.
+"use strict";
+
+function who(told) {
+  const since = told.year_ago ? sayDay(new Date(told.year_ago)) : "";
+  fill("artists", el("h3", {}, "Artists"), ranks(told.artists, since));
+  fill("genres", el("h3", {}, "Genres"), ranks(told.genres, since));
+  fill("albums", el("h3", {}, "Albums"), ranks(told.albums, ""));
+  fill("came", el("h3", {}, "Artists who came"), chips(told.artists.came, `since ${since}`, "Nobody new"));
+  fill("left", el("h3", {}, "Artists who left"), chips(told.artists.left, `since ${since}`, "Nobody"));
+  const genres = told.genres;
+  const news = [
+    genres.came.count ? ["New genres: ", el("strong", {}, genres.came.top.map(([name]) => name).join(", ")), ". "] : [],
+    genres.left.count ? ["Gone: ", el("strong", {}, genres.left.top.map(([name]) => name).join(", ")), "."] : [],
+  ].flat();
+  fill("who-lead", !told.artists.count ? "" : `${plural(told.artists.count, "artist")}, ${plural(told.albums.count, "album")} and ${plural(told.genres.count, "genre")} are among the favourites now. Lines show each one's favourites from month to month, the small number how many more or fewer than on ${since}. `, news);
+  mixture(told);
+}
+
+function ranks(found, since) {
+  if (!found.top.length) return empty("None yet.");
+  const most = found.top[0].current_favourites;
+  return el("ol", { class: "ranks" }, found.top.map((row) => {
+    const gauge = row.course ? null : el("span", { class: "gauge", "aria-hidden": "true" });
+    if (gauge) gauge.style.width = `${(100 * row.current_favourites) / most}%`;
+    const change = row.course ? row.current_favourites - row.before : null;
+    const delta = change === null ? null
+      : el("span", { class: `delta ${change > 0 ? "up" : change < 0 ? "down" : ""}`, title: `${number(row.before)} on ${since}` }, row.before ? (change ? signed(change) : "same") : "new");
+    return el("li", {}, el("span", { class: "name", title: row.name ?? "" }, row.name ?? "(no name)"), row.course ? spark(row.course) : el("span"),
+      el("span", { class: "count" }, number(row.current_favourites), delta), gauge);
+  }));
+}
+
+function spark(course) {
+  const svg = d3.create("svg").attr("viewBox", "0 0 72 26").attr("aria-hidden", "true");
+  const x = d3.scaleLinear([0, Math.max(1, course.length - 1)], [1, 71]), y = d3.scaleLinear([0, d3.max(course) || 1], [24, 2]);
+  const area = d3.area().curve(d3.curveMonotoneX).x((_, place) => x(place)).y0(24).y1(y);
+  svg.append("path").attr("class", "spark-area").attr("d", area(course));
+  svg.append("path").attr("class", "spark").attr("d", area.lineY1()(course));
+  return svg.node();
+}
+
+function chips(found, since, nobody) {
+  if (!found.count) return empty(`${nobody} ${since}.`);
+  const more = found.count - found.top.length;
+  return el("div", {}, el("ul", { class: "chips" }, found.top.map(([name, count]) => el("li", {}, name ?? "(no name)", el("b", {}, ` ${number(count)}`)))),
+    more ? el("p", { class: "note" }, `and ${number(more)} more ${since}`) : el("p", { class: "note" }, since));
+}
+
+function mixture(told) {
+  const node = fill("mixture");
+  const months = told.months.map(dayOf), top = told.genres.top.slice(0, 7), all = told.genres.by_month;
+  if (months.length < 2 || !top.length) return void node.append(empty("One month is too short to draw a change."));
+  const names = top.map((row) => row.name);
+  const rows = months.map((month, place) => ({ month, ...Object.fromEntries(top.map((row, at) => [at, row.course[place] / (all[place] || 1)])) }));
+  const layers = d3.stack().keys(d3.range(names.length))(rows), last = rows[rows.length - 1], sum = (row) => d3.sum(names, (_, at) => row[at]);
+  const others = told.genres.count - names.length;
+  const words = `Shares of genres from ${monthInUtc.format(months[0])} to ${monthInUtc.format(last.month)}; at the end ${names.slice(0, 3).map((name, at) => `${name} ${percent(last[at])}`).join(", ")}`;
+  const holder = el("div", {});
+  node.append(el("div", { class: "controls narrowly" }, legend(names.map((name, at) => [`swatch g${at}`, name]))), holder,
+    el("figcaption", {}, `The share of the ${names.length} largest genres among all genres of the favourites, at the end of each month. A track with two genres counts for both; facts are today's.`, others > 0 ? ` The ${plural(others, "other genre")} not drawn had ${percent(Math.max(0, 1 - sum(last)))} at the end.` : ""),
+    asTable("Shares of genres by month", [{ name: "Month", value: (row) => +row.month, show: (row) => monthInUtc.format(row.month) }, ...names.map((name, at) => ({ name, label: `${name}:`, number: true, value: (row) => row[at], show: (row) => percent(row[at]) }))], rows.slice().reverse()));
+  chart(holder, words, (svg, width) => {
+    const isWide = width > 620, height = isWide ? 360 : 260, right = width - (isWide ? 170 : 0), left = 40;
+    const x = d3.scaleUtc(d3.extent(months), [left, right]), y = d3.scaleLinear([0, d3.max(rows, sum)], [height - 24, 8]).nice(4);
+    svg.attr("width", width).attr("height", height);
+    svg.append("g").attr("class", "grid").selectAll("line").data(y.ticks(4)).join("line").attr("x1", left).attr("x2", right).attr("y1", y).attr("y2", y);
+    svg.append("g").selectAll("text").data(y.ticks(4)).join("text").attr("x", left - 8).attr("y", y).attr("dy", "0.32em").attr("text-anchor", "end").text((tick) => percent(tick));
+    const area = d3.area().curve(d3.curveMonotoneX).x((point) => x(point.data.month)).y0((point) => y(point[0])).y1((point) => y(point[1]));
+    svg.append("g").selectAll("path").data(layers).join("path").attr("class", (layer) => `layer g${layer.key}`).attr("d", area)
+      .on("pointermove", (event, layer) => {
+        const place = Math.min(rows.length - 1, Math.max(0, d3.bisectCenter(months, x.invert(d3.pointer(event)[0]))));
+        showTip(event, el("strong", {}, names[layer.key]), `${percent(rows[place][layer.key])} in ${monthInUtc.format(months[place])}`);
+      }).on("pointerleave", hideTip);
+    if (isWide) svg.append("g").selectAll("text").data(apart(layers.map((layer) => (y(layer.at(-1)[0]) + y(layer.at(-1)[1])) / 2), 17)).join("text").attr("class", "end")
+      .attr("x", right + 12).attr("y", (place) => place).attr("dy", "0.35em").text((_, at) => `${names[at].length > 15 ? `${names[at].slice(0, 14)}…` : names[at]} ${percent(last[at])}`);
+    const ticks = x.ticks(Math.max(2, Math.floor(width / 120)));
+    svg.append("g").selectAll("text").data(ticks).join("text").attr("x", (tick) => Math.min(right - 24, Math.max(left + 14, x(tick)))).attr("y", height - 4).attr("text-anchor", "middle").text(x.tickFormat(ticks.length));
+  });
+}
+
+function apart(places, gap) {
+  // Labels from the bottom up, none nearer than ``gap`` to the one below.
+  let below = Infinity;
+  return places.map((place) => (below = Math.min(place, below - gap)));
+}

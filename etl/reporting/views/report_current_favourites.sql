@@ -1,0 +1,24 @@
+-- A track that is a favourite of an account now, with its facts.
+-- order: account, -valid_from, track_id
+-- since: valid_from
+-- as-of: yes
+SELECT
+    c.name AS account,
+    f.track_id,
+    t.title,
+    ${artists} AS artists,
+    b.title AS album,
+    ${genres} AS genres,
+    t.duration_seconds,
+    t.isrc,
+    s.size AS market_count,
+    t.first_seen_at,
+    f.added_after,
+    t.web_url,
+    f.valid_from
+FROM favourites f
+JOIN accounts c ON c.account_id = f.account_id
+JOIN tracks t ON t.track_id = f.track_id
+LEFT JOIN albums b ON b.album_id = t.album_id
+LEFT JOIN market_sets s ON s.market_set_id = t.market_set_id
+WHERE f.valid_to IS NULL

@@ -1,0 +1,17 @@
+-- A stay of a track among an account's favourites: added in (added_after, valid_from], removed in (removed_after, valid_to].
+-- order: account, -valid_from, track_id
+-- since: valid_from
+SELECT
+    c.name AS account,
+    f.track_id,
+    t.title,
+    ${artists} AS artists,
+    f.valid_from,
+    f.valid_to,
+    f.added_after,
+    f.removed_after,
+    f.valid_to IS NULL AS is_current,
+    ${days_between(f.valid_from; coalesce(f.valid_to, ${now}))} AS days_kept
+FROM favourites f
+JOIN accounts c ON c.account_id = f.account_id
+JOIN tracks t ON t.track_id = f.track_id

@@ -1,0 +1,22 @@
+-- An account, and how fresh it is: its last run that proved the whole list (a retracted one does not count), its last run at all.
+-- order: account
+WITH last AS (
+    SELECT
+        c.account_id,
+        c.name AS account,
+        (
+            SELECT max(r.observed_at)
+            FROM runs r
+            WHERE r.account_id = c.account_id AND r.proven AND r.outcome IS NOT NULL AND r.retracted_at IS NULL
+        ) AS last_proven_at,
+        (SELECT max(r.run_id) FROM runs r WHERE r.account_id = c.account_id AND r.outcome IS NOT NULL) AS run_id
+    FROM accounts c
+)
+SELECT
+    l.account,
+    l.last_proven_at,
+    r.started_at AS last_run_at,
+    r.outcome AS last_outcome,
+    ${seconds_between(l.last_proven_at; ${now})} AS seconds_since_proven
+FROM last l
+LEFT JOIN runs r ON r.run_id = l.run_id

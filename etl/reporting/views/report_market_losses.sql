@@ -1,0 +1,25 @@
+-- A market in which a current favourite of an account could once be played, and can no longer.
+-- order: -lost_at, account, track_id, market_code
+-- since: lost_at
+WITH losses AS (
+    SELECT track_id, market_code, max(changed_at) AS lost_at
+    FROM report_market_changes
+    WHERE change = 'lost'
+    GROUP BY track_id, market_code
+)
+SELECT
+    c.name AS account,
+    l.market_code,
+    k.name AS market,
+    k.region,
+    f.track_id,
+    t.title,
+    ${artists} AS artists,
+    l.lost_at
+FROM losses l
+JOIN favourites f ON f.track_id = l.track_id AND f.valid_to IS NULL
+JOIN accounts c ON c.account_id = f.account_id
+JOIN tracks t ON t.track_id = f.track_id
+JOIN markets k ON k.market_code = l.market_code
+LEFT JOIN market_set_members m ON m.market_set_id = t.market_set_id AND m.market_code = l.market_code
+WHERE m.market_code IS NULL AND t.market_set_id IS NOT NULL

@@ -1,0 +1,25 @@
+-- A track that was removed from an account's favourites, and came back.
+-- order: -returned_at, account, track_id
+-- since: returned_at
+WITH stays AS (
+    SELECT
+        account_id,
+        track_id,
+        valid_to AS removed_at,
+        lead(valid_from) OVER (PARTITION BY account_id, track_id ORDER BY valid_from) AS returned_at,
+        first_value(valid_to) OVER (PARTITION BY account_id, track_id ORDER BY valid_from DESC) IS NULL AS is_current
+    FROM favourites
+)
+SELECT
+    c.name AS account,
+    s.track_id,
+    t.title,
+    ${artists} AS artists,
+    s.removed_at,
+    s.returned_at,
+    ${days_between(s.removed_at; s.returned_at)} AS days_away,
+    s.is_current
+FROM stays s
+JOIN accounts c ON c.account_id = s.account_id
+JOIN tracks t ON t.track_id = s.track_id
+WHERE s.returned_at IS NOT NULL

@@ -1,0 +1,5 @@
+-- A market that a track can be played in.
+-- order: track_id, market_code
+SELECT t.track_id, m.market_code
+FROM tracks t
+JOIN market_set_members m ON m.market_set_id = t.market_set_id

@@ -1,0 +1,1 @@
+"""The database: tables, transactions, leases, migrations. It reads and writes, and decides nothing."""

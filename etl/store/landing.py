@@ -1,0 +1,156 @@
+"""Observations as received: raw items, once each, and the lists that they stood in. Not here: what they mean.
+
+Invariants: a raw item is never changed; a snapshot refers only to items that are there; both are found by their content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+import msgspec
+from sqlalchemy import Connection, select
+
+from etl.core.model import Digest, Item
+from etl.core.snapshots import (
+    ITEMS_PER_BLOCK,
+    packed,
+    packed_bodies,
+    snapshot_digest,
+    unpacked,
+    unpacked_bodies,
+)
+from etl.store import dialect
+from etl.store.tables import raw_blocks, raw_items, snapshots
+
+
+class RawItem(msgspec.Struct, frozen=True, gc=False):
+    """A stored item without its body."""
+
+    raw_item_id: int
+    digest: Digest
+    track_id: int | None
+    is_readable: bool
+
+
+_RAW_COLUMNS = "raw_item_id, digest, track_id, is_readable"
+
+
+def items_of(connection: Connection, snapshot_id: int) -> list[RawItem]:
+    """Return the items of a snapshot, in list order."""
+    packed_ids = connection.execute(
+        select(snapshots.c["items"]).where(snapshots.c.snapshot_id == snapshot_id)
+    ).scalar_one()
+    ids = unpacked(packed_ids)
+    by_id = {item.raw_item_id: item for item in raw_items_by_id(connection, ids)}
+    return [by_id[raw_item_id] for raw_item_id in ids]
+
+
+def raw_items_by_id(connection: Connection, ids: Collection[int]) -> list[RawItem]:
+    """Return the stored items with these ids, in any order."""
+    rows = dialect.select_in(connection, _RAW_COLUMNS, raw_items, "raw_item_id", ids)
+    return [RawItem(row[0], bytes(row[1]), row[2], bool(row[3])) for row in rows]
+
+
+def raw_items_by_digest(connection: Connection, digests: Collection[Digest]) -> list[RawItem]:
+    """Return the stored items with these digests, in any order."""
+    rows = dialect.select_in(connection, _RAW_COLUMNS, raw_items, "digest", digests)
+    return [RawItem(row[0], bytes(row[1]), row[2], bool(row[3])) for row in rows]
+
+
+def bodies_of(connection: Connection, ids: Collection[int]) -> dict[int, bytes]:
+    """Return the bodies of raw items, by id, as far as they are kept."""
+    rows = dialect.select_in(connection, "raw_item_id, raw_block_id, position", raw_items, "raw_item_id", ids)
+    wanted: dict[int, list[tuple[int, int]]] = {}
+    for raw_item_id, block_id, position in rows:
+        if block_id is not None:
+            wanted.setdefault(block_id, []).append((raw_item_id, position))
+    found: dict[int, bytes] = {}
+    for block_id, body in dialect.select_in(connection, "raw_block_id, body", raw_blocks, "raw_block_id", wanted):
+        bodies = unpacked_bodies(bytes(body))
+        found.update((raw_item_id, bodies[position]) for raw_item_id, position in wanted[block_id])
+    return found
+
+
+def land(
+    connection: Connection,
+    items: Sequence[Item],
+    known: Iterable[RawItem],
+    unreadable: Collection[Digest],
+    *,
+    keep_bodies: bool = True,
+) -> int:
+    """Store the observed list ``items`` and return its ``snapshot_id``.
+
+    ``known``: stored items that the caller has at hand, to save looking them up. ``unreadable``: digests of the items that the
+    normaliser refused.
+    """
+    ids = {item.digest: item.raw_item_id for item in known}
+    missing = {item.digest: item for item in items if item.digest not in ids}
+    if missing:
+        ids.update((item.digest, item.raw_item_id) for item in raw_items_by_digest(connection, missing))
+        unstored = [item for digest, item in missing.items() if digest not in ids]
+        ids.update(_store(connection, unstored, unreadable, keep_bodies=keep_bodies))
+    return _snapshot(
+        connection,
+        [item.digest for item in items],
+        [ids[item.digest] for item in items],
+    )
+
+
+def _store(
+    connection: Connection,
+    items: Sequence[Item],
+    unreadable: Collection[Digest],
+    *,
+    keep_bodies: bool,
+) -> dict[Digest, int]:
+    """Store new items, numbered in list order, and return their ids by digest (another writer may have been first)."""
+    if not items:
+        return {}
+    numbers = dialect.new_keys(connection, raw_items, len(items))
+    places = _store_bodies(connection, items) if keep_bodies else [(None, None)] * len(items)
+    rows = [
+        (number, item.digest, item.track_id, item.digest not in unreadable, *place)
+        for number, item, place in zip(numbers, items, places, strict=True)
+    ]
+    columns = (
+        "raw_item_id",
+        "digest",
+        "track_id",
+        "is_readable",
+        "raw_block_id",
+        "position",
+    )
+    written = dialect.insert(connection, raw_items, columns, rows, key=("digest",))
+    if connection.dialect.name == "sqlite" or written == len(rows):
+        return {item.digest: number for number, item in zip(numbers, items, strict=True)}
+    stored = raw_items_by_digest(connection, [item.digest for item in items])
+    return {item.digest: item.raw_item_id for item in stored}
+
+
+def _store_bodies(connection: Connection, items: Sequence[Item]) -> list[tuple[int | None, int | None]]:
+    starts = range(0, len(items), ITEMS_PER_BLOCK)
+    block_ids = dialect.new_keys(connection, raw_blocks, len(starts))
+    rows = [
+        (
+            block_id,
+            packed_bodies([item.body for item in items[start : start + ITEMS_PER_BLOCK]]),
+        )
+        for block_id, start in zip(block_ids, starts, strict=True)
+    ]
+    dialect.insert(connection, raw_blocks, ("raw_block_id", "body"), rows)
+    return [(block_ids[n // ITEMS_PER_BLOCK], n % ITEMS_PER_BLOCK) for n in range(len(items))]
+
+
+def _snapshot(connection: Connection, digests: Sequence[Digest], ids: Sequence[int]) -> int:
+    digest = snapshot_digest(digests)
+    dialect.insert(
+        connection,
+        snapshots,
+        ("digest", "size", "items"),
+        [(digest, len(ids), packed(ids))],
+        key=("digest",),
+    )
+    query = select(snapshots.c.snapshot_id).where(snapshots.c.digest == digest)
+    snapshot_id: int = connection.execute(query).scalar_one()
+    return snapshot_id

@@ -1,0 +1,120 @@
+"""What the observations show of tracks: which item was news to which account, and when. Not here: the fold (`etl.core.facts`).
+
+Where the bodies of items are not kept (``FAVSYNC_KEEP_RAW``, ``favsync prune --raw-older-than``) an item's facts are those of
+the version that was in force when it was seen: what is stored stays, and nothing is made up.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import Connection, select
+
+from etl.core.model import Item, Track
+from etl.core.normalise import Unreadable, normalised
+from etl.store.landing import bodies_of, raw_items_by_id
+from etl.store.observations import Lists
+from etl.store.state import is_observation
+from etl.store.stored_facts import StoredVersion
+from etl.store.tables import runs
+
+BATCH = 5_000
+Sighting = tuple[datetime, int]
+
+
+@dataclass(slots=True)
+class Sightings:
+    """For each track the items that were news, as (instant, raw item), in order of time; and when each was first seen."""
+
+    by_track: dict[int, list[Sighting]] = field(default_factory=dict)
+    first_seen: dict[int, datetime] = field(default_factory=dict)
+
+    def batches(self) -> Iterator[dict[int, list[Sighting]]]:
+        """Yield the tracks a few thousand at a time, those together whose items were stored together."""
+        ordered = sorted(self.by_track.items(), key=lambda each: each[1][0][1])
+        for start in range(0, len(ordered), BATCH):
+            yield dict(ordered[start : start + BATCH])
+
+
+def sightings_of(connection: Connection, only: Collection[int] | None = None) -> Sightings:
+    """Go through every observation of every account, in order of time, and note each item that its account had not before."""
+    query = select(runs.c.account_id, runs.c.observed_at, runs.c.snapshot_id).where(is_observation)
+    before: dict[int, tuple[int, frozenset[int]]] = {}
+    lists = Lists(connection)
+    found = Sightings()
+    wanted = None if only is None else frozenset(only)
+    for account_id, observed_at, snapshot_id in connection.execute(
+        query.order_by(runs.c.observed_at, runs.c.run_id)
+    ).all():
+        had_snapshot, had = before.get(account_id, (0, frozenset()))
+        if had_snapshot == snapshot_id:
+            continue
+        items = lists.items(snapshot_id)
+        has = frozenset(items)
+        news = [item for item in items if item not in had] if had != has else []
+        tracks = lists.track_of(news)
+        for raw_item_id in news:
+            track_id = tracks[raw_item_id]
+            if track_id is not None and (wanted is None or track_id in wanted):
+                found.by_track.setdefault(track_id, []).append((observed_at, raw_item_id))
+                found.first_seen.setdefault(track_id, observed_at)
+        before[account_id] = (snapshot_id, has)
+    return found
+
+
+@dataclass(slots=True)
+class Readings:
+    """What raw items say: their tracks, those whose readability is not what is stored, and how many have no body."""
+
+    tracks: dict[int, Track] = field(default_factory=dict)
+    turned: dict[int, bool] = field(default_factory=dict)
+    bodiless: set[int] = field(default_factory=set)
+
+
+def read_items(connection: Connection, ids: Collection[int], given: Mapping[int, Track]) -> Readings:
+    """Normalise stored items anew; ``given`` has those that the caller just read."""
+    bodies = bodies_of(connection, ids)
+    found = Readings()
+    for stored in raw_items_by_id(connection, ids):
+        body = bodies.get(stored.raw_item_id)
+        if body is None and stored.raw_item_id in given:
+            found.tracks[stored.raw_item_id] = given[stored.raw_item_id]
+        elif body is None:
+            if stored.is_readable:
+                found.bodiless.add(stored.raw_item_id)
+        else:
+            track = _read(Item(body, stored.digest, stored.track_id))
+            if track is not None:
+                found.tracks[stored.raw_item_id] = track
+            if (track is not None) != stored.is_readable:
+                found.turned[stored.raw_item_id] = track is not None
+    return found
+
+
+def _read(item: Item) -> Track | None:
+    try:
+        return normalised(item)
+    except Unreadable:
+        return None
+
+
+def told(
+    sightings: Sequence[Sighting], readings: Readings, stored: Sequence[StoredVersion]
+) -> list[tuple[datetime, Track]]:
+    """Return what each sighting of one track showed; of an item without a body, what is stored of that time."""
+    starts = [version.valid_from for version in stored]
+    known: dict[int, Track] = {}
+    shown = []
+    for instant, raw_item_id in sightings:
+        track = readings.tracks.get(raw_item_id) or known.get(raw_item_id)
+        if track is None and raw_item_id in readings.bodiless:
+            place = bisect_right(starts, instant) - 1
+            in_force = stored[place] if place >= 0 else None
+            if in_force is not None and (in_force.valid_to is None or instant < in_force.valid_to):
+                track = known[raw_item_id] = in_force.track
+        if track is not None:
+            shown.append((instant, track))
+    return shown

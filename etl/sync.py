@@ -1,0 +1,449 @@
+"""ONE run: lease, walk, confirm, decide, land, apply, report. Schedule, manual sync and demo all come here.
+
+Not here: HTTP (`etl.boomplay`), judgement (`etl.core`), SQL (`etl.store`), words for people (`etl.cli`).
+
+Invariants: the run's row is there before the first request, and is finished in the one transaction that writes what the run
+found, so a crash leaves the history of before or of after; a plan goes the same way up to the decision, and writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from sqlalchemy import Connection, Engine
+
+from etl import clock, logs
+from etl.boomplay.payloads import User
+from etl.boomplay.walking import Progress, read_list
+from etl.core.brake import Brake
+from etl.core.confirm import Seen, seen_by
+from etl.core.facts import FactChanges, fact_changes
+from etl.core.history import changes
+from etl.core.model import ChangeSet, Item, Observation, Outcome, Page, Reject, State, Track, Trigger, Walk
+from etl.core.normalise import Unreadable, normalised
+from etl.core.outcomes import outcome_of
+from etl.core.report import Report
+from etl.core.snapshots import snapshot_digest
+from etl.errors import ApiError, CredentialsError, FavsyncError, RateLimited, WrongUser
+from etl.store import landing, runs
+from etl.store.apply import apply_membership, write_rejects
+from etl.store.decisions import supersede
+from etl.store.engine import reading, retrying, writing
+from etl.store.facts import apply_news
+from etl.store.lease import lease
+from etl.store.rebuild import refold_facts
+from etl.store.state import Account, Newest, known_facts, newest_observation, open_tracks, state_of
+
+__all__ = ["Report", "Source", "Way", "plan_account", "sync_account"]
+
+YOUNG = timedelta(days=1)
+SMALLEST_STEP = timedelta(microseconds=1)
+log = logs.get(__name__)
+
+
+class Source(Protocol):
+    """What a run needs of Boomplay: pages of favourites, whose they are, and a count of what that took."""
+
+    @property
+    def requests(self) -> int:
+        """Count the requests sent so far."""
+        ...
+
+    @property
+    def retries(self) -> int:
+        """Count those of them that were sent again."""
+        ...
+
+    def favourite_tracks(self, offset: int, limit: int) -> Page:
+        """Return what stands at ``offset`` and after."""
+        ...
+
+    def user(self) -> User:
+        """Return whose list it is."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a run is carried out: the settings that it obeys, and whom it tells how far it is.
+
+    ``reading_since``: when the first page that it uses was fetched, where an earlier run that broke off has kept pages.
+    """
+
+    brake: Brake = field(default_factory=Brake)
+    concurrency: int = 4
+    keep_bodies: bool = True
+    trigger: Trigger = Trigger.MANUAL
+    progress: Progress | None = None
+    reading_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Observed:
+    """What the walks of a run gave, before anything is decided."""
+
+    seen: Seen
+    walks: tuple[Walk, ...]
+    started_at: datetime
+    observed_at: datetime
+    note: str = ""
+
+    @property
+    def has_unknown(self) -> bool:
+        """Say whether an item without an id is among them: it could be any track, so nothing may be removed."""
+        return any(item.track_id is None for item in self.seen.items)
+
+
+@dataclass(frozen=True, slots=True)
+class _News:
+    """What this account's list holds that its previous observation did not, and what became of each item."""
+
+    tracks: tuple[Track, ...]
+    rejects: tuple[Reject, ...]
+    known: tuple[landing.RawItem, ...]
+    rejected: int
+
+
+def sync_account(engine: Engine, account: Account, source: Source, way: Way) -> Report:
+    """Sync one account and return how it went; failures are reported, not raised.
+
+    Raises: RunInProgress, where another run holds the account; DatabaseError, where not even a failure can be recorded;
+    KeyboardInterrupt and the like, after the run is marked as failed.
+    """
+    with lease(engine, account.account_id, account.name):
+        started_at = clock.now()
+        with writing(engine) as connection:
+            run_id = runs.begin(connection, account.account_id, way.trigger, started_at)
+        begun = Report(account=account.name, trigger=way.trigger, started_at=started_at, run_id=run_id)
+        with logs.bound(run_id=run_id, account=account.name):
+            try:
+                return _logged(_run(engine, account, source, way, begun))
+            except FavsyncError as error:
+                return _logged(_failed(engine, begun, source, error))
+            except BaseException as error:
+                _failed(engine, begun, source, FavsyncError(f"stopped by {type(error).__name__}"))
+                raise
+
+
+def _logged(report: Report) -> Report:
+    """Log how a scheduled run went, in one line, and return its report; a person who syncs by hand is told by the verb."""
+    counts = {
+        name: count for name in ("added", "removed", "held", "changed", "rejected") if (count := getattr(report, name))
+    }
+    say = log.warning if report.outcome in (Outcome.FAILED, Outcome.HELD) else log.info
+    if report.trigger != Trigger.SCHEDULE:
+        say = log.debug
+    remedy = report.error.remedy if report.error is not None else None
+    event = "synced" if report.outcome != Outcome.FAILED else "the sync failed"
+    say(event, outcome=report.outcome, favourites=report.favourites, **counts, reason=report.reason, remedy=remedy)
+    return report
+
+
+def plan_account(engine: Engine | None, account: Account, source: Source, way: Way) -> Report:
+    """Return what `sync_account` would do now, with the ids; nothing at all is written. ``engine`` None: there is no database.
+
+    Raises: ApiError, CredentialsError, DatabaseError.
+    """
+    begun = Report(account=account.name, trigger=way.trigger, started_at=clock.now())
+    observed = _observe(engine, account, source, way, begun.started_at)
+    if engine is None:
+        state, news, facts = State(), _news(None, observed, None), FactChanges()
+    else:
+        with reading(engine) as connection:
+            newest = newest_observation(connection, account.account_id)
+            state = state_of(connection, account.account_id)
+            news = _news(connection, observed, newest)
+            known = known_facts(connection, [track.track_id for track in news.tracks])
+            facts = fact_changes(known, news.tracks, observed.observed_at)
+    change = changes(state, _observation(0, observed), way.brake)
+    report = _report(begun, source, observed, change, news, len(facts.changed))
+    plan = {
+        "added": [interval.track_id for interval in change.opened],
+        "removed": [interval.track_id for interval in change.closed],
+        "held": list(change.held),
+    }
+    return replace(report, plan=plan, finished_at=clock.now())
+
+
+def _run(engine: Engine, account: Account, source: Source, way: Way, begun: Report) -> Report:
+    observed = _observe(engine, account, source, way, begun.started_at)
+    with reading(engine) as connection:
+        newest = newest_observation(connection, account.account_id)
+        news = None if _is_unchanged(observed, newest) else _news(connection, observed, newest)
+    if news is None and newest is not None:
+        report = _unchanged(begun, source, observed, newest)
+        with writing(engine) as connection:
+            return _finished(connection, report, observed, newest.snapshot_id, way.brake)
+    user = _checked_user(account, source)
+    assert news is not None  # noqa: S101
+
+    def land(connection: Connection) -> Report:
+        return _land(connection, account, source, way, begun, observed, news, user)
+
+    return retrying(engine, land)
+
+
+def _observe(engine: Engine | None, account: Account, source: Source, way: Way, started_at: datetime) -> _Observed:
+    """Walk the list until what it tells is confirmed, or cannot be."""
+    newest = _newest(engine, account)
+    since = clock.monotonic()
+    walks: list[Walk] = []
+    while True:
+        size = len(walks[-1].items) if walks else (newest.size if newest else 0)
+        walk = read_list(source.favourite_tracks, concurrency=way.concurrency, expected=size, progress=way.progress)
+        walks.append(walk)
+        seen = _seen_again(walk, newest) if len(walks) == 1 else None
+        seen = seen or seen_by(walks, *_open_tracks(engine, account, started_at))
+        if not seen.needs_walk:
+            break
+        log.info("walking again to confirm removals", walks=len(walks))
+    begun_at, ended_at = min(started_at, way.reading_since or started_at), walks[-1].ended_at
+    note = ""
+    if begun_at > ended_at:
+        note = "the clock was set back while the list was read; the run is dated by its end and by how long it took"
+        begun_at = ended_at - timedelta(seconds=clock.monotonic() - since)
+    if newest is not None:
+        begun_at = max(begun_at, newest.observed_at)  # runs come one after the other, whatever the machines' clocks say
+    if newest is not None and ended_at <= newest.observed_at:
+        behind = (newest.observed_at - ended_at).total_seconds()
+        note = f"the clock is {behind:.0f} s behind the last observation; this run is dated just after that one"
+        ended_at = newest.observed_at + SMALLEST_STEP
+    return _Observed(seen=seen, walks=tuple(walks), started_at=begun_at, observed_at=ended_at, note=note)
+
+
+def _newest(engine: Engine | None, account: Account) -> Newest | None:
+    if engine is None:
+        return None
+    with reading(engine) as connection:
+        return newest_observation(connection, account.account_id)
+
+
+def _seen_again(walk: Walk, newest: Newest | None) -> Seen | None:
+    """Return what one walk amounts to that saw, proven, what is stored: it lacks no favourite, so none need be looked up."""
+    is_same = newest is not None and walk.proven and _shows(walk.seen, newest)
+    return Seen(walk.seen, is_whole=True, reason="", needs_walk=False) if is_same else None
+
+
+def _open_tracks(
+    engine: Engine | None, account: Account, started_at: datetime
+) -> tuple[frozenset[int], frozenset[int]]:
+    """Return the open favourites, and those of them that were first seen in the last day."""
+    if engine is None:
+        return frozenset(), frozenset()
+    with reading(engine) as connection:
+        return open_tracks(connection, account.account_id, seen_since=started_at - YOUNG)
+
+
+def _is_unchanged(observed: _Observed, newest: Newest | None) -> bool:
+    """Say whether the run saw, proven, the very list that the newest observation saw and that was applied whole."""
+    return newest is not None and observed.seen.is_whole and _shows(observed.seen.items, newest)
+
+
+def _shows(items: Sequence[Item], newest: Newest) -> bool:
+    """Say whether ``items`` is the very list that the newest observation saw, and that was applied whole."""
+    if newest.outcome not in (Outcome.SUCCEEDED, Outcome.UNCHANGED):
+        return False
+    if newest.favourites != sum(item.track_id is not None for item in items):
+        return False  # more is open than it saw: another observation of the same instant, or an item without an id
+    return snapshot_digest(item.digest for item in items) == newest.digest
+
+
+def _unchanged(begun: Report, source: Source, observed: _Observed, newest: Newest) -> Report:
+    nothing = _News(tracks=(), rejects=(), known=(), rejected=newest.rejected)
+    change = ChangeSet(favourites=newest.favourites)
+    return _report(begun, source, observed, change, nothing, changed=0)
+
+
+def _news(connection: Connection | None, observed: _Observed, newest: Newest | None) -> _News:
+    """Find the items that the previous observation did not hold, and normalise them."""
+    known: tuple[landing.RawItem, ...] = ()
+    if connection is not None and newest is not None:
+        known = tuple(landing.items_of(connection, newest.snapshot_id))
+    readable = {item.digest: item.is_readable for item in known}
+    tracks: dict[int, Track] = {}
+    rejects: list[Reject] = []
+    carried = 0
+    for position, item in enumerate(observed.seen.items):
+        if item.digest in readable:
+            carried += not readable[item.digest]
+            continue
+        try:
+            track = normalised(item)
+        except Unreadable as error:
+            rejects.append(Reject(position, item.track_id, str(error), item.body))
+        else:
+            tracks[track.track_id] = track
+    return _News(tuple(tracks.values()), tuple(rejects), known, carried + len(rejects))
+
+
+def _checked_user(account: Account, source: Source) -> User | None:
+    """Make sure that the list is still this account's user's, before anything of it is written.
+
+    Raises: WrongUser, CredentialsError. Where the service does not tell who it is, the list alone must do (lesson L58).
+    """
+    try:
+        user = source.user()
+    except CredentialsError:
+        raise
+    except ApiError as error:
+        log.warning("could not ask whose token this is", error=str(error))
+        return None
+    if account.boomplay_user_id not in (None, user.user_id):
+        raise WrongUser(
+            f"the token belongs to another Boomplay user than account {account.name}",
+            remedy="set the token of the right user, or add another account for this one",
+        )
+    return user
+
+
+def _observation(run_id: int, observed: _Observed) -> Observation:
+    present = tuple(item.track_id for item in observed.seen.items if item.track_id is not None)
+    return Observation(
+        run_id=run_id,
+        started_at=observed.started_at,
+        observed_at=observed.observed_at,
+        present=present,
+        proves_absence=observed.seen.is_whole and not observed.has_unknown,
+    )
+
+
+def _land(
+    connection: Connection,
+    account: Account,
+    source: Source,
+    way: Way,
+    begun: Report,
+    observed: _Observed,
+    news: _News,
+    user: User | None,
+) -> Report:
+    """Write everything that the run found, in the caller's transaction."""
+    if begun.run_id is None:
+        raise FavsyncError("a run without a row cannot land")
+    state = state_of(connection, account.account_id)
+    change = changes(state, _observation(begun.run_id, observed), way.brake)
+    unreadable = {item.digest for item in _rejected_items(observed, news.rejects)}
+    snapshot_id = landing.land(connection, observed.seen.items, news.known, unreadable, keep_bodies=way.keep_bodies)
+    bare_ids = [reject.track_id for reject in news.rejects if reject.track_id is not None]
+    facts = apply_news(connection, news.tracks, bare_ids, observed.observed_at)
+    report = _report(begun, source, observed, change, news, len(facts.changed))
+    report = _finished(connection, report, observed, snapshot_id, way.brake)
+    apply_membership(connection, account.account_id, change)
+    if report.proven:
+        supersede(connection, account.account_id, begun.run_id)
+    write_rejects(connection, begun.run_id, news.rejects)
+    if facts.late:
+        refold_facts(connection, [track.track_id for track in facts.late])
+    if user is not None:
+        runs.require_own_user(connection, account.account_id, user.user_id)
+        known_as = {
+            "boomplay_user_id": user.user_id,
+            "user_name": user.user_name,
+            "region": account.region or user.region,
+            "plan": user.plan,
+        }
+        runs.remember_user(connection, account.account_id, known_as)
+    return report
+
+
+def _rejected_items(observed: _Observed, rejects: Sequence[Reject]) -> list[Item]:
+    return [observed.seen.items[reject.position] for reject in rejects]
+
+
+def _report(begun: Report, source: Source, observed: _Observed, change: ChangeSet, news: _News, changed: int) -> Report:
+    outcome = outcome_of(proven=observed.seen.is_whole, change=change, changed=changed)
+    reasons = [text for text in (observed.seen.reason, observed.note, _why_nothing_removed(observed)) if text]
+    if change.held:
+        reasons.insert(0, f"{len(change.held)} removals wait for `favsync runs approve {begun.run_id or 'N'}`")
+    return replace(
+        begun,
+        outcome=outcome,
+        reason="; ".join(reasons) or None,
+        proven=observed.seen.is_whole,
+        favourites=change.favourites,
+        added=len(change.opened),
+        removed=len(change.closed),
+        held=len(change.held),
+        changed=changed,
+        rejected=news.rejected,
+        pages=sum(walk.pages for walk in observed.walks),
+        requests=source.requests,
+        retries=source.retries,
+        started_at=begun.started_at,
+        observed_at=observed.observed_at,
+    )
+
+
+def _why_nothing_removed(observed: _Observed) -> str:
+    if observed.seen.is_whole and observed.has_unknown:
+        return "an item without an id is in the list: it could be any track, so nothing is removed"
+    return ""
+
+
+def _finished(connection: Connection, report: Report, observed: _Observed, snapshot_id: int, brake: Brake) -> Report:
+    """Finish the run's row."""
+    report = replace(report, finished_at=clock.now())
+    if report.run_id is None:
+        raise FavsyncError("a run without a row cannot be finished")
+    runs.finish(
+        connection,
+        report.run_id,
+        outcome=report.outcome,
+        reason=report.reason,
+        proven=report.proven,
+        proves_absence=observed.seen.is_whole and not observed.has_unknown,
+        started_at=observed.started_at,
+        observed_at=report.observed_at,
+        finished_at=report.finished_at,
+        snapshot_id=snapshot_id,
+        favourites=report.favourites,
+        added=report.added,
+        removed=report.removed,
+        held=report.held,
+        changed=report.changed,
+        rejected=report.rejected,
+        pages=report.pages,
+        requests=report.requests,
+        retries=report.retries,
+        brake_minimum=brake.minimum,
+        brake_ratio=brake.ratio,
+    )
+    return report
+
+
+def _failed(engine: Engine, begun: Report, source: Source, error: FavsyncError) -> Report:
+    """Mark the run as failed; where the database itself is what failed, the next run will (as interrupted)."""
+    retry_at = error.retry_at if isinstance(error, RateLimited) else None
+    report = replace(
+        begun,
+        outcome=Outcome.FAILED,
+        reason=str(error),
+        error=error,
+        requests=source.requests,
+        retries=source.retries,
+        finished_at=clock.now(),
+        retry_at=retry_at,
+    )
+    if begun.run_id is None:
+        return report
+    try:
+        with writing(engine) as connection:
+            newest_favourites = runs.favourites_before(connection, begun.run_id)
+            runs.finish(
+                connection,
+                begun.run_id,
+                outcome=report.outcome,
+                reason=report.reason,
+                finished_at=report.finished_at,
+                favourites=newest_favourites,
+                requests=report.requests,
+                retries=report.retries,
+                retry_at=retry_at,
+            )
+    except FavsyncError as second:
+        log.warning("the failed run could not be marked", error=str(second))
+        return report
+    return replace(report, favourites=newest_favourites or 0)

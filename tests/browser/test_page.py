@@ -1,0 +1,196 @@
+"""The HTML report in a real browser: it draws, its numbers are those of SQL, and it can be used."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from sqlalchemy import Connection, text
+
+from etl.store.engine import reading
+from tests.browser.conftest import Open, Opened
+from tests.integration.seeded import Histories
+
+SECTIONS = ("growth", "calendar", "artists", "genres", "albums", "mixture", "survival", "maps", "regions", "recent", "every", "runs")
+TABLE = "#every .tablebox"
+
+
+def numbers(words: str) -> list[int]:
+    return [int(found.replace(",", "")) for found in re.findall(r"\d[\d,]*", words)]
+
+
+def tile(opened: Opened, name: str) -> str:
+    return opened.page.locator("#tiles div", has=opened.page.get_by_text(name, exact=True)).locator("dd").inner_text()
+
+
+@pytest.fixture
+def sql(histories: Histories) -> Any:
+    """Return a function that asks the database for one value about the account ``ada``."""
+
+    def ask(query: str) -> Any:
+        with reading(histories.engine("sqlite")) as connection:
+            return one(connection, query)
+
+    return ask
+
+
+def one(connection: Connection, query: str) -> Any:
+    return connection.execute(text(query)).scalar_one()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 768, 1440])
+def test_every_part_draws_without_an_error_and_fits_the_window(open_page: Open, story: Path, width: int, scheme: str) -> None:
+    opened = open_page(story, width=width, scheme=scheme)
+    for part in SECTIONS:
+        box = opened.page.locator(f"#{part}").bounding_box()
+        assert box is not None
+        assert box["height"] > 40, part
+    assert opened.page.locator("#growth .bar-added").count() > 20
+    assert opened.page.locator("#maps .land").count() > 200
+    assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
+    background = opened.page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (sum(numbers(background)) < 384) == (scheme == "dark")
+
+
+def test_the_numbers_on_the_page_are_those_of_sql(open_page: Open, story: Path, sql: Any) -> None:
+    opened = open_page(story)
+    favourites = sql("SELECT count(*) FROM report_current_favourites WHERE account = 'ada'")
+    assert numbers(tile(opened, "Favourites"))[0] == favourites
+    artists = "SELECT count(*) FROM report_artists WHERE account = 'ada'"
+    assert numbers(tile(opened, "Artists")) == [sql(f"{artists} AND current_favourites > 0"), sql(artists)]
+    days = sql("SELECT sum(duration_seconds) / 3600.0 FROM report_current_favourites WHERE account = 'ada'")
+    assert tile(opened, "Playing time").split()[0] == f"{days / 24 if days >= 48 else days:.1f}"
+    added = sql("SELECT sum(added - already_there) FROM report_daily_changes WHERE account = 'ada'")
+    removed = sql("SELECT sum(removed) FROM report_daily_changes WHERE account = 'ada'")
+    back = sql("SELECT count(*) FROM report_regretted_removals WHERE account = 'ada'")
+    lede = opened.text("#lede")
+    assert f"{added} tracks were added and {removed} let go, and {back} of those came back" in lede
+    home = sql("SELECT available FROM report_market_coverage WHERE account = 'ada' AND market_code = 'NG'")
+    assert f"{home} of {favourites}" in opened.text("#where-lead")
+    half = sql("SELECT half_life_days FROM report_half_life WHERE account = 'ada'")
+    assert tile(opened, "Half are gone after").startswith(str(half) if half else "—")
+    assert opened.text(f"{TABLE} .pages span").endswith(f"of {favourites}")
+    runs = sql("SELECT count(*) FROM report_runs WHERE account = 'ada'")
+    assert f"Of {runs} runs" in opened.text("#sure-lead")
+
+
+def test_the_regions_are_those_of_the_view(open_page: Open, story: Path, histories: Histories) -> None:
+    opened = open_page(story)
+    with reading(histories.engine("sqlite")) as connection:
+        rows = connection.execute(text("SELECT region, share FROM report_market_reach WHERE account = 'ada'")).all()
+    shown = dict(opened.page.locator("#regions tbody tr").evaluate_all("rows => rows.map((row) => [row.cells[1].innerText, row.cells[3].innerText])"))
+    assert set(shown) == {region for region, _ in rows}
+    for region, share in rows:
+        assert float(shown[region].strip(" %\u00a0\n")) == pytest.approx(share * 100, abs=0.51)
+
+
+def test_searching_finds_what_sql_finds_and_says_how_many(open_page: Open, story: Path, sql: Any) -> None:
+    opened = open_page(story)
+    artist = sql("SELECT name FROM report_artists WHERE account = 'ada' ORDER BY current_favourites DESC, artist_id LIMIT 1")
+    count = sql(f"SELECT count(*) FROM report_current_favourites WHERE account = 'ada' AND artists LIKE '%{artist}%'")
+    box = opened.page.locator(TABLE)
+    box.get_by_role("searchbox").fill(artist.upper())
+    opened.page.locator("#spoken", has_text="found").wait_for(state="attached")
+    assert numbers(box.locator(".pages span").first.inner_text())[-1] >= count > 0
+    assert all(artist in text for text in box.locator("tbody tr td:nth-child(2)").all_inner_texts())
+    box.get_by_role("searchbox").fill("no such thing at all")
+    opened.page.get_by_text("Nothing matches.").wait_for()
+
+
+def test_a_column_sorts_both_ways_and_says_so(open_page: Open, story: Path, sql: Any) -> None:
+    opened = open_page(story)
+    head = opened.page.locator(f"{TABLE} th", has_text="Length")
+    for order, word in (("max", "descending"), ("min", "ascending")):
+        head.get_by_role("button").click()
+        seconds = sql(f"SELECT {order}(duration_seconds) FROM report_current_favourites WHERE account = 'ada'")
+        first = opened.page.locator(f"{TABLE} tbody tr td:nth-child(5)").first.inner_text()
+        parts = [int(part) for part in first.split(":")]
+        assert sum(part * 60**place for place, part in enumerate(reversed(parts))) == seconds
+        assert head.get_attribute("aria-sort") == word
+
+
+def test_the_removed_are_in_the_same_table_and_pages_turn(open_page: Open, story: Path, sql: Any) -> None:
+    opened = open_page(story)
+    box = opened.page.locator(TABLE)
+    assert not box.locator("th", has_text="Removed").is_visible()
+    box.get_by_role("button", name="Removed").first.click()
+    gone = sql("SELECT count(*) FROM report_favourite_history WHERE account = 'ada' AND NOT is_current")
+    said = box.locator(".pages span").first
+    assert said.inner_text() == f"1–20 of {gone}"
+    box.get_by_role("button", name="Next").click()
+    assert said.inner_text().startswith("21–")
+    assert box.locator("th", has_text="Removed").is_visible()
+
+
+def test_a_change_is_said_to_lie_between_two_looks(open_page: Open, story: Path) -> None:
+    opened = open_page(story, zone="Asia/Kolkata")
+    row = opened.page.locator("#recent tbody tr").first
+    times = row.locator("time").evaluate_all("times => times.map((time) => [time.title, time.innerText, time.dateTime])")
+    assert row.inner_text().count("between") == 1
+    assert len(times) == 2
+    for title, shown, instant in times:
+        assert title == instant[:19].replace("T", " ") + " UTC"
+        minutes = int(instant[14:16]) + 30
+        assert shown.endswith(f":{minutes % 60:02}"), "half an hour apart from UTC"
+
+
+def test_the_chart_is_read_with_the_arrow_keys(open_page: Open, story: Path) -> None:
+    opened = open_page(story)
+    chart = opened.page.get_by_role("slider")
+    chart.focus()
+    opened.page.keyboard.press("Home")
+    first = chart.get_attribute("aria-valuetext")
+    opened.page.keyboard.press("ArrowRight")
+    assert re.fullmatch(r"\d+ \w+ \d+: \d+ favourites?, \d+ added, \d+ removed", first or "")
+    assert chart.get_attribute("aria-valuetext") != first
+    assert opened.page.locator("#tip").is_visible()
+
+
+def test_each_chart_can_be_had_as_a_table(open_page: Open, story: Path, sql: Any) -> None:
+    opened = open_page(story)
+    opened.page.locator("#growth summary").click()
+    days = sql("SELECT count(*) FROM report_daily_changes WHERE account = 'ada'")
+    assert opened.text("#growth .pages span").endswith(f"of {days}")
+    for part in ("mixture", "survival", "runs"):
+        opened.page.locator(f"#{part} summary").click()
+        assert opened.page.locator(f"#{part} tbody tr").count() > 1
+    opened.page.locator("#markets summary").click()
+    assert opened.page.locator("#markets tbody tr").count() == 20
+
+
+def test_another_account_and_other_colours_can_be_chosen(open_page: Open, story: Path) -> None:
+    opened = open_page(story)
+    assert opened.text("#title") == "ada"
+    opened.page.get_by_label("Account").select_option("kofi")
+    assert opened.text("#title") == "kofi"
+    opened.page.get_by_role("button", name="Dark").click()
+    assert opened.page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "dark"
+    opened.page.get_by_role("button", name="Auto").click()
+    assert opened.page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "light"
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (1440, "dark"), (390, "light"), (390, "dark")])
+def test_axe_finds_nothing_serious(open_page: Open, story: Path, width: int, scheme: str) -> None:
+    opened = open_page(story, width=width, scheme=scheme)
+    for summary in opened.page.locator("summary").all():
+        summary.click()
+    found = Axe().run(opened.page).response["violations"]
+    serious = [
+        (each["id"], node["target"], node["failureSummary"])
+        for each in found
+        if each["impact"] in ("serious", "critical", "moderate")
+        for node in each["nodes"]
+    ]
+    assert serious == []
+
+
+def test_the_page_prints_without_controls_on_white(open_page: Open, story: Path) -> None:
+    opened = open_page(story, scheme="dark")
+    opened.page.emulate_media(media="print")
+    assert opened.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert not opened.page.locator(".bar").is_visible()
+    assert opened.page.pdf(format="A4").startswith(b"%PDF")

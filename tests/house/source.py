@@ -1,0 +1,57 @@
+"""Our own source, parsed once, for the tests that read it. Not here: any rule."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    """Return the parsed module."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def modules(*folders: str) -> list[Path]:
+    """Return every Python file under the folders, sorted."""
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+
+def place(path: Path, node: ast.AST | None = None) -> str:
+    """Return where something stands, as a person would write it."""
+    line = f":{node.lineno}" if node is not None and hasattr(node, "lineno") else ""
+    return f"{path.relative_to(ROOT)}{line}"
+
+
+def imports(path: Path) -> Iterator[tuple[str, ast.AST]]:
+    """Yield the full name of everything that the module imports (``from a import b`` is ``a.b``), late imports too."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from ((f"{node.module}.{alias.name}", node) for alias in node.names)
+
+
+def attributes(path: Path) -> Iterator[tuple[str, ast.AST]]:
+    """Yield every dotted name that the module uses (``os.environ``)."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Attribute):
+            yield ast.unparse(node), node
+
+
+def tracked_files() -> list[Path]:
+    """Return the files that are, or would be, in the repository; all files where this is no git checkout."""
+    listing = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+    )
+    names = [name for name in listing.stdout.decode().split("\0") if name]
+    found = [ROOT / name for name in names] if listing.returncode == 0 else list(ROOT.rglob("*"))
+    return [path for path in found if path.is_file() and ".venv" not in path.parts]

@@ -1,0 +1,361 @@
+"""The service, tick by tick: who is synced when, what failures do to it, and how it stops. On both engines."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import Engine, text
+
+from etl import clock
+from etl.accounts import admin
+from etl.errors import SettingsError, UsageError
+from etl.sandbox import Sandbox
+from etl.scheduler.service import Ran, Service
+from etl.scheduler.times import parse
+from etl.store.engine import writing
+from etl.store.holds import Held, hold
+from etl.store.lease import lease
+from etl.store.migrate import ready_engine
+from tests.accounts import add, change, next_run, number, open_tracks, outcomes, settings, token_row
+
+LONG = 60.0
+Move = Callable[..., None]
+
+
+@pytest.fixture
+def move(monkeypatch: pytest.MonkeyPatch) -> Move:
+    """Return a function that moves the clock of favsync and of the sandbox."""
+    now = [clock.now()]  # the parking of requests goes by the real clock
+    monkeypatch.setattr(clock, "now", lambda: now[0])
+
+    def move(**by: float) -> None:
+        now[0] += timedelta(**by)
+
+    return move
+
+
+@pytest.fixture
+def sandbox(move: Move) -> Iterator[Sandbox]:
+    users = ["ada", "ben", "cy"]
+    with Sandbox(tracks=30, users=users, now=lambda: clock.now()) as running:
+        running.switch(token_lifetime_seconds=1e9)
+        for name in users:
+            running.new_token(name)
+        yield running
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    engine = ready_engine(database_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def serving(database_url: str, engine: Engine, sandbox: Sandbox) -> Iterator[Callable[..., Service]]:
+    made: list[Service] = []
+
+    def make(**more: str | int | float) -> Service:
+        options = {name: more.pop(name) for name in ("workers", "grace_seconds") if name in more}
+        made.append(Service(settings(database_url, sandbox, **more), engine, **options))
+        return made[-1]
+
+    yield make
+    for service in made:
+        service.stop()
+
+
+def tick(service: Service) -> None:
+    """Tick, and wait until nothing is under way and nobody is due any more."""
+    service.tick()
+    assert service.wait(LONG)
+    service.tick()
+    assert service.wait(LONG)
+
+
+def test_a_new_account_is_synced_at_once_and_then_on_its_schedule(database_url, engine, sandbox, serving, move):
+    add(settings(database_url, sandbox), engine, sandbox)
+    service = serving()
+    tick(service)
+    assert [outcomes(engine, name) for name in sandbox.users] == [["succeeded"]] * 3
+    assert open_tracks(engine, "ada") == set(sandbox.favourites("ada"))
+    coming = next_run(engine, "ada").next_run_at
+    assert coming == parse("every 1h").next_after(clock.now(), number(engine, "ada"))
+    tick(service)
+    assert outcomes(engine, "ada") == ["succeeded"]
+    move(hours=1)
+    tick(service)
+    assert outcomes(engine, "ada") == ["succeeded", "unchanged"]
+
+
+def test_what_was_missed_in_a_downtime_is_caught_up_once(database_url, engine, sandbox, serving, move):
+    add(settings(database_url, sandbox), engine, sandbox, "ada")
+    before, after = serving(), serving()
+    tick(before)
+    before.stop()
+    move(days=3)
+    tick(after)
+    assert outcomes(engine, "ada") == ["succeeded", "unchanged"]
+    assert next_run(engine, "ada").next_run_at <= clock.now() + timedelta(hours=1)
+
+
+def test_accounts_that_are_added_disabled_removed_or_moved_are_noticed_while_it_runs(
+    database_url, engine, sandbox, serving, move
+):
+    config = settings(database_url, sandbox)
+    add(config, engine, sandbox, "ada")
+    service = serving()
+    tick(service)
+    add(config, engine, sandbox, "ben", "cy")
+    change(engine, "ada", enabled=False)
+    move(hours=1)
+    tick(service)
+    assert [len(outcomes(engine, name)) for name in ("ada", "ben", "cy")] == [1, 1, 1]
+    admin.retire_account(engine, "ben")
+    admin.set_account(config, engine, "cy", {"schedule": "0 3 * * *"})
+    move(minutes=1)
+    tick(service)
+    assert next_run(engine, "cy").next_run_at == parse("0 3 * * *").next_after(clock.now(), number(engine, "cy"))
+    move(seconds=30)
+    tick(service)
+    assert [len(outcomes(engine, name)) for name in ("ada", "ben", "cy")] == [1, 1, 1]
+    change(engine, "ada", enabled=True)
+    tick(service)
+    assert len(outcomes(engine, "ada")) == 2
+
+
+def test_an_outage_backs_off_and_the_end_of_it_is_noticed(database_url, engine, sandbox, serving, move):
+    add(settings(database_url, sandbox), engine, sandbox, "ada")
+    service = serving()
+    tick(service)
+    move(hours=1)
+    waits = []
+    for _ in range(4):
+        sandbox.script(["http_500"] * 2)
+        tick(service)
+        waits.append((next_run(engine, "ada").next_run_at - clock.now()) / timedelta(minutes=1))
+        sandbox._world.script.clear()
+        move(minutes=waits[-1])
+    assert [round(least <= wait <= 1.2 * least) for wait, least in zip(waits, (5, 10, 20, 40), strict=True)] == [1] * 4
+    assert next_run(engine, "ada").failures_in_a_row == 4
+    tick(service)
+    assert outcomes(engine, "ada") == ["succeeded", *["failed"] * 4, "unchanged"]
+    assert next_run(engine, "ada").failures_in_a_row == 0
+    assert open_tracks(engine, "ada") == set(sandbox.favourites("ada"))
+
+
+def test_an_account_that_the_service_sends_away_for_hours_stays_away_so_long(
+    database_url, engine, sandbox, serving, move
+):
+    add(settings(database_url, sandbox), engine, sandbox, "ada")
+    service = serving()
+    tick(service)
+    move(hours=1)
+    sandbox.script(["http_429_hours"])
+    tick(service)
+    row = next_run(engine, "ada")
+    assert abs(row.parked_until - clock.now() - timedelta(seconds=74_214)) < timedelta(hours=2)
+    assert row.next_run_at >= row.parked_until
+    sent = len(sandbox.requests)
+    move(hours=18)
+    tick(service)
+    assert len(sandbox.requests) == sent
+
+
+def test_a_dead_token_stops_its_account_alone_and_touches_no_history(database_url, engine, sandbox, serving, move):
+    add(settings(database_url, sandbox), engine, sandbox)
+    service = serving(BOOMPLAY_APP_SECRET="")
+    tick(service)
+    before = open_tracks(engine, "ada")
+    sandbox.revoke_token("ada")
+    for _ in range(4):
+        move(hours=1)
+        tick(service)
+    assert token_row(engine, "ada").state == "dead"
+    assert outcomes(engine, "ada") == ["succeeded", "failed", "failed"]
+    assert outcomes(engine, "ben") == ["succeeded", *["unchanged"] * 4]
+    assert open_tracks(engine, "ada") == before
+    given = admin.Given(admin_token(sandbox, "ada"), token_row(engine, "ada").place, None, "")
+    admin.give_token(settings(database_url, sandbox), engine, "ada", given)
+    tick(service)
+    assert outcomes(engine, "ada")[-1] == "unchanged"
+
+
+def admin_token(sandbox: Sandbox, name: str):
+    from etl.boomplay.payloads import Token
+
+    return Token(sandbox.new_token(name))
+
+
+def test_no_more_accounts_at_a_time_than_there_are_workers(database_url, engine, sandbox, serving):
+    add(settings(database_url, sandbox), engine, sandbox)
+    service = serving(workers=2)
+    under_way, most, lock = set(), [], threading.Lock()
+
+    def begin(name: str) -> None:
+        with lock:
+            under_way.add(name)
+            most.append(len(under_way))
+
+    def end(ran: Ran) -> None:
+        with lock:
+            under_way.discard(ran.report.account)
+
+    service.before_run.append(begin)
+    service.after_run.append(end)
+    sandbox.switch(latency_seconds=0.05)
+    tick(service)
+    assert max(most) == 2
+    assert {name: outcomes(engine, name) for name in sandbox.users} == {name: ["succeeded"] for name in sandbox.users}
+
+
+def test_an_account_that_another_run_has_is_left_alone_and_tried_again(database_url, engine, sandbox, serving, move):
+    add(settings(database_url, sandbox), engine, sandbox, "ada")
+    service = serving()
+    with lease(engine, number(engine, "ada"), "ada"):
+        tick(service)
+        assert outcomes(engine, "ada") == []
+        assert next_run(engine, "ada").failures_in_a_row == 0
+    move(minutes=1)
+    tick(service)
+    assert outcomes(engine, "ada") == ["succeeded"]
+
+
+def test_a_second_scheduler_stands_by_and_takes_over_when_the_first_is_gone(
+    database_url, engine, sandbox, serving, move
+):
+    add(settings(database_url, sandbox), engine, sandbox, "ada")
+    first, second = serving(), serving()
+    tick(first)
+    move(hours=1)
+    tick(second)
+    assert (first.pulse.is_leader, second.pulse.is_leader) == (True, False)
+    assert outcomes(engine, "ada") == ["succeeded"]
+    first.stop()
+    tick(second)
+    assert second.pulse.is_leader
+    assert outcomes(engine, "ada") == ["succeeded", "unchanged"]
+
+
+@pytest.mark.postgresql
+def test_a_scheduler_whose_connection_is_cut_finds_out_and_does_not_go_on_beside_another(new_database, sandbox, move):
+    url = new_database("postgresql")
+    engine = ready_engine(url)
+    add(settings(url, sandbox), engine, sandbox, "ada")
+    service = Service(settings(url, sandbox), engine)
+    tick(service)
+    with writing(engine) as connection:
+        connection.execute(
+            text(
+                "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
+                " AND pid <> pg_backend_pid() AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+            )
+        )
+    with hold(engine, Held.SCHEDULER) as other:
+        assert other is not None
+        move(hours=1)
+        tick(service)
+        assert not service.pulse.is_leader
+        assert outcomes(engine, "ada") == ["succeeded"]
+    tick(service)
+    assert outcomes(engine, "ada") == ["succeeded", "unchanged"]
+    service.stop()
+    engine.dispose()
+
+
+def test_told_to_stop_it_lets_a_run_end_within_the_grace(database_url, engine, sandbox, serving):
+    add(settings(database_url, sandbox), engine, sandbox, "ada")
+    service, stop, thread = started(serving(grace_seconds=LONG), sandbox, latency_seconds=0.3)
+    stop.set()
+    thread.join()
+    assert outcomes(engine, "ada") == ["succeeded"]
+    assert not service.pulse.is_leader or service.wait(0)
+
+
+def test_told_to_stop_it_abandons_what_takes_longer_which_changes_nothing(database_url, engine, sandbox, serving):
+    add(settings(database_url, sandbox), engine, sandbox, "ada")
+    service, stop, thread = started(serving(grace_seconds=0), sandbox, latency_seconds=30)
+    stop.set()
+    thread.join()
+    assert service.wait(LONG)
+    sandbox.switch(latency_seconds=0)
+    assert open_tracks(engine, "ada") == set()
+    assert next_run(engine, "ada") is None
+    tick(serving())
+    assert outcomes(engine, "ada")[-1] == "succeeded"
+    assert open_tracks(engine, "ada") == set(sandbox.favourites("ada"))
+
+
+def started(
+    service: Service, sandbox: Sandbox, latency_seconds: float
+) -> tuple[Service, threading.Event, threading.Thread]:
+    """Run the service in a thread, and return once a request is under way."""
+    asked = threading.Event()
+    sandbox.switch(latency_seconds=latency_seconds)
+    sandbox.before_request = lambda _record: asked.set()
+    service.before_run.append(lambda _name: asked.set())
+    stop = threading.Event()
+    thread = threading.Thread(target=service.run, args=(stop, 0.05))
+    thread.start()
+    assert asked.wait(LONG)
+    return service, stop, thread
+
+
+def test_a_bug_in_one_run_or_in_what_follows_it_ends_neither_the_service_nor_the_other_runs(
+    database_url, engine, sandbox, serving, monkeypatch
+):
+    from etl.scheduler import service as module
+
+    add(settings(database_url, sandbox), engine, sandbox)
+    carry_out = module.sync_account
+
+    def sync_account(engine, account, source, way):
+        if account.name == "ben":
+            raise ZeroDivisionError("a bug")
+        return carry_out(engine, account, source, way)
+
+    def fail(_ran: Ran) -> None:
+        raise ZeroDivisionError("another bug")
+
+    monkeypatch.setattr(module, "sync_account", sync_account)
+    service, seen = serving(), []
+    service.after_run += [fail, lambda ran: seen.append(ran.report.account)]
+    tick(service)
+    assert sorted(seen) == ["ada", "ben", "cy"]
+    assert [outcomes(engine, name) for name in ("ada", "ben", "cy")] == [["succeeded"], [], ["succeeded"]]
+    assert next_run(engine, "ben").failures_in_a_row == 1
+
+
+def test_an_account_whose_next_turn_cannot_be_written_is_no_endless_loop(
+    database_url, engine, sandbox, serving, monkeypatch
+):
+    from etl.errors import DatabaseError
+    from etl.store import schedules
+
+    add(settings(database_url, sandbox), engine, sandbox, "ada")
+
+    def full(*_args: object, **_kwargs: object) -> None:
+        raise DatabaseError("the disk is full")
+
+    monkeypatch.setattr(schedules, "put_turn", full)
+    service = serving()
+    tick(service)
+    tick(service)
+    assert outcomes(engine, "ada") == ["succeeded"]
+
+
+def test_a_schedule_that_somebody_broke_by_hand_is_read_as_the_default(database_url, engine, sandbox, serving):
+    add(settings(database_url, sandbox), engine, sandbox, "ada")
+    change(engine, "ada", schedule="whenever")
+    tick(serving())
+    assert next_run(engine, "ada").next_run_at == parse("every 1h").next_after(clock.now(), number(engine, "ada"))
+
+
+def test_it_does_not_begin_with_settings_that_cannot_work(database_url, engine, sandbox):
+    with pytest.raises(UsageError, match="no schedule|not a schedule"):
+        Service(settings(database_url, sandbox, FAVSYNC_SCHEDULE="often"), engine)
+    with pytest.raises(SettingsError, match="app id"):
+        Service(settings(database_url, sandbox, BOOMPLAY_APP_ID=""), engine)

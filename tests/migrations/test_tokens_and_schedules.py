@@ -1,0 +1,80 @@
+"""Revision 0002: tokens and schedules beside accounts that were there before, and what the database refuses of them."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import inspect, text
+
+from etl.errors import DatabaseError
+from etl.store.engine import open_engine, reading, writing
+from etl.store.migrate import upgrade
+
+AT = "2026-11-23T12:00:00.000000Z"
+TOKEN = "INSERT INTO tokens (account_id, place, reference, secret, state, updated_at) VALUES (1, :place, :reference, :secret, :state, :at)"
+GOOD = {"place": "database", "reference": None, "secret": b"x", "state": "valid", "at": AT}
+
+
+@pytest.fixture
+def upgraded(empty_database_url, monkeypatch):
+    """A database with an account of revision 0001, brought to the newest."""
+    with monkeypatch.context() as patch:
+        patch.setattr("etl.reporting.views.create_views", lambda *_args: None)
+        upgrade(empty_database_url, "0001")
+    engine = open_engine(empty_database_url)
+    with writing(engine) as connection:
+        connection.execute(
+            text("INSERT INTO accounts (name, enabled, schedule, created_at) VALUES ('ada', true, 'every 1d', :at)"),
+            {"at": AT},
+        )
+    assert "tokens" not in inspect(engine).get_table_names()
+    upgrade(empty_database_url)
+    yield engine
+    engine.dispose()
+
+
+def counts(engine):
+    """Return how many tokens and turns there are."""
+    with reading(engine) as connection:
+        return tuple(
+            connection.execute(text(f"SELECT count(*) FROM {name}")).scalar() for name in ("tokens", "schedules")
+        )
+
+
+def put(engine, sql, **values):
+    with writing(engine) as connection:
+        connection.execute(text(sql), values)
+
+
+def test_accounts_stay_as_they_were_and_have_neither_token_nor_turn(upgraded):
+    with reading(upgraded) as connection:
+        assert connection.execute(text("SELECT name, schedule FROM accounts")).all() == [("ada", "every 1d")]
+    assert counts(upgraded) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"secret": None},
+        {"reference": "/run/secrets/ada"},
+        {"place": "file", "reference": None, "secret": None},
+        {"place": "environment", "reference": "ADA", "secret": b"x"},
+        {"place": "elsewhere"},
+        {"state": "expiring"},
+    ],
+)
+def test_a_token_that_is_nowhere_or_in_two_places_is_refused(upgraded, wrong):
+    with pytest.raises(DatabaseError):
+        put(upgraded, TOKEN, **(GOOD | wrong))
+
+
+def test_token_and_turn_go_with_their_account_and_there_is_one_of_each(upgraded):
+    put(upgraded, TOKEN, **GOOD)
+    put(
+        upgraded,
+        "INSERT INTO schedules (account_id, schedule, next_run_at, updated_at) VALUES (1, 'x', :at, :at)",
+        at=AT,
+    )
+    with pytest.raises(DatabaseError):
+        put(upgraded, TOKEN, **GOOD)
+    put(upgraded, "DELETE FROM accounts WHERE account_id = 1")
+    assert counts(upgraded) == (0, 0)

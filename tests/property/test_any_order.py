@@ -1,0 +1,88 @@
+"""Laws of the fold: a separate model tells the same, in whatever order observations arrive."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from etl.core.brake import Brake
+from etl.core.history import advanced, changes, fold
+from etl.core.model import Decision, Interval, Observation, State
+from tests.lists import START
+from tests.plain_model import Seen, history
+
+TRACKS = range(1, 16)
+WORDS = [None, None, None, Decision.APPROVED, Decision.REJECTED]
+
+
+@st.composite
+def observations(draw: st.DrawFn, *, distinct: bool = False) -> list[Observation]:
+    """Observations of a short list: whole, partial, held, approved, rejected, overlapping, of one instant."""
+    count = draw(st.integers(1, 9))
+    ends = draw(st.lists(st.integers(1, 40), min_size=count, max_size=count, unique=distinct))
+    found = []
+    for number, end in enumerate(ends, start=1):
+        present = draw(st.lists(st.sampled_from(TRACKS), unique=True))
+        is_whole = draw(st.booleans())
+        word = draw(st.sampled_from(WORDS)) if is_whole else None
+        length = 0.5 if distinct else draw(st.sampled_from([0, 0.5, 3]))
+        end_at = START + timedelta(hours=end)
+        found.append(Observation(number, end_at - timedelta(hours=length), end_at, tuple(present), is_whole, word))
+    return found
+
+
+def plain(seen: Observation) -> Seen:
+    return Seen(seen.started_at, seen.observed_at, frozenset(seen.present), seen.proves_absence, seen.decision)
+
+
+def stay(i: Interval) -> tuple[object, ...]:
+    return (i.track_id, i.valid_from, i.added_after, i.valid_to, i.removed_after)
+
+
+@given(observations(), st.sampled_from([Brake(), Brake(1, 0.1), Brake(3, 0.5)]))
+def test_a_plain_model_tells_the_same_history(seen: list[Observation], brake: Brake) -> None:
+    told = fold(seen, brake).intervals
+    assert {stay(i) for i in told} == history([plain(each) for each in seen], brake.minimum, brake.ratio)
+    assert len({stay(i) for i in told}) == len(told)
+
+
+@given(observations(), st.randoms(use_true_random=False))
+def test_any_order_of_arrival_gives_the_same_history(seen: list[Observation], chance: object) -> None:
+    shuffled = list(seen)
+    chance.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert fold(shuffled, Brake()) == fold(seen, Brake())
+
+
+@given(observations(distinct=True), st.integers(0, 9))
+def test_folding_is_the_same_as_going_on_from_any_state(seen: list[Observation], at: int) -> None:
+    ordered = sorted(seen, key=lambda each: each.observed_at)
+    state = State()
+    closed: list[Interval] = []
+    for each in ordered:
+        change = changes(state, each, Brake())
+        state = advanced(state, each, change)
+        closed += change.closed
+    whole = fold(seen, Brake())
+    assert whole.state == state
+    assert {*closed, *state.open.values()} == set(whole.intervals)
+    before = fold(ordered[:at], Brake())
+    after = fold(ordered[at:], Brake(), before.state)
+    assert after.state == whole.state
+
+
+@given(observations())
+def test_intervals_of_a_track_never_overlap_and_bounds_stand_in_order(seen: list[Observation]) -> None:
+    by_track: dict[int, list[Interval]] = {}
+    for interval in fold(seen, Brake()).intervals:
+        by_track.setdefault(interval.track_id, []).append(interval)
+        assert interval.added_after is None or interval.added_after < interval.valid_from
+        assert interval.valid_to is None or interval.valid_from < interval.valid_to
+        assert interval.removed_after is None or interval.removed_after < interval.valid_to
+    for intervals in by_track.values():
+        for before, after in pairwise(intervals):
+            assert before.valid_to is not None
+            assert before.valid_to < after.valid_from
+            assert after.added_after is not None

@@ -1,0 +1,87 @@
+"""Laws of time travel: an answer stands whatever is observed later, and agrees with what really was."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from etl.core.asof import Answer, Horizon, answer
+from etl.core.brake import Brake
+from etl.core.history import fold
+from etl.core.model import Decision, Interval, Observation
+from tests.lists import START
+
+TRACKS = range(1, 7)
+
+
+def at(minute: float) -> datetime:
+    return START + timedelta(minutes=minute)
+
+
+@st.composite
+def walks(draw: st.DrawFn) -> list[tuple[Observation, dict[int, bool], float]]:
+    """Walks of ten minutes each, in order, and what each read of every track at some moment within."""
+    found = []
+    now = 0.0
+    for run_id in range(1, draw(st.integers(1, 8)) + 1):
+        now += draw(st.sampled_from([0, 5, 30]))
+        read = {track: draw(st.booleans()) for track in TRACKS}
+        is_whole = draw(st.booleans())
+        seen = tuple(track for track in TRACKS if read[track] and (is_whole or draw(st.booleans())))
+        walk = Observation(run_id, at(now), at(now + 10), seen, is_whole, Decision.APPROVED if is_whole else None)
+        found.append((walk, read, now))
+        now += 10
+    return found
+
+
+def horizon(seen: list[Observation]) -> Horizon:
+    proofs = [each for each in seen if each.proves_absence]
+    return Horizon(
+        min((each.observed_at for each in proofs), default=None),
+        max((each.started_at for each in proofs), default=None),
+        seen[-1].started_at if seen else None,
+    )
+
+
+def answers(seen: list[Observation]) -> dict[tuple[int, float], Answer]:
+    """Ask of each track every two and a half minutes."""
+    stays: dict[int, list[Interval]] = {track: [] for track in TRACKS}
+    for interval in fold(seen, Brake()).intervals:
+        stays[interval.track_id].append(interval)
+    known = horizon(seen)
+    minutes = [each * 2.5 for each in range(-2, 120)]
+    return {(track, minute): answer(stays[track], at(minute), known) for track in TRACKS for minute in minutes}
+
+
+@given(walks(), st.integers(0, 8))
+def test_an_answer_stands_whatever_is_observed_later(seen: list[tuple[Observation, object, object]], at_: int) -> None:
+    every = [each for each, _, _ in seen]
+    before, after = answers(every[:at_]), answers(every)
+    turned = [key for key, told in before.items() if told is not Answer.UNKNOWN and after[key] is not told]
+    assert not turned
+
+
+@given(walks(), st.data())
+def test_a_sure_answer_is_true_of_a_list_that_changes_at_most_once_between_looks(
+    seen: list[tuple[Observation, dict[int, bool], float]], data: st.DataObject
+) -> None:
+    told = answers([each for each, _, _ in seen])
+    for track in TRACKS:
+        looks = [
+            (start + data.draw(st.sampled_from([0.0, 2.5, 7.5, 10.0])), track in each.present, read[track])
+            for each, read, start in seen
+            if each.proves_absence or track in each.present
+        ]
+        flips = []
+        for (one, _, was), (two, _, is_) in pairwise(looks):
+            if was != is_:
+                flips.append((one + (two - one) * data.draw(st.sampled_from([0.01, 0.5, 0.99])), is_))
+        for minute in (each * 2.5 for each in range(-2, 120)):
+            sure = told[track, minute]
+            if sure is Answer.UNKNOWN:
+                continue
+            truth = [state for when, state in [(-1e9, looks[0][2]), *flips] if when <= minute][-1]
+            assert (sure is Answer.YES) is truth, (track, minute, looks, flips)

@@ -1,0 +1,147 @@
+"""The same laws over whole runs: threads, judgement, history and database together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+
+import pytest
+import time_machine
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from etl.store import tables
+from etl.store.engine import writing
+from etl.sync import Report
+from tests.integration.stage import Stage, stage_at
+from tests.lists import START, item
+from tests.moving import Change, Changes, MovingList
+
+CHANGES = st.lists(st.builds(Change, st.sampled_from(["add", "again", "remove", "move"]), st.integers(0, 60)), max_size=3)
+QUIET_ROUNDS = st.lists(CHANGES, min_size=1, max_size=4)
+BUSY = st.lists(CHANGES, max_size=16)
+IN_ONE_DATABASE = settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+NewDatabase = Callable[..., str]
+
+
+@contextmanager
+def emptied(stage: Stage) -> Iterator[Stage]:
+    """Give the stage without anything that an earlier example left."""
+    with writing(stage.engine) as connection:
+        for table in reversed(tables.metadata.sorted_tables):
+            if table.name != "markets":
+                connection.execute(table.delete())
+    yield stage
+
+
+@pytest.fixture
+def stage(database_url: str) -> Iterator[Stage]:
+    with stage_at(database_url) as opened:
+        yield opened
+
+
+@IN_ONE_DATABASE
+@given(
+    rounds=st.lists(st.tuples(CHANGES, BUSY), min_size=1, max_size=3),
+    length=st.integers(0, 40),
+    cap=st.sampled_from([2, 5, 50]),
+    concurrency=st.sampled_from([1, 4]),
+)
+def test_runs_over_a_moving_list_remove_nothing_that_stayed_and_a_quiet_one_ends_at_the_truth(
+    stage: Stage, rounds: list[tuple[Changes, list[Changes]]], length: int, cap: int, concurrency: int
+) -> None:
+    with emptied(stage):
+        moving = MovingList(list(range(1, length + 1)), cap=cap, item=item)
+        stage.sync(moving, concurrency=concurrency)
+        for between, during in rounds:
+            moving.change(between)
+            moving.before_requests = [*[[]] * moving.requests, *during]
+            before = stage.open_tracks()
+            stage.sync(moving, concurrency=concurrency)
+            gone = before - stage.open_tracks()
+            assert [track_id for track_id in gone if moving.stayed(track_id)] == []
+            assert stage.folds_to_what_is_stored()
+        moving.before_requests = []
+        report = stage.sync(moving, concurrency=concurrency)
+        missing = stage.open_tracks() - set(moving.ids)
+        assert len(missing) == report.held
+        assert set(moving.ids) <= stage.open_tracks()
+
+
+@IN_ONE_DATABASE
+@given(rounds=QUIET_ROUNDS, length=st.integers(0, 40))
+def test_a_second_identical_run_writes_one_row(stage: Stage, rounds: list[Changes], length: int) -> None:
+    with emptied(stage):
+        moving = MovingList(list(range(1, length + 1)), item=item)
+        for changes in rounds:
+            moving.change(changes)
+            stage.sync(moving)
+        before, history = stage.sizes(), stage.history()
+        report = stage.sync(moving)
+        if report.outcome == "unchanged":
+            assert stage.sizes() == {**before, "runs": before["runs"] + 1}
+        assert stage.history() == history
+
+
+@IN_ONE_DATABASE
+@given(rounds=QUIET_ROUNDS, length=st.integers(1, 40), broken=st.integers(1, 3))
+def test_a_partial_run_adds_and_never_removes(
+    stage: Stage, rounds: list[Changes], length: int, broken: int
+) -> None:
+    class EndsTooEarly(MovingList):
+        def favourite_tracks(self, offset: int, limit: int):
+            page = super().favourite_tracks(offset, limit)
+            return page if offset < broken * 4 else type(page)(offset, limit, ())
+
+    with emptied(stage):
+        moving = MovingList(list(range(1, length + 1)), item=item)
+        stage.sync(moving)
+        for changes in rounds:
+            moving.change(changes)
+            short = EndsTooEarly(moving.ids, cap=5, item=item)
+            before = stage.open_tracks()
+            report = stage.sync(short)
+            if report.outcome == "partial":
+                assert before <= stage.open_tracks()
+                assert report.removed == 0
+                assert report.exit_code == 6
+            else:
+                assert set(moving.ids) <= stage.open_tracks()
+
+
+def test_the_engines_end_equal(new_database: NewDatabase) -> None:
+    with ExitStack() as stack:
+        stages = [stack.enter_context(stage_at(new_database(engine))) for engine in ("sqlite", "postgresql")]
+
+        @settings(max_examples=15)
+        @given(rounds=st.lists(st.tuples(CHANGES, BUSY), min_size=1, max_size=3), length=st.integers(0, 30))
+        def law(rounds: list[tuple[Changes, list[Changes]]], length: int) -> None:
+            told = [_told(stage, rounds, length) for stage in stages]
+            assert told[0] == told[1]
+
+        law()
+
+
+def _told(stage: Stage, rounds: list[tuple[Changes, list[Changes]]], length: int) -> object:
+    """Carry out the rounds at the same instants, and return history and reports without the numbers of runs."""
+    with emptied(stage):
+        moving = MovingList(list(range(1, length + 1)), cap=5, item=item)
+        reports: list[Report] = []
+        for number, (between, during) in enumerate([([], []), *rounds]):
+            moving.change(between)
+            moving.before_requests = [*[[]] * moving.requests, *during]
+            with time_machine.travel(START + timedelta(hours=number), tick=False):
+                reports.append(stage.sync(moving, concurrency=1))
+        instants = stage.rows(
+            "SELECT track_id, valid_from, added_after, valid_to, removed_after, last_seen_at FROM favourites"
+        )
+        facts = stage.rows("SELECT track_id, title, duration_seconds FROM tracks ORDER BY track_id")
+        as_text = sorted(tuple(_text(value) for value in row) for row in instants)
+        return as_text, facts, [(r.outcome, r.added, r.removed, r.held, r.favourites, r.requests) for r in reports]
+
+
+def _text(value: object) -> str:
+    if value is None or isinstance(value, int | str):
+        return str(value)
+    return tables.instant_text(value)  # type: ignore[arg-type]

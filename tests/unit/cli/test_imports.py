@@ -1,0 +1,53 @@
+"""What a verb imports, which is most of what a short one costs: the list is guarded, not the clock."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from etl.store.migrate import ready_engine
+
+HEAVY = {
+    "alembic", "altair", "apscheduler", "asyncio", "click", "cryptography", "httpx", "msgspec", "prometheus_client", "psycopg",
+    "pyarrow", "pygments", "rich", "sqlalchemy", "stamina", "structlog",
+}  # fmt: skip
+PROGRAM = """
+import json, sys
+from etl.cli import main
+code = main(sys.argv[2:])
+with open(sys.argv[1], "w") as told:
+    json.dump([code, sorted({name.partition(".")[0] for name in sys.modules})], told)
+"""
+
+
+def imported(tmp_path, *arguments: str, code: int = 0) -> set[str]:
+    told = tmp_path / "modules.json"
+    subprocess.run([sys.executable, "-c", PROGRAM, told, *arguments], check=True, capture_output=True)
+    ended, modules = json.loads(told.read_text())
+    assert ended == code
+    return HEAVY & set(modules)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["sync", "--help"], ["status", "--help"]])
+def test_help_needs_click_alone(tmp_path, arguments):
+    assert imported(tmp_path, *arguments) == {"click"}
+
+
+def test_status_needs_the_database_and_nothing_else(tmp_path):
+    url = f"sqlite:///{tmp_path}/favsync.db"
+    ready_engine(url, create=True).dispose()
+    wanted = {"asyncio", "click", "msgspec", "sqlalchemy"}  # asyncio is SQLAlchemy's
+    assert imported(tmp_path, "--database-url", url, "status") <= wanted
+
+
+def test_a_first_sync_imports_neither_alembic_nor_what_draws_for_people(tmp_path, monkeypatch):
+    monkeypatch.setenv("BOOMPLAY_API_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("BOOMPLAY_APP_ID", "app")
+    monkeypatch.setenv("BOOMPLAY_ACCESS_TOKEN", "token")
+    monkeypatch.setenv("FAVSYNC_MAX_RETRIES", "0")
+    modules = imported(tmp_path, "--database-url", f"sqlite:///{tmp_path}/new.db", "sync", code=3)
+    assert "httpx" in modules
+    assert not modules & {"alembic", "apscheduler", "cryptography", "psycopg", "pygments", "rich"}
