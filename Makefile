@@ -11,10 +11,10 @@ python := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check lint format types house audit security build hostile bench venv lock upgrade clean clean-all
+.PHONY: help demo test check lint format types house audit security build deploy-check hostile bench browser venv lock upgrade clean clean-all
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.runtime  ## see it work, without credentials: sync, change, sync again, history
 	@$(VENV)/bin/favsync demo
@@ -51,10 +51,17 @@ build: $(VENV)/.check  ## wheel and source distribution, into dist/
 	@ls -l dist
 
 hostile: $(VENV)/.test  ## how many removals are false, against a service that misbehaves (short version)
-	@$(python) -m benchmarks.false_removals --short $(ARGS)
+	@$(python) -m benchmarks.false_removals --quick $(ARGS)
 
-bench: $(VENV)/.test  ## time and space, beside other tools on the same machine
+bench: $(VENV)/.test  ## time and space, beside other tools on the same machine; takes long
 	@$(python) -m benchmarks $(ARGS)
+
+browser: $(VENV)/.browser  ## the HTML report in a real Chromium, which is installed if this machine allows
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium; } >/dev/null
+	@$(python) -m pytest tests/browser $(ARGS)
+
+deploy-check: $(VENV)/.check  ## the files of deploy/, each with the tool that knows its kind
+	@deploy/check $(VENV)/bin
 
 venv: $(VENV)/.check  ## the virtual environment with every tool in it
 
@@ -71,7 +78,7 @@ clean:  ## remove what was built
 clean-all: clean  ## remove the virtual environment too
 	@rm -rf $(VENV)
 
-# Three sizes of one environment: each holds the smaller ones, so each also stamps them.
+# Sizes of one environment: each holds the smaller ones, so each also stamps them.
 $(VENV)/.runtime: requirements/build.txt requirements/runtime.txt pyproject.toml
 	@tools/venv $(VENV) requirements/build.txt requirements/runtime.txt
 	@touch $@
@@ -82,4 +89,8 @@ $(VENV)/.test: requirements/test.txt pyproject.toml
 
 $(VENV)/.check: requirements/check.txt pyproject.toml
 	@tools/venv $(VENV) requirements/check.txt
+	@touch $(VENV)/.runtime $(VENV)/.test $@
+
+$(VENV)/.browser: requirements/browser.txt pyproject.toml
+	@tools/venv $(VENV) requirements/browser.txt
 	@touch $(VENV)/.runtime $(VENV)/.test $@

@@ -27,12 +27,13 @@ from sqlalchemy import text
 from etl import clock, logs
 from etl.boomplay.auth import StaticToken
 from etl.boomplay.client import Boomplay
+from etl.observing import Way
 from etl.sandbox import Sandbox
 from etl.store import runs
 from etl.store.engine import open_engine, reading, writing
 from etl.store.migrate import upgrade
 from etl.store.state import find_accounts
-from etl.sync import Way, sync_account
+from etl.sync import sync_account
 
 USERS = ("ada", "ben", "chi", "dayo", "efua", "femi", "gugu", "hawa")
 TRACKS = 60

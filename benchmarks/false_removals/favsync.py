@@ -18,13 +18,14 @@ from etl.boomplay.client import Boomplay
 from etl.boomplay.timing import Timing
 from etl.core.brake import Brake
 from etl.core.model import Decision, Outcome
+from etl.observing import Way
 from etl.sandbox import Sandbox
 from etl.store import runs, tables
 from etl.store.decisions import decide
 from etl.store.engine import open_engine, reading, writing
 from etl.store.migrate import upgrade
 from etl.store.state import Account, find_accounts
-from etl.sync import Report, Way, sync_account
+from etl.sync import Report, sync_account
 
 
 @cache

@@ -157,32 +157,22 @@ class _Story:
 
     def close(self, folder: Path) -> None:
         """Write the report and say where everything is."""
+        from etl.reporting.html import write_report
         from etl.reporting.runs import report_fields
+        from etl.store.engine import reading
 
         database, page = folder / "favsync.db", folder / "report.html"
-        written = _html(self.engine, page)
+        with reading(self.engine) as connection:
+            write_report(connection, page)
         self.engine.dispose()
         if self.context.json:
             found: dict[str, Any] = {"runs": [report_fields(report) for report in self.reports]}
-            self.context.show_json(found | {"database": str(database), "report": str(page) if written else None})
+            self.context.show_json(found | {"database": str(database), "report": str(page)})
             return
         self._say(f"\nEverything is in {folder}")
         self._say("  favsync.db    the database: any SQLite tool opens it")
-        if written:
-            self._say("  report.html   the report: open it in a browser")
-        else:
-            self._say("  (the HTML report needs the extra: pip install 'favsync[report]')")
+        self._say("  report.html   the report: open it in a browser")
         self._say(f"  go on with    favsync report --database-url sqlite:///{database}")
-
-
-def _html(engine: Engine, page: Path) -> bool:
-    """Write the HTML report; False where the extra that draws charts is not installed."""
-    from etl.reporting.html import is_available, write_report
-
-    if not is_available():
-        return False
-    write_report(engine, page)
-    return True
 
 
 _NEWEST = """SELECT track_id, title, artists, added_after, valid_from

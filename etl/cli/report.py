@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -134,9 +134,22 @@ def _write(answer: Answer, format_: str, output: Path | None) -> None:
         return
     from etl.reporting.render import render
 
-    to_file = output is not None and str(output) != "-"
-    with output.open("w", encoding="utf-8", newline="") if output and to_file else nullcontext(sys.stdout) as stream:
+    with _stream(output) as stream:
         render(format_, answer.columns, answer.rows, stream)
+
+
+@contextmanager
+def _stream(output: Path | None) -> Iterator[TextIO]:
+    """Give what to write to: the file, or standard output."""
+    if output is None or str(output) == "-":
+        yield sys.stdout
+        return
+    try:
+        stream = output.open("w", encoding="utf-8", newline="")
+    except OSError as error:
+        raise click.UsageError(f"{output} cannot be written: {error.strerror}") from error
+    with stream:
+        yield stream
 
 
 def _file(output: Path | None, what: str) -> Path:

@@ -79,7 +79,7 @@ def normalised(item: Item) -> Track:
     text = _text if _ESCAPE in item.body else _plain_text
     try:
         wire = _decode(item.body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         wire = _lenient(item, notes)
         text = _text
     return _track(item.track_id, wire, notes, text)

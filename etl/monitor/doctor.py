@@ -115,9 +115,7 @@ def _api(config: Config) -> Iterator[Finding]:
         date = connection.getresponse().getheader("Date")
     except (OSError, HTTPException) as error:
         words = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        remedy = (
-            "check BOOMPLAY_API_URL, the network and the machine's CA certificates"
-        )
+        remedy = "check BOOMPLAY_API_URL, the network and the machine's CA certificates"
         yield Finding(BAD, "api", f"{config.api_url} does not answer: {words}", remedy, 3)
         return
     finally:

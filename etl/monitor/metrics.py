@@ -48,7 +48,7 @@ class Metrics:
     def __init__(
         self, ask: Ask, pulse: Callable[[], Pulse] | None = None, *, account_limit: int = ACCOUNT_LIMIT
     ) -> None:
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(Standing(ask, pulse, account_limit))
         if pulse is not None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from urllib.error import HTTPError
 from urllib.parse import quote
 from urllib.request import HTTPRedirectHandler, Request, build_opener
@@ -66,15 +67,14 @@ class Pinger:
 
     def close(self, seconds: float = TIMEOUT_SECONDS) -> None:
         """Send what waits, at most so long."""
-        self._offer(None)
+        with suppress(queue.Full):
+            self._waiting.put(None, timeout=seconds)
         self._thread.join(seconds)
 
     def _put(self, account: str, ending: str, words: str) -> None:
-        self._offer((self._url.replace(PLACEHOLDER, quote(account, safe="")) + ending, logs.masked(words)))
-
-    def _offer(self, ping: tuple[str, str] | None) -> None:
+        url = self._url.replace(PLACEHOLDER, quote(account, safe="")) + ending
         try:
-            self._waiting.put_nowait(ping)
+            self._waiting.put_nowait((url, logs.masked(words)))
         except queue.Full:
             log.debug("a ping was dropped: the switch answers too slowly")
 

@@ -36,6 +36,7 @@ from etl.sync import Report, Way, sync_account
 TICK_SECONDS = 2.0
 COOLING_SECONDS = 60.0
 LAST_SECONDS = 1.0
+WAKE_SECONDS = 0.5
 log = logs.get(__name__)
 T = TypeVar("T")
 
@@ -96,7 +97,8 @@ class Service:
         self.tick()
         with heartbeat(self.tick, tick_seconds or TICK_SECONDS):
             notify("READY=1")
-            stop.wait()
+            while not stop.wait(WAKE_SECONDS):  # a signal that another thread was given is seen when this one wakes
+                pass
             notify("STOPPING=1")
         return self.stop()
 

@@ -19,7 +19,7 @@ from typing import Any
 from sqlalchemy import Connection, Table
 from sqlalchemy.exc import DBAPIError
 
-from etl.store.tables import instant_text
+from etl.store.types import instant_text
 
 Row = tuple[Any, ...]
 COPY_FROM_ROWS = 200

@@ -10,7 +10,8 @@ from typing import Final
 from sqlalchemy import BigInteger, Boolean, Integer, LargeBinary
 from sqlalchemy.types import TypeEngine
 
-from etl.store.tables import Instant, Json, metadata
+from etl.store.tables import metadata
+from etl.store.types import Instant, Json
 
 TABLES: Final = (
     "accounts", "albums", "artists", "favourites", "genres", "market_set_members", "market_sets", "markets", "raw_blocks",

@@ -6,7 +6,7 @@ tracks, genres, links and versions; each table's rows sorted by key. So nobody w
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -25,6 +25,7 @@ FACT_COLUMNS = (
 VERSION_COLUMNS = (
     "track_id", "valid_from", "valid_to", "title", "album_id", "market_set_id", "facts", "facts_digest",
 )  # fmt: skip
+BATCH = 2_000
 SetIds = Mapping[tuple[str, ...], int]
 
 
@@ -59,19 +60,45 @@ def apply_news(
     if not touched:
         return change
     set_ids = _write_dimensions(connection, touched)
-    written = {track.track_id: written_facts(track) for track in touched}
-    fresh = {t.track_id: track_row(t, at, set_ids, written[t.track_id][1]) for t in touched}
-    raced = _insert_tracks(connection, [row for track_id, row in fresh.items() if track_id not in known], at)
-    _update_tracks(connection, [row for track_id, row in fresh.items() if track_id in known])
-    _end_versions(connection, [t.track_id for t in change.changed], at)
-    mine = [track for track in touched if track.track_id not in raced]
-    write_links(connection, mine)
-    insert_versions(connection, [version_row(t, at, None, set_ids, written[t.track_id]) for t in mine])
+    genres = genre_ids(connection, {name for track in touched for name in track.genres})
+    raced: set[int] = set()
+    for batch in _batches(sorted(touched, key=lambda track: track.track_id)):
+        raced |= _write_batch(connection, batch, known.keys(), at, (set_ids, genres))
     if not raced:
         return change
     second = apply_news(connection, [t for t in news if t.track_id in raced], (), observed_at)
     first = tuple(t for t in change.new if t.track_id not in raced)
     return FactChanges(first + second.new, change.changed + second.changed, change.late + second.late)
+
+
+def _batches(touched: Sequence[Track]) -> Iterator[Sequence[Track]]:
+    """Yield the tracks a few thousand at a time: the rows of a whole first load need not be in memory at once."""
+    for start in range(0, len(touched), BATCH):
+        yield touched[start : start + BATCH]
+
+
+def _write_batch(
+    connection: Connection,
+    batch: Sequence[Track],
+    known: Collection[int],
+    at: object,
+    ids: tuple[SetIds, Mapping[str, int]],
+) -> set[int]:
+    """Write facts, links and versions of ``batch``, and return the tracks that another writer inserted first.
+
+    ``ids``: those of market sets and of genres.
+    """
+    set_ids, genres = ids
+    written = {track.track_id: written_facts(track) for track in batch}
+    fresh = {t.track_id: track_row(t, at, set_ids, written[t.track_id][1]) for t in batch}
+    raced = _insert_tracks(connection, [row for track_id, row in fresh.items() if track_id not in known], at)
+    there = [track_id for track_id in fresh if track_id in known]
+    _update_tracks(connection, [fresh[track_id] for track_id in there])
+    _end_versions(connection, there, at)
+    mine = [track for track in batch if track.track_id not in raced]
+    write_links(connection, mine, genres)
+    insert_versions(connection, [version_row(t, at, None, set_ids, written[t.track_id]) for t in mine])
+    return raced
 
 
 def _write_dimensions(connection: Connection, touched: Sequence[Track]) -> SetIds:
@@ -120,9 +147,9 @@ def _update_tracks(connection: Connection, rows: Sequence[dialect.Row]) -> None:
     dialect.delete_in(connection, track_genres, "track_id", ids)
 
 
-def write_links(connection: Connection, touched: Sequence[Track]) -> None:
-    """Write the artists and genres of tracks, whose old rows are gone."""
-    ids = genre_ids(connection, {name for track in touched for name in track.genres})
+def write_links(connection: Connection, touched: Sequence[Track], genres: Mapping[str, int] | None = None) -> None:
+    """Write the artists and genres of tracks, whose old rows are gone; ``genres``: their ids, where they are known."""
+    ids = genres if genres is not None else genre_ids(connection, {name for t in touched for name in t.genres})
     artist_rows = [
         (t.track_id, n, artist.artist_id, artist.role) for t in touched for n, artist in enumerate(t.artists, start=1)
     ]

@@ -13,7 +13,8 @@ from sqlalchemy import Connection, Engine, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from etl.store.engine import database_error, reading
-from etl.store.tables import Instant, metadata, runs
+from etl.store.tables import metadata, runs
+from etl.store.types import Instant
 
 REPLACED = ("schedules", "tokens")
 

@@ -95,8 +95,8 @@ def compact(engine: Engine) -> tuple[int, int] | None:
     """
     if engine.dialect.name != "sqlite" or engine.url.database is None:
         return None
-    path = Path(engine.url.database)
-    before = path.stat().st_size
+    files = [Path(engine.url.database), Path(f"{engine.url.database}-wal")]
+    before = _size(files)
     with translated(engine):
         driver = engine.raw_connection()
         try:
@@ -104,7 +104,11 @@ def compact(engine: Engine) -> tuple[int, int] | None:
                 driver.cursor().execute(statement).fetchall()
         finally:
             driver.close()
-    return before, path.stat().st_size
+    return before, _size(files)
+
+
+def _size(files: Iterable[Path]) -> int:
+    return sum(path.stat().st_size for path in files if path.exists())
 
 
 def _plan(connection: Connection, limits: Limits, brake: Brake) -> Plan:
@@ -132,7 +136,7 @@ def _seen(connection: Connection, account_id: int) -> Iterable[Seen]:
             before, items = items, frozenset(lists.items(row.snapshot_id))
             snapshot_id, number = row.snapshot_id, number + (items != before)
         decision = Decision(row.decision) if row.decision else None
-        yield Seen(row.run_id, row.observed_at, number, bool(row.proves_absence), decision)
+        yield Seen(row.run_id, row.started_at, row.observed_at, number, bool(row.proves_absence), decision)
 
 
 def _old_bodies(connection: Connection, before: datetime, orphaned: set[int]) -> tuple[set[int], int]:

@@ -2,15 +2,13 @@
 
 A first sync need not go through the revisions with it, nor import alembic, which takes longer than to read a list.
 
-Invariants: the script is what the migrations made (``python -m etl.store.template`` writes it, a test compares); it carries the
+Invariants: the script is what the migrations made (`etl.store.make_template` writes it, a test compares); it carries the
 digest of the files that it was made of, and where these have changed since, it is not used.
 """
 
 from __future__ import annotations
 
 import hashlib
-import sys
-import tempfile
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -51,20 +49,4 @@ def script_of(connection: Connection, migrations: Path) -> str:
 
 
 def _head(migrations: Path) -> str:
-    return f"-- Made by `python -m etl.store.template` of the files with this digest: {sources_digest(migrations)}"
-
-
-def _write() -> None:
-    from etl.store import migrate
-    from etl.store.engine import open_engine, reading
-
-    with tempfile.TemporaryDirectory() as folder:
-        url = f"sqlite:///{folder}/new.db"
-        migrate.upgrade(url)
-        with reading(open_engine(url)) as connection:
-            script = script_of(connection, migrate.migrations_folder())
-    SCRIPT.write_text(script, encoding="utf-8")
-
-
-if __name__ == "__main__":
-    sys.exit(_write())
+    return f"-- Made by `python -m etl.store.make_template` of the files with this digest: {sources_digest(migrations)}"

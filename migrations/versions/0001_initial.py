@@ -4,6 +4,8 @@ What a CHECK cannot say stands in triggers: no two intervals of one account and 
 run whose walk was proven. SQLite checks row by row, PostgreSQL a statement at a time, over what the statement wrote.
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
@@ -14,17 +16,17 @@ branch_labels = None
 depends_on = None
 
 
-def key() -> sa.types.TypeEngine:
+def key() -> sa.types.TypeEngine[Any]:
     """Return a 64-bit key; SQLite numbers rows by itself only where the type is spelt INTEGER."""
     return sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
-def instant() -> sa.types.TypeEngine:
+def instant() -> sa.types.TypeEngine[Any]:
     """Return a moment in UTC: text ending in Z on SQLite."""
     return sa.String(27).with_variant(postgresql.TIMESTAMP(timezone=True), "postgresql")
 
 
-def json() -> sa.types.TypeEngine:
+def json() -> sa.types.TypeEngine[Any]:
     """Return JSON that PostgreSQL can look into."""
     return sa.Text().with_variant(postgresql.JSONB(), "postgresql")
 

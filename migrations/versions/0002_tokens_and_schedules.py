@@ -3,6 +3,8 @@
 A token lies here encrypted, or not at all: the row then names the environment variable or the file that holds it.
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
@@ -13,12 +15,12 @@ branch_labels = None
 depends_on = None
 
 
-def key() -> sa.types.TypeEngine:
+def key() -> sa.types.TypeEngine[Any]:
     """Return a 64-bit key; SQLite numbers rows by itself only where the type is spelt INTEGER."""
     return sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
-def instant() -> sa.types.TypeEngine:
+def instant() -> sa.types.TypeEngine[Any]:
     """Return a moment in UTC: text ending in Z on SQLite."""
     return sa.String(27).with_variant(postgresql.TIMESTAMP(timezone=True), "postgresql")
 

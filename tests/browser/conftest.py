@@ -58,9 +58,15 @@ def open_page(browser: Browser) -> Iterator[Open]:
     """Return a function that opens a report in a window of its own; troubles on it fail the test at its end."""
     opened: list[Opened] = []
 
-    def open_(path: Path, *, width: int = 1440, scheme: Any = "light", zone: str = "Africa/Lagos", **how: Any) -> Opened:
+    def open_(
+        path: Path, *, width: int = 1440, scheme: Any = "light", zone: str = "Africa/Lagos", **how: Any
+    ) -> Opened:
         context = browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme=scheme, timezone_id=zone, reduced_motion="reduce", **how
+            viewport={"width": width, "height": 900},
+            color_scheme=scheme,
+            timezone_id=zone,
+            reduced_motion="reduce",
+            **how,
         )
         each = Opened(context.new_page())
         page, troubles = each.page, each.troubles

@@ -15,7 +15,7 @@ HOSTILE = (
     "</script><script>window.hacked = 1</script>",
     "<img src=x onerror='window.hacked = 1'>",
     "<!--<script>",
-    "\"><svg onload=window.hacked=1>",
+    '"><svg onload=window.hacked=1>',
     "\u2028\u2029 lines",
     "\u202egnp.eman",
     "]]> &lt;b&gt; ${alert(1)} {{7*7}}",
@@ -48,7 +48,9 @@ def test_a_database_without_an_account_says_so(
     assert open_page(tmp_path / "report.html").text("#title") == "Nobody yet"
 
 
-def test_an_account_that_was_never_read_and_one_with_nothing_say_so(open_page: Open, report_of: Callable[..., Path]) -> None:
+def test_an_account_that_was_never_read_and_one_with_nothing_say_so(
+    open_page: Open, report_of: Callable[..., Path]
+) -> None:
     never = open_page(report_of())
     assert "has not read this list yet" in never.text("#lede")
     nothing = open_page(report_of([]), width=390)
@@ -80,9 +82,7 @@ def test_a_hostile_title_is_a_title(open_page: Open, report_of: Callable[..., Pa
     assert page.locator("main img, main b[onmouseover], main svg[onload]").count() == 0
 
 
-def test_the_policy_lets_no_other_script_run_and_nothing_load(
-    open_page: Open, report_of: Callable[..., Path]
-) -> None:
+def test_the_policy_lets_no_other_script_run_and_nothing_load(open_page: Open, report_of: Callable[..., Path]) -> None:
     opened = open_page(report_of([item(1)]))
     tries = """() => {
       const script = document.createElement("script");

@@ -14,7 +14,20 @@ from etl.store.engine import reading
 from tests.browser.conftest import Open, Opened
 from tests.integration.seeded import Histories
 
-SECTIONS = ("growth", "calendar", "artists", "genres", "albums", "mixture", "survival", "maps", "regions", "recent", "every", "runs")
+SECTIONS = (
+    "growth",
+    "calendar",
+    "artists",
+    "genres",
+    "albums",
+    "mixture",
+    "survival",
+    "maps",
+    "regions",
+    "recent",
+    "every",
+    "runs",
+)
 TABLE = "#every .tablebox"
 
 
@@ -43,7 +56,9 @@ def one(connection: Connection, query: str) -> Any:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 768, 1440])
-def test_every_part_draws_without_an_error_and_fits_the_window(open_page: Open, story: Path, width: int, scheme: str) -> None:
+def test_every_part_draws_without_an_error_and_fits_the_window(
+    open_page: Open, story: Path, width: int, scheme: str
+) -> None:
     opened = open_page(story, width=width, scheme=scheme)
     for part in SECTIONS:
         box = opened.page.locator(f"#{part}").bounding_box()
@@ -82,7 +97,11 @@ def test_the_regions_are_those_of_the_view(open_page: Open, story: Path, histori
     opened = open_page(story)
     with reading(histories.engine("sqlite")) as connection:
         rows = connection.execute(text("SELECT region, share FROM report_market_reach WHERE account = 'ada'")).all()
-    shown = dict(opened.page.locator("#regions tbody tr").evaluate_all("rows => rows.map((row) => [row.cells[1].innerText, row.cells[3].innerText])"))
+    shown = dict(
+        opened.page.locator("#regions tbody tr").evaluate_all(
+            "rows => rows.map((row) => [row.cells[1].innerText, row.cells[3].innerText])"
+        )
+    )
     assert set(shown) == {region for region, _ in rows}
     for region, share in rows:
         assert float(shown[region].strip(" %\u00a0\n")) == pytest.approx(share * 100, abs=0.51)
@@ -90,7 +109,9 @@ def test_the_regions_are_those_of_the_view(open_page: Open, story: Path, histori
 
 def test_searching_finds_what_sql_finds_and_says_how_many(open_page: Open, story: Path, sql: Any) -> None:
     opened = open_page(story)
-    artist = sql("SELECT name FROM report_artists WHERE account = 'ada' ORDER BY current_favourites DESC, artist_id LIMIT 1")
+    artist = sql(
+        "SELECT name FROM report_artists WHERE account = 'ada' ORDER BY current_favourites DESC, artist_id LIMIT 1"
+    )
     count = sql(f"SELECT count(*) FROM report_current_favourites WHERE account = 'ada' AND artists LIKE '%{artist}%'")
     box = opened.page.locator(TABLE)
     box.get_by_role("searchbox").fill(artist.upper())
@@ -129,7 +150,9 @@ def test_the_removed_are_in_the_same_table_and_pages_turn(open_page: Open, story
 def test_a_change_is_said_to_lie_between_two_looks(open_page: Open, story: Path) -> None:
     opened = open_page(story, zone="Asia/Kolkata")
     row = opened.page.locator("#recent tbody tr").first
-    times = row.locator("time").evaluate_all("times => times.map((time) => [time.title, time.innerText, time.dateTime])")
+    times = row.locator("time").evaluate_all(
+        "times => times.map((time) => [time.title, time.innerText, time.dateTime])"
+    )
     assert row.inner_text().count("between") == 1
     assert len(times) == 2
     for title, shown, instant in times:

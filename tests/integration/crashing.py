@@ -18,6 +18,7 @@ from typing import Any
 from sqlalchemy import event
 
 from etl import logs
+from etl import observing
 from etl import sync as syncing
 from etl.boomplay.auth import StaticToken
 from etl.boomplay.client import Boomplay
@@ -26,6 +27,7 @@ from etl.core.model import Decision
 from etl.store.decisions import decide
 from etl.store.engine import open_engine, reading
 from etl.store.state import find_accounts
+from etl.sync import sync_account
 
 REQUESTS = 4  # requests after these are like these
 
@@ -77,7 +79,7 @@ def act(order: dict[str, Any], url: str, api_url: str, app_id: str, token: str) 
             account = find_accounts(connection, ["ada"])[0]
         with Boomplay(tokens=StaticToken(token), api_url=api_url, app_id=app_id, requests_per_second=0) as client:
             client.favourite_tracks = steps.asking(client.favourite_tracks)  # type: ignore[method-assign]
-            report = syncing.sync_account(engine, account, client, syncing.Way(concurrency=1))
+            report = sync_account(engine, account, client, observing.Way(concurrency=1))
         if report.error is not None:
             raise report.error
     else:
@@ -88,7 +90,7 @@ def act(order: dict[str, Any], url: str, api_url: str, app_id: str, token: str) 
 def main() -> None:
     """Answer each order with the signal that ended the child (0: none) and its exit code."""
     logs.configure("text", "error")
-    syncing.YOUNG = timedelta(0)  # the removal of a new favourite takes more walks, which are like the first two
+    observing.YOUNG = timedelta(0)  # the removal of a new favourite takes more walks, which are like the first two
     for line in sys.stdin:
         child = os.fork()
         if child == 0:

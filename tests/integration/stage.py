@@ -15,12 +15,13 @@ from typing import Any
 from sqlalchemy import Engine, select, text
 
 from etl import clock
+from etl.observing import Source, Way
 from etl.sandbox import Sandbox
 from etl.store import runs, tables
 from etl.store.engine import open_engine, reading, writing
 from etl.store.rebuild import membership_difference
 from etl.store.state import Account, find_accounts
-from etl.sync import Report, Source, Way, sync_account
+from etl.sync import Report, sync_account
 
 ROOT = Path(__file__).resolve().parents[2]
 FAVSYNC = Path(sys.executable).parent / "favsync"

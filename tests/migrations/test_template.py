@@ -23,7 +23,7 @@ def test_the_script_is_what_the_migrations_make_today(tmp_path):
     migrate.upgrade(url)
     with reading(open_engine(url)) as connection:
         made = template.script_of(connection, migrate.migrations_folder())
-    assert template.SCRIPT.read_text(encoding="utf-8") == made, "run `python -m etl.store.template`"
+    assert template.SCRIPT.read_text(encoding="utf-8") == made, "run `python -m etl.store.make_template`"
 
 
 def test_a_new_file_is_the_one_that_the_migrations_make(tmp_path):

@@ -34,14 +34,14 @@ def account_story(connection: Connection, account: str) -> Row:
     """Return everything that the page tells of ``account``."""
     told = _Teller(connection, account)
     runs = told.rows("runs", order_by=("run_id",))
-    looks = [run["observed_at"] for run in runs if run["observed_at"] and run["retracted_at"] is None]
-    last = max(looks, default=None)
+    looks = {run["observed_at"]: run["run_id"] for run in runs if run["observed_at"] and run["retracted_at"] is None}
+    first, last = min(looks, default=None), max(looks, default=None)
     stays = told.rows("favourite-history", order_by=("-valid_from", "track_id"))
     current = told.rows("current-favourites", order_by=("-valid_from", "track_id"))
     daily = told.rows("daily-changes", order_by=("day",))
     story: Row = {
         "account": told.person(),
-        "looks": {"first": min(looks, default=None), "last": last, "count": len(looks), "runs": len(runs)},
+        "looks": {"first": first, "first_run": looks.get(first), "last": last, "runs": len(runs)},
         "freshness": told.one("freshness"),
         "daily": [[row["day"], row["added"], row["removed"], row["total"], row["already_there"]] for row in daily],
         "survival": [[row["days"], row["at_risk"], row["removed"], row["survival"]] for row in told.rows("survival")],

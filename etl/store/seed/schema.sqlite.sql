@@ -1,4 +1,4 @@
--- Made by `python -m etl.store.template` of the files with this digest: 7f32c5bd62276f9e6a26c85229b73a55
+-- Made by `python -m etl.store.make_template` of the files with this digest: 70f4119a842b4b33f7663b9e1b13309e
 -- next
 CREATE TABLE alembic_version (
 	version_num VARCHAR(32) NOT NULL, 

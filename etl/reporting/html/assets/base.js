@@ -27,6 +27,7 @@ function fill(target, ...children) {
 }
 
 const narrow = matchMedia("(max-width: 40rem)");
+const watched = (told) => (told.looks.last ? (new Date(told.looks.last) - new Date(told.looks.first)) / DAY_MS : 0);
 const empty = (words) => el("p", { class: "empty" }, words);
 
 // Numbers
@@ -37,8 +38,8 @@ const signed = (value) => (value > 0 ? "+" : value < 0 ? "−" : "±") + number(
 function percent(share) {
   if (share === null || share === undefined) return "not known";
   const value = share * 100;
-  const digits = value > 99 && value < 100 ? 2 : value % 1 && value < 10 ? 1 : 0;
-  return `${Math.min(value, value < 100 ? 99.99 : 100).toFixed(digits)}\u00a0%`;
+  const digits = value > 99 && value < 100 ? 1 : value % 1 && value < 10 ? 1 : 0;
+  return `${Math.min(value, value < 100 ? 99.9 : 100).toFixed(digits)}\u00a0%`;
 }
 function clock(seconds) {
   if (seconds === null || seconds === undefined) return "";

@@ -4,7 +4,7 @@
 function lasting(told) {
   const node = fill("survival");
   const steps = told.survival.map(([days, atRisk, removed, share]) => ({ days, atRisk, removed, share }));
-  const observed = told.looks.last ? (new Date(told.looks.last) - new Date(told.looks.first)) / DAY_MS : 0;
+  const observed = watched(told);
   regrets(told);
   if (!steps.length) {
     fill("lasting-lead", "");
@@ -58,7 +58,7 @@ function regrets(told) {
       { name: "Track", main: true, value: (row) => row.title ?? "", words: true },
       { name: "Artists", value: (row) => row.artists ?? "", words: true },
       { name: "Came back", more: true, label: "back", value: (row) => row.returned_at, show: (row) => when(row.returned_at, { short: true }) },
-      { name: "Days away", more: true, label: "days away:", number: true, value: (row) => row.days_away, show: (row) => number(Math.round(row.days_away)) },
+      { name: "Days away", more: true, label: "days away:", number: true, value: (row) => row.days_away, show: (row) => (row.days_away < 1 ? "less than one" : number(Math.round(row.days_away))) },
       { name: "Now", more: true, value: (row) => (row.is_current ? "still there" : "gone again") },
     ],
   }), found.is_cut ? el("p", { class: "note" }, `The newest ${number(found.rows.length)} of ${number(found.count)}.`) : null);

@@ -11,7 +11,7 @@ function hero(told) {
     el("strong", {}, plural(summary.favourites, "favourite")), summary.seconds ? `, ${amount} ${unit} of music by ${plural(told.artists.count, "artist")}. ` : ". ",
     "favsync has watched since ", when(looks.first, { short: true }), `: ${plural(summary.added, "track was", "tracks were")} added and ${number(summary.removed)} let go`,
     came ? `, and ${number(came)} of those came back. ` : ". ",
-    summary.busiest_month ? ["Most were added in ", el("strong", {}, monthInUtc.format(dayOf(summary.busiest_month[0]))), `: ${number(summary.busiest_month[1])}. `] : "",
+    summary.busiest_month && watched(told) > 60 ? ["Most were added in ", el("strong", {}, monthInUtc.format(dayOf(summary.busiest_month[0]))), `: ${number(summary.busiest_month[1])}. `] : "",
   ].flat());
   const home = told.coverage.find((row) => row.market_code === account.region?.toUpperCase());
   const change = ({ added, removed }) => [el("span", { class: "up" }, `+${number(added)}`), " ", el("span", { class: "down" }, `−${number(removed)}`)];
@@ -19,25 +19,26 @@ function hero(told) {
     ["Favourites", number(summary.favourites), looks.last ? ["seen ", when(looks.last)] : ""],
     ["Playing time", amount, unit],
     ["Artists", number(told.artists.count), `${number(told.artists.ever)} ever`],
-    ["In the last 30 days", change(summary.month), "added and removed"],
-    ["In the last year", change(summary.year), "added and removed"],
-    ["Half are gone after", half?.half_life_days ? number(half.half_life_days) : "—", half?.half_life_days ? "days" : "more than half are still there"],
+    watched(told) > 30 ? ["In the last 30 days", change(summary.month), "added and removed"] : null,
+    watched(told) > 365 ? ["In the last year", change(summary.year), "added and removed"] : ["Since the first look", change(summary), "added and removed"],
+    !told.survival.length ? null : ["Half are gone after", half?.half_life_days ? number(half.half_life_days) : "—", half?.half_life_days ? "days" : "more than half are still there"],
     home ? ["Playable at home", percent(home.share), home.market] : null,
     freshness?.last_proven_at ? ["Last proven whole", span(MADE_AT - new Date(freshness.last_proven_at)), "before this page was made"] : null,
   ].filter(Boolean);
   fill("tiles", tiles.map(([name, value, words]) => el("div", {}, el("dt", {}, name), el("dd", {}, value, el("small", {}, words)))));
-  fill("grew-lead", !looks.last ? "" : [`In the year to `, when(looks.last, { short: true }), `, ${number(summary.year.added)} were added and ${number(summary.year.removed)} removed: `, el("strong", {}, signed(summary.year.added - summary.year.removed)), ". "]);
+  fill("grew-lead", watched(told) < 365 ? "" : [`In the year to `, when(looks.last, { short: true }), `, ${number(summary.year.added)} were added and ${number(summary.year.removed)} removed: `, el("strong", {}, signed(summary.year.added - summary.year.removed)), ". "]);
 }
 
 function highlights(told) {
+  if (watched(told) < 28) return void (byId("highlights").hidden = true);
   const since = told.year_ago ? sayDay(new Date(told.year_ago)) : "", day = told.daily.map(([day, added, removed, , there]) => [day, added - there + removed]);
   const [artist, genre] = [told.artists.risen, told.genres.risen], busiest = d3.greatest(day, (each) => each[1]);
   const back = d3.greatest(told.regrets.rows.filter((row) => row.is_current && row.returned_at > told.year_ago), (row) => row.days_away);
   const rise = ([name, now, before]) => [name ?? "(no name)", before ? `${number(before)} to ${plural(now, "favourite")} since ${since}` : `${plural(now, "favourite")}, none on ${since}`];
   const cards = [
-    artist && artist[1] > artist[2] ? ["Artist of the year", ...rise(artist)] : null,
+    artist && artist[1] > artist[2] ? [watched(told) > 300 ? "Artist of the year" : "Artist on the rise", ...rise(artist)] : null,
     genre && genre[1] > genre[2] ? ["Genre on the rise", ...rise(genre)] : null,
-    back ? ["Comeback of the year", back.title ?? `track ${back.track_id}`, `${back.artists ?? ""}: back after ${plural(Math.round(back.days_away), "day")}`] : null,
+    back ? [watched(told) > 300 ? "Comeback of the year" : "Back again", back.title ?? `track ${back.track_id}`, `${back.artists ?? ""}: back after ${plural(Math.round(back.days_away), "day")}`] : null,
     busiest?.[1] ? ["Busiest day", sayDay(dayOf(busiest[0])), plural(busiest[1], "change")] : null,
   ].filter(Boolean);
   fill("highlights", cards.map(([kind, what, words]) => el("li", {}, el("span", {}, kind), el("b", {}, what), el("span", {}, words)))).hidden = !cards.length;

@@ -5,6 +5,7 @@ function growth(told) {
   const node = fill("growth");
   const days = told.daily.map(([day, added, removed, total, there]) => ({ day: dayOf(day), added: added - there, removed, total, there }));
   if (!days.length) return void node.append(empty("Nothing was seen yet, so nothing has grown."));
+  if (watched(told) < 4) return looks(node, told);
   const last = told.looks.last ? d3.utcDay.floor(new Date(told.looks.last)) : days[days.length - 1].day;
   const all = spread(days, last);
   const lengths = [["all", "All"], ["365", "A year"], ["90", "90 days"]].filter(([key]) => key === "all" || all.length > +key);
@@ -24,6 +25,33 @@ function growth(told) {
       { name: "There at the first look", number: true, value: (row) => row.there },
     ], days.slice().reverse()));
   show("all");
+}
+
+function looks(node, told) {
+  // A history of hours: every look at the list instead of every day.
+  const seen = told.runs.filter((run) => run.observed_at && !run.retracted_at).slice(-40);
+  const rows = seen.map((run, place) => ({ ...run, added: run.run_id === told.looks.first_run ? 0 : run.added, place }));
+  const words = `The first ${plural(rows.length, "look")} at the list: from ${number(rows[0].favourites)} to ${plural(rows.at(-1).favourites, "favourite")}`;
+  const holder = el("div", {});
+  node.append(el("div", { class: "controls" }, legend([["swatch rule", "favourites"], ["swatch added", "added"], ["swatch removed", "removed"]])), holder,
+    el("figcaption", {}, `${words}. After a few days this chart goes by days. ${number(rows[0].favourites)} were there at the first look; when they were added is not known.`));
+  chart(holder, words, (svg, width) => {
+    const height = 250, left = 46, x = d3.scalePoint(rows.map((row) => row.place), [left + 30, width - 30]).padding(0.2), y = d3.scaleLinear([0, d3.max(rows, (row) => row.favourites) || 1], [150, 26]).nice(3);
+    const most = d3.max(rows, (row) => Math.max(row.added, row.removed)) || 1, tall = d3.scaleLinear([0, most], [0, 26]), wide = Math.min(36, x.step() * 0.5 || 36);
+    svg.attr("width", width).attr("height", height);
+    svg.append("g").attr("class", "grid").selectAll("line").data([0, 150, 195]).join("line").attr("x1", left).attr("x2", width).attr("y1", (at) => (at === 195 ? 195 : y(at === 0 ? y.domain()[1] : 0))).attr("y2", (at) => (at === 195 ? 195 : y(at === 0 ? y.domain()[1] : 0)));
+    svg.append("g").selectAll("text").data(y.domain()).join("text").attr("x", left - 8).attr("y", y).attr("dy", "0.32em").attr("text-anchor", "end").text((tick) => number(tick));
+    const area = d3.area().x((row) => x(row.place)).y0(y(0)).y1((row) => y(row.favourites));
+    svg.append("path").attr("class", "area-total").attr("d", area(rows));
+    svg.append("path").attr("class", "line-total").attr("d", area.lineY1()(rows));
+    const each = svg.selectAll("g.look").data(rows).join("g").attr("class", "look").attr("transform", (row) => `translate(${x(row.place)},0)`);
+    each.append("circle").attr("class", "bar-added").attr("r", 4).attr("cy", (row) => y(row.favourites));
+    each.append("text").attr("class", "strong").attr("text-anchor", "middle").attr("y", (row) => y(row.favourites) - 12).text((row) => (rows.length < 12 ? number(row.favourites) : ""));
+    each.append("rect").attr("class", "bar-added").attr("x", -wide / 2).attr("width", wide).attr("y", (row) => 195 - tall(row.added)).attr("height", (row) => tall(row.added));
+    each.append("rect").attr("class", "bar-removed").attr("x", -wide / 2).attr("width", wide).attr("y", 196).attr("height", (row) => tall(row.removed));
+    each.append("text").attr("text-anchor", "middle").attr("y", height - 6).text((row) => (rows.length < width / 70 ? new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" }).format(new Date(row.observed_at)) : ""));
+    each.on("pointermove", (event, row) => showTip(event, el("strong", {}, inZone.format(new Date(row.observed_at))), plural(row.favourites, "favourite"), el("br"), `+${number(row.added)} −${number(row.removed)}`)).on("pointerleave", hideTip);
+  });
 }
 
 function caption(days) {
@@ -118,7 +146,7 @@ function paintGrowth(svg, width, days, frame) {
 function calendar(told) {
   const node = fill("calendar");
   const changed = new Map(told.daily.map(([day, added, removed, , there]) => [day, { added: added - there, removed, there }]));
-  if (!told.looks.last) return void node.append(empty("No day has been seen yet."));
+  if (watched(told) < 14) return void node.append(empty("After two weeks there is a calendar here of the days on which the favourites changed."));
   const first = d3.utcDay.floor(new Date(told.looks.first)), last = d3.utcDay.floor(new Date(told.looks.last));
   const counts = [...changed.values()].map((day) => day.added + day.removed).filter((count) => count > 0).sort(d3.ascending);
   const edges = [0.25, 0.5, 0.75, 0.92].map((part) => d3.quantile(counts, part) ?? 1);

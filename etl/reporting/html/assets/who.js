@@ -2,7 +2,8 @@
 "use strict";
 
 function who(told) {
-  const since = told.year_ago ? sayDay(new Date(told.year_ago)) : "";
+  const isLong = watched(told) > 28, since = isLong ? sayDay(new Date(told.year_ago)) : "";
+  byId("came").hidden = byId("left").hidden = !isLong;
   fill("artists", el("h3", {}, "Artists"), ranks(told.artists, since));
   fill("genres", el("h3", {}, "Genres"), ranks(told.genres, since));
   fill("albums", el("h3", {}, "Albums"), ranks(told.albums, ""));
@@ -13,7 +14,7 @@ function who(told) {
     genres.came.count ? ["New genres: ", el("strong", {}, genres.came.top.map(([name]) => name).join(", ")), ". "] : [],
     genres.left.count ? ["Gone: ", el("strong", {}, genres.left.top.map(([name]) => name).join(", ")), "."] : [],
   ].flat();
-  fill("who-lead", !told.artists.count ? "" : `${plural(told.artists.count, "artist")}, ${plural(told.albums.count, "album")} and ${plural(told.genres.count, "genre")} are among the favourites now. Lines show each one's favourites from month to month, the small number how many more or fewer than on ${since}. `, news);
+  fill("who-lead", !told.artists.count ? "" : `${plural(told.artists.count, "artist")}, ${plural(told.albums.count, "album")} and ${plural(told.genres.count, "genre")} are among the favourites now. `, isLong ? `Lines show each one's favourites from month to month, the small number how many more or fewer than on ${since}. ` : "", isLong ? news : null);
   mixture(told);
 }
 
@@ -23,10 +24,10 @@ function ranks(found, since) {
   return el("ol", { class: "ranks" }, found.top.map((row) => {
     const gauge = row.course ? null : el("span", { class: "gauge", "aria-hidden": "true" });
     if (gauge) gauge.style.width = `${(100 * row.current_favourites) / most}%`;
-    const change = row.course ? row.current_favourites - row.before : null;
+    const change = row.course && since ? row.current_favourites - row.before : null;
     const delta = change === null ? null
       : el("span", { class: `delta ${change > 0 ? "up" : change < 0 ? "down" : ""}`, title: `${number(row.before)} on ${since}` }, row.before ? (change ? signed(change) : "same") : "new");
-    return el("li", {}, el("span", { class: "name", title: row.name ?? "" }, row.name ?? "(no name)"), row.course ? spark(row.course) : el("span"),
+    return el("li", {}, el("span", { class: "name", title: row.name ?? "" }, row.name ?? "(no name)"), row.course?.length > 1 ? spark(row.course) : el("span"),
       el("span", { class: "count" }, number(row.current_favourites), delta), gauge);
   }));
 }

@@ -1,0 +1,52 @@
+"""Revision 0003: kept pages beside accounts that were there before."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import inspect, text
+
+from etl.core.model import Page
+from etl.errors import DatabaseError
+from etl.store import walk_pages
+from etl.store.engine import open_engine, reading, writing
+from etl.store.migrate import upgrade
+from tests.lists import START, item
+
+AT = "2026-11-23T12:00:00.000000Z"
+
+
+@pytest.fixture
+def upgraded(empty_database_url, monkeypatch):
+    """A database with an account of revision 0002, brought to the newest."""
+    with monkeypatch.context() as patch:
+        patch.setattr("etl.reporting.views.create_views", lambda *_args: None)
+        upgrade(empty_database_url, "0002")
+    engine = open_engine(empty_database_url)
+    with writing(engine) as connection:
+        connection.execute(text("INSERT INTO accounts (name, enabled, created_at) VALUES ('ada', true, :at)"), {"at": AT})
+    assert "walk_pages" not in inspect(engine).get_table_names()
+    upgrade(empty_database_url)
+    yield engine
+    engine.dispose()
+
+
+def test_pages_of_an_account_that_was_there_can_be_kept(upgraded):
+    page = Page(49, 50, (item(1), item(2)), counts=7)
+    with writing(upgraded) as connection:
+        walk_pages.keep(connection, 1, page, START)
+        walk_pages.keep(connection, 1, page, START)
+    with reading(upgraded) as connection:
+        (kept,) = walk_pages.kept(connection, 1, START.replace(year=2020))
+    assert (kept.page, kept.fetched_at) == (page, START)
+
+
+def test_pages_go_with_their_account(upgraded):
+    with writing(upgraded) as connection:
+        walk_pages.keep(connection, 1, Page(0, 50, (item(1), item(2))), START)
+        connection.execute(text("DELETE FROM accounts"))
+        assert not walk_pages.kept(connection, 1, START.replace(year=2020))
+
+
+def test_pages_of_no_account_are_refused(upgraded):
+    with pytest.raises(DatabaseError), writing(upgraded) as connection:
+        walk_pages.keep(connection, 99, Page(0, 50, (item(1), item(2))), START)
