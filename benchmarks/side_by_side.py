@@ -67,14 +67,15 @@ def play(url: str, rounds: int, seed: int = 1) -> Result:
     with Sandbox(tracks=TRACKS, seed=seed, users=USERS) as sandbox:
         orders = [_order(sandbox, url, user, rounds, seed) for user in USERS]
         command = [sys.executable, "-m", "benchmarks.side_by_side", "--work"]
-        work = subprocess.run(command, cwd=ROOT, input=json.dumps(orders), stderr=subprocess.PIPE, text=True, check=False)
+        work = subprocess.run(
+            command, cwd=ROOT, input=json.dumps(orders), stderr=subprocess.PIPE, text=True, check=False
+        )
         if work.returncode:
             raise RuntimeError(f"a process failed: {work.stderr[-2000:]}")
         wrong = [user for user in USERS if _open_tracks(engine, user) != set(sandbox.favourites(user))]
     with reading(engine) as connection:
         told = [
-            tuple(row)
-            for row in connection.execute(text("SELECT run_id, outcome, reason FROM runs ORDER BY run_id"))
+            tuple(row) for row in connection.execute(text("SELECT run_id, outcome, reason FROM runs ORDER BY run_id"))
         ]
         versions = connection.execute(text("SELECT count(*) FROM track_versions WHERE valid_to IS NULL")).scalar_one()
         tracks = connection.execute(text("SELECT count(*) FROM tracks")).scalar_one()
@@ -155,8 +156,12 @@ def main() -> int:
         url = options.database_url or f"sqlite:///{folder}/favsync.db"
         upgrade(url)
         result = play(url, options.rounds, options.seed)
-    print(f"{result.runs} runs by {len(USERS)} processes in {result.seconds:.1f} s; accounts that are wrong: {result.wrong}")
-    print(f"runs that did not end well: {result.bad_runs[:5]}; {result.tracks} tracks, {result.open_versions} current versions")
+    print(
+        f"{result.runs} runs by {len(USERS)} processes in {result.seconds:.1f} s; accounts that are wrong: {result.wrong}"
+    )
+    print(
+        f"runs that did not end well: {result.bad_runs[:5]}; {result.tracks} tracks, {result.open_versions} current versions"
+    )
     return 0 if result.is_right else 1
 
 

@@ -11,12 +11,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from tests.lists import SMALL, START
-
 from etl.boomplay.payloads import User
 from etl.core.confirm import Seen, seen_by
 from etl.core.model import Item, Page, Walk
 from etl.core.walk import Ask, Reading, Verdict
+from tests.lists import SMALL, START
 
 
 class Change(NamedTuple):

@@ -33,7 +33,9 @@ def account_in(engine: Engine, name: str = "ada") -> Account:
         return find_accounts(connection, [name])[0]
 
 
-def seen(day: float, items: Iterable[int | Item], *, whole: bool = True, hours: float = 0, word: str | None = None) -> Past:
+def seen(
+    day: float, items: Iterable[int | Item], *, whole: bool = True, hours: float = 0, word: str | None = None
+) -> Past:
     """Return an observation of a day; ids stand for items with facts. A whole one is approved, unless it took time."""
     listed = tuple(item(each) if isinstance(each, int) else each for each in items)
     decision = Decision(word) if word else Decision.APPROVED if whole and not hours else None
@@ -41,7 +43,9 @@ def seen(day: float, items: Iterable[int | Item], *, whole: bool = True, hours: 
     return Past(f"day {day}", at(day) - timedelta(hours=hours), at(day), listed, whole, proves, decision)
 
 
-def land(engine: Engine, account: Account, *pasts: Past, brake: Brake | None = None, keep_bodies: bool = True) -> Imported:
+def land(
+    engine: Engine, account: Account, *pasts: Past, brake: Brake | None = None, keep_bodies: bool = True
+) -> Imported:
     """Import observations, as `favsync backfill --from` does."""
     with writing(engine) as connection:
         return land_past(

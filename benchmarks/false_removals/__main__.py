@@ -57,15 +57,26 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.false_removals", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m benchmarks.false_removals",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--runs", type=int, default=2_000, help="syncs for each tool, over all scenarios (default: 2,000)")
-    parser.add_argument("--tools", default="favsync", help="favsync, dlt, airbyte; separated by commas (default: favsync)")
+    parser.add_argument(
+        "--runs", type=int, default=2_000, help="syncs for each tool, over all scenarios (default: 2,000)"
+    )
+    parser.add_argument(
+        "--tools", default="favsync", help="favsync, dlt, airbyte; separated by commas (default: favsync)"
+    )
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same trials (default: 1)")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one for each processor)")
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one for each processor)"
+    )
     parser.add_argument("--peers", type=Path, default=Path(".venv-peers"), help="environment of the other tools")
     parser.add_argument(
-        "--scenarios", type=lambda text: text.split(","), default=list(ALL_SCENARIOS), help="some only, separated by commas"
+        "--scenarios",
+        type=lambda text: text.split(","),
+        default=list(ALL_SCENARIOS),
+        help="some only, separated by commas",
     )
     parser.add_argument("--quick", "--short", action="store_true", help=f"favsync only, {QUICK_RUNS} syncs")
     options = parser.parse_args()

@@ -90,7 +90,9 @@ class Watch:
         self.tally.false += len(false)
         self.tally.late += len(lingering - self.lingering)
         if false:
-            self.tally.stories.append(f"{self.name}: falsely removed {sorted(false)[:5]} of {len(now)} in run {self.tally.runs}")
+            self.tally.stories.append(
+                f"{self.name}: falsely removed {sorted(false)[:5]} of {len(now)} in run {self.tally.runs}"
+            )
         self.active, self.lingering, self.end = active, lingering, len(history)
 
     def settle(self, tool: Tool) -> None:
@@ -102,7 +104,9 @@ class Watch:
         self.tally.false += len((self.active - active) & now)
         self.tally.missed += len(active - now)
         self.tally.lacking += len(now - active)
-        self.tally.late -= len(self.lingering)  # what the quiet sync missed, or had to be decided on, is not merely late
+        self.tally.late -= len(
+            self.lingering
+        )  # what the quiet sync missed, or had to be decided on, is not merely late
         if wrong := (active ^ now):
             self.tally.stories.append(f"{self.name}: after the quiet sync {sorted(wrong)[:5]} are wrong")
 

@@ -176,7 +176,9 @@ def _read_value(found: Parsed, body: bytes, place: str, *, is_top: bool = True) 
             _read_value(found, each, f"{place} entry {number}".lstrip(), is_top=False)
         return
     fields = _fields(body) if body[:1] == b"{" else {}
-    name = next((name for name in LISTS if fields.get(name, b"")[:1] in (b"[", b"n") and "track_id" not in fields), None)
+    name = next(
+        (name for name in LISTS if fields.get(name, b"")[:1] in (b"[", b"n") and "track_id" not in fields), None
+    )
     if name is None and "code" in fields and "track_id" not in fields:
         found.fail(place, _no_list(fields))
     elif name is None and is_top and "track_id" not in fields and _own_time(found, _plain(fields)):
@@ -239,7 +241,9 @@ def _own_time(found: Parsed, fields: dict[str, Any], place: str = "") -> bool:
     if instant is None:
         found.fail(place, f"its {told} is not a time with a date, such as 2025-11-03T14:30:00Z", is_cut=False)
     elif found.observed_at not in (None, instant):
-        found.fail(place, f"it tells two times: {found.observed_at:%Y-%m-%dT%H:%M:%SZ} and {instant:%Y-%m-%dT%H:%M:%SZ}")
+        found.fail(
+            place, f"it tells two times: {found.observed_at:%Y-%m-%dT%H:%M:%SZ} and {instant:%Y-%m-%dT%H:%M:%SZ}"
+        )
     else:
         found.observed_at = instant
     return True
@@ -259,7 +263,11 @@ def _raw_list(body: bytes) -> list[bytes]:
         return [bytes(each) for each in _arrays(body)]
     except _BROKEN:
         text = body.decode("utf-8", "surrogateescape")
-        return [_bytes(each) for each, _ in _elements(text, text.find("[") + 1) if each is not None] if text[:1] == "[" else []
+        return (
+            [_bytes(each) for each, _ in _elements(text, text.find("[") + 1) if each is not None]
+            if text[:1] == "["
+            else []
+        )
 
 
 def _plain(fields: dict[str, bytes]) -> dict[str, Any]:

@@ -144,7 +144,9 @@ def _lists(groups: dict[datetime, _Group], found: Found, *, is_complete: bool, n
             found.faults.append(Fault(label, "", f"tells a time that is yet to come: {instant:%Y-%m-%dT%H:%M:%SZ}"))
             continue
         if is_complete and not group.is_cut and group.counts > len(group.items):
-            fault = f"the service counts {group.counts:,} favourites, the files hold {len(group.items):,}: taken as a part"
+            fault = (
+                f"the service counts {group.counts:,} favourites, the files hold {len(group.items):,}: taken as a part"
+            )
             found.faults.append(Fault(label, "", fault))
             group.is_cut = True
         is_whole = is_complete and not group.is_cut

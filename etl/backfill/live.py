@@ -38,7 +38,9 @@ class KeepingSource:
     ``expected``: a guess at the length of the list, 0 for none. ``has_earlier``: the account was observed before.
     """
 
-    def __init__(self, source: Source, engine: Engine, account_id: int, kept: list[KeptPage], newest: Newest | None) -> None:
+    def __init__(
+        self, source: Source, engine: Engine, account_id: int, kept: list[KeptPage], newest: Newest | None
+    ) -> None:
         self._source, self._engine, self._account_id = source, engine, account_id
         self._kept = {each.page.offset: each.page for each in kept}
         self._asked: set[int] = set()

@@ -26,8 +26,12 @@ CHANGE_COLUMNS = ("change", "track_id", "title", "artists", "before", "after")
 
 @click.command("as-of", cls=Verb)
 @click.argument("words", metavar="T [ACCOUNT]", nargs=-1)
-@click.option("--all", "is_all", is_flag=True, help="Also tracks that were not there; with --diff, also those nobody can tell.")
-@click.option("--diff", nargs=2, metavar="T1 T2", help="What was added and removed between two times, in the place of T.")
+@click.option(
+    "--all", "is_all", is_flag=True, help="Also tracks that were not there; with --diff, also those nobody can tell."
+)
+@click.option(
+    "--diff", nargs=2, metavar="T1 T2", help="What was added and removed between two times, in the place of T."
+)
 @json_option
 @pass_context
 def as_of(context: Context, words: tuple[str, ...], is_all: bool, diff: tuple[str, str] | None) -> None:
@@ -76,7 +80,9 @@ def _show_list(
     listed = {account.name: list_at(connection, account.account_id, instant) for account in accounts}
     if not context.json:
         for account in accounts:
-            context.say(_summary(account.name, listed[account.name], instant, horizon_of(connection, account.account_id)))
+            context.say(
+                _summary(account.name, listed[account.name], instant, horizon_of(connection, account.account_id))
+            )
     shown = [
         (name, standing)
         for name, each in listed.items()
@@ -135,7 +141,9 @@ def _show_diff(
         sure = [change for change in changes if change.word != UNKNOWN]
         rows += _change_rows(account.name, changes if is_all else sure)
         if not context.json:
-            counts = ", ".join(f"{sum(change.word == word for change in sure):,} {word}" for word in ("added", "removed"))
+            counts = ", ".join(
+                f"{sum(change.word == word for change in sure):,} {word}" for word in ("added", "removed")
+            )
             unsure = len(changes) - len(sure)
             more = f"; of {unsure:,} more nobody can tell{'' if is_all else ' (--all lists them)'}" if unsure else ""
             span = " to ".join(f"{instant:%Y-%m-%d %H:%M:%S}" for instant in instants)
@@ -143,7 +151,9 @@ def _show_diff(
     if context.json:
         context.show_json(rows)
     else:
-        context.show_rows(("account", *CHANGE_COLUMNS), [[row[name] for name in ("account", *CHANGE_COLUMNS)] for row in rows])
+        context.show_rows(
+            ("account", *CHANGE_COLUMNS), [[row[name] for name in ("account", *CHANGE_COLUMNS)] for row in rows]
+        )
 
 
 def _change_rows(name: str, changes: Sequence[Change]) -> Iterator[dict[str, Any]]:

@@ -44,7 +44,9 @@ PARTIAL, HELD = 6, 7
     type=INSTANT,
     help="When the exports were made. [default: what each file, else its name, tells]",
 )
-@click.option("--complete", is_flag=True, help="The exports of each time are the whole list: what they lack was not there.")
+@click.option(
+    "--complete", is_flag=True, help="The exports of each time are the whole list: what they lack was not there."
+)
 @json_option
 @pass_context
 def backfill(
@@ -133,11 +135,27 @@ def _details(engine: Engine, account: Account, result: Result) -> dict[str, Any]
     with reading(engine) as connection:
         for landed in result.imported.landed:
             row = find_run(connection, landed.run_id)
-            names = ("run_id", "outcome", "observed_at", "favourites", "added", "removed", "changed", "rejected", "retracted_at")
+            names = (
+                "run_id",
+                "outcome",
+                "observed_at",
+                "favourites",
+                "added",
+                "removed",
+                "changed",
+                "rejected",
+                "retracted_at",
+            )
             facts = {name: getattr(row, name) for name in names}
             size = len(landed.past.items)
             listed.append(
-                facts | {"from": landed.past.label, "items": size, "complete": landed.past.proven, "was_there": landed.was_there}
+                facts
+                | {
+                    "from": landed.past.label,
+                    "items": size,
+                    "complete": landed.past.proven,
+                    "was_there": landed.was_there,
+                }
             )
     difference = result.imported.difference
     return {
@@ -166,7 +184,10 @@ def _tell_import(context: Context, details: dict[str, Any]) -> None:
             bad = [f"{each['rejected']:,} unreadable"] if each["rejected"] else []
             context.show(f"{line}: run {each['run_id']}, {', '.join(counts + bad) or 'nothing new'}")
     if any(not each["was_there"] for each in details["observations"]):
-        history = [f"{count:,} {name.removeprefix('intervals_').replace('_', ' ')}" for name, count in details["history"].items()]
+        history = [
+            f"{count:,} {name.removeprefix('intervals_').replace('_', ' ')}"
+            for name, count in details["history"].items()
+        ]
         context.show(f"{details['account']}: intervals of the history: {', '.join(history)}")
     for run_id in details["held"]:
         context.say(f"run {run_id} now holds removals: `favsync runs show {run_id}`, then approve or reject it")
@@ -227,10 +248,14 @@ def _reread(context: Context, engine: Engine, account: Account) -> Reread:
     except SettingsError:
         raise
     except KeyboardInterrupt:
-        context.say(f"{account.name}: what was read is kept for a day: `favsync backfill {account.name}` goes on from there")
+        context.say(
+            f"{account.name}: what was read is kept for a day: `favsync backfill {account.name}` goes on from there"
+        )
         raise
     except FavsyncError as error:
-        reread = Reread(Report(account=account.name, trigger="backfill", started_at=started_at, reason=str(error), error=error))
+        reread = Reread(
+            Report(account=account.name, trigger="backfill", started_at=started_at, reason=str(error), error=error)
+        )
     if not context.json:
         _tell_reread(context, reread)
     return reread
@@ -243,7 +268,11 @@ def _telling(context: Context, name: str, source: KeepingSource) -> Iterator[Any
     from etl.sync import Way
 
     config = context.config
-    way: dict[str, Any] = {"brake": config.removal_brake, "keep_bodies": config.keep_raw, "concurrency": config.page_concurrency}
+    way: dict[str, Any] = {
+        "brake": config.removal_brake,
+        "keep_bodies": config.keep_raw,
+        "concurrency": config.page_concurrency,
+    }
     with pacing(context, name, source) as progress:
         yield Way(**way, progress=progress)
 

@@ -23,9 +23,16 @@ FORMATS = ("parquet", "csv", "jsonl")
 
 @click.command("export", cls=Verb)
 @click.option(
-    "--to", "folder", metavar="DIR", required=True, type=click.Path(path_type=Path, file_okay=False), help="Where the files go."
+    "--to",
+    "folder",
+    metavar="DIR",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where the files go.",
 )
-@click.option("--format", "format_", type=click.Choice(FORMATS), default="parquet", show_default=True, help="Kind of the files.")
+@click.option(
+    "--format", "format_", type=click.Choice(FORMATS), default="parquet", show_default=True, help="Kind of the files."
+)
 @click.option("--force", is_flag=True, help="Replace the export that DIR holds.")
 @json_option
 @pass_context
@@ -84,7 +91,9 @@ def _require_room(folder: Path, *, force: bool) -> None:
     if not (folder / MANIFEST).exists():
         raise UsageError(f"{folder} holds other files", remedy="name a folder that is empty, or does not exist yet")
     if not force:
-        raise UsageError(f"{folder} holds an export already", remedy="add --force to replace it, or name another folder")
+        raise UsageError(
+            f"{folder} holds an export already", remedy="add --force to replace it, or name another folder"
+        )
 
 
 @contextmanager
@@ -96,7 +105,9 @@ def _replacing(folder: Path) -> Iterator[Path]:
         folder.parent.mkdir(parents=True, exist_ok=True)
         place = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     except OSError as error:
-        raise UsageError(f"nothing can be written beside {folder}: {error.strerror}", remedy="choose another place") from None
+        raise UsageError(
+            f"nothing can be written beside {folder}: {error.strerror}", remedy="choose another place"
+        ) from None
     try:
         yield place
         if folder.exists():

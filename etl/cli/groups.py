@@ -25,7 +25,9 @@ class Verb(click.Command):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs["context_settings"] = _NAMES | (kwargs.get("context_settings") or {})
         super().__init__(*args, **kwargs)
-        self.help = self.help and self.help.replace("\\b\n", "\b\n")  # a raw docstring holds click's mark in two letters
+        self.help = self.help and self.help.replace(
+            "\\b\n", "\b\n"
+        )  # a raw docstring holds click's mark in two letters
         self.params.extend(global_options())
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

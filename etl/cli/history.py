@@ -37,7 +37,12 @@ WORDS = {
 @json_option
 @pass_context
 def history(
-    context: Context, account: str | None, track_id: int | None, artist: str | None, since: datetime | None, limit: int | None
+    context: Context,
+    account: str | None,
+    track_id: int | None,
+    artist: str | None,
+    since: datetime | None,
+    limit: int | None,
 ) -> None:
     r"""Tell what happened to the favourites of ACCOUNT, or of all accounts, oldest first.
 
@@ -89,7 +94,9 @@ def _tracks(connection: Connection, track_id: int | None, artist: str | None) ->
     meant = tracks_of_artist(connection, artist)
     if not meant:
         names = {name.lower(): name for name in connection.execute(select(artists.c.name)).scalars() if name}
-        raise unknown("artist", artist, names.values(), remedy="`favsync report artists` lists those of your favourites")
+        raise unknown(
+            "artist", artist, names.values(), remedy="`favsync report artists` lists those of your favourites"
+        )
     return tracks_by(connection, meant)
 
 

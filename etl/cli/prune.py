@@ -40,7 +40,9 @@ class Age(click.ParamType[datetime]):
                 return instant(text)
             except UsageError:
                 continue
-        raise UsageError(f"{value!r} is not an age", remedy='write "90 days", "6 months", "1 year", or a date such as 2025-11-03')
+        raise UsageError(
+            f"{value!r} is not an age", remedy='write "90 days", "6 months", "1 year", or a date such as 2025-11-03'
+        )
 
 
 AGE = Age()
@@ -145,7 +147,9 @@ def _words(found: Plan, limits: Limits) -> str:
             f"({found.bodies_kept:,} are kept); their facts stay as stored, but cannot be read anew"
         )
     if found.orphans.snapshots or found.orphans.items:
-        parts.append(f"{len(found.orphans.snapshots):,} lists and {len(found.orphans.items):,} items that no run refers to")
+        parts.append(
+            f"{len(found.orphans.snapshots):,} lists and {len(found.orphans.items):,} items that no run refers to"
+        )
     return f"{'; '.join(parts)}: about {_bytes(found.bytes_freed)}"
 
 

@@ -23,7 +23,9 @@ DIFFERS = 1
 
 @click.command("rebuild", cls=Verb)
 @accounts_argument
-@click.option("--check", is_flag=True, help="Only compare: exit 0 if nowhere different, 1 if somewhere. Writes nothing.")
+@click.option(
+    "--check", is_flag=True, help="Only compare: exit 0 if nowhere different, 1 if somewhere. Writes nothing."
+)
 @click.option("--plan", is_flag=True, help="Show what would become different, and write nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask before writing. Without a terminal nothing is asked either.")
 @json_option

@@ -113,16 +113,21 @@ def _told_by(name: str) -> str:
 def _rows(connection: Connection, relation: Relation, columns: Sequence[tuple[str, str]]) -> Iterator[list[Any]]:
     result = connection.execution_options(stream_results=True, yield_per=BATCH).execute(text(relation.sql))
     by_name = readers([name if kind != "boolean" else f"is_{name}" for name, kind in columns])
-    read = [
-        _as_json if kind == "json" else bytes if kind == "binary" else by_name[n] for n, (_, kind) in enumerate(columns)
-    ]
+    own = {"json": _as_json, "binary": bytes, "text": _as_text}
+    read = [own.get(kind, reader) for (_, kind), reader in zip(columns, by_name, strict=True)]
     for row in result:
         yield [None if value is None else reader(value) for reader, value in zip(read, row, strict=True)]
 
 
 def _as_json(value: Any) -> str:
     """Return JSON as text, the same on both engines."""
-    return json_text(json.loads(value) if isinstance(value, str | bytes) else value)
+    plain = json.loads(value) if isinstance(value, str | bytes) else value
+    return json_text(json.loads(json.dumps(plain, sort_keys=True)))
+
+
+def _as_text(value: Any) -> str:
+    """Return the text of a column that may hold other values as well."""
+    return value if isinstance(value, str) else str(value)
 
 
 def _write_text(path: Path, columns: Sequence[tuple[str, str]], rows: Iterator[list[Any]], format_: str) -> int:

@@ -76,7 +76,7 @@ def check(item: Item) -> None:
 def received(body: bytes) -> list[Item]:
     """Return the items of an answer whose list holds ``body``, as the client reads them."""
     try:
-        return list(payloads.page(b'{"desc":null,"code":0,"data":[' + body + b']}', 0, 50).items)
+        return list(payloads.page(b'{"desc":null,"code":0,"data":[' + body + b"]}", 0, 50).items)
     except (PayloadError, ApiRefused) as why:
         assert "\n" not in str(why)
         return []
@@ -97,8 +97,16 @@ def test_the_corpus_is_read(path: Path) -> None:
 
 ANY_TEXT = st.text(st.characters(categories=None), max_size=30)
 ANY_JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | ANY_TEXT | st.sampled_from(["1", "-1", "00:03:16", "PT3M", "NG,gh,"]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["artist_id", "artist_name", "url", "width"]) | ANY_TEXT, inner, max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | ANY_TEXT
+    | st.sampled_from(["1", "-1", "00:03:16", "PT3M", "NG,gh,"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["artist_id", "artist_name", "url", "width"]) | ANY_TEXT, inner, max_size=3)
+    ),
     max_leaves=6,
 )
 

@@ -17,9 +17,7 @@ from typing import Any
 
 from sqlalchemy import event
 
-from etl import logs
-from etl import observing
-from etl import sync as syncing
+from etl import logs, observing
 from etl.boomplay.auth import StaticToken
 from etl.boomplay.client import Boomplay
 from etl.core.brake import Brake
@@ -97,7 +95,9 @@ def main() -> None:
             act(json.loads(line), *sys.argv[1:])
             os._exit(0)
         _, status = os.waitpid(child, 0)
-        print(json.dumps({"signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0, "status": status}), flush=True)
+        print(
+            json.dumps({"signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0, "status": status}), flush=True
+        )
 
 
 if __name__ == "__main__":

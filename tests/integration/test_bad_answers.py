@@ -86,7 +86,11 @@ BAD: dict[str, tuple[Fault | str, int, str]] = {
     "code 1 with 200": ("code_1", 3, "code 1"),
     "50 MB": ("huge_body", 3, "larger than"),
     "50 MB of nonsense": (faults.answer(b"x" * 50_000_000), 3, "larger than"),
-    "deep nesting": (faults.answer(b'{"code":0,"data":[{"track_id":1,"deep":' + b"[" * 200_000), 3, "nested too deeply"),
+    "deep nesting": (
+        faults.answer(b'{"code":0,"data":[{"track_id":1,"deep":' + b"[" * 200_000),
+        3,
+        "nested too deeply",
+    ),
     "a redirect to another host": ("redirect_elsewhere", 3, "redirected to elsewhere.example.invalid"),
     "a redirect to a file": (faults.redirect("file:///etc/passwd"), 3, "redirected"),
     "a redirect to itself": ("redirect_same", 3, "redirects"),
@@ -136,7 +140,9 @@ def test_what_passes_is_retried_and_then_forgotten(
     assert stage.rows("SELECT retries FROM runs ORDER BY run_id DESC LIMIT 1") == [(1,)]
 
 
-@pytest.mark.parametrize(("fault", "hours"), [("http_429_hours", 74214 / 3600), (faults.http(503, retry_after=7200.0), 2)])
+@pytest.mark.parametrize(
+    ("fault", "hours"), [("http_429_hours", 74214 / 3600), (faults.http(503, retry_after=7200.0), 2)]
+)
 def test_a_wait_of_hours_parks_the_run_and_says_until_when(
     stage: Stage, sandbox: Sandbox, url: str, command: Commands, fault: Fault | str, hours: float
 ) -> None:
@@ -144,7 +150,9 @@ def test_a_wait_of_hours_parks_the_run_and_says_until_when(
     sandbox.script([None, fault])
     asked = len(sandbox.requests)
     begun = datetime.now(UTC)
-    result = command.run(settings(sandbox, url, FAVSYNC_MAX_RETRIES="5", FAVSYNC_PAGE_CONCURRENCY="1"), "sync", "--json")
+    result = command.run(
+        settings(sandbox, url, FAVSYNC_MAX_RETRIES="5", FAVSYNC_PAGE_CONCURRENCY="1"), "sync", "--json"
+    )
     assert result.returncode == 3
     assert len(sandbox.requests) == asked + 2
     (run_id, outcome) = stage.rows("SELECT run_id, outcome FROM runs ORDER BY run_id DESC LIMIT 1")[0]
@@ -191,7 +199,9 @@ def test_the_installed_command_says_the_same(
     assert told[0] == told[1]
 
 
-def test_a_service_that_is_not_there_is_said_to_be_so(stage: Stage, sandbox: Sandbox, url: str, command: Commands) -> None:
+def test_a_service_that_is_not_there_is_said_to_be_so(
+    stage: Stage, sandbox: Sandbox, url: str, command: Commands
+) -> None:
     result = command.run(settings(sandbox, url, BOOMPLAY_API_URL="http://127.0.0.1:1"), "sync")
     assert result.returncode == 3
     assert "no connection" in result.stderr

@@ -62,7 +62,9 @@ def stage(database_url: str) -> Iterator[Stage]:
 
 def seen_from_outside(stage: Stage) -> object:
     """Return all that a reader of the database may rely on, but for the rows of runs that failed or have not ended."""
-    runs = stage.rows("SELECT run_id, outcome, decision, removed, held FROM runs WHERE coalesce(outcome, 'failed') <> 'failed'")
+    runs = stage.rows(
+        "SELECT run_id, outcome, decision, removed, held FROM runs WHERE coalesce(outcome, 'failed') <> 'failed'"
+    )
     tables = {name: rows for name, rows in stage.sizes().items() if name != "runs"}
     return stage.history(), sorted(runs), tables
 
@@ -141,7 +143,12 @@ def test_a_command_that_is_stopped_in_mid_walk_changes_nothing(
         sandbox.script([None, "stall"])
         arrived = len(sandbox.requests)
         with subprocess.Popen(
-            [sys.executable, "-m", "etl", "sync"], env=environ, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [sys.executable, "-m", "etl", "sync"],
+            env=environ,
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         ) as process:
             while len(sandbox.requests) < arrived + 2:
                 assert process.poll() is None

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from etl.sandbox import Sandbox
 from tests.conftest import NewDatabase
 from tests.integration.commands import Commands, commands
 from tests.integration.stage import Stage, settings, stage_at
-
-from etl.sandbox import Sandbox
 
 TRACKS = 40
 
@@ -59,12 +59,20 @@ def scene(database_url: str, sandbox: Sandbox, command: Commands) -> Iterator[Sc
 def test_a_mass_removal_is_held_with_its_evidence_and_additions_apply(scene: Scene) -> None:
     assert scene.held.returncode == 7
     (report,) = json.loads(scene.held.stdout)
-    assert (report["outcome"], report["held"], report["added"], report["removed"], report["proven"]) == ("held", 35, 1, 0, True)
+    assert (report["outcome"], report["held"], report["added"], report["removed"], report["proven"]) == (
+        "held",
+        35,
+        1,
+        0,
+        True,
+    )
     assert "favsync runs approve 2" in report["reason"]
     assert scene.favourites == {*scene.whole, scene.new}
     shown = json.loads(scene.favsync("runs", "show", "2", "--json").stdout)
     assert {each["track_id"] for each in shown["held_tracks"]} == {*scene.whole} - {*scene.left}
-    assert [row["run_id"] for row in json.loads(scene.favsync("runs", "list", "--outcome", "held", "--json").stdout)] == [2]
+    assert [
+        row["run_id"] for row in json.loads(scene.favsync("runs", "list", "--outcome", "held", "--json").stdout)
+    ] == [2]
 
 
 def test_one_approval_applies_them_and_the_gate_is_open_again(scene: Scene) -> None:
@@ -192,5 +200,7 @@ def test_a_plan_without_a_database_makes_none(sandbox: Sandbox, command: Command
 def contents(folder: Path) -> dict[str, tuple[int, bytes]]:
     """Return name, time of change and bytes of every file, but for what SQLite keeps in memory for readers."""
     return {
-        path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.iterdir() if not path.name.endswith("-shm")
+        path.name: (path.stat().st_mtime_ns, path.read_bytes())
+        for path in folder.iterdir()
+        if not path.name.endswith("-shm")
     }

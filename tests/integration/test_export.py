@@ -5,17 +5,18 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import os
 from datetime import UTC, datetime
 
 import duckdb
 import pytest
 from sqlalchemy import insert, text
 
-from etl.cli import main
 from etl.reporting.views import views
 from etl.store.engine import open_engine, reading, writing
 from etl.store.exports import PRIVATE, TABLES
 from etl.store.tables import metadata, tokens
+from tests.integration.commands import commands
 from tests.lists import START, item
 from tests.past import account_in, at, land, seen
 
@@ -29,29 +30,50 @@ def filled(database_url):
     odd = item(1, track_title='Ọmọ, "quoted"\n=SUM(A1)', genres="Afrobeats,Pop")
     land(engine, ada, seen(1, [odd, 2]), seen(3, [2]))
     with writing(engine) as connection:
-        row = {"account_id": ada.account_id, "place": "database", "secret": SECRET, "state": "valid", "updated_at": START}
+        row = {
+            "account_id": ada.account_id,
+            "place": "database",
+            "secret": SECRET,
+            "state": "valid",
+            "updated_at": START,
+        }
         connection.execute(insert(tokens).values(**row))
     yield database_url
     engine.dispose()
 
 
-def export(url, *args):
-    return main(["export", "--database-url", url, *map(str, args)])
+@pytest.fixture(scope="module")
+def favsync():
+    with commands() as running:
+        yield running
+
+
+@pytest.fixture
+def export(favsync, monkeypatch):
+    """Run ``favsync export`` against a database, and return its exit code and what it said."""
+
+    def run(url, *args):
+        done = favsync.run({**os.environ, "FAVSYNC_DATABASE_URL": url}, "export", *map(str, args))
+        return done.returncode, done.stderr
+
+    return run
 
 
 def manifest(folder):
     return json.loads((folder / "manifest.json").read_text())
 
 
-def test_duckdb_reads_every_parquet_file_with_its_types(filled, tmp_path, capsys):
+def test_duckdb_reads_every_parquet_file_with_its_types(filled, export, tmp_path):
     folder = tmp_path / "out"
-    assert export(filled, "--to", folder) == 0
+    assert export(filled, "--to", folder)[0] == 0
     told = manifest(folder)
     for relation in told["relations"]:
         rows = duckdb.sql(f"select * from '{folder / relation['file']}'")
         assert rows.columns == [column["name"] for column in relation["columns"]]
         assert len(rows.fetchall()) == relation["rows"]
-    history = duckdb.sql(f"select track_id, title, valid_from, valid_to from '{folder}/report_favourite_history.parquet'")
+    history = duckdb.sql(
+        f"select track_id, title, valid_from, valid_to from '{folder}/report_favourite_history.parquet'"
+    )
     rows = sorted(history.fetchall())
     assert rows[0][:2] == (1, 'Ọmọ, "quoted"\n=SUM(A1)')
     assert [value.astimezone(UTC) for value in rows[0][2:]] == [at(1), at(3)]
@@ -65,9 +87,9 @@ def test_duckdb_reads_every_parquet_file_with_its_types(filled, tmp_path, capsys
 
 
 @pytest.mark.parametrize("format_", ["parquet", "csv", "jsonl"])
-def test_the_manifest_tells_what_is_there(filled, tmp_path, format_, capsys):
+def test_the_manifest_tells_what_is_there(filled, export, tmp_path, format_):
     folder = tmp_path / "out"
-    assert export(filled, "--to", folder, "--format", format_) == 0
+    assert export(filled, "--to", folder, "--format", format_)[0] == 0
     told = manifest(folder)
     assert {each["name"] for each in told["relations"]} == {*TABLES, *views()}
     assert told["format"] == format_
@@ -75,23 +97,28 @@ def test_the_manifest_tells_what_is_there(filled, tmp_path, format_, capsys):
     for each in told["relations"]:
         content = (folder / each["file"]).read_bytes()
         assert (len(content), hashlib.sha256(content).hexdigest()) == (each["bytes"], each["sha256"])
-    with reading(open_engine(filled)) as connection:
+    engine = open_engine(filled)
+    with reading(engine) as connection:
         for each in told["relations"]:
-            assert connection.execute(text(f"SELECT count(*) FROM {each['name']}")).scalar() == each["rows"], each["name"]
+            assert connection.execute(text(f"SELECT count(*) FROM {each['name']}")).scalar() == each["rows"], each[
+                "name"
+            ]
 
 
-def test_text_formats_hold_the_values_themselves(filled, tmp_path, capsys):
-    assert export(filled, "--to", tmp_path / "c", "--format", "csv") == 0
-    assert export(filled, "--to", tmp_path / "j", "--format", "jsonl") == 0
+def test_text_formats_hold_the_values_themselves(filled, export, tmp_path):
+    assert export(filled, "--to", tmp_path / "c", "--format", "csv")[0] == 0
+    assert export(filled, "--to", tmp_path / "j", "--format", "jsonl")[0] == 0
     with (tmp_path / "c" / "tracks.csv").open(encoding="utf-8", newline="") as file:
         in_csv = {row["track_id"]: row for row in csv.DictReader(file)}
-    in_json = {row["track_id"]: row for row in map(json.loads, (tmp_path / "j" / "tracks.jsonl").open(encoding="utf-8"))}
+    in_json = {
+        row["track_id"]: row for row in map(json.loads, (tmp_path / "j" / "tracks.jsonl").open(encoding="utf-8"))
+    }
     assert in_csv["1"]["title"] == in_json[1]["title"] == 'Ọmọ, "quoted"\n=SUM(A1)'
     assert in_csv["1"]["first_seen_at"] == in_json[1]["first_seen_at"] == "2026-01-02T00:00:00.000000Z"
 
 
 @pytest.mark.parametrize("format_", ["parquet", "csv", "jsonl"])
-def test_no_token_leaves(filled, tmp_path, format_, capsys):
+def test_no_token_leaves(filled, export, tmp_path, format_):
     import base64
 
     folder = tmp_path / "out"
@@ -108,33 +135,37 @@ def test_whoever_adds_a_table_decides_whether_it_is_exported():
     assert not {*TABLES} & {*PRIVATE}
 
 
-def test_a_folder_with_other_files_is_left_alone(filled, tmp_path, capsys):
+def test_a_folder_with_other_files_is_left_alone(filled, export, tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
-    assert export(filled, "--to", tmp_path, "--force") == 2
-    assert "holds other files" in capsys.readouterr().err
+    code, said = export(filled, "--to", tmp_path, "--force")
+    assert code == 2
+    assert "holds other files" in said
     assert [path.name for path in tmp_path.iterdir() if path.suffix == ".txt"] == ["mine.txt"]
 
 
-def test_an_older_export_is_replaced_only_by_force(filled, tmp_path, capsys):
+def test_an_older_export_is_replaced_only_by_force(filled, export, tmp_path):
     folder = tmp_path / "out"
     folder.mkdir()
-    assert export(filled, "--to", folder, "--format", "csv") == 0
-    assert export(filled, "--to", folder, "--format", "jsonl") == 2
-    assert "--force" in capsys.readouterr().err
-    assert export(filled, "--to", folder, "--format", "jsonl", "--force") == 0
+    assert export(filled, "--to", folder, "--format", "csv")[0] == 0
+    code, said = export(filled, "--to", folder, "--format", "jsonl")
+    assert code == 2
+    assert "--force" in said
+    assert export(filled, "--to", folder, "--format", "jsonl", "--force")[0] == 0
     assert not list(folder.glob("*.csv"))
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["out"], "nothing is left beside it"
 
 
-def test_an_export_that_fails_leaves_nothing(filled, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("etl.reporting.export.write_manifest", lambda *_args: 1 / 0)
-    assert export(filled, "--to", tmp_path / "out", "--format", "csv") == 70
-    assert not (tmp_path / "out").exists()
-    assert not list(tmp_path.glob(".out*"))
+def test_an_export_that_fails_leaves_nothing(filled, export, tmp_path):
+    engine = open_engine(filled)
+    with writing(engine) as connection:
+        connection.execute(text("DROP VIEW report_runs"))
+    engine.dispose()
+    assert export(filled, "--to", tmp_path / "out", "--format", "csv")[0] == 5
+    assert not list(tmp_path.glob("*out*"))
 
 
 @pytest.mark.postgresql
-def test_both_databases_give_the_same_files(new_database, tmp_path, capsys):
+def test_both_databases_give_the_same_files(new_database, export, tmp_path):
     told = {}
     for engine_name in ("sqlite", "postgresql"):
         url = new_database(engine_name)
@@ -146,6 +177,8 @@ def test_both_databases_give_the_same_files(new_database, tmp_path, capsys):
             name: sorted((tmp_path / engine_name / f"{name}.jsonl").read_text().splitlines())
             for name in ("favourites", "tracks", "track_versions", "report_favourite_history", "report_artists")
         }
-        kinds = [(each["name"], each["columns"]) for each in manifest(tmp_path / engine_name)["relations"] if each["rows"]]
+        kinds = [
+            (each["name"], each["columns"]) for each in manifest(tmp_path / engine_name)["relations"] if each["rows"]
+        ]
         told[engine_name]["kinds"] = kinds
     assert told["sqlite"] == told["postgresql"]

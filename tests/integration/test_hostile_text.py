@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.commands import Commands, commands
-from tests.integration.stage import Stage, settings, stage_at
-from tests.lists import FakeSource, item, raw
 
 from etl.core.model import Item
 from etl.sandbox import Sandbox
+from tests.integration.commands import Commands, commands
+from tests.integration.stage import Stage, settings, stage_at
+from tests.lists import FakeSource, item, raw
 
 LONG = "".join(random.Random(1).choices("abcdefghijklmnopqrstuvwxyz0123456789", k=1_000_000))
 REPLACED = "\ufffd"
@@ -30,7 +30,10 @@ TITLES: dict[str, tuple[str, str]] = {
     "bidi marks": ("\\u202egnp.exe\\u2066\\u200f", "\u202egnp.exe\u2066\u200f"),
     "lines and a tab": ("one\\ntwo\\r\\nthree\\tfour\\u2028five", "one\ntwo\r\nthree\tfour\u2028five"),
     "a script": ("<script>alert('owned')</script>", "<script>alert('owned')</script>"),
-    "a script that ends another": ("</script><script>alert('owned')</script>", "</script><script>alert('owned')</script>"),
+    "a script that ends another": (
+        "</script><script>alert('owned')</script>",
+        "</script><script>alert('owned')</script>",
+    ),
     "an image": ('\\"><img src=x onerror=alert(1)>', '"><img src=x onerror=alert(1)>'),
     "a formula": ("=cmd|'/C calc'!A0", "=cmd|'/C calc'!A0"),
     "a formula with at": ("@SUM(1+1)", "@SUM(1+1)"),
@@ -102,7 +105,10 @@ def test_no_report_drives_a_terminal_or_runs_in_a_spreadsheet_and_a_program_gets
         assert not DRIVES_A_TERMINAL.search(table)
         for words in (["runs", "show", "1"], ["report", "favourite-changes"], ["report", "track-changes"]):
             assert not DRIVES_A_TERMINAL.search(told(*words))
-        as_json = {row["track_id"]: row["title"] for row in json.loads(told("report", "current-favourites", "--format", "json"))}
+        as_json = {
+            row["track_id"]: row["title"]
+            for row in json.loads(told("report", "current-favourites", "--format", "json"))
+        }
         assert as_json == STORED
         check_csv(told("report", "current-favourites", "--format", "csv"))
 
@@ -118,7 +124,9 @@ def check_csv(text: str) -> None:
         assert not row["title"].startswith(("=", "+", "@", "\t", "\r"))
 
 
-def test_the_html_report_runs_nothing_of_it(synced: Stage, database_url: str, command: Commands, tmp_path: Path) -> None:
+def test_the_html_report_runs_nothing_of_it(
+    synced: Stage, database_url: str, command: Commands, tmp_path: Path
+) -> None:
     page = tmp_path / "report.html"
     with Sandbox(tracks=1) as sandbox:
         result = command.run(settings(sandbox, database_url), "report", "html", "-o", str(page))

@@ -138,7 +138,9 @@ def test_without_kept_bodies_facts_are_the_same_as_long_as_the_files_come(engine
     ada = account_in(engine)
     other = open_engine(new_database("sqlite"))
     bob = account_in(other)
-    lists = [seen(day, [item(n, track_title=f"T{n} {day // (n + 1)}") for n in range(1, 9)]) for day in (5, 2, 8, 1, 9, 3)]
+    lists = [
+        seen(day, [item(n, track_title=f"T{n} {day // (n + 1)}") for n in range(1, 9)]) for day in (5, 2, 8, 1, 9, 3)
+    ]
     for past in lists:
         land(engine, ada, past, keep_bodies=False)
         land(other, bob, past)
@@ -155,7 +157,13 @@ def test_another_database_brings_its_observations_with_their_own_times(engine, n
     url = new_database("sqlite")
     theirs = open_engine(url)
     there = account_in(theirs, "somebody")
-    land(theirs, there, seen(1, range(1, 60)), seen(3, [5, raw(b'{"track_id":7, "artwork": 5}', 7)]), seen(4, [6], whole=False))
+    land(
+        theirs,
+        there,
+        seen(1, range(1, 60)),
+        seen(3, [5, raw(b'{"track_id":7, "artwork": 5}', 7)]),
+        seen(4, [6], whole=False),
+    )
     sync_account(theirs, there, FakeSource([item(1)]), Way(brake=Brake(3, 0.1)))
     ada = account_in(engine)
     result = import_paths(engine, ada, [tmp_path / url.rpartition("/")[2]], Orders(), LATER)

@@ -37,7 +37,9 @@ def run_under_way(sandbox: Sandbox, environ: dict[str, str]) -> Iterator[subproc
 
     sandbox.before_request = hold
     command = [sys.executable, "-m", "etl", "sync"]
-    with subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as run:
         try:
             while not has_begun.wait(0.1):
                 assert run.poll() is None

@@ -233,9 +233,7 @@ def test_a_clock_that_went_back_is_told_by_a_run_that_finds_nothing_new(stage: S
 
 
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Africa/Casablanca"])
-def test_an_hour_that_comes_twice_is_two_hours(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, zone: str
-) -> None:
+def test_an_hour_that_comes_twice_is_two_hours(stage: Stage, monkeypatch: pytest.MonkeyPatch, zone: str) -> None:
     monkeypatch.setenv("TZ", zone)
     before = _last_instant_before_the_clock_goes_back(ZoneInfo(zone))
     instants = [before - timedelta(minutes=30), before + timedelta(minutes=1), before + timedelta(minutes=40)]

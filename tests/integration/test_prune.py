@@ -19,7 +19,16 @@ from tests.lists import FakeSource, item, raw
 from tests.past import LATER, account_in, assert_rebuilt, at, land, seen
 
 BRAKE = Brake()
-PROJECTIONS = ("favourites", "track_versions", "tracks", "track_artists", "track_genres", "albums", "artists", "rejects")
+PROJECTIONS = (
+    "favourites",
+    "track_versions",
+    "tracks",
+    "track_artists",
+    "track_genres",
+    "albums",
+    "artists",
+    "rejects",
+)
 
 
 @pytest.fixture
@@ -45,9 +54,7 @@ def lived(engine):
 
 def content(engine):
     with reading(engine) as connection:
-        return {
-            name: sorted(map(str, connection.execute(select(metadata.tables[name])).all())) for name in PROJECTIONS
-        }
+        return {name: sorted(map(str, connection.execute(select(metadata.tables[name])).all())) for name in PROJECTIONS}
 
 
 def count(engine, table):
@@ -160,7 +167,11 @@ def test_lists_and_items_that_nobody_refers_to_go_with_the_rest(engine, lived):
         connection.execute(runs.delete().where(runs.c.run_id == run_id))
     lists, items, blocks = count(engine, snapshots), count(engine, raw_items), count(engine, raw_blocks)
     prune(engine, Limits(daily_before=at(0)), BRAKE)
-    assert (count(engine, snapshots), count(engine, raw_items), count(engine, raw_blocks)) == (lists - 1, items - 1, blocks - 1)
+    assert (count(engine, snapshots), count(engine, raw_items), count(engine, raw_blocks)) == (
+        lists - 1,
+        items - 1,
+        blocks - 1,
+    )
     assert_rebuilt(engine, lived)
 
 

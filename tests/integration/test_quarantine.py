@@ -6,11 +6,11 @@ import json
 from collections.abc import Iterator
 
 import pytest
+
+from etl.sandbox import Sandbox
 from tests.integration.commands import Commands, commands
 from tests.integration.stage import Stage, settings, stage_at
 from tests.lists import FakeSource, item, raw
-
-from etl.sandbox import Sandbox
 
 BROKEN = raw(b'{"track_id": 7, "track_title": {"en": "Seven"}}', 7)
 BROKEN_OTHERWISE = raw(b'{"track_id": 7, "track_title": ["Seven"]}', 7)
@@ -37,7 +37,9 @@ def test_an_unreadable_item_is_a_favourite_and_a_reject(stage: Stage) -> None:
     report = stage.sync(with_others(BROKEN))
     assert (report.outcome, report.added, report.rejected, report.proven) == ("succeeded", 3, 1, True)
     assert stage.open_tracks() == {1, 2, 7}
-    ((run_id, position, track_id, reason, body),) = stage.rows("SELECT run_id, position, track_id, reason, body FROM rejects")
+    ((run_id, position, track_id, reason, body),) = stage.rows(
+        "SELECT run_id, position, track_id, reason, body FROM rejects"
+    )
     assert (run_id, position, track_id, body) == (1, 2, 7, BROKEN.body.decode())
     assert reason == "track_title is an object"
     assert stage.rows("SELECT title FROM tracks WHERE track_id = 7") == [(None,)]

@@ -118,7 +118,9 @@ def test_everything_can_be_told_again_from_observations(engine, lived):
     with writing(engine) as connection:
         for name in ("favourites", "track_versions", "track_artists", "track_genres"):
             connection.execute(text(f"DELETE FROM {name}"))
-        connection.execute(text("UPDATE tracks SET title = NULL, album_id = NULL, facts_digest = NULL, changed_at = NULL"))
+        connection.execute(
+            text("UPDATE tracks SET title = NULL, album_id = NULL, facts_digest = NULL, changed_at = NULL")
+        )
     rewrite(engine, (), BRAKE)
     assert content(engine) == before
 

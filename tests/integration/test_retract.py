@@ -35,7 +35,9 @@ def back(engine, run_id):
 def content(engine):
     with reading(engine) as connection:
         wanted = (
-            favourites.c["track_id", "valid_from", "added_after", "valid_to", "removed_after", "added_run_id", "removed_run_id"],
+            favourites.c[
+                "track_id", "valid_from", "added_after", "valid_to", "removed_after", "added_run_id", "removed_run_id"
+            ],
             track_versions.c["track_id", "valid_from", "valid_to", "title", "facts_digest"],
             tracks.c["track_id", "title", "first_seen_at", "changed_at", "facts_digest"],
         )

@@ -19,10 +19,10 @@ from cryptography.fernet import Fernet
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from tests.integration.commands import Commands, commands
-from tests.integration.stage import ROOT, favsync, settings
 
 from etl.sandbox import Sandbox, faults
+from tests.integration.commands import Commands, commands
+from tests.integration.stage import ROOT, favsync, settings
 
 MARKERS = {
     "BOOMPLAY_APP_SECRET": "marker-app-secret-7c1f",
@@ -222,7 +222,9 @@ def server_with_tls(answer: Callable[[Any], None], host: str, folder: Path) -> I
         thread.join()
 
 
-@pytest.mark.parametrize(("host", "is_trusted", "code"), [("localhost", False, 3), ("other", True, 3), ("localhost", True, 0)])
+@pytest.mark.parametrize(
+    ("host", "is_trusted", "code"), [("localhost", False, 3), ("other", True, 3), ("localhost", True, 0)]
+)
 def test_a_token_goes_only_to_a_server_whose_certificate_holds(
     sandbox: Sandbox, tmp_path: Path, host: str, is_trusted: bool, code: int
 ) -> None:

@@ -10,7 +10,10 @@ from etl.store.engine import open_engine, reading, writing
 from etl.store.migrate import upgrade
 
 AT = "2026-11-23T12:00:00.000000Z"
-TOKEN = "INSERT INTO tokens (account_id, place, reference, secret, state, updated_at) VALUES (1, :place, :reference, :secret, :state, :at)"
+TOKEN = (
+    "INSERT INTO tokens (account_id, place, reference, secret, state, updated_at)"
+    " VALUES (1, :place, :reference, :secret, :state, :at)"
+)
 GOOD = {"place": "database", "reference": None, "secret": b"x", "state": "valid", "at": AT}
 
 

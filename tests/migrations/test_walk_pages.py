@@ -23,7 +23,9 @@ def upgraded(empty_database_url, monkeypatch):
         upgrade(empty_database_url, "0002")
     engine = open_engine(empty_database_url)
     with writing(engine) as connection:
-        connection.execute(text("INSERT INTO accounts (name, enabled, created_at) VALUES ('ada', true, :at)"), {"at": AT})
+        connection.execute(
+            text("INSERT INTO accounts (name, enabled, created_at) VALUES ('ada', true, :at)"), {"at": AT}
+        )
     assert "walk_pages" not in inspect(engine).get_table_names()
     upgrade(empty_database_url)
     yield engine

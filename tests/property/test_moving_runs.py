@@ -18,7 +18,9 @@ from tests.integration.stage import Stage, stage_at
 from tests.lists import START, item
 from tests.moving import Change, Changes, MovingList
 
-CHANGES = st.lists(st.builds(Change, st.sampled_from(["add", "again", "remove", "move"]), st.integers(0, 60)), max_size=3)
+CHANGES = st.lists(
+    st.builds(Change, st.sampled_from(["add", "again", "remove", "move"]), st.integers(0, 60)), max_size=3
+)
 QUIET_ROUNDS = st.lists(CHANGES, min_size=1, max_size=4)
 BUSY = st.lists(CHANGES, max_size=16)
 IN_ONE_DATABASE = settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -86,9 +88,7 @@ def test_a_second_identical_run_writes_one_row(stage: Stage, rounds: list[Change
 
 @IN_ONE_DATABASE
 @given(rounds=QUIET_ROUNDS, length=st.integers(1, 40), broken=st.integers(1, 3))
-def test_a_partial_run_adds_and_never_removes(
-    stage: Stage, rounds: list[Changes], length: int, broken: int
-) -> None:
+def test_a_partial_run_adds_and_never_removes(stage: Stage, rounds: list[Changes], length: int, broken: int) -> None:
     class EndsTooEarly(MovingList):
         def favourite_tracks(self, offset: int, limit: int):
             page = super().favourite_tracks(offset, limit)

@@ -24,7 +24,9 @@ def test_the_first_key_encrypts_and_every_key_decrypts() -> None:
     assert both.opens_first(both.encrypted("t"))
 
 
-@pytest.mark.parametrize("secret", [Vault([FOREIGN]).encrypted("hidden"), b"", b"no fernet"], ids=["foreign", "empty", "plain"])
+@pytest.mark.parametrize(
+    "secret", [Vault([FOREIGN]).encrypted("hidden"), b"", b"no fernet"], ids=["foreign", "empty", "plain"]
+)
 def test_what_no_key_opens_is_an_error_that_names_the_remedy_and_no_key(secret: bytes) -> None:
     with pytest.raises(SettingsError, match="no key") as refused:
         Vault([NEW, OLD]).decrypted(secret)

@@ -52,7 +52,9 @@ def manifest(order: dict) -> dict:
                         "error_handler": {
                             "type": "DefaultErrorHandler",
                             "max_retries": 5,
-                            "backoff_strategies": [{"type": "ConstantBackoffStrategy", "backoff_time_in_seconds": 0.01}],
+                            "backoff_strategies": [
+                                {"type": "ConstantBackoffStrategy", "backoff_time_in_seconds": 0.01}
+                            ],
                             "response_filters": retries,
                         },
                     },
@@ -62,8 +64,16 @@ def manifest(order: dict) -> dict:
                     },
                     "paginator": {
                         "type": "DefaultPaginator",
-                        "page_size_option": {"type": "RequestOption", "inject_into": "request_parameter", "field_name": "limit"},
-                        "page_token_option": {"type": "RequestOption", "inject_into": "request_parameter", "field_name": "offset"},
+                        "page_size_option": {
+                            "type": "RequestOption",
+                            "inject_into": "request_parameter",
+                            "field_name": "limit",
+                        },
+                        "page_token_option": {
+                            "type": "RequestOption",
+                            "inject_into": "request_parameter",
+                            "field_name": "offset",
+                        },
                         "pagination_strategy": {"type": "OffsetIncrement", "page_size": 50},
                     },
                 },

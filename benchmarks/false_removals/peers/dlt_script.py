@@ -32,7 +32,9 @@ def favourites(order: dict) -> object:
                 "base_url": order["url"],
                 "headers": {"app_id": order["app_id"]},
                 "auth": {"type": "bearer", "token": order["token"]},
-                "session": Client(request_max_attempts=5, request_backoff_factor=0.0001, request_max_retry_delay=0.01).session,
+                "session": Client(
+                    request_max_attempts=5, request_backoff_factor=0.0001, request_max_retry_delay=0.01
+                ).session,
             },
             "resources": [
                 {
@@ -56,9 +58,13 @@ def current(pipeline: dlt.Pipeline) -> list[int]:
     """Return the tracks whose row is valid now."""
     try:
         with pipeline.sql_client() as client:
-            return [int(row[0]) for row in client.execute_sql(
-                "SELECT DISTINCT track_id FROM favourites WHERE _dlt_valid_to IS NULL AND track_id IS NOT NULL"
-            ) or []]
+            return [
+                int(row[0])
+                for row in client.execute_sql(
+                    "SELECT DISTINCT track_id FROM favourites WHERE _dlt_valid_to IS NULL AND track_id IS NOT NULL"
+                )
+                or []
+            ]
     except Exception as error:
         if "does not exist" in str(error):
             return []

@@ -1,4 +1,4 @@
--- Made by `python -m etl.store.make_template` of the files with this digest: 70f4119a842b4b33f7663b9e1b13309e
+-- Made by `python -m etl.store.make_template` of the files with this digest: 6fe080a840478534a389912979ef178d
 -- next
 CREATE TABLE alembic_version (
 	version_num VARCHAR(32) NOT NULL, 
@@ -622,33 +622,23 @@ JOIN genres n ON n.genre_id = tg.genre_id
 GROUP BY c.name, n.genre_id, n.name
 -- next
 CREATE VIEW report_market_changes AS
-WITH pairs AS (
-    SELECT v.track_id, p.market_set_id AS old_set_id, v.market_set_id AS new_set_id, v.valid_from AS changed_at
-    FROM track_versions p
-    JOIN track_versions v ON v.track_id = p.track_id AND v.valid_from = p.valid_to
-    WHERE p.market_set_id <> v.market_set_id
-),
-turns AS (
-    SELECT DISTINCT old_set_id, new_set_id
-    FROM pairs
-),
-moves AS (
-    SELECT n.old_set_id, n.new_set_id, m.market_code, 'gained' AS change
-    FROM turns n
-    JOIN market_set_members m ON m.market_set_id = n.new_set_id
-    LEFT JOIN market_set_members o ON o.market_set_id = n.old_set_id AND o.market_code = m.market_code
-    WHERE o.market_code IS NULL
-    UNION ALL
-    SELECT n.old_set_id, n.new_set_id, m.market_code, 'lost'
-    FROM turns n
-    JOIN market_set_members m ON m.market_set_id = n.old_set_id
-    LEFT JOIN market_set_members o ON o.market_set_id = n.new_set_id AND o.market_code = m.market_code
-    WHERE o.market_code IS NULL
+SELECT v.track_id, t.title, m.market_code, 'gained' AS change, v.valid_from AS changed_at
+FROM track_versions p
+JOIN track_versions v ON v.track_id = p.track_id AND v.valid_from = p.valid_to AND v.market_set_id <> p.market_set_id
+JOIN tracks t ON t.track_id = v.track_id
+JOIN market_set_members m ON m.market_set_id = v.market_set_id
+WHERE NOT EXISTS (
+    SELECT 1 FROM market_set_members o WHERE o.market_set_id = p.market_set_id AND o.market_code = m.market_code
 )
-SELECT p.track_id, t.title, m.market_code, m.change, p.changed_at
-FROM pairs p
-JOIN moves m ON m.old_set_id = p.old_set_id AND m.new_set_id = p.new_set_id
-JOIN tracks t ON t.track_id = p.track_id
+UNION ALL
+SELECT v.track_id, t.title, m.market_code, 'lost' AS change, v.valid_from AS changed_at
+FROM track_versions p
+JOIN track_versions v ON v.track_id = p.track_id AND v.valid_from = p.valid_to AND v.market_set_id <> p.market_set_id
+JOIN tracks t ON t.track_id = v.track_id
+JOIN market_set_members m ON m.market_set_id = p.market_set_id
+WHERE NOT EXISTS (
+    SELECT 1 FROM market_set_members o WHERE o.market_set_id = v.market_set_id AND o.market_code = m.market_code
+)
 -- next
 CREATE VIEW report_market_coverage AS
 WITH sets AS (
@@ -682,6 +672,32 @@ FROM totals o
 JOIN accounts c ON c.account_id = o.account_id
 CROSS JOIN markets m
 LEFT JOIN playable p ON p.account_id = o.account_id AND p.market_code = m.market_code
+-- next
+CREATE VIEW report_market_losses AS
+WITH losses AS (
+    SELECT v.track_id, m.market_code, max(v.valid_to) AS lost_at
+    FROM track_versions v
+    JOIN tracks t ON t.track_id = v.track_id AND t.market_set_id <> v.market_set_id
+    JOIN market_set_members m ON m.market_set_id = v.market_set_id
+    WHERE v.valid_to IS NOT NULL AND NOT EXISTS (
+        SELECT 1 FROM market_set_members h WHERE h.market_set_id = t.market_set_id AND h.market_code = m.market_code
+    )
+    GROUP BY v.track_id, m.market_code
+)
+SELECT
+    c.name AS account,
+    l.market_code,
+    k.name AS market,
+    k.region,
+    f.track_id,
+    t.title,
+    (SELECT group_concat(name, ', ') FROM (SELECT a.name FROM track_artists ta JOIN artists a ON a.artist_id = ta.artist_id WHERE ta.track_id = t.track_id ORDER BY ta.position)) AS artists,
+    l.lost_at
+FROM losses l
+JOIN favourites f ON f.track_id = l.track_id AND f.valid_to IS NULL
+JOIN accounts c ON c.account_id = f.account_id
+JOIN tracks t ON t.track_id = f.track_id
+JOIN markets k ON k.market_code = l.market_code
 -- next
 CREATE VIEW report_regretted_removals AS
 WITH stays AS (
@@ -922,30 +938,6 @@ SELECT c.name AS account, s.stays, s.removed, h.half_life_days
 FROM stays s
 JOIN accounts c ON c.account_id = s.account_id
 LEFT JOIN halves h ON h.account = c.name
--- next
-CREATE VIEW report_market_losses AS
-WITH losses AS (
-    SELECT track_id, market_code, max(changed_at) AS lost_at
-    FROM report_market_changes
-    WHERE change = 'lost'
-    GROUP BY track_id, market_code
-)
-SELECT
-    c.name AS account,
-    l.market_code,
-    k.name AS market,
-    k.region,
-    f.track_id,
-    t.title,
-    (SELECT group_concat(name, ', ') FROM (SELECT a.name FROM track_artists ta JOIN artists a ON a.artist_id = ta.artist_id WHERE ta.track_id = t.track_id ORDER BY ta.position)) AS artists,
-    l.lost_at
-FROM losses l
-JOIN favourites f ON f.track_id = l.track_id AND f.valid_to IS NULL
-JOIN accounts c ON c.account_id = f.account_id
-JOIN tracks t ON t.track_id = f.track_id
-JOIN markets k ON k.market_code = l.market_code
-LEFT JOIN market_set_members m ON m.market_set_id = t.market_set_id AND m.market_code = l.market_code
-WHERE m.market_code IS NULL AND t.market_set_id IS NOT NULL
 -- next
 CREATE VIEW report_market_reach AS
 SELECT

@@ -36,7 +36,7 @@ BODY = '{"desc":null,"code":0,"counts":2,"data":[{"track_id":1,"track_title":"á»
         (f"[{BODY}]", "bodies.json"),
         ('{"code":0,"data":[{"track_id":1}]}\n{"code":0,"data":[{"track_id":2}]}', "pages.jsonl"),
         ('{"exported_at":"2025-11-03T10:00:00Z","tracks":[{"track_id":1},{"track_id":2}]}', "tracks.json"),
-        ("track_id,title\r\n1,One\r\n2,\"Two, with a comma\"\r\n", "x.csv"),
+        ('track_id,title\r\n1,One\r\n2,"Two, with a comma"\r\n', "x.csv"),
         ("title;Track ID\nOne;1\nTwo;2\n", "semicolons.csv"),
         ("\n1\n2\n", "bare.txt"),
         ("id\n1\n2\n", "id.csv"),

@@ -1,0 +1,116 @@
+"""Accounts: one for each Boomplay user, named, renamed, given other tokens, and retired. On both engines."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from etl import clock
+from etl.accounts import admin
+from etl.accounts.given import Given
+from etl.boomplay.payloads import Token
+from etl.connect import connect
+from etl.errors import CredentialsError, UsageError, WrongUser
+from etl.store.engine import reading
+from etl.store.tokens import Place
+from tests.accounts import add, outcomes, settings, token_row
+from tests.integration.test_tokens import engine, everything, instant, reads, sandbox
+
+__all__ = ["engine", "instant", "sandbox"]
+
+
+def test_a_check_brings_a_dead_token_that_works_again_back_to_life(database_url, engine, sandbox, instant):
+    config = settings(database_url, sandbox, BOOMPLAY_APP_SECRET="")
+    add(config, engine, sandbox, "ada", "ben")
+    sandbox.revoke_token("ada")
+    for _ in range(2):
+        with pytest.raises(CredentialsError):
+            reads(config, engine)
+        instant(timedelta(minutes=6))
+    assert admin.check_account(config, engine, "ada").state == "dead"
+    sandbox._world.tokens._grants[sandbox.users["ada"].access_token].is_revoked = False
+    checked = admin.check_account(config, engine, "ada")
+    assert (checked.state, checked.error) == ("valid", None)
+    assert reads(config, engine) == 20
+
+
+def test_another_token_replaces_a_dead_one_at_once_and_must_be_the_same_users(database_url, engine, sandbox, instant):
+    config = settings(database_url, sandbox, BOOMPLAY_APP_SECRET="")
+    add(config, engine, sandbox, "ada")
+    sandbox.revoke_token("ada")
+    for _ in range(2):
+        with pytest.raises(CredentialsError):
+            reads(config, engine)
+        instant(timedelta(minutes=6))
+    with pytest.raises(WrongUser):
+        admin.give_token(
+            config, engine, "ada", Given(Token(sandbox.users["ben"].access_token), Place.DATABASE, None, "")
+        )
+    assert token_row(engine, "ada").state == "dead"
+    admin.give_token(config, engine, "ada", Given(Token(sandbox.new_token("ada")), Place.DATABASE, None, ""))
+    assert token_row(engine, "ada").state == "valid"
+    assert reads(config, engine) == 20
+
+
+def test_one_boomplay_user_is_one_account(database_url, engine, sandbox):
+    config = settings(database_url, sandbox)
+    add(config, engine, sandbox, "ada")
+    same = Given(Token(sandbox.new_token("ada")), Place.DATABASE, None, "")
+    with pytest.raises(UsageError, match="user of account ada"):
+        admin.add_account(config, engine, "another", same, {})
+    with pytest.raises(UsageError, match="already"):
+        admin.add_account(config, engine, "ada", same, {})
+
+
+def test_an_account_is_not_added_with_a_token_that_does_not_work(database_url, engine, sandbox):
+    config = settings(database_url, sandbox)
+    with pytest.raises(CredentialsError):
+        admin.add_account(config, engine, "ada", Given(Token("nonsense"), Place.DATABASE, None, ""), {})
+    assert admin.listed_accounts(engine) == []
+
+
+def test_a_retired_account_loses_its_token_and_keeps_its_history(database_url, engine, sandbox):
+    from etl.store.state import find_accounts
+    from etl.sync import Way, sync_account
+
+    config = settings(database_url, sandbox)
+    add(config, engine, sandbox, "ada")
+    with reading(engine) as connection:
+        account = find_accounts(connection, ["ada"])[0]
+    with connect(config, engine, "ada") as client:
+        sync_account(engine, account, client, Way())
+        admin.retire_account(engine, "ada")
+        sandbox.expire_token("ada")
+    assert token_row(engine, "ada") is None
+    assert outcomes(engine, "ada") == ["succeeded"]
+    with pytest.raises(CredentialsError, match="no token"):
+        reads(config, engine)
+
+
+def test_a_renamed_default_account_keeps_the_token_of_the_settings(database_url, engine, sandbox):
+    from etl.store.engine import writing
+    from etl.store.runs import ensure_account
+
+    config = settings(database_url, sandbox, BOOMPLAY_ACCESS_TOKEN=sandbox.users["ada"].access_token)
+    with writing(engine) as connection:
+        ensure_account(connection, "default", clock.now())
+    admin.set_account(config, engine, "default", {"name": "ada"})
+    assert reads(config, engine) == 20
+    assert sandbox.users["ada"].access_token not in everything(engine)
+
+
+@pytest.mark.parametrize("name", ["", "-x", "a\nb", "x" * 65, "a/b", " a"])
+def test_an_account_has_a_name_that_can_be_typed(database_url, engine, name):
+    with pytest.raises(UsageError, match="cannot be called"):
+        admin.require_new(engine, name)
+
+
+def test_a_token_file_that_cannot_be_written_is_an_error_with_its_place(database_url, engine, sandbox, tmp_path: Path):
+    config = settings(database_url, sandbox)
+    (tmp_path / "taken").write_text("")
+    given = Given(Token(sandbox.users["ada"].access_token), Place.FILE, str(tmp_path / "taken" / "ada"), "")
+    with pytest.raises(CredentialsError, match="taken/ada"):
+        admin.add_account(config, engine, "ada", given, {})
+    assert admin.listed_accounts(engine) == []
