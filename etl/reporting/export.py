@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -113,7 +113,7 @@ def _told_by(name: str) -> str:
 def _rows(connection: Connection, relation: Relation, columns: Sequence[tuple[str, str]]) -> Iterator[list[Any]]:
     result = connection.execution_options(stream_results=True, yield_per=BATCH).execute(text(relation.sql))
     by_name = readers([name if kind != "boolean" else f"is_{name}" for name, kind in columns])
-    own = {"json": _as_json, "binary": bytes, "text": _as_text}
+    own: dict[str, Callable[[Any], Any]] = {"json": _as_json, "binary": bytes, "text": _as_text}
     read = [own.get(kind, reader) for (_, kind), reader in zip(columns, by_name, strict=True)]
     for row in result:
         yield [None if value is None else reader(value) for reader, value in zip(read, row, strict=True)]

@@ -95,9 +95,9 @@ def main() -> None:
             act(json.loads(line), *sys.argv[1:])
             os._exit(0)
         _, status = os.waitpid(child, 0)
-        print(
-            json.dumps({"signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0, "status": status}), flush=True
-        )
+        told = {"signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0, "status": status}
+        sys.stdout.write(json.dumps(told) + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Hostile text in titles and names, through the whole way: stored, reported as table, CSV, JSON and HTML, logged; on both engines."""
+"""Hostile text in titles and names, the whole way: stored, reported as table, CSV, JSON and HTML, logged; on both engines."""
 
 from __future__ import annotations
 

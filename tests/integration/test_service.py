@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from etl import clock
 from etl.accounts import admin
@@ -15,8 +15,6 @@ from etl.errors import SettingsError, UsageError
 from etl.sandbox import Sandbox
 from etl.scheduler.service import Ran, Service
 from etl.scheduler.times import parse
-from etl.store.engine import writing
-from etl.store.holds import Held, hold
 from etl.store.lease import lease
 from etl.store.migrate import ready_engine
 from tests.accounts import add, change, next_run, number, open_tracks, outcomes, settings, token_row
@@ -40,7 +38,7 @@ def move(monkeypatch: pytest.MonkeyPatch) -> Move:
 @pytest.fixture
 def sandbox(move: Move) -> Iterator[Sandbox]:
     users = ["ada", "ben", "cy"]
-    with Sandbox(tracks=30, users=users, now=lambda: clock.now())  # noqa: PLW0108 - looked up anew, since a test moves it as running:
+    with Sandbox(tracks=30, users=users, now=clock.now) as running:
         running.switch(token_lifetime_seconds=1e9)
         for name in users:
             running.new_token(name)

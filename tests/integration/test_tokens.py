@@ -6,7 +6,6 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, text
@@ -17,12 +16,12 @@ from etl.accounts.given import Given, Whereabouts, given_token
 from etl.boomplay.payloads import Token
 from etl.connect import connect
 from etl.crypto import new_key
-from etl.errors import ApiUnreachable, CredentialsError, FavsyncError, SettingsError, UsageError, WrongUser
+from etl.errors import ApiUnreachable, CredentialsError, FavsyncError, SettingsError
 from etl.sandbox import Sandbox
 from etl.store.engine import reading
 from etl.store.migrate import ready_engine
 from etl.store.tokens import Place
-from tests.accounts import KEY, add, outcomes, settings, token_row
+from tests.accounts import KEY, add, settings, token_row
 
 START = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -41,7 +40,7 @@ def instant(monkeypatch: pytest.MonkeyPatch) -> Callable[[timedelta], None]:
 
 @pytest.fixture
 def sandbox(instant: object) -> Iterator[Sandbox]:
-    with Sandbox(tracks=20, users=["ada", "ben", "cy", "dee"], now=lambda: clock.now())  # noqa: PLW0108 - looked up anew, since a test moves it as running:
+    with Sandbox(tracks=20, users=["ada", "ben", "cy", "dee"], now=clock.now) as running:
         running.switch(refresh="rotating", refresh_path="/oauth/token")
         for user in running.users.values():
             user.refresh_token = running._world.tokens.refresh(user.name)
