@@ -81,12 +81,19 @@ def test_a_token_never_shows_and_is_no_argument(run, sandbox, home):
     assert "--token-env" in run("accounts", "add", "--help").out
 
 
-def test_removing_a_history_asks_first(run, sandbox):
+def test_removing_a_history_asks_first(run, sandbox, home):
     run("accounts", "add", "ada", stdin=sandbox.users["ada"].access_token)
     refused = run("accounts", "remove", "ada", "--erase")
     assert refused.code == 2
     assert "--yes" in refused.err
     assert run("accounts", "list", "--json").json[0]["account"] == "ada"
+    run("sync")
+    erased = run("accounts", "remove", "ada", "--erase", "--yes")
+    assert (erased.code, erased.out) == (0, "account ada and its history are deleted\n")
+    with sqlite3.connect(home / "favsync.db") as connection:
+        for table in ("accounts", "favourites", "runs", "tokens", "schedules"):
+            assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
+    connection.close()
 
 
 def test_a_dead_token_is_exit_4_everywhere_and_another_one_mends_it(run, sandbox, home):

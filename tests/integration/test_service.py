@@ -19,7 +19,7 @@ from etl.store.lease import lease
 from etl.store.migrate import ready_engine
 from tests.accounts import add, change, next_run, number, open_tracks, outcomes, settings, token_row
 
-LONG = 60.0
+LONG = 1e6
 Move = Callable[..., None]
 
 
