@@ -27,6 +27,7 @@ from etl import __version__, logs
 from etl.sandbox import Sandbox
 
 PEERS = {"dlt": ("dlt_script.py", "dlt"), "airbyte": ("airbyte_script.py", "airbyte_cdk")}
+VERSIONS = {"favsync": __version__, "dlt": "1.31.0, rest_api + scd2", "airbyte": "cdk 7.39.1, OffsetIncrement"}
 ROUNDS = 4
 RUNS_A_TRIAL = ROUNDS + 2
 QUICK_RUNS = 450
@@ -120,9 +121,9 @@ def _table(name: str, tallies: dict[str, Tally], seed: int, seconds: float) -> s
     total = Tally()
     for tally in tallies.values():
         total.add(tally)
-    title = f"{name}{' ' + __version__ if name == 'favsync' else ''}: {total.runs:,} runs in {total.trials:,} trials, seed {seed}, "
+    title = f"{name} {VERSIONS[name]}: {total.runs:,} runs in {total.trials:,} trials, seed {seed}"
     machine = f"Python {platform.python_version()}, {os.cpu_count()} processors, {seconds:,.0f} s"
-    lines = ["", title + machine, "", f"| scenario | {' | '.join(COLUMNS)} |", f"|---|{'---:|' * len(COLUMNS)}"]
+    lines = ["", f"{title}; {machine}", "", f"| scenario | {' | '.join(COLUMNS)} |", f"|---|{'---:|' * len(COLUMNS)}"]
     lines += [_row(scenario, tally) for scenario, tally in tallies.items()]
     return "\n".join([*lines, _row("**all**", total)])
 

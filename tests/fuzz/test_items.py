@@ -53,10 +53,8 @@ def check(item: Item) -> None:
     assert item.track_id is None or 1 <= item.track_id <= BIGINT
     try:
         track = normalised(item)
-    except Unreadable as why:
-        assert str(why)
-        assert "\n" not in str(why)
-        assert len(str(why)) < 200
+    except Unreadable as refusal:
+        check_reason(str(refusal))
         return
     assert track.track_id == item.track_id
     for text in texts_of(track):
@@ -73,12 +71,18 @@ def check(item: Item) -> None:
     assert facts_digest(track) == facts_digest(normalised(item))
 
 
+def check_reason(why: str) -> None:
+    assert why
+    assert "\n" not in why
+    assert len(why) < 200
+
+
 def received(body: bytes) -> list[Item]:
     """Return the items of an answer whose list holds ``body``, as the client reads them."""
     try:
         return list(payloads.page(b'{"desc":null,"code":0,"data":[' + body + b"]}", 0, 50).items)
-    except (PayloadError, ApiRefused) as why:
-        assert "\n" not in str(why)
+    except (PayloadError, ApiRefused) as refusal:
+        check_reason(refusal.message)
         return []
 
 

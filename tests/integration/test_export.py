@@ -112,9 +112,8 @@ def test_text_formats_hold_the_values_themselves(filled, export, tmp_path):
     assert export(filled, "--to", tmp_path / "j", "--format", "jsonl")[0] == 0
     with (tmp_path / "c" / "tracks.csv").open(encoding="utf-8", newline="") as file:
         in_csv = {row["track_id"]: row for row in csv.DictReader(file)}
-    in_json = {
-        row["track_id"]: row for row in map(json.loads, (tmp_path / "j" / "tracks.jsonl").open(encoding="utf-8"))
-    }
+    lines = (tmp_path / "j" / "tracks.jsonl").read_text(encoding="utf-8").splitlines()
+    in_json = {row["track_id"]: row for row in map(json.loads, lines)}
     assert in_csv["1"]["title"] == in_json[1]["title"] == ODD_TITLE
     assert in_csv["1"]["first_seen_at"] == in_json[1]["first_seen_at"] == "2026-01-02T00:00:00.000000Z"
 

@@ -19,10 +19,14 @@ T = [f"2026-01-0{day}T12:00:00.000000Z" for day in range(1, 9)]
 WORLD = [
     "INSERT INTO accounts (account_id, name, created_at) VALUES (1, 'ada', :t0), (2, 'ben', :t0)",
     "INSERT INTO tracks (track_id, first_seen_at) VALUES (10, :t0), (11, :t0)",
-    "INSERT INTO runs (run_id, account_id, trigger, outcome, proven, started_at) VALUES "
-    "(1, 1, 'manual', 'succeeded', true, :t0), (2, 1, 'manual', 'partial', false, :t1), (3, 2, 'manual', 'succeeded', true, :t1)",
-    "INSERT INTO favourites (account_id, favourite_id, track_id, valid_from, valid_to, removed_after, added_run_id, "
-    "removed_run_id) VALUES (1, 1, 10, :t1, :t2, :t1, 1, 1), (1, 2, 10, :t4, NULL, NULL, 1, NULL)",
+    (
+        "INSERT INTO runs (run_id, account_id, trigger, outcome, proven, started_at) VALUES "
+        "(1, 1, 'manual', 'succeeded', true, :t0), (2, 1, 'manual', 'partial', false, :t1), (3, 2, 'manual', 'succeeded', true, :t1)"
+    ),
+    (
+        "INSERT INTO favourites (account_id, favourite_id, track_id, valid_from, valid_to, removed_after, added_run_id, "
+        "removed_run_id) VALUES (1, 1, 10, :t1, :t2, :t1, 1, 1), (1, 2, 10, :t4, NULL, NULL, 1, NULL)"
+    ),
 ]
 
 
@@ -80,7 +84,8 @@ RIGHT = {
     "between two others": closed(10, ":t2", ":t3", "1"),
     "up to the next": closed(10, ":t2", ":t4", "1"),
     "of another track": opened(11, ":t1"),
-    "closing the open one": "UPDATE favourites SET valid_to = :t6, removed_run_id = 1, removed_after = :t5 WHERE favourite_id = 2",
+    "closing the open one": "UPDATE favourites SET valid_to = :t6, removed_run_id = 1, removed_after = :t5 "
+    "WHERE favourite_id = 2",
     "of another account": closed(10, ":t1", ":t3", "3", account=2),
     "a run that nothing cites, un-proven": "UPDATE runs SET proven = false WHERE run_id = 3",
 }
@@ -98,7 +103,8 @@ WRONG = {
     "an overlap with the open one": closed(10, ":t5", ":t6", "1"),
     "an overlap by a longer end": "UPDATE favourites SET valid_to = :t5 WHERE favourite_id = 1",
     "an overlap by an earlier start": "UPDATE favourites SET valid_from = '2026-01-02T18:00:00.000000Z' WHERE favourite_id = 2",
-    "a reopened past": "UPDATE favourites SET valid_to = NULL, removed_run_id = NULL, removed_after = NULL WHERE favourite_id = 1",
+    "a reopened past": "UPDATE favourites SET valid_to = NULL, removed_run_id = NULL, removed_after = NULL "
+    "WHERE favourite_id = 1",
     "an end that cites no run": closed(11, ":t1", ":t2", "NULL"),
     "an end that cites an unproven run": closed(11, ":t1", ":t2", "2"),
     "an end that comes to cite an unproven run": "UPDATE favourites SET removed_run_id = 2 WHERE favourite_id = 1",
