@@ -241,6 +241,16 @@ def listed_accounts(engine: Engine) -> list[dict[str, Any]]:
     return [_listed(account, rows.get(account.account_id), now) for account in found]
 
 
+def numbered_accounts(engine: Engine) -> list[tuple[int, str]]:
+    """Return id and name of every account.
+
+    Raises: DatabaseError.
+    """
+    with reading(engine) as connection:
+        found = connection.execute(select(accounts.c.account_id, accounts.c.name).order_by(accounts.c.account_id))
+        return [(row.account_id, row.name) for row in found]
+
+
 def _listed(account: Any, token: TokenRow | None, now: datetime) -> dict[str, Any]:
     is_default = account.name == DEFAULT_ACCOUNT
     return {

@@ -194,7 +194,7 @@ def remove(context: Context, name: str, erase: bool, yes: bool) -> None:
         account = find_accounts(connection, [name])[0]
     if erase:
         _confirm(f"Delete account {name} and its whole history, for good?", yes)
-        _erase(engine, account.account_id, name)
+        _erase(engine, account.account_id)
     else:
         retire_account(engine, name)
     if context.json:
@@ -301,13 +301,18 @@ def _confirm(question: str, is_meant: bool) -> None:
     click.confirm(question, abort=True, err=True)
 
 
-def _erase(engine: Engine, account_id: int, name: str) -> None:
+def _erase(engine: Engine, account_id: int) -> None:
+    """Delete the account while no run of any account is under way, and the traces of it that the file still holds."""
+    from etl.accounts.admin import numbered_accounts
     from etl.store.engine import writing
     from etl.store.erase import erase_account
-    from etl.store.lease import lease
+    from etl.store.lease import leases
+    from etl.store.retention import compact
 
-    with lease(engine, account_id, name), writing(engine) as connection:
-        erase_account(connection, account_id)
+    with leases(engine, numbered_accounts(engine)):
+        with writing(engine) as connection:
+            erase_account(connection, account_id)
+        compact(engine)
 
 
 def _schedule(text: str | None) -> str | None:
