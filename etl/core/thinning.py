@@ -59,15 +59,20 @@ def _bounds(instants: Sequence[Sequence[Seen]], by_run: Mapping[int, ChangeSet])
     """Return the runs that change something, or that something has as its bound."""
     proofs = [same for same in instants if any(seen.is_proof for seen in same)]
     kept = [*instants[:1], *instants[-2:], *proofs[:1], *proofs[-1:]]
-    last_proof: Sequence[Seen] = ()
+    latest_proof: Sequence[Seen] = ()
     for previous, same in pairwise([(), *instants]):
         if any(_changes(by_run[seen.run_id]) for seen in same):
-            kept += [previous, same, last_proof]
-        if previous and min(seen.started_at for seen in same) < previous[0].observed_at:
+            kept += [previous, same, latest_proof]
+        if previous and _start(same) < previous[0].observed_at:
             kept.append(previous)
-        if any(seen.is_proof for seen in same):
-            last_proof = same
-    return {seen.run_id for same in kept for seen in same}
+        if any(seen.is_proof for seen in same) and (not latest_proof or _start(same) >= _start(latest_proof)):
+            latest_proof = same
+    return {seen.run_id for same in (*kept, latest_proof) for seen in same}
+
+
+def _start(same: Sequence[Seen]) -> datetime:
+    """Return when observations of one instant began: an addition is bounded by the latest start of a proof, not the last end."""
+    return min(seen.started_at for seen in same)
 
 
 def _changes(change: ChangeSet) -> bool:

@@ -114,9 +114,7 @@ def _rows(connection: Connection, relation: Relation, columns: Sequence[tuple[st
     result = connection.execution_options(stream_results=True, yield_per=BATCH).execute(text(relation.sql))
     by_name = readers([name if kind != "boolean" else f"is_{name}" for name, kind in columns])
     own: dict[str, Callable[[Any], Any]] = {"json": _as_json, "binary": bytes, "text": _as_text}
-    read = [
-        own.get(kind, cast("Callable[[Any], Any]", reader)) for (_, kind), reader in zip(columns, by_name, strict=True)
-    ]
+    read = [own.get(kind, reader) for (_, kind), reader in zip(columns, by_name, strict=True)]
     for row in result:
         yield [None if value is None else reader(value) for reader, value in zip(read, row, strict=True)]
 

@@ -60,10 +60,8 @@ def test_the_sandbox_of_the_readme_prints_lines_that_connect(home):
     ) as server:
         assert server.stdout is not None
         env = dict(os.environ)
-        for line in server.stdout:
-            if not line.startswith("export "):
-                break
-            name, _, value = shlex.split(line)[1].partition("=")
+        while "BOOMPLAY_ACCESS_TOKEN" not in env:
+            name, _, value = shlex.split(server.stdout.readline())[1].partition("=")
             env[name] = value
         synced = subprocess.run([FAVSYNC, "sync"], env=env, capture_output=True, text=True, cwd=home, check=False)
         server.terminate()
