@@ -18,7 +18,10 @@ from typing import Protocol
 from etl.sandbox import SCENARIOS, Sandbox
 
 USER = "ada"
-EXTRA = {"one_change": "one track is added, removed or moved to the front before the n-th request, for each n"}
+EXTRA = {
+    "one_change": "one track is added, removed or moved to the front before the n-th request, for each n",
+    "moves": "before every other request a track moves to the front and another one leaves",
+}
 ALL_SCENARIOS = {**SCENARIOS, **EXTRA}
 LENGTHS = (0, 1, 2, 5, 20, 48, 49, 50, 51, 60, 98, 99, 100, 120, 147, 148, 180, 240)
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -155,7 +158,7 @@ def _change(sandbox: Sandbox, chance: Random, count: int) -> None:
 def _meddler(sandbox: Sandbox, chance: Random, scenario: str, number: int) -> Callable[[object], None] | None:
     """Return what changes the list between requests, beside what the scenario does."""
     asked = 0
-    if scenario in EXTRA:
+    if scenario == "one_change":
 
         def once(_request: object) -> None:
             nonlocal asked
@@ -164,6 +167,16 @@ def _meddler(sandbox: Sandbox, chance: Random, scenario: str, number: int) -> Ca
                 _change(sandbox, chance, 1)
 
         return once
+    if scenario == "moves":
+        return lambda _request: _move(sandbox, chance)
     if chance.random() < 0.5 or scenario == "quiet":
         return None
     return lambda _request: _change(sandbox, chance, int(chance.random() < 0.1))
+
+
+def _move(sandbox: Sandbox, chance: Random) -> None:
+    """Let a track pass from behind a page that was read to before it, and another one leave, so that offsets stay."""
+    tracks = sandbox.favourites(USER)
+    if len(tracks) > 1 and chance.random() < 0.5:
+        sandbox.move_to_front(USER, chance.choice(tracks))
+        sandbox.unfavourite(USER, chance.choice(tracks[:50]))

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from etl.store import tables
 from etl.store.engine import writing
+from etl.store.types import instant_text
 from etl.sync import Report
 from tests.integration.stage import Stage, stage_at
 from tests.lists import START, item
@@ -144,4 +145,4 @@ def _told(stage: Stage, rounds: list[tuple[Changes, list[Changes]]], length: int
 def _text(value: object) -> str:
     if value is None or isinstance(value, int | str):
         return str(value)
-    return tables.instant_text(value)  # type: ignore[arg-type]
+    return instant_text(value)  # type: ignore[arg-type]
