@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, Self
 
 from sqlalchemy import Engine
 
 from etl import clock, logs
 from etl.boomplay.payloads import User
 from etl.boomplay.walking import Progress, read_list
+from etl.config import Config
 from etl.core.brake import Brake
 from etl.core.confirm import Seen, seen_by
 from etl.core.model import Item, Outcome, Page, Trigger, Walk
@@ -59,6 +60,17 @@ class Way:
     trigger: Trigger = Trigger.MANUAL
     progress: Progress | None = None
     reading_since: datetime | None = None
+
+    @classmethod
+    def configured(cls, config: Config, *, trigger: Trigger = Trigger.MANUAL, progress: Progress | None = None) -> Self:
+        """Return the way that the settings ask for; every run of a user's own goes this way."""
+        return cls(
+            brake=config.removal_brake,
+            concurrency=config.page_concurrency,
+            keep_bodies=config.keep_raw,
+            trigger=trigger,
+            progress=progress,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -267,14 +267,8 @@ def _telling(context: Context, name: str, source: KeepingSource) -> Iterator[Any
     from etl.cli.pace import pacing
     from etl.sync import Way
 
-    config = context.config
-    way: dict[str, Any] = {
-        "brake": config.removal_brake,
-        "keep_bodies": config.keep_raw,
-        "concurrency": config.page_concurrency,
-    }
     with pacing(context, name, source) as progress:
-        yield Way(**way, progress=progress)
+        yield Way.configured(context.config, progress=progress)
 
 
 def _tell_reread(context: Context, reread: Reread) -> None:

@@ -130,7 +130,7 @@ class _Story:
         with reading(self.engine) as connection:
             account = find_accounts(connection, [ACCOUNT])[0]
         with connect(self.config, self.engine, "default") as source:
-            report = sync_account(self.engine, account, source, Way(brake=self.config.removal_brake))
+            report = sync_account(self.engine, account, source, Way.configured(self.config))
         self.reports.append(report)
         self._say(f"\n{title}")
         self._say(f"  {report_line(report)}")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from etl.errors import SettingsError
     from etl.store.state import Account
-    from etl.sync import Report, Way
+    from etl.sync import Report
 
 WORST_FIRST = (70, 2, 5, 4, 3, 6, 7, 75, 0)
 DEFAULT_ACCOUNT = "default"
@@ -146,12 +146,12 @@ def _report(context: Context, engine: Engine | None, account: Account, *, plan: 
     from etl import clock
     from etl.connect import connect
     from etl.errors import FavsyncError, SettingsError
-    from etl.sync import Report, plan_account, sync_account
+    from etl.sync import Report, Way, plan_account, sync_account
 
     started_at = clock.now()
     try:
         with counting(context, account.name) as progress, connect(context.config, engine, account.name, stop) as source:
-            way = _way(context, progress)
+            way = Way.configured(context.config, progress=progress)
             if plan:
                 return plan_account(engine, account, source, way)
             if engine is None:
@@ -161,20 +161,6 @@ def _report(context: Context, engine: Engine | None, account: Account, *, plan: 
         raise
     except FavsyncError as error:
         return Report(account=account.name, trigger="manual", started_at=started_at, reason=str(error), error=error)
-
-
-def _way(context: Context, progress: object) -> Way:
-    from typing import cast
-
-    from etl.boomplay.walking import Progress
-    from etl.sync import Way
-
-    config = context.config
-    return Way(
-        brake=config.removal_brake,
-        concurrency=config.page_concurrency,
-        progress=cast("Progress | None", progress),
-    )
 
 
 def _tell(context: Context, report: Report) -> None:

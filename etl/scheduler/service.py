@@ -73,7 +73,7 @@ class Service:
         self._config = config
         self._engine = engine
         self._grace_seconds = grace_seconds
-        self._way = Way(brake=config.removal_brake, concurrency=config.page_concurrency, trigger=Trigger.SCHEDULE)
+        self._way = Way.configured(config, trigger=Trigger.SCHEDULE)
         self._pool = Pool(workers)
         self._leadership = Leadership(engine)
         self._ticking = threading.Lock()

@@ -39,6 +39,14 @@ def test_json_has_the_contracts_fields(favsync, connected):
     assert plan["plan"] == {"added": [], "removed": [], "held": []}
 
 
+def test_the_settings_hold_for_a_sync(favsync, connected, home):
+    assert favsync("sync", env={"FAVSYNC_KEEP_RAW": "false"}).code == 0
+    assert rows(home, "SELECT count(*) FROM raw_blocks") == [(0,)]
+    connected.set_favourites("ada", connected.favourites("ada")[:116])
+    held = favsync("sync", "--json", env={"FAVSYNC_KEEP_RAW": "false", "FAVSYNC_REMOVAL_BRAKE": "3,0.01"})
+    assert (held.code, held.json[0]["outcome"]) == (7, "held")
+
+
 def test_what_the_list_did_between_syncs_becomes_history(favsync, connected, home):
     favsync("sync")
     gone, back = connected.favourites("ada")[3], connected.favourites("ada")[60]

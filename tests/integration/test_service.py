@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, func, select
 
 from etl import clock
 from etl.accounts import admin
@@ -15,8 +15,10 @@ from etl.errors import SettingsError, UsageError
 from etl.sandbox import Sandbox
 from etl.scheduler.service import Ran, Service
 from etl.scheduler.times import parse
+from etl.store.engine import reading
 from etl.store.lease import lease
 from etl.store.migrate import ready_engine
+from etl.store.tables import raw_blocks
 from tests.accounts import add, change, next_run, number, open_tracks, outcomes, settings, token_row
 
 LONG = 1e6
@@ -72,6 +74,14 @@ def tick(service: Service) -> None:
     assert service.wait(LONG)
     service.tick()
     assert service.wait(LONG)
+
+
+def test_a_scheduled_run_obeys_the_settings_of_a_manual_one(database_url, engine, sandbox, serving):
+    add(settings(database_url, sandbox), engine, sandbox)
+    tick(serving(FAVSYNC_KEEP_RAW="false"))
+    assert outcomes(engine, "ada") == ["succeeded"]
+    with reading(engine) as connection:
+        assert connection.execute(select(func.count()).select_from(raw_blocks)).scalar_one() == 0
 
 
 def test_a_new_account_is_synced_at_once_and_then_on_its_schedule(database_url, engine, sandbox, serving, move):
