@@ -65,8 +65,12 @@ def sync_account(engine: Engine, account: Account, source: Source, way: Way) -> 
             except FavsyncError as error:
                 return _logged(_failed(engine, begun, source, error))
             except BaseException as error:
-                _failed(engine, begun, source, FavsyncError(f"stopped by {type(error).__name__}"))
+                _failed(engine, begun, source, FavsyncError(_why_stopped(error)))
                 raise
+
+
+def _why_stopped(error: BaseException) -> str:
+    return "stopped by Ctrl-C" if isinstance(error, KeyboardInterrupt) else f"stopped by {type(error).__name__}"
 
 
 def _logged(report: Report) -> Report:
