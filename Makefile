@@ -11,7 +11,7 @@ python := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check lint format types house audit security build deploy-check hostile bench browser venv lock upgrade clean clean-all
+.PHONY: help demo test check lint format types house audit security build deploy-check docs hostile bench browser venv lock upgrade clean clean-all
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ build: $(VENV)/.check  ## wheel and source distribution, into dist/
 	@rm -rf dist
 	@$(python) -m build --no-isolation --outdir dist . >$(VENV)/build.log 2>&1 || { cat $(VENV)/build.log; exit 1; }
 	@ls -l dist
+
+docs: $(VENV)/.test  ## the answers in docs/data-model.md again, from a made-up history
+	@$(python) -m tools.examples
 
 hostile: $(VENV)/.test  ## how many removals are false, against a service that misbehaves (short version)
 	@$(python) -m benchmarks.false_removals --quick $(ARGS)

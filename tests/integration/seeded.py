@@ -16,6 +16,7 @@ from etl.reporting.views import view_named
 from etl.store.engine import open_engine
 from etl.store.tables import accounts, favourites
 from tests.conftest import Postgres
+from tools.examples import HISTORY
 
 
 class Histories:
@@ -30,7 +31,7 @@ class Histories:
         """Return the database on the engine ``name``."""
         if name not in self._engines:
             self._engines[name] = open_engine(self._url(name))
-            for _ in make_history(self._engines[name], accounts=2, favourites=70, days=300, every=6, seed=3):
+            for _ in make_history(self._engines[name], **HISTORY):
                 pass
         return self._engines[name]
 
