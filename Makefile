@@ -60,8 +60,8 @@ bench: $(VENV)/.test  ## time and space, beside other tools on the same machine;
 	@$(python) -m benchmarks $(ARGS)
 
 browser: $(VENV)/.browser  ## the HTML report in a real Chromium, which is installed if this machine allows
-	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium; } >/dev/null
-	@$(python) -m pytest tests/browser $(ARGS)
+	@tools/chromium
+	@$(python) -m pytest tests/browser -n $(WORKERS) $(ARGS)
 
 deploy-check: $(VENV)/.check  ## the files of deploy/, each with the tool that knows its kind
 	@deploy/check $(VENV)/bin

@@ -48,7 +48,9 @@ def browser() -> Iterator[Browser]:
     if found is None:
         pytest.fail("there is no Chromium; `make browser` installs one where it may")
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
+        started = playwright.chromium.launch(
+            executable_path=found, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        )
         yield started
         started.close()
 

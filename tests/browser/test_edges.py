@@ -53,9 +53,21 @@ def test_an_account_that_was_never_read_and_one_with_nothing_say_so(
 ) -> None:
     never = open_page(report_of())
     assert "has not read this list yet" in never.text("#lede")
+    assert never.page.locator("main section:visible").count() == 1
     nothing = open_page(report_of([]), width=390)
-    assert "0 favourites" in nothing.text("#lede")
-    assert "nothing to play anywhere" in nothing.text("#maps")
+    assert "No favourites, and there never were any" in nothing.text("#lede")
+    assert "The only run proved the list" in nothing.text("#sure-lead")
+    assert nothing.page.locator("main section:visible").count() == 2
+    assert nothing.page.locator("nav a:visible").all_inner_texts() == ["How sure"]
+
+
+def test_an_account_that_was_emptied_still_tells_of_what_was_there(
+    open_page: Open, report_of: Callable[..., Path]
+) -> None:
+    opened = open_page(report_of([item(1, track_title="Gone"), item(2), item(3)], [item(2), item(3)]))
+    assert "2 favourites" in opened.text("#lede")
+    opened.page.get_by_role("button", name="Removed 1").click()
+    assert opened.page.locator("#every tbody .main").all_inner_texts() == ["Gone"]
 
 
 def test_one_track_is_enough_for_a_page(open_page: Open, report_of: Callable[..., Path]) -> None:
@@ -63,6 +75,7 @@ def test_one_track_is_enough_for_a_page(open_page: Open, report_of: Callable[...
     assert "1 favourite" in opened.text("#lede")
     assert "The only one" in opened.text("#every")
     assert "before" in opened.text("#recent tbody")
+    assert "looked once, and 1 favourite was there" in opened.text("#growth")
 
 
 def test_a_hostile_title_is_a_title(open_page: Open, report_of: Callable[..., Path]) -> None:

@@ -107,6 +107,48 @@ def test_the_regions_are_those_of_the_view(open_page: Open, story: Path, histori
         assert float(shown[region].strip(" %\u00a0\n")) == pytest.approx(share * 100, abs=0.51)
 
 
+@pytest.mark.parametrize("kind", ["artist", "album", "genre"])
+def test_the_first_of_each_kind_are_those_of_the_view_with_how_they_changed(
+    open_page: Open, story: Path, histories: Histories, kind: str
+) -> None:
+    opened = open_page(story)
+    wanted = f"""SELECT v.name, v.current_favourites FROM report_{kind}s v
+        WHERE v.account = 'ada' ORDER BY v.current_favourites DESC, v.ever_favourites DESC, v.{kind}_id LIMIT 12"""
+    with reading(histories.engine("sqlite")) as connection:
+        rows = [(name, count) for name, count in connection.execute(text(wanted))]
+    shown = opened.page.locator(f"#{kind}s .ranks li").evaluate_all(
+        "rows => rows.map((row) => [row.querySelector('.name').innerText,"
+        " row.querySelector('.count').firstChild.textContent, row.querySelector('.delta').innerText])"
+    )
+    assert [(name, int(count.replace(",", ""))) for name, count, _ in shown] == rows
+    assert all(re.fullmatch(r"[+−][\d,]+|new|same", change) for _, _, change in shown)
+
+
+def test_what_is_said_to_last_is_what_the_view_says(open_page: Open, story: Path, sql: Any) -> None:
+    opened = open_page(story)
+    month = sql("SELECT min(survival) FROM report_survival WHERE account = 'ada' AND days <= 30")
+    assert f"a month: {month * 100:.0f}\u00a0%" in opened.text("#lasting-lead")
+    opened.page.locator("#survival").hover(position={"x": 300, "y": 100})
+    assert re.search(r"\d+\s% still there\n?\d+\s% to \d+\s% at 95\s%", opened.text("#tip"))
+
+
+def test_the_newest_change_is_the_one_that_sql_tells_of(open_page: Open, story: Path, histories: Histories) -> None:
+    opened = open_page(story, zone="UTC")
+    newest = """SELECT change, title FROM report_favourite_changes WHERE account = 'ada'
+        AND changed_at = (SELECT max(changed_at) FROM report_favourite_changes WHERE account = 'ada')"""
+    with reading(histories.engine("sqlite")) as connection:
+        rows = {tuple(row) for row in connection.execute(text(newest))}
+    cells = "rows => rows.map((row) => [row.cells[0].innerText, row.cells[1].innerText])"
+    shown = opened.page.locator("#recent tbody tr").evaluate_all(cells)
+    assert rows == {tuple(row) for row in shown[: len(rows)]}
+
+
+def test_on_a_narrow_screen_sections_are_a_tap_away(open_page: Open, story: Path) -> None:
+    opened = open_page(story, width=390)
+    opened.page.get_by_role("link", name="Where").click()
+    opened.page.wait_for_function("Math.abs(document.querySelector('#where').getBoundingClientRect().top) < 200")
+
+
 def test_searching_finds_what_sql_finds_and_says_how_many(open_page: Open, story: Path, sql: Any) -> None:
     opened = open_page(story)
     artist = sql(
@@ -180,9 +222,9 @@ def test_each_chart_can_be_had_as_a_table(open_page: Open, story: Path, sql: Any
     assert opened.text("#growth .pages span").endswith(f"of {days}")
     for part in ("mixture", "survival", "runs"):
         opened.page.locator(f"#{part} summary").click()
-        assert opened.page.locator(f"#{part} tbody tr").count() > 1
+        opened.page.locator(f"#{part} tbody tr").nth(1).wait_for()
     opened.page.locator("#markets summary").click()
-    assert opened.page.locator("#markets tbody tr").count() == 20
+    opened.page.locator("#markets tbody tr").nth(19).wait_for()
 
 
 def test_another_account_and_other_colours_can_be_chosen(open_page: Open, story: Path) -> None:
@@ -217,3 +259,12 @@ def test_the_page_prints_without_controls_on_white(open_page: Open, story: Path)
     assert opened.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert not opened.page.locator(".bar").is_visible()
     assert opened.page.pdf(format="A4").startswith(b"%PDF")
+
+
+def test_charts_are_drawn_for_paper_and_then_for_the_screen_again(open_page: Open, story: Path) -> None:
+    opened = open_page(story)
+    widest = "Math.max(...[...document.querySelectorAll('svg.chart')].map((svg) => svg.viewBox.baseVal.width))"
+    before = opened.page.evaluate(widest)
+    assert before > 1000
+    assert opened.page.evaluate(f"dispatchEvent(new Event('beforeprint')), {widest}") <= 700
+    assert opened.page.evaluate(f"dispatchEvent(new Event('afterprint')), {widest}") == before

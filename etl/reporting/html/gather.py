@@ -88,10 +88,12 @@ class _Teller:
         return dict(self.connection.execute(text(sql), {"name": self.account}).mappings().one())
 
     def credits(self, kind: str) -> dict[int, list[int]]:
-        """Return the artists or genres of each track that was ever a favourite of the account."""
-        sql = f"""SELECT DISTINCT l.track_id, l.{kind}_id FROM track_{kind}s l
+        """Return the artists, genres or the album of each track that was ever a favourite of the account."""
+        source = "tracks" if kind == "album" else f"track_{kind}s"
+        sql = f"""SELECT DISTINCT l.track_id, l.{kind}_id FROM {source} l
             JOIN favourites f ON f.track_id = l.track_id
-            JOIN accounts c ON c.account_id = f.account_id WHERE c.name = :name"""  # noqa: S608 - kind is ours
+            JOIN accounts c ON c.account_id = f.account_id
+            WHERE c.name = :name AND l.{kind}_id IS NOT NULL"""  # noqa: S608 - kind is ours
         found: dict[int, list[int]] = {}
         for track_id, key in self.connection.execute(text(sql), {"name": self.account}):
             found.setdefault(track_id, []).append(key)
@@ -142,27 +144,29 @@ def _who(told: _Teller, stays: list[Row], last: datetime | None) -> Row:
     trends = Trends([Stay(row["track_id"], row["valid_from"], row["valid_to"]) for row in stays], last)
     found: Row = {"months": trends.months, "year_ago": trends.year_ago}
     for kind in ("artist", "album", "genre"):
-        rows = told.rows(f"{kind}s")
-        here = [row for row in rows if row["current_favourites"]]
-        found[f"{kind}s"] = {"count": len(here), "ever": len(rows), "top": here[:TOP]}
-    for kind in ("artist", "genre"):
-        courses = trends.courses(told.credits(kind))
-        found[f"{kind}s"]["by_month"] = [
-            sum(month) for month in zip(*(each.by_month for each in courses.values()), strict=True)
-        ]
-        for row in found[f"{kind}s"]["top"]:
-            course = courses[row[f"{kind}_id"]]
-            row["course"], row["before"] = course.by_month, course.year_ago
-        counts: list[tuple[str | None, int, int]] = [
-            (row["name"], row["current_favourites"], courses[row[f"{kind}_id"]].year_ago)
-            for row in told.rows(f"{kind}s")
-        ]
-        found[f"{kind}s"] |= {
-            "came": _most([(name, now) for name, now, before in counts if now and not before]),
-            "left": _most([(name, before) for name, now, before in counts if before and not now]),
-            "risen": max(counts, key=lambda each: (each[1] - each[2], each[1]), default=None),
-        }
+        found[f"{kind}s"] = _course_of(kind, told, trends)
     return found
+
+
+def _course_of(kind: str, told: _Teller, trends: Trends) -> Row:
+    rows = told.rows(f"{kind}s")
+    courses = trends.courses(told.credits(kind))
+    here = [row for row in rows if row["current_favourites"]]
+    for row in here[:TOP]:
+        course = courses[row[f"{kind}_id"]]
+        row["course"], row["before"] = course.by_month, course.year_ago
+    counts: list[tuple[str | None, int, int]] = [
+        (row["name"], row["current_favourites"], courses[row[f"{kind}_id"]].year_ago) for row in rows
+    ]
+    return {
+        "count": len(here),
+        "ever": len(rows),
+        "top": here[:TOP],
+        "by_month": [sum(month) for month in zip(*(each.by_month for each in courses.values()), strict=True)],
+        "came": _most([(name, now) for name, now, before in counts if now and not before]),
+        "left": _most([(name, before) for name, now, before in counts if before and not now]),
+        "risen": max(counts, key=lambda each: (each[1] - each[2], each[1]), default=None),
+    }
 
 
 def _most(found: list[tuple[str | None, int]]) -> Row:

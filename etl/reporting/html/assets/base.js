@@ -28,7 +28,8 @@ function fill(target, ...children) {
 
 const narrow = matchMedia("(max-width: 40rem)");
 const watched = (told) => (told.looks.last ? (new Date(told.looks.last) - new Date(told.looks.first)) / DAY_MS : 0);
-const empty = (words) => el("p", { class: "empty" }, words);
+const empty = (...words) => el("p", { class: "empty" }, words);
+const command = (words) => el("code", {}, words);
 
 // Numbers
 const whole = new Intl.NumberFormat("en-GB");
@@ -69,9 +70,10 @@ const monthInUtc = new Intl.DateTimeFormat("en-GB", { month: "long", year: "nume
 const zoneName = Intl.DateTimeFormat().resolvedOptions().timeZone || "your own";
 const asDate = (value) => (value instanceof Date ? value : typeof value === "number" ? new Date(value * 1000) : new Date(value));
 const utc = (value) => asDate(value).toISOString().slice(0, 19).replace("T", " ") + " UTC";
-function when(value, { short = false } = {}) {
+const timeInZone = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
+function when(value, { short = false, after = null } = {}) {
   const instant = asDate(value);
-  return el("time", { datetime: instant.toISOString(), title: utc(instant) }, (short ? dayInZone : inZone).format(instant));
+  return el("time", { datetime: instant.toISOString(), title: utc(instant) }, (short ? dayInZone : after !== null && dayInZone.format(asDate(after)) === dayInZone.format(instant) ? timeInZone : inZone).format(instant));
 }
 const dayOf = (text) => new Date(text + "T00:00:00Z");
 const sayDay = (date) => dayInUtc.format(date);
@@ -103,12 +105,17 @@ function chart(target, name, draw) {
     svg.selectAll("*").remove();
     svg.attr("viewBox", null);
     draw(svg, width);
+    svg.attr("viewBox", `0 0 ${svg.attr("width") ?? width} ${svg.attr("height")}`);
   };
   drawings.set(target, redraw);
   watcher.observe(target);
   redraw(Math.floor(target.getBoundingClientRect().width));
   return svg;
 }
+// A sheet of paper is narrower than most windows, and no observer hears of it in time: what is left to fit, the style sheet does.
+const PAPER = 700;
+addEventListener("beforeprint", () => { for (const [target, redraw] of drawings) redraw(Math.min(PAPER, Math.floor(target.getBoundingClientRect().width) || PAPER)); });
+addEventListener("afterprint", () => { for (const [target, redraw] of drawings) redraw(Math.floor(target.getBoundingClientRect().width)); });
 function forget() {
   watcher.disconnect();
   drawings.clear();

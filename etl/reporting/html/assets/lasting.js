@@ -5,6 +5,7 @@ function lasting(told) {
   const node = fill("survival");
   const steps = told.survival.map(([days, atRisk, removed, share]) => ({ days, atRisk, removed, share }));
   const observed = watched(told);
+  confident(steps);
   regrets(told);
   if (!steps.length) {
     fill("lasting-lead", "");
@@ -18,7 +19,7 @@ function lasting(told) {
   const end = Math.max(observed, steps[steps.length - 1].days, 1);
   const words = `Share of favourites still there by age in days: ${marks.map(([days, each]) => `after ${each} ${percent(share(days))}`).join(", ")}`;
   const holder = el("div", {});
-  node.append(holder, el("figcaption", {}, `From ${plural(told.half_life?.stays ?? 0, "favourite")} whose addition was seen, of which ${number(told.half_life?.removed ?? 0)} were removed. Those still there count for as long as they have been watched (Kaplan–Meier). Ages are exact to the time between two looks.`),
+  node.append(holder, el("figcaption", {}, `From ${plural(told.half_life?.stays ?? 0, "favourite")} whose addition was seen, of which ${number(told.half_life?.removed ?? 0)} were removed. Those still there count for as long as they have been watched (Kaplan–Meier); the band is where the true share lies 95 times in 100. Ages are exact to the time between two looks.`),
     asTable("Favourites by age", [
       { name: "Age in days", number: true, value: (row) => row.days },
       { name: "Watched that long", number: true, value: (row) => row.atRisk },
@@ -33,20 +34,39 @@ function lasting(told) {
     svg.append("g").selectAll("text").data([0, 0.25, 0.5, 0.75, 1]).join("text").attr("x", margin.left - 8).attr("y", y).attr("dy", "0.32em").attr("text-anchor", "end").text((tick) => `${tick * 100} %`);
     svg.append("g").selectAll("text").data(x.ticks(Math.max(3, Math.floor(width / 120)))).join("text").attr("x", x).attr("y", height - margin.bottom + 17).attr("text-anchor", "middle").text((tick) => number(tick));
     svg.append("text").attr("x", width - margin.right).attr("y", height - 4).attr("text-anchor", "end").text("days since it was added");
-    const points = [{ days: 0, share: 1 }, ...steps, { days: end, share: steps[steps.length - 1].share }];
+    const points = [{ days: 0, share: 1 }, ...steps, { ...steps[steps.length - 1], days: end }];
     const area = d3.area().curve(d3.curveStepAfter).x((step) => x(step.days)).y0(y(0)).y1((step) => y(step.share));
     svg.append("path").attr("class", "area-total").attr("d", area(points));
+    svg.append("path").attr("class", "band").attr("d", area.y0((step) => y(step.low ?? step.share)).y1((step) => y(step.high ?? step.share))(points));
+    area.y0(y(0)).y1((step) => y(step.share));
     svg.append("path").attr("class", "line-total").attr("d", area.lineY1()(points));
     if (half !== null) {
       svg.append("path").attr("class", "marker").attr("fill", "none").attr("d", `M${margin.left},${y(0.5)}H${x(half)}V${y(0)}`);
-      const isRight = x(half) > width / 2;
-      svg.append("text").attr("class", "strong").attr("x", x(half) + (isRight ? -10 : 10)).attr("y", y(0.5) + 20).attr("text-anchor", isRight ? "end" : "start").text(`half are gone: ${days(half)}`);
+      const isRight = x(half) > width / 2 && x(half) > 260;
+      svg.append("text").attr("class", "strong").attr("x", isRight ? x(half) - 10 : Math.min(x(half) + 10, width - margin.right - 190)).attr("y", y(0.5) + 20).attr("text-anchor", isRight ? "end" : "start").text(`half are gone: ${days(half)}`);
     }
     svg.on("pointermove", (event) => {
       const age = Math.max(0, Math.min(end, Math.round(x.invert(d3.pointer(event)[0]))));
-      showTip(event, el("strong", {}, plural(age, "day")), `${percent(share(age))} still there`);
+      showTip(event, el("strong", {}, plural(age, "day")), `${percent(share(age))} still there`, el("br"), around(steps, age));
     }).on("pointerleave", hideTip);
   });
+}
+
+function confident(steps) {
+  // Greenwood's variance on the scale log(-log), which keeps the bounds between 0 and 1.
+  let sum = 0;
+  for (const step of steps) {
+    if (step.atRisk > step.removed) sum += step.removed / (step.atRisk * (step.atRisk - step.removed));
+    const isInside = step.share > 0 && step.share < 1 && step.atRisk > step.removed;
+    const far = isInside ? Math.exp((1.96 * Math.sqrt(sum)) / Math.abs(Math.log(step.share))) : 1;
+    step.low = step.share ** far;
+    step.high = step.share ** (1 / far);
+  }
+}
+
+function around(steps, age) {
+  const step = steps[d3.bisector((each) => each.days).right(steps, age) - 1];
+  return step ? `${percent(step.low)} to ${percent(step.high)} at 95\u00a0%` : "";
 }
 
 function regrets(told) {
@@ -61,5 +81,5 @@ function regrets(told) {
       { name: "Days away", more: true, label: "days away:", number: true, value: (row) => row.days_away, show: (row) => (row.days_away < 1 ? "less than one" : number(Math.round(row.days_away))) },
       { name: "Now", more: true, value: (row) => (row.is_current ? "still there" : "gone again") },
     ],
-  }), found.is_cut ? el("p", { class: "note" }, `The newest ${number(found.rows.length)} of ${number(found.count)}.`) : null);
+  }), found.is_cut ? el("p", { class: "note" }, `The newest ${number(found.rows.length)} of ${number(found.count)}; `, command("favsync report regretted-removals"), " has all of them.") : null);
 }

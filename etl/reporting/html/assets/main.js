@@ -7,7 +7,9 @@ function hero(told) {
   document.title = `${account.name}: favourites`;
   const [amount, unit] = playingTime(summary.seconds);
   const came = told.regrets.count;
-  fill("lede", !looks.last ? "favsync has not read this list yet. Run favsync sync, then make this page again." : [
+  silhouette(told);
+  fill("lede", !looks.last ? ["favsync has not read this list yet. Run ", command("favsync sync"), ", then make this page again."] : isBare(told) ? [
+    el("strong", {}, "No favourites"), `, and there never were any: favsync has looked ${looks.runs === 1 ? "once, " : `${number(looks.runs)} times since `}`, when(looks.first, { short: true }), "."] : [
     el("strong", {}, plural(summary.favourites, "favourite")), summary.seconds ? `, ${amount} ${unit} of music by ${plural(told.artists.count, "artist")}. ` : ". ",
     "favsync has watched since ", when(looks.first, { short: true }), `: ${plural(summary.added, "track was", "tracks were")} added and ${number(summary.removed)} let go`,
     came ? `, and ${number(came)} of those came back. ` : ". ",
@@ -15,7 +17,7 @@ function hero(told) {
   ].flat());
   const home = told.coverage.find((row) => row.market_code === account.region?.toUpperCase());
   const change = ({ added, removed }) => [el("span", { class: "up" }, `+${number(added)}`), " ", el("span", { class: "down" }, `−${number(removed)}`)];
-  const tiles = !looks.last ? [] : [
+  const tiles = !looks.last || isBare(told) ? [] : [
     ["Favourites", number(summary.favourites), looks.last ? ["seen ", when(looks.last)] : ""],
     ["Playing time", amount, unit],
     ["Artists", number(told.artists.count), `${number(told.artists.ever)} ever`],
@@ -23,10 +25,34 @@ function hero(told) {
     watched(told) > 365 ? ["In the last year", change(summary.year), "added and removed"] : ["Since the first look", change(summary), "added and removed"],
     !told.survival.length ? null : ["Half are gone after", half?.half_life_days ? number(half.half_life_days) : "—", half?.half_life_days ? "days" : "more than half are still there"],
     home ? ["Playable at home", percent(home.share), home.market] : null,
-    freshness?.last_proven_at ? ["Last proven whole", span(MADE_AT - new Date(freshness.last_proven_at)), "before this page was made"] : null,
+    freshness?.last_proven_at ? ["Last proven whole", el("span", { class: isStale(freshness) ? "stale" : null }, span(MADE_AT - new Date(freshness.last_proven_at))), "before this page was made"] : null,
   ].filter(Boolean);
   fill("tiles", tiles.map(([name, value, words]) => el("div", {}, el("dt", {}, name), el("dd", {}, value, el("small", {}, words)))));
   fill("grew-lead", watched(told) < 365 ? "" : [`In the year to `, when(looks.last, { short: true }), `, ${number(summary.year.added)} were added and ${number(summary.year.removed)} removed: `, el("strong", {}, signed(summary.year.added - summary.year.removed)), ". "]);
+}
+
+const isBare = (told) => !told.daily.length;
+const isStale = (freshness) => MADE_AT - new Date(freshness.last_proven_at) > 7 * DAY_MS;
+
+function silhouette(told) {
+  const node = fill("silhouette");
+  const days = told.daily.map(([day, , , total]) => ({ day: dayOf(day), total }));
+  node.hidden = watched(told) < 28 || days.length < 3;
+  if (node.hidden) return;
+  days.push({ day: new Date(told.looks.last), total: days.at(-1).total });
+  chart(node, "", (svg, width) => {
+    const height = 260, x = d3.scaleUtc(d3.extent(days, (day) => day.day), [0, width - 5]), y = d3.scaleLinear([0, d3.max(days, (day) => day.total) || 1], [height, 62]);
+    svg.attr("width", width).attr("height", height + 26);
+    const area = d3.area().curve(d3.curveStepAfter).x((day) => x(day.day)).y0(height).y1((day) => y(day.total));
+    svg.append("path").attr("class", "area-total").attr("d", area(days));
+    svg.append("path").attr("class", "line-total").attr("d", area.lineY1()(days));
+    const [first, last] = [days[0], days.at(-1)];
+    svg.append("circle").attr("class", "bar-added").attr("r", 5).attr("cx", x(last.day)).attr("cy", y(last.total));
+    svg.append("text").attr("class", "figure").attr("x", width).attr("y", y(last.total) - 18).attr("text-anchor", "end").text(number(last.total));
+    svg.append("text").attr("class", "figure small").attr("x", 0).attr("y", d3.min(days, (day) => (x(day.day) < 64 ? y(day.total) : Infinity)) - 12).text(number(first.total));
+    svg.append("text").attr("x", 0).attr("y", height + 20).text(sayDay(first.day));
+    svg.append("text").attr("x", width).attr("y", height + 20).attr("text-anchor", "end").text(sayDay(last.day));
+  });
 }
 
 function highlights(told) {
@@ -50,7 +76,9 @@ function sure(told) {
   fill("sure-lead", !looks.runs ? "There was no run yet." : [
     freshness?.last_proven_at ? ["The whole list was last read and proven ", when(freshness.last_proven_at), `, ${span(MADE_AT - new Date(freshness.last_proven_at))} before this page was made. `] : "The whole list was never proven. ",
     "Only a proven reading may remove a favourite. ",
-    `Of ${plural(looks.runs, "run")}, ${number(count("succeeded") + count("unchanged"))} proved the list, ${number(count("partial"))} could not, ${number(count("held"))} held removals back for a person's word, and ${number(count("failed"))} failed.`].flat());
+    ended(looks.runs, [[count("succeeded") + count("unchanged"), "proved the list"], [count("partial"), "could not prove it"], [count("held"), "held removals back for a person's word"], [count("failed"), "failed"]])].flat());
+  const newest = runs.findLast((run) => run.observed_at);
+  if (newest?.rejected) byId("sure-lead").append(` ${plural(newest.rejected, "entry", "entries")} of the last reading could not be understood; such a favourite counts as present.`);
   const kinds = [["succeeded", "proven, something changed"], ["unchanged", "proven, nothing changed"], ["held", "removals held back"], ["partial", "not proven"], ["failed", "failed"]];
   const node = fill("runs");
   if (runs.length) {
@@ -61,14 +89,15 @@ function sure(told) {
       mark.addEventListener("pointerleave", hideTip);
       return mark;
     }));
-    node.append(strip, el("figcaption", {}, `The last ${plural(runs.length, "run")}, the newest at the end.`), legend(kinds.filter(([kind]) => count(kind)).map(([kind, each]) => [`outcome ${kind}`, each])),
+    node.append(strip, el("figcaption", {}, runs.length === 1 ? "The only run so far." : `The ${looks.runs > runs.length ? "last " : ""}${number(runs.length)} runs, the newest at the end.`), legend(kinds.filter(([kind]) => count(kind)).map(([kind, each]) => [`outcome ${kind}`, each])),
       asTable("The last runs", [
         { name: "Run", number: true, value: (run) => run.run_id }, { name: "Began", value: (run) => run.started_at, show: (run) => when(run.started_at) },
         { name: "Outcome", main: true, value: (run) => run.outcome ?? "in progress" }, { name: "Added", number: true, label: "added:", value: (run) => run.added }, { name: "Removed", number: true, label: "removed:", value: (run) => run.removed },
         { name: "Held", number: true, label: "held:", value: (run) => run.held }, { name: "Unreadable", number: true, label: "unreadable:", value: (run) => run.rejected }, { name: "Reason", value: (run) => run.reason ?? "", words: true },
       ], runs.slice().reverse()));
   }
-  fill("completeness", !told.completeness.length ? empty("There are no favourites to tell of.") : sortedTable({
+  byId("told").hidden = !told.completeness.length;
+  fill("completeness", sortedTable({
     caption: "Of how many favourites each fact is known", rows: told.completeness, size: 30, style: "pairs", sort: 1, down: false,
     columns: [
       { name: "Fact", main: true, value: (row) => (row.fact === "isrc" ? "ISRC" : row.fact === "web_url" ? "web address" : row.fact) },
@@ -78,16 +107,26 @@ function sure(told) {
   }));
 }
 
+function ended(runs, outcomes) {
+  const words = outcomes.filter(([count]) => count).map(([count, each]) => `${number(count)} ${each}`);
+  const last = words.pop();
+  return runs === 1 ? `The only run ${last?.replace(/^1 /, "") ?? "has no end yet"}.` : `Of ${plural(runs, "run")}, ${words.length ? `${words.join(", ")} and ` : ""}${last ?? "none has ended yet"}.`;
+}
+
 function tell(told) {
   forget();
+  for (const section of document.querySelectorAll("main section:not(.hero)")) {
+    section.hidden = isBare(told) && (section.id !== "sure" || !told.looks.last);
+    document.querySelector(`nav a[href="#${section.id}"]`).hidden = section.hidden;
+  }
   for (const part of [hero, highlights, growth, calendar, who, lasting, where, recent, every, sure]) part(told);
 }
 
 function accounts() {
   if (!STORY.accounts.length) {
     fill("title", "Nobody yet");
-    fill("lede", "There is no account yet. `favsync accounts add` makes one, `favsync sync` reads its list.");
-    for (const section of document.querySelectorAll("main section:not(.hero)")) section.hidden = true;
+    fill("lede", "There is no account yet. ", command("favsync accounts add"), " makes one, ", command("favsync sync"), " reads its list.");
+    for (const part of document.querySelectorAll("main section:not(.hero), .bar nav, .eyebrow, #silhouette")) part.hidden = true;
     return;
   }
   const select = byId("account");

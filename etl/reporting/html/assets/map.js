@@ -6,10 +6,10 @@ function where(told) {
   const home = told.account.region?.toUpperCase() ?? null;
   if (!markets.length) {
     fill("where-lead", "");
-    for (const id of ["regions", "unavailable"]) fill(id);
-    byId("markets").hidden = byId("losses").hidden = true;
+    byId("reach").hidden = true;
     return void fill("maps", empty("There are no favourites, so there is nothing to play anywhere."));
   }
+  byId("reach").hidden = false;
   const reached = markets.filter((row) => row.available > 0), at = markets.find((row) => row.market_code === home);
   fill("where-lead", `At least one of the favourites can be played in ${number(reached.length)} of ${number(markets.length)} markets. `,
     at ? [`At home, in ${at.market}, it is `, el("strong", {}, percent(at.share)), ` of them: ${number(at.available)} of ${number(told.summary.favourites)}.`] : "Where this account is at home is not known.");
@@ -140,7 +140,7 @@ function away(told) {
         { name: "Known since", label: "known since", value: (row) => row.since, show: (row) => when(row.since, { short: true }) },
       ],
     }),
-    found.is_cut ? el("p", { class: "note" }, `${number(found.rows.length)} of ${number(found.count)}.`) : null,
+    found.is_cut ? el("p", { class: "note" }, `${number(found.rows.length)} of ${number(found.count)}; `, command("favsync report unavailable"), " has all of them.") : null,
   ]);
   const losses = byId("losses");
   while (losses.children.length > 1) losses.lastChild.remove();

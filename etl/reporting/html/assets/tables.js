@@ -69,9 +69,9 @@ function sortedTable({ caption, columns, rows, size: wanted = 15, style = "", se
 }
 
 // "between A and B": the honest form of every change.
-function between(after, at, isFirst = "before") {
+function between(after, at) {
   if (after === null || after === undefined) return el("span", {}, `at some time before `, when(at));
-  return el("span", {}, "between ", when(after), " and ", when(at));
+  return el("span", {}, "between ", when(after), " and ", when(at, { after }));
 }
 const width = (after, at) => (after === null || after === undefined ? null : asDate(at) - asDate(after));
 
@@ -88,7 +88,7 @@ function recent(told) {
       { name: "When it happened", value: (row) => row.changed_at, show: (row) => between(row.not_before, row.changed_at) },
       { name: "Known to within", more: true, number: true, label: "known to within", value: (row) => width(row.not_before, row.changed_at), show: (row) => { const ms = width(row.not_before, row.changed_at); return ms === null ? "not known" : span(ms); } },
     ],
-  }), found.is_cut ? el("p", { class: "note" }, `The newest ${number(found.rows.length)}; \`favsync report favourite-changes\` has all of them.`) : null);
+  }), found.is_cut ? el("p", { class: "note" }, `The newest ${number(found.rows.length)}; `, command("favsync report favourite-changes"), " has all of them.") : null);
 }
 
 function unpacked(packed) {
@@ -111,7 +111,7 @@ function every(told) {
   const rows = unpacked(told.tracks);
   if (!rows.length) return void fill("every", empty("There are no favourites, and there never were any that favsync saw."));
   const gone = rows.filter((row) => row.to !== null).length;
-  const filter = (keep) => segments("Which favourites", [["now", `Now ${number(rows.length - gone)}`], ["gone", `Removed ${number(gone)}`], ["", "All"]], "now", (key) => keep((row) => !key || (key === "now") === (row.to === null)));
+  const filter = (keep) => segments("Which favourites", [["now", `Now ${number(rows.length - gone)}`], ["gone", `Removed ${number(gone)}${gone < told.tracks.ended ? ", the newest" : ""}`], ["", "All"]], "now", (key) => keep((row) => !key || (key === "now") === (row.to === null)));
   fill("every", sortedTable({
     caption: "Every favourite", rows, size: 20, search: "Search titles, artists, albums, genres", sort: 5, down: true, tools: gone ? [filter] : [], keep: (row) => row.to === null,
     columns: [
@@ -123,5 +123,5 @@ function every(told) {
       { name: "Added", more: true, label: "added", value: (row) => row.from, show: (row) => (row.after === null ? el("span", {}, "before ", when(row.from, { short: true })) : el("span", { title: `between ${utc(row.after)} and ${utc(row.from)}` }, when(row.from, { short: true }))) },
       { name: "Removed", more: true, sparse: true, label: "removed", value: (row) => row.to, show: (row) => (row.to === null ? "" : when(row.to, { short: true })) },
     ],
-  }), gone < told.tracks.ended ? el("p", { class: "note" }, `Of the ${number(told.tracks.ended)} that were removed, the newest ${number(gone)}; \`favsync report favourite-history\` has all of them.`) : null);
+  }), gone < told.tracks.ended ? el("p", { class: "note" }, `Of the ${number(told.tracks.ended)} that were removed, the newest ${number(gone)}; `, command("favsync report favourite-history"), " has all of them.") : null);
 }

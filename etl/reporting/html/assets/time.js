@@ -31,6 +31,7 @@ function looks(node, told) {
   // A history of hours: every look at the list instead of every day.
   const seen = told.runs.filter((run) => run.observed_at && !run.retracted_at).slice(-40);
   const rows = seen.map((run, place) => ({ ...run, added: run.run_id === told.looks.first_run ? 0 : run.added, place }));
+  if (rows.length < 2) return void node.append(empty(`favsync has looked once, and ${plural(rows[0].favourites, "favourite was", "favourites were")} there. From the second look on, this shows how the list grows.`));
   const words = `The first ${plural(rows.length, "look")} at the list: from ${number(rows[0].favourites)} to ${plural(rows.at(-1).favourites, "favourite")}`;
   const holder = el("div", {});
   node.append(el("div", { class: "controls" }, legend([["swatch rule", "favourites"], ["swatch added", "added"], ["swatch removed", "removed"]])), holder,
@@ -77,6 +78,12 @@ function gathered(days, width) {
   return { interval, one, bars: groups.map(([start, sums]) => ({ start: new Date(start), end: interval.offset(new Date(start)), ...sums })) };
 }
 
+function monthTick(x, ticks) {
+  // The first tick says its year too: else a reader meets "July" and must look for which.
+  const format = x.tickFormat(ticks.length), year = d3.utcFormat("%Y");
+  return (tick, place) => (place === 0 && format(tick) !== year(tick) ? `${format(tick)} ${year(tick)}` : format(tick));
+}
+
 function drawGrowth(holder, days) {
   holder.replaceChildren();
   const name = `Favourites from ${sayDay(days[0].day)} to ${sayDay(days[days.length - 1].day)}: from ${number(days[0].total)} to ${number(days[days.length - 1].total)}`;
@@ -87,14 +94,16 @@ function drawGrowth(holder, days) {
 }
 
 function paintGrowth(svg, width, days, frame) {
-  const height = width < 560 ? 300 : 420, split = height * 0.7, margin = { left: 46, right: 12, top: 16, bottom: 26 };
+  const height = width < 560 ? 300 : 420, split = height * 0.68, margin = { left: 46, right: 12, top: 30, bottom: 26 };
   svg.attr("width", width).attr("height", height);
   const x = d3.scaleUtc([days[0].day, d3.utcDay.offset(days[days.length - 1].day)], [margin.left, width - margin.right]);
   const y = d3.scaleLinear([0, d3.max(days, (day) => day.total) || 1], [split - 14, margin.top]).nice(5);
   const { bars, one } = gathered(days, width);
   const most = d3.max(bars, (bar) => Math.max(bar.added, bar.removed)) || 1;
-  const middle = (split + height - margin.bottom) / 2 + 6, room = (height - margin.bottom - split) / 2;
+  const middle = (split + height - margin.bottom) / 2 + 10, room = (height - margin.bottom - split) / 2 - 11;
   const up = d3.scaleLinear([0, most], [0, room]);
+  svg.append("text").attr("class", "axis").attr("y", 12).text("Favourites");
+  svg.append("text").attr("class", "axis").attr("y", split + 9).text(one ? "Added and removed in a week" : "Added and removed in a day");
   svg.append("g").attr("class", "grid").selectAll("line").data(y.ticks(5)).join("line").attr("x1", margin.left).attr("x2", width - margin.right).attr("y1", y).attr("y2", y);
   svg.append("g").selectAll("text").data(y.ticks(5)).join("text").attr("x", margin.left - 8).attr("y", y).attr("dy", "0.32em").attr("text-anchor", "end").text((tick) => number(tick));
   const area = d3.area().curve(d3.curveStepAfter).x((day) => x(day.day)).y0(y(0)).y1((day) => y(day.total));
@@ -110,7 +119,7 @@ function paintGrowth(svg, width, days, frame) {
   svg.append("text").attr("x", margin.left - 8).attr("y", middle + room).attr("text-anchor", "end").text(signed(-most));
   svg.append("g").attr("class", "grid").append("line").attr("x1", margin.left).attr("x2", width - margin.right).attr("y1", middle + 0.5).attr("y2", middle + 0.5);
   const ticks = x.ticks(Math.max(2, Math.floor(width / 110)));
-  svg.append("g").selectAll("text").data(ticks).join("text").attr("x", x).attr("y", height - 4).attr("text-anchor", "middle").text(x.tickFormat(ticks.length));
+  svg.append("g").selectAll("text").data(ticks).join("text").attr("x", x).attr("y", height - 4).attr("text-anchor", "middle").text(monthTick(x, ticks));
   const cursor = svg.append("g").attr("class", "cursor").attr("visibility", "hidden");
   cursor.append("line").attr("y1", margin.top).attr("y2", height - margin.bottom);
   cursor.append("circle").attr("r", 5);
@@ -160,16 +169,22 @@ function calendar(told) {
     showTip(event, el("strong", {}, sayDay(day)), found.there ? `first look: ${number(found.there)} there` : found.added + found.removed ? `+${number(found.added)} −${number(found.removed)}` : "no change");
   };
   const holder = el("div", {});
+  const key = () => {
+    if (!counts.length) return [["swatch q0", "no change"]];
+    const found = d3.rollups(counts, (group) => d3.extent(group), shade).sort(([a], [b]) => a - b);
+    return [["swatch q0", "none"], ...found.map(([place, [low, high]]) => [`swatch q${place}`, low === high ? number(low) : `${number(low)}–${number(high)}`])];
+  };
   node.append(holder, el("div", { class: "controls" }, el("figcaption", {}, `${words}. Days outside the time observed are not drawn.`),
-    legend([["swatch q0", "none"], ["swatch q2", "few"], ["swatch q4", ""], ["swatch q6", "many"]])));
+    legend(key())));
   chart(holder, words, (svg, width) => (width < 620 ? paintMonths(svg, width, years, changed, first, last) : paintDays(svg, width, years, first, last, shown, tell)));
 }
 
 function paintDays(svg, width, years, first, last, shown, tell) {
-  const step = Math.min(20, (width - 44) / 53.6), cell = step * 0.84, yearHeight = step * 7 + 34;
+  const step = Math.min(20, (width - 84) / 53.6), cell = step * 0.84, yearHeight = step * 7 + 34;
   svg.attr("width", width).attr("height", years.length * yearHeight);
-  const year = svg.selectAll("g").data(years).join("g").attr("transform", (_, place) => `translate(44,${place * yearHeight + 20})`);
-  year.append("text").attr("class", "strong").attr("x", -44).attr("y", step * 0.75).text((each) => each);
+  const year = svg.selectAll("g").data(years).join("g").attr("transform", (_, place) => `translate(84,${place * yearHeight + 20})`);
+  year.selectAll("text.weekday").data([["Mon", 0], ["Wed", 2], ["Fri", 4]]).join("text").attr("class", "weekday").attr("x", -10).attr("text-anchor", "end").attr("y", ([, at]) => at * step + cell * 0.75).text(([name]) => name);
+  year.append("text").attr("class", "strong").attr("x", -84).attr("y", step * 0.75).text((each) => each);
   const weekday = (day) => (day.getUTCDay() + 6) % 7;
   const column = (day) => d3.utcMonday.count(d3.utcYear(day), day);
   year.selectAll("text.month").data((each) => d3.utcMonths(new Date(Date.UTC(each, 0, 1)), new Date(Date.UTC(each + 1, 0, 1)))).join("text").attr("class", "month")
@@ -182,16 +197,16 @@ function paintDays(svg, width, years, first, last, shown, tell) {
 function paintMonths(svg, width, years, changed, first, last) {
   // A day is too small for a narrow screen: months, with their numbers.
   const sums = d3.rollup([...changed], (days) => d3.sum(days, ([, day]) => day.added + day.removed), ([day]) => day.slice(0, 7));
-  const step = (width - 36) / 12, high = 34, most = d3.max(sums.values()) || 1;
+  const side = 42, step = (width - side) / 12, high = 34, most = d3.max(sums.values()) || 1;
   const shade = (count) => (count ? Math.max(1, Math.ceil((count / most) * 6)) : 0);
   svg.attr("width", width).attr("height", years.length * high + 18);
   const names = d3.utcMonths(new Date(Date.UTC(2020, 0, 1)), new Date(Date.UTC(2021, 0, 1)));
-  svg.append("g").selectAll("text").data(names).join("text").attr("x", (_, place) => 36 + (place + 0.5) * step).attr("y", 10).attr("text-anchor", "middle").text((month) => d3.utcFormat("%b")(month)[0]);
-  const year = svg.append("g").selectAll("g").data(years).join("g").attr("transform", (_, place) => `translate(36,${place * high + 18})`);
-  year.append("text").attr("class", "strong").attr("x", -36).attr("y", high / 2).attr("dy", "0.3em").text((each) => each);
+  svg.append("g").selectAll("text").data(names).join("text").attr("x", (_, place) => side + (place + 0.5) * step).attr("y", 10).attr("text-anchor", "middle").text((month) => d3.utcFormat("%b")(month)[0]);
+  const year = svg.append("g").selectAll("g").data(years).join("g").attr("transform", (_, place) => `translate(${side},${place * high + 18})`);
+  year.append("text").attr("class", "strong").attr("x", -side).attr("y", high / 2).attr("dy", "0.3em").text((each) => each);
   const cell = year.selectAll("g").data((each) => d3.utcMonths(d3.max([d3.utcMonth(first), new Date(Date.UTC(each, 0, 1))]), d3.min([new Date(+last + 1), new Date(Date.UTC(each + 1, 0, 1))])))
     .join("g").attr("transform", (month) => `translate(${month.getUTCMonth() * step},0)`);
   const count = (month) => sums.get(month.toISOString().slice(0, 7)) ?? 0;
   cell.append("rect").attr("class", (month) => `q${shade(count(month))}`).attr("width", step - 2).attr("height", high - 3).attr("rx", 4);
-  cell.append("text").attr("class", (month) => `cell on${shade(count(month))}`).attr("x", step / 2 - 1).attr("y", high / 2 - 1).attr("dy", "0.3em").text((month) => number(count(month)));
+  cell.append("text").attr("class", (month) => `cell on${shade(count(month))}`).attr("x", step / 2 - 1).attr("y", high / 2 - 1).attr("dy", "0.3em").text((month) => (count(month) < 1000 ? number(count(month)) : `${(count(month) / 1000).toFixed(count(month) < 9950 ? 1 : 0)}k`));
 }

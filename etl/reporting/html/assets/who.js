@@ -6,7 +6,7 @@ function who(told) {
   byId("came").hidden = byId("left").hidden = !isLong;
   fill("artists", el("h3", {}, "Artists"), ranks(told.artists, since));
   fill("genres", el("h3", {}, "Genres"), ranks(told.genres, since));
-  fill("albums", el("h3", {}, "Albums"), ranks(told.albums, ""));
+  fill("albums", el("h3", {}, "Albums"), ranks(told.albums, since));
   fill("came", el("h3", {}, "Artists who came"), chips(told.artists.came, `since ${since}`, "Nobody new"));
   fill("left", el("h3", {}, "Artists who left"), chips(told.artists.left, `since ${since}`, "Nobody"));
   const genres = told.genres;
@@ -76,7 +76,7 @@ function mixture(told) {
     if (isWide) svg.append("g").selectAll("text").data(apart(layers.map((layer) => (y(layer.at(-1)[0]) + y(layer.at(-1)[1])) / 2), 17)).join("text").attr("class", "end")
       .attr("x", right + 12).attr("y", (place) => place).attr("dy", "0.35em").text((_, at) => `${names[at].length > 15 ? `${names[at].slice(0, 14)}…` : names[at]} ${percent(last[at])}`);
     const ticks = x.ticks(Math.max(2, Math.floor(width / 120)));
-    svg.append("g").selectAll("text").data(ticks).join("text").attr("x", (tick) => Math.min(right - 24, Math.max(left + 14, x(tick)))).attr("y", height - 4).attr("text-anchor", "middle").text(x.tickFormat(ticks.length));
+    svg.append("g").selectAll("text").data(ticks).join("text").attr("x", (tick) => Math.min(right - 24, Math.max(left + 14, x(tick)))).attr("y", height - 4).attr("text-anchor", "middle").text(monthTick(x, ticks));
   });
 }
 
