@@ -106,12 +106,15 @@ def test_the_policy_lets_no_other_script_run_and_nothing_load(open_page: Open, r
       const image = document.createElement("img");
       image.src = "https://elsewhere.invalid/pixel.png";
       document.body.append(image);
+      fetch("https://elsewhere.invalid/told").catch(() => null);
       return window.hacked;
     }"""
     assert opened.page.evaluate(tries) is None
     opened.page.wait_for_timeout(200)
     refused = [trouble for trouble in opened.troubles if "Content Security Policy" in trouble]
-    assert len(refused) >= 3
+    assert len(refused) >= 4
+    for what in ("pixel.png", "elsewhere.invalid/told", "inline script", "inline event handler"):
+        assert any(what in trouble for trouble in refused), (what, refused)
     opened.troubles.clear()
 
 

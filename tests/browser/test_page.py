@@ -129,7 +129,10 @@ def test_what_is_said_to_last_is_what_the_view_says(open_page: Open, story: Path
     month = sql("SELECT min(survival) FROM report_survival WHERE account = 'ada' AND days <= 30")
     assert f"a month: {month * 100:.0f}\u00a0%" in opened.text("#lasting-lead")
     opened.page.locator("#survival").hover(position={"x": 300, "y": 100})
-    assert re.search(r"\d+\s% still there\n?\d+\s% to \d+\s% at 95\s%", opened.text("#tip"))
+    told = re.search(r"(\d+)\s% still there\n?(\d+)\s% to (\d+)\s% at 95\s%", opened.text("#tip"))
+    assert told
+    share, low, high = map(int, told.groups())
+    assert low < share < high
 
 
 def test_the_newest_change_is_the_one_that_sql_tells_of(open_page: Open, story: Path, histories: Histories) -> None:
