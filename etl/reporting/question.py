@@ -42,6 +42,25 @@ class Answer:
     columns: tuple[str, ...]
     rows: Iterator[tuple[Any, ...]]
 
+    def only(self, wanted: Sequence[str]) -> Answer:
+        """Return the answer with the ``wanted`` columns alone, in that order; without any, as it is.
+
+        Raises: UsageError, naming the columns that there are.
+        """
+        places = [_place(self.columns, name.strip()) for each in wanted for name in each.split(",") if name.strip()]
+        if not places:
+            return self
+        return Answer(tuple(self.columns[at] for at in places), (tuple(row[at] for at in places) for row in self.rows))
+
+
+def _place(columns: Sequence[str], name: str, source: str = "this report") -> int:
+    known = name.lower().replace("-", "_")
+    if known not in columns:
+        near = difflib.get_close_matches(known, columns, n=2)
+        hint = f"did you mean {' or '.join(near)}? " if near else ""
+        raise UsageError(f"{source} has no column {name!r}", remedy=f"{hint}its columns are {', '.join(columns)}")
+    return columns.index(known)
+
 
 def ask(connection: Connection, question: Question) -> Answer:
     """Put ``question`` to the database and return its answer; the rows are read while the connection is open.
@@ -142,12 +161,7 @@ def _order(connection: Connection, question: Question, columns: Sequence[str], t
     terms: dict[str, bool] = {}
     for each in (*asked, *own):
         name, is_down = _direction(each)
-        if name not in columns:
-            near = difflib.get_close_matches(name, columns, n=2)
-            hint = f"did you mean {' or '.join(near)}? " if near else ""
-            raise UsageError(
-                f"{question.view.name} has no column {name!r}", remedy=f"{hint}its columns are {', '.join(columns)}"
-            )
+        _place(columns, name, question.view.name)
         terms.setdefault(name, is_down)
     return (
         f" ORDER BY {', '.join(_term(connection, name, down, texts) for name, down in terms.items())}" if terms else ""

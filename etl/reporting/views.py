@@ -1,7 +1,8 @@
 """The views: one `.sql` file each, made anew with every migration. Not here: what they mean (each file's header says that).
 
 The files are one SQL for both engines but for the few phrases below, which are written ``${phrase}`` or ``${phrase(a; b)}``.
-The first comment of a file says what a row is; the list of reports shows it. After it may stand ``-- order: column, -column``
+The first comment of a file says what a row is. Then comes ``-- list: words``, a title that fits a narrow list, and there may
+stand ``-- order: column, -column``
 (what `favsync report` sorts by), ``-- since: column`` (what ``--since`` means) and ``-- as-of: yes`` (how favourites stand,
 which can have been otherwise).
 
@@ -21,6 +22,7 @@ from sqlalchemy import Connection
 from etl.errors import UsageError
 
 FOLDER = Path(__file__).parent / "views"
+HEADERS = ("list", "order", "since", "as-of")
 
 _ARTISTS = "FROM track_artists ta JOIN artists a ON a.artist_id = ta.artist_id WHERE ta.track_id = t.track_id"
 _GENRES = "FROM track_genres tg JOIN genres g ON g.genre_id = tg.genre_id WHERE tg.track_id = t.track_id"
@@ -94,6 +96,7 @@ class View:
     name: str
     row: str
     sql: str
+    title: str = ""
     order: str = ""
     since: str | None = None
     is_past: bool = False
@@ -140,11 +143,12 @@ def _read(path: Path) -> View:
     lines = path.read_text(encoding="utf-8").splitlines()
     comments = [line[2:].strip() for line in lines if line.startswith("--")]
     sql = "\n".join(line for line in lines if not line.lstrip().startswith("--"))
-    header = dict(line.split(": ", 1) for line in comments[1:] if line.split(":", 1)[0] in ("order", "since", "as-of"))
+    header = dict(line.split(": ", 1) for line in comments[1:] if line.split(":", 1)[0] in HEADERS)
     return View(
         name=path.stem,
         row=comments[0],
         sql=sql.strip().rstrip(";"),
+        title=header.get("list", ""),
         order=header.get("order", ""),
         since=header.get("since"),
         is_past=header.get("as-of") == "yes",
@@ -186,7 +190,7 @@ def view_named(name: str) -> View:
     """
     import difflib
 
-    wanted = name.strip().lower().replace("-", "_")
+    wanted = re.sub(r"[\s-]+", "_", name.strip().lower())
     for candidate in (wanted, f"report_{wanted}"):
         if candidate in views():
             return views()[candidate]

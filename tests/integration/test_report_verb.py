@@ -47,8 +47,11 @@ def test_without_a_name_every_report_is_listed_with_what_a_row_is(run: Run) -> N
     lines = out.splitlines()
     assert len(lines) == 1 + len(views()) + 1
     for view in views().values():
-        assert any(line.startswith(f"{view.short} ") and line.endswith(view.row) for line in lines)
+        assert any(line.startswith(f"{view.short} ") and line.endswith(view.title) for line in lines)
     assert lines[-1].startswith("html ")
+    assert max(map(len, lines)) <= 62, "a narrow terminal would cut it"
+    listed = json.loads(run("report", "--json")[1])
+    assert {each["report"]: each["row"] for each in listed[:-1]} == {view.short: view.row for view in views().values()}
 
 
 @pytest.mark.parametrize("view", views())
@@ -117,6 +120,9 @@ def test_the_html_report_is_written_whole_for_its_owner_alone(run: Run, tmp_path
         (("runs", "--account", "adaa"), "did you mean ada?"),
         (("runs", "--order-by", "startd_at"), "did you mean started_at"),
         (("html",), "say which with -o FILE"),
+        (("html", "-o", "x.html", "--limit", "3", "--since", "2026-01-01"), "takes no --since and no --limit"),
+        (("html", "-o", "x.html", "--json"), "takes no --json"),
+        (("runs", "--columns", "outcom"), "did you mean outcome"),
         (("html", "--account", "nobody", "-o", "x.html"), "there is no account 'nobody'"),
         (("runs", "--format", "parquet"), "say which with -o FILE"),
         (("runs", "--as-of", "2026-01-01"), "these can: albums, artists"),
@@ -131,6 +137,26 @@ def test_what_cannot_be_done_is_told_in_one_line_with_a_remedy(
     assert (code, out) == (2, "")
     assert words in err
     assert err.startswith("error: ")
+
+
+def test_columns_are_chosen_and_come_in_that_order(run: Run) -> None:
+    asked = ("report", "Weekly churn", "--account", "ada", "--limit", "1", "--format", "csv")
+    assert run(*asked, "--columns", "churn,week", "--columns", "added")[1].splitlines()[0] == "churn,week,added"
+
+
+def test_the_ending_of_a_file_says_its_format_and_what_is_in_it_is_told(run: Run, tmp_path: Path) -> None:
+    for ending, begin in ((".csv", "account,"), (".json", "[\n"), (".md", "| account"), (".txt", "account  ")):
+        path = tmp_path / f"runs{ending}"
+        code, out, err = run("report", "runs", "--limit", "3", "-o", str(path))
+        assert (code, out, err) == (0, "", f"{path} is written: 3 rows\n")
+        assert path.read_text(encoding="utf-8").startswith(begin)
+
+
+def test_an_answer_without_rows_says_so_to_people_alone(run: Run) -> None:
+    code, out, err = run("report", "runs", "--since", "2999-01-01")
+    assert (code, err) == (0, "nothing to show\n")
+    assert out.startswith("account ")
+    assert run("report", "runs", "--since", "2999-01-01", "--json")[1:] == ("[]\n", "")
 
 
 def test_as_of_tells_how_many_are_unknown_apart_from_the_rows(run: Run) -> None:

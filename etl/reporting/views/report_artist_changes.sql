@@ -1,4 +1,5 @@
 -- An artist who came into an account's favourites with the first track, or left them with the last.
+-- list: Artists that came and went
 -- order: -changed_at, account, change, artist_id
 -- since: changed_at
 WITH steps AS (

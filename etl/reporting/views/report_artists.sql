@@ -1,4 +1,5 @@
 -- An artist of an account's favourites, now or ever; total_seconds is how long the current ones play.
+-- list: Artists, by favourites now and ever
 -- order: account, -current_favourites, -ever_favourites, artist_id
 -- as-of: yes
 WITH heard AS (

@@ -1,4 +1,5 @@
 -- A fact, and of how many of an account's current favourites the service tells it.
+-- list: Of how many favourites a fact is known
 -- order: account, fact
 -- as-of: yes
 WITH counts AS (

@@ -1,4 +1,5 @@
 -- A track that is a favourite of an account now, with its facts.
+-- list: The favourites of today, with their facts
 -- order: account, -valid_from, track_id
 -- since: valid_from
 -- as-of: yes

@@ -1,4 +1,5 @@
 -- A day (UTC) on which an account's favourites were seen to change, and how many there were at its end.
+-- list: Added, removed and total, day by day
 -- order: account, -day
 -- since: day
 WITH steps AS (

@@ -1,4 +1,5 @@
 -- A track that was added to or removed from an account's favourites, after not_before and at the latest at changed_at.
+-- list: Each addition and removal, with bounds
 -- order: -changed_at, account, change, track_id
 -- since: changed_at
 SELECT

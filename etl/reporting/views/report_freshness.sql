@@ -1,4 +1,5 @@
 -- An account, and how fresh it is: its last run that proved the whole list (a retracted one does not count), its last run at all.
+-- list: When each list was last proven
 -- order: account
 WITH last AS (
     SELECT

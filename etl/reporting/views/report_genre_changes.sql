@@ -1,4 +1,5 @@
 -- A genre that came into an account's favourites with the first track, or left them with the last.
+-- list: Genres that came and went
 -- order: -changed_at, account, change, genre_id
 -- since: changed_at
 WITH steps AS (

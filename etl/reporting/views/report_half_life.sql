@@ -1,4 +1,5 @@
 -- An account, and after how many days half of its favourites are gone (NULL: more than half are still there).
+-- list: After how many days half are gone
 -- order: account
 WITH halves AS (
     SELECT account, min(days) AS half_life_days

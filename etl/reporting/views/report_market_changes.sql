@@ -1,4 +1,5 @@
 -- A market that a track was first seen to be playable in (gained) or no longer (lost), at the latest at changed_at.
+-- list: Markets that tracks gained and lost
 -- order: -changed_at, track_id, change, market_code
 -- since: changed_at
 SELECT v.track_id, t.title, m.market_code, 'gained' AS change, v.valid_from AS changed_at

@@ -1,4 +1,5 @@
 -- A market, and how many (available) of an account's current favourites can be played there.
+-- list: How much plays in each market
 -- order: account, -available, market_code
 -- as-of: yes
 WITH sets AS (

@@ -1,4 +1,5 @@
 -- A market in which a current favourite of an account could once be played, and can no longer.
+-- list: Favourites that a market has lost
 -- order: -lost_at, account, track_id, market_code
 -- since: lost_at
 WITH losses AS (

@@ -1,4 +1,5 @@
 -- A region (UN M49), and how far an account's current favourites reach there: the share that can be played, over its markets.
+-- list: How much plays in each region
 -- order: account, continent, region
 -- as-of: yes
 SELECT

@@ -1,4 +1,5 @@
 -- A track that was removed from an account's favourites, and came back.
+-- list: Removed, and then back
 -- order: -returned_at, account, track_id
 -- since: returned_at
 WITH stays AS (

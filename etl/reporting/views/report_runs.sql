@@ -1,4 +1,5 @@
 -- A run: what a sync or an import saw, what it changed, and how it ended.
+-- list: What each run saw and changed
 -- order: -run_id
 -- since: started_at
 SELECT

@@ -1,4 +1,5 @@
 -- An age in days at which favourites of an account were removed, and the share of favourites that outlives it (Kaplan-Meier).
+-- list: What share outlives each age
 -- order: account, days
 WITH RECURSIVE seen AS (
     SELECT account_id, max(observed_at) AS seen_at

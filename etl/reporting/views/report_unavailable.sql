@@ -1,4 +1,5 @@
 -- A current favourite that cannot be played in its account's own region, and since when that is known.
+-- list: What cannot be played at home
 -- order: account, -since, track_id
 -- since: since
 -- as-of: yes

@@ -1,4 +1,5 @@
 -- A week (from Monday, UTC) in which an account's favourites changed; churn is the share of those it began with that went.
+-- list: Added, removed and churn, week by week
 -- order: account, -week
 -- since: week
 WITH steps AS (

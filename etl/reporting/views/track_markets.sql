@@ -1,4 +1,5 @@
 -- A market that a track can be played in.
+-- list: The markets of each track
 -- order: track_id, market_code
 SELECT t.track_id, m.market_code
 FROM tracks t

@@ -1,4 +1,4 @@
--- Made by `python -m etl.store.make_template` of the files with this digest: 6fe080a840478534a389912979ef178d
+-- Made by `python -m etl.store.make_template` of the files with this digest: 8e829a55ae84ba679877cc4face6e249
 -- next
 CREATE TABLE alembic_version (
 	version_num VARCHAR(32) NOT NULL, 

@@ -25,6 +25,13 @@ def test_every_phrase_is_used() -> None:
     assert [name for name in PHRASES["sqlite"] if f"${{{name}" not in texts] == []
 
 
+def test_every_view_has_a_title_that_a_narrow_list_holds() -> None:
+    titles = [view.title for view in views().values()]
+    assert all(titles)
+    assert len(set(titles)) == len(titles)
+    assert max(map(len, titles)) <= 42
+
+
 def test_a_phrase_may_stand_within_another() -> None:
     view = View("v", "A row.", "SELECT ${days_between(a; coalesce(b, ${now}))}")
     assert "coalesce(b, now())" in view.query("postgresql")

@@ -1,0 +1,60 @@
+"""The page about the speed of the views: a table, and the plans. Not here: measuring (`benchmarks.views`)."""
+
+from __future__ import annotations
+
+import platform
+import sqlite3
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from etl.reporting.views import views
+
+if TYPE_CHECKING:
+    from benchmarks.views import Measured
+
+ENGINES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
+HEAD = """# How fast the views are
+
+Milliseconds, the best of three. *All* is what the database alone needs to work out and count every row for every account; *first* is
+what `favsync report NAME --account NAME --limit 100` asks, sorted, until its rows are in Python. Written by `python -m benchmarks.views`
+(its first lines say how). PostgreSQL has statistics (`ANALYZE`), as its autovacuum makes them; SQLite has none, as it comes.
+
+**Read these numbers as an order of magnitude**: the machine was shared with other work while they were measured.
+"""
+
+
+def told(found: Sequence[Measured]) -> str:
+    """Return the page."""
+    parts = [HEAD, f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {platform.machine()}.\n"]
+    for measured in found:
+        parts.append(f"\n## {_what(measured)}\n\n{_table(measured)}")
+    parts.append(f"\n## Plans\n\n{PLANS}")
+    parts += [_plans(found[-1], name) for name in sorted(views())]
+    return "\n".join(parts)
+
+
+PLANS = """How each engine goes about `SELECT * FROM view WHERE account = …` in the last of these histories. Tables of a few rows are scanned
+because that is quickest.
+"""
+
+
+def _what(measured: Measured) -> str:
+    accounts = f"{measured.accounts:,} account{'s' if measured.accounts > 1 else ''}"
+    return f"{accounts}, {measured.favourites:,} favourites, {measured.intervals:,} intervals, {measured.runs:,} runs"
+
+
+def _table(measured: Measured) -> str:
+    heads = [f"{name} {what}" for name in ENGINES.values() for what in ("all", "first")]
+    lines = [f"| view | rows | {' | '.join(heads)} |", "|---|" + "---:|" * (1 + len(heads))]
+    for name in sorted(views()):
+        by_engine = measured.timed[name]
+        numbers = [
+            f"{each:,.1f}" for engine in ENGINES for each in (by_engine[engine].counted_ms, by_engine[engine].first_ms)
+        ]
+        lines.append(f"| `{name}` | {by_engine['sqlite'].rows:,} | {' | '.join(numbers)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _plans(measured: Measured, name: str) -> str:
+    blocks = [f"{title}\n\n```text\n{measured.timed[name][engine].plan}\n```\n" for engine, title in ENGINES.items()]
+    return f"<details><summary><code>{name}</code></summary>\n\n" + "\n".join(blocks) + "\n</details>\n"
