@@ -17,6 +17,7 @@ config = context.config
 def run(connection: sa.Connection) -> None:
     """Migrate over ``connection``, in its transaction."""
     from etl.reporting.views import create_views, drop_views
+    from etl.store import dialect_tables  # noqa: F401 - completes the metadata
     from etl.store.tables import metadata
 
     is_postgresql = connection.dialect.name == "postgresql"

@@ -1,45 +1,32 @@
 """One attempt at one request: the only place that sends. Not here: trying again, and what an answer says.
 
-`httpx.HTTPTransport` is used without `httpx.Client` around it. That leaves out what must not happen here anyway:
-redirects that carry the token, credentials from the URL or from ``.netrc`` that replace ``Authorization``, cookies, a
-log line for each page. It also saves a third of the cost: 0.25 ms of CPU a page instead of 0.4 [measured]. The
-environment's proxies and CA files count, as operators expect (`address.proxy_for`, `httpx.create_ssl_context`).
+No `httpx.Client`: that leaves out what must not happen here anyway: redirects that carry the token, credentials from the
+URL or from ``.netrc`` that replace ``Authorization``, cookies, a log line for each page. The environment's proxies and CA
+files count, as operators expect (`address.proxy_for`, `httpx.create_ssl_context`).
 
-Invariants: whatever the network or the service does is returned, not raised; no exception of httpx leaves, not even as
-a cause, since its frames hold the headers, and with them the token.
+Invariants: whatever the network or the service does is returned, not raised; no exception of httpcore leaves, not even
+as a cause, since its frames hold the headers, and with them the token.
 """
 
 from __future__ import annotations
 
-import logging
-import ssl
 import threading
 import zlib
 from collections import Counter
-from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache
-from typing import cast
 
-from etl.boomplay import lean  # isort: skip - before httpx
+import httpcore
 
-import httpx
-
-from etl.boomplay.address import Address, named_host, proxy_for
+from etl.boomplay.address import Address, named_host
+from etl.boomplay.connections import BROKEN, CONNECT_SECONDS, Connections, Reply
 from etl.boomplay.guard import Guard
 from etl.boomplay.retry import Failure, Kind
 from etl.boomplay.secret import one_line
 from etl.boomplay.timing import Halt
-from etl.errors import SettingsError
-
-lean.restore()
-logging.getLogger("httpcore").setLevel(logging.INFO)  # its DEBUG shows headers, where a service may echo a token
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MAX_REDIRECTS = 3
-CONNECT_SECONDS = 10.0
 MAX_REFUSAL_BYTES = 64 * 1024
-KEEP_ALIVE_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +76,15 @@ class Exchange:
         self._timeout_seconds = timeout_seconds
         self._max_body_bytes = max_body_bytes
         self._guard = Guard(halt)
-        self._transport = _transport(address.origin, max_connections)
-        self._guard.watch(self._transport)
-        self._extensions = {"timeout": {"connect": CONNECT_SECONDS, "pool": timeout_seconds}}
+        self._connections = Connections(
+            address.origin, pool_seconds=timeout_seconds, max_connections=max_connections, guard=self._guard
+        )
         self._lock = threading.Lock()
         self._statuses: Counter[str] = Counter()
 
     def close(self) -> None:
         """Close all connections."""
-        self._transport.close()
+        self._connections.close()
 
     def statuses(self) -> dict[str, int]:
         """Return how many requests were sent, by status; ``none`` for those without an answer."""
@@ -128,58 +115,50 @@ class Exchange:
     def _attempt(self, call: Call, target: str, headers: dict[str, str]) -> Answer | Failure:
         self._guard.begin(self._timeout_seconds)
         try:
-            response = self._transport.handle_request(
-                httpx.Request(
-                    call.method,
-                    self._address.origin + target,
-                    headers=headers,
-                    content=call.body or None,
-                    extensions=self._extensions,
-                )
-            )
+            reply = self._connections.ask(call.method, target, headers, call.body)
             try:
-                return self._answer(call, response)
+                return self._answer(call, reply)
             finally:
-                response.close()
-        except (httpx.TransportError, UnicodeError, zlib.error) as error:  # UnicodeError: no possible host name
+                reply.close()
+        except (*BROKEN, UnicodeError, zlib.error) as error:  # UnicodeError: no possible host name
             return self._failure(call, error)
 
-    def _answer(self, call: Call, response: httpx.Response) -> Answer | Failure:
-        status, headers = response.status_code, response.headers
-        limit = self._max_body_bytes if response.is_success else MAX_REFUSAL_BYTES
-        body = _body(response, limit)
-        if body is None and response.is_success:
-            return Failure(Kind.UNREADABLE, f"{call}: the answer is larger than {limit:,} bytes", status)
-        return Answer(status, body or b"", headers.get("retry-after"), headers.get("location"))
+    def _answer(self, call: Call, reply: Reply) -> Answer | Failure:
+        is_success = 200 <= reply.status < 300
+        limit = self._max_body_bytes if is_success else MAX_REFUSAL_BYTES
+        body = _body(reply, limit)
+        if body is None and is_success:
+            return Failure(Kind.UNREADABLE, f"{call}: the answer is larger than {limit:,} bytes", reply.status)
+        return Answer(reply.status, body or b"", reply.header("retry-after"), reply.header("location"))
 
     def _failure(self, call: Call, error: Exception) -> Failure:
         words = one_line(str(error))
-        if isinstance(error, httpx.ConnectTimeout):
+        if isinstance(error, httpcore.ConnectTimeout):
             return Failure(Kind.NETWORK, f"{call}: no connection within {CONNECT_SECONDS:g} s")
-        if isinstance(error, httpx.TimeoutException):
+        if isinstance(error, httpcore.TimeoutException):
             return Failure(Kind.NETWORK, f"{call}: no complete answer within {self._timeout_seconds:g} s")
-        if isinstance(error, httpx.ConnectError | httpx.ProxyError):
+        if isinstance(error, httpcore.ConnectError | httpcore.ProxyError):
             kind = Kind.UNTRUSTED if "CERTIFICATE_VERIFY_FAILED" in words else Kind.NETWORK
             return Failure(kind, f"{call}: no connection: {words}")
-        if isinstance(error, httpx.LocalProtocolError):
+        if isinstance(error, httpcore.LocalProtocolError):
             words = "the request cannot be sent"  # the original quotes the header, and with it the token
         return Failure(Kind.NETWORK, f"{call}: the connection broke: {words}")
 
 
-def _body(response: httpx.Response, limit: int) -> bytes | None:
+def _body(reply: Reply, limit: int) -> bytes | None:
     """Return the body, unpacked; None where it is larger than the limit.
 
-    Unpacks by itself, since httpx unpacks whole chunks at a time, and a packed megabyte may hold a gigabyte.
+    Unpacks a piece at a time, and never more than the limit: a packed megabyte may hold a gigabyte.
 
-    Raises: httpx.TransportError, zlib.error.
+    Raises: one of `BROKEN`, zlib.error.
     """
-    declared = response.headers.get("content-length", "")
+    declared = reply.header("content-length") or ""
     if declared.isdigit() and int(declared) > limit:
         return None
-    unpacker = _unpacker(response)
+    unpacker = _unpacker(reply)
     chunks = []
     room = limit
-    for chunk in cast("httpx.SyncByteStream", response.stream):
+    for chunk in reply.chunks():
         plain = chunk if unpacker is None else unpacker.decompress(chunk, room + 1)
         chunks.append(plain)
         room -= len(plain)
@@ -190,31 +169,10 @@ def _body(response: httpx.Response, limit: int) -> bytes | None:
     return b"".join(chunks)
 
 
-def _unpacker(response: httpx.Response) -> zlib._Decompress | None:
-    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+def _unpacker(reply: Reply) -> zlib._Decompress | None:
+    encoding = (reply.header("content-encoding") or "identity").strip().lower()
     if encoding == "identity":
         return None
     if encoding == "gzip":
         return zlib.decompressobj(zlib.MAX_WBITS | 16)
     raise zlib.error("the body is packed in a way that was not asked for")
-
-
-def _transport(origin: str, max_connections: int) -> httpx.HTTPTransport:
-    limits = httpx.Limits(
-        max_connections=max_connections,
-        max_keepalive_connections=max_connections,
-        keepalive_expiry=KEEP_ALIVE_SECONDS,
-    )
-    is_plain = origin.startswith("http://")
-    with suppress(OSError, ImportError, ValueError, httpx.InvalidURL):
-        verify = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if is_plain else _trusted()
-        return httpx.HTTPTransport(verify=verify, trust_env=False, limits=limits, proxy=proxy_for(origin))
-    raise SettingsError(  # outside of the handler: the cause may quote the proxy's password
-        "the environment's proxy or CA file cannot be used", remedy="check HTTPS_PROXY, ALL_PROXY and SSL_CERT_FILE"
-    )
-
-
-@cache
-def _trusted() -> ssl.SSLContext:
-    """Return the CAs to trust, read once a process (25 ms)."""
-    return httpx.create_ssl_context()

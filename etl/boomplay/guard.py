@@ -12,13 +12,15 @@ from __future__ import annotations
 
 import ssl
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpcore
-import httpx
 
 from etl import clock
 from etl.boomplay.timing import NAP_SECONDS, Halt
+
+if TYPE_CHECKING:
+    import httpx
 
 
 class Guard:
@@ -42,13 +44,14 @@ class Guard:
             raise httpcore.ReadTimeout("the request's time is up")
         return left
 
-    def watch(self, transport: httpx.HTTPTransport) -> None:
-        """Put the guard between a transport and its sockets.
+    def watch(self, transport: httpx.HTTPTransport) -> httpcore.ConnectionPool:
+        """Put the guard between a transport and its sockets, and return the pool of these.
 
         `httpcore.ConnectionPool` takes a backend, but httpx has no way to hand one on: hence the two private names.
         """
         pool = transport._pool
         pool._network_backend = _Backend(self, pool._network_backend)
+        return pool
 
 
 class _Backend(httpcore.NetworkBackend):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
+from queue import SimpleQueue
 
 from etl import clock, logs
 from etl.core.model import Page, Walk
@@ -54,15 +55,19 @@ def read_list(
 def _read(reading: Reading | UnorderedReading, fetch: Fetch, concurrency: int, progress: Progress | None) -> Verdict:
     pool = ThreadPoolExecutor(concurrency, thread_name_prefix="favsync-page")
     under_way: dict[Future[Page], Ask] = {}
+    answers: SimpleQueue[Future[Page]] = SimpleQueue()  # waiting for any of several futures costs as much as a request
     carried_fetch = logs.carried(fetch)
     try:
         while True:
             asks = reading.asks()
             if reading.verdict is not None:
                 return reading.verdict
-            under_way.update({pool.submit(carried_fetch, ask.offset, ask.limit): ask for ask in asks})
-            for answered in wait(under_way, return_when=FIRST_COMPLETED).done:
-                _give(reading, under_way.pop(answered), answered)
+            for ask in asks:
+                future = pool.submit(carried_fetch, ask.offset, ask.limit)
+                under_way[future] = ask
+                future.add_done_callback(answers.put)
+            answered = answers.get()
+            _give(reading, under_way.pop(answered), answered)
             if progress is not None:
                 progress(reading.items_read)
     finally:

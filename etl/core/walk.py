@@ -150,7 +150,7 @@ class Reading:
         self._asked: set[int] = set()
         self._refused: set[int] = set()
         self._seen: dict[Key, Item] = {}
-        self._orders: dict[int, tuple[Key, ...]] = {}
+        self._first_answers: dict[int, tuple[Item, ...]] = {}
         self._failures: dict[int, int] = {}
         self._generation = self._requests = self._repairs = self._restarts = 0
         self._step_back = self._window = 1
@@ -332,9 +332,11 @@ class Reading:
 
     def _note_order(self, page: Page) -> None:
         """Notice the same ids at one offset in another order: the service has no stable order."""
-        order = tuple(item.key for item in page.items)
-        before = self._orders.setdefault(page.offset, order)
-        if order != before and len(order) == len(before) and set(order) == set(before):
+        first = self._first_answers.setdefault(page.offset, page.items)
+        if first is page.items or len(first) != len(page.items):
+            return
+        order, before = [item.key for item in page.items], [item.key for item in first]
+        if order != before and set(order) == set(before):
             self.is_order_unstable = True
 
     def _give_up(self, why: str) -> None:

@@ -1,4 +1,4 @@
-"""The tables, as SQLAlchemy Core. Not here: views (`etl.reporting`), triggers (the migrations), queries.
+"""The tables, as SQLAlchemy Core. Not here: views (`etl.reporting`), triggers (the migrations), queries, `dialect_tables`.
 
 The columns that users rely on are the contract's; what stands beyond them is marked *ours*. The migrations are the truth about
 a database, and a test holds them against this metadata.
@@ -163,7 +163,6 @@ market_set_members = Table(
     metadata,
     Column("market_set_id", ForeignKey("market_sets.market_set_id"), primary_key=True),
     Column("market_code", ForeignKey("markets.market_code"), primary_key=True),
-    sqlite_with_rowid=False,
 )
 
 tracks = Table(
@@ -199,9 +198,7 @@ track_versions = Table(
     Column("facts", Json, nullable=False),
     Column("facts_digest", LargeBinary, nullable=False),  # ours
     CheckConstraint("valid_to > valid_from", name="ends_after_start"),
-    Index("uq_track_versions_current", "track_id", unique=True, sqlite_where=text("valid_to IS NULL"),
-          postgresql_where=text("valid_to IS NULL")),
-)  # fmt: skip
+)
 
 track_artists = Table(
     "track_artists",
@@ -210,7 +207,6 @@ track_artists = Table(
     Column("position", Small, primary_key=True),
     Column("artist_id", ForeignKey("artists.artist_id"), nullable=False, index=True),
     Column("role", Text),
-    sqlite_with_rowid=False,
 )
 
 track_genres = Table(
@@ -219,7 +215,6 @@ track_genres = Table(
     Column("track_id", ForeignKey("tracks.track_id"), primary_key=True),
     Column("position", Small, primary_key=True),
     Column("genre_id", ForeignKey("genres.genre_id"), nullable=False, index=True),
-    sqlite_with_rowid=False,
 )
 
 favourites = Table(
@@ -243,12 +238,7 @@ favourites = Table(
     CheckConstraint("(valid_to IS NULL) = (removed_run_id IS NULL)", name="closed_cites_run"),
     CheckConstraint("valid_to IS NOT NULL OR removed_after IS NULL", name="open_not_removed"),
     UniqueConstraint("account_id", "track_id", "valid_from"),
-    Index("ix_favourites_removed_run_id", "removed_run_id", sqlite_where=text("removed_run_id IS NOT NULL"),
-          postgresql_where=text("removed_run_id IS NOT NULL")),
-    Index("uq_favourites_open", "account_id", "track_id", unique=True, sqlite_where=text("valid_to IS NULL"),
-          postgresql_where=text("valid_to IS NULL")),
-    sqlite_with_rowid=False,
-)  # fmt: skip
+)
 
 rejects = Table(
     "rejects",

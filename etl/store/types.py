@@ -1,4 +1,7 @@
-"""Column types that both engines share. Not here: the tables."""
+"""Column types that both engines share. Not here: the tables.
+
+PostgreSQL's own types are imported where its dialect asks for them: on SQLite that saves a tenth of the start.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,6 @@ from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import BigInteger, Dialect, Integer, String, Text
-from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 
@@ -26,7 +28,11 @@ class Instant(TypeDecorator[datetime]):
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """Choose the column type."""
-        return dialect.type_descriptor(TIMESTAMP(timezone=True) if dialect.name == "postgresql" else String(27))
+        if dialect.name != "postgresql":
+            return dialect.type_descriptor(String(27))
+        from sqlalchemy.dialects.postgresql import TIMESTAMP
+
+        return dialect.type_descriptor(TIMESTAMP(timezone=True))
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
         """Refuse naive instants, and write UTC."""
@@ -49,7 +55,7 @@ def _instant(value: str) -> datetime:
 
 
 class Json(TypeDecorator[Any]):
-    """JSON: ``jsonb`` on PostgreSQL, text on SQLite. PostgreSQL's types are imported where it is used: they take 50 ms."""
+    """JSON: ``jsonb`` on PostgreSQL, text on SQLite."""
 
     impl = Text
     cache_ok = True
@@ -58,6 +64,7 @@ class Json(TypeDecorator[Any]):
         """Choose the column type."""
         if dialect.name != "postgresql":
             return dialect.type_descriptor(Text())
+        from sqlalchemy.dialects.postgresql import JSONB
 
         return dialect.type_descriptor(JSONB())
 

@@ -1,4 +1,4 @@
--- Made by `python -m etl.store.make_template` of the files with this digest: 8e829a55ae84ba679877cc4face6e249
+-- Made by `python -m etl.store.make_template` of the files with this digest: ca68482bf2f9e937425b63558a29b17d
 -- next
 CREATE TABLE alembic_version (
 	version_num VARCHAR(32) NOT NULL, 

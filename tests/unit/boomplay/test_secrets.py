@@ -17,7 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from etl.boomplay import exchange, guard
+from etl.boomplay import connections, guard
 from etl.boomplay.auth import AppToken, RefreshingToken, StaticToken
 from etl.boomplay.client import Boomplay
 from etl.boomplay.grants import TokenEndpoint
@@ -176,11 +176,11 @@ def tls_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ser
     (tmp_path / "key.pem").write_bytes(private)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "own.pem", tmp_path / "key.pem")
-    exchange._trusted.cache_clear()
+    connections._trusted.cache_clear()
     running = Service(always=listing(1, 2), tls=context)
     yield running
     running.close()
-    exchange._trusted.cache_clear()
+    connections._trusted.cache_clear()
 
 
 def test_a_certificate_that_nobody_vouches_for_is_refused_at_once(client: Make, tls_service: Service) -> None:
@@ -220,7 +220,7 @@ def test_a_slow_answer_over_tls_is_waited_for_in_naps(
 
 
 def test_a_missing_ca_file_is_a_matter_of_settings(client: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    exchange._trusted.cache_clear()
+    connections._trusted.cache_clear()
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/ca.pem")
     with pytest.raises(SettingsError, match="CA file"):
         client(api_url="https://api.example.com")

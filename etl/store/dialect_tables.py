@@ -1,0 +1,24 @@
+"""What only one engine knows of a table: partial indexes, tables without row ids. Importing it adds them to the metadata.
+
+Apart from `etl.store.tables`, since SQLAlchemy imports all of a dialect to look at one such option, which takes longer than all
+the tables, and since no query needs them: they are for the migrations and for the test that compares. Not here: what no
+engine's name stands in.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Index, text
+
+from etl.store.tables import favourites, market_set_members, track_artists, track_genres, track_versions
+
+
+def _partial(name: str, *columns: Column[object], where: str, unique: bool = False) -> None:
+    Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
+
+
+_partial("uq_track_versions_current", track_versions.c.track_id, where="valid_to IS NULL", unique=True)
+_partial("ix_favourites_removed_run_id", favourites.c.removed_run_id, where="removed_run_id IS NOT NULL")
+_partial("uq_favourites_open", favourites.c.account_id, favourites.c.track_id, where="valid_to IS NULL", unique=True)
+
+for _table in (market_set_members, track_artists, track_genres, favourites):
+    _table.dialect_options["sqlite"]["with_rowid"] = False

@@ -1,0 +1,24 @@
+"""What the code takes the tables to be, beside what the migrations make of them."""
+
+from __future__ import annotations
+
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from etl.store import dialect_tables  # noqa: F401 - completes the metadata
+from etl.store.engine import open_engine
+from etl.store.tables import metadata
+
+
+def test_the_metadata_is_what_the_migrations_make(database_url: str) -> None:
+    engine = open_engine(database_url)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "compare_server_default": False, "include_name": _is_ours}
+        )
+        assert compare_metadata(context, metadata) == []
+    engine.dispose()
+
+
+def _is_ours(name: str | None, kind: str, _parents: object) -> bool:
+    return not (kind == "table" and name == "alembic_version")
