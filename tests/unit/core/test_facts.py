@@ -3,6 +3,8 @@
 from datetime import timedelta
 
 import msgspec
+from hypothesis import example, given
+from hypothesis.strategies import lists, sampled_from
 
 from etl.core.facts import Known, fact_changes, facts_digest, versions
 from etl.core.normalise import normalised
@@ -72,6 +74,31 @@ def test_a_list_of_ids_survives_packing():
 def test_bodies_survive_packing():
     bodies = [item(n).body for n in range(20)] + [b"", b"\xff\x00"]
     assert unpacked_bodies(packed_bodies(bodies)) == bodies
+
+
+@example(
+    [
+        b'{"available_markets":"NG,GH","a":1}',
+        b'"available_markets":"',
+        b'"available_markets":"NG',
+        b'"available_markets":""',
+    ]
+)
+@given(
+    lists(
+        lists(sampled_from([b'"available_markets":"', b'"available_markets": "', b'"', b"NG,GH", b"\xff\x00"])).map(
+            b"".join
+        )
+    )
+)
+def test_bodies_survive_packing_wherever_the_name_of_the_markets_stands_in_them(bodies):
+    assert unpacked_bodies(packed_bodies(bodies)) == bodies
+
+
+def test_lists_of_markets_are_packed_once():
+    markets = [",".join(f"{n:02X}" for n in range(start, 256)).encode() for start in range(20)]
+    bodies = [b'{"track_id":%d,"available_markets":"%s"}' % (n, markets[n % 20]) for n in range(500)]
+    assert len(packed_bodies(bodies)) < len(b"".join(bodies)) / 100
 
 
 def test_a_list_is_told_by_its_items_and_their_order():
