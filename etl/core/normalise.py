@@ -11,16 +11,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from etl.core.model import Artist, Item, Track
 
-_Text = Callable[[str | None], str | None]
 MAX_INTEGER = 2**63 - 1
+_Integer = Annotated[int, msgspec.Meta(ge=-MAX_INTEGER, le=MAX_INTEGER)]
+_Identity = Annotated[int, msgspec.Meta(ge=1, le=MAX_INTEGER)]
 LONGEST_SECONDS = 10 * 86_400  # no track lasts longer, and sums of such durations must not overflow
 LONGEST_NAME_BYTES = 200  # of a genre or a market code: PostgreSQL cannot index a text of kilobytes
 _ESCAPE = b"\\u"
@@ -35,26 +35,26 @@ class Unreadable(ValueError):
 
 
 class _WireArtist(msgspec.Struct, gc=False):
-    artist_id: int
+    artist_id: _Identity
     artist_name: str | None = None
     artist_role: str | None = None
 
 
 class _WireArtwork(msgspec.Struct, gc=False):
-    width: int | None = None
-    height: int | None = None
+    width: _Integer | None = None
+    height: _Integer | None = None
     url: str | None = None
 
 
 class _WireTrack(msgspec.Struct, gc=False):
-    """An item with the documented types. Anything else takes the slow way, by `_lenient`."""
+    """An item with the documented types, numbers as a database holds them. Anything else takes the slow way, by `_lenient`."""
 
     track_id: int
     track_title: str | None = None
-    track_number: int | None = None
+    track_number: _Integer | None = None
     isrc: str | None = None
     duration: str | None = None
-    album_id: int | None = None
+    album_id: _Identity | None = None
     album_title: str | None = None
     genres: str | None = None
     available_markets: str | None = None
@@ -64,6 +64,7 @@ class _WireTrack(msgspec.Struct, gc=False):
     artists: list[_WireArtist] | None = None
 
 
+_NO_ARTWORK = _WireArtwork()
 _decode = msgspec.json.Decoder(_WireTrack).decode
 _WIRE_FIELDS = frozenset(_WireTrack.__struct_fields__)
 
@@ -76,40 +77,43 @@ def normalised(item: Item) -> Track:
     if item.track_id is None:
         raise Unreadable("no integer track_id")
     notes: list[str] = []
-    text = _text if _ESCAPE in item.body else _plain_text
     try:
         wire = _decode(item.body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         wire = _lenient(item, notes)
-        text = _text
-    return _track(item.track_id, wire, notes, text)
+        _mend(wire)
+    else:
+        if _ESCAPE in item.body:  # nothing else in valid JSON can spell a NUL or a lone surrogate
+            _mend(wire)
+    return _track(item.track_id, wire, notes)
 
 
-def _track(track_id: int, wire: _WireTrack, notes: list[str], text: _Text) -> Track:
-    art = wire.artwork
-    duration = wire.duration
+def _track(track_id: int, wire: _WireTrack, notes: list[str]) -> Track:
+    art = wire.artwork or _NO_ARTWORK
+    duration, genres, markets = wire.duration, wire.genres, wire.available_markets
     seconds = duration_seconds(duration) if duration else None
     if duration and seconds is None:
         notes.append("duration: unreadable")
-    notes += [
-        f"{name}: too long, left out" for name in ("genres", "available_markets") if _has_long_part(getattr(wire, name))
-    ]
+    if genres and _has_long_part(genres):
+        notes.append("genres: too long, left out")
+    if markets and _has_long_part(markets):
+        notes.append("available_markets: too long, left out")
     return Track(
         track_id,
-        text(wire.track_title),
-        _integer(wire.track_number),
-        text(wire.isrc),
+        wire.track_title or None,
+        wire.track_number,
+        wire.isrc or None,
         seconds,
-        _identity(wire.album_id),
-        text(wire.album_title),
-        text(wire.web_url),
-        text(wire.mobile_url),
-        text(art.url) if art else None,
-        _integer(art.width) if art else None,
-        _integer(art.height) if art else None,
-        _artists(wire.artists, text) if wire.artists else (),
-        _genres(wire.genres) if wire.genres else (),
-        market_codes(wire.available_markets) if wire.available_markets else (),
+        wire.album_id,
+        wire.album_title or None,
+        wire.web_url or None,
+        wire.mobile_url or None,
+        art.url or None,
+        art.width,
+        art.height,
+        _artists(wire.artists) if wire.artists else (),
+        _genres(genres) if genres else (),
+        market_codes(markets) if markets else (),
         tuple(notes),
         wire_has_facts(wire),
     )
@@ -121,14 +125,9 @@ def wire_has_facts(wire: _WireTrack) -> bool:
     return any(value is not None for value in telling) if telling[0] is None else True
 
 
-def _plain_text(value: str | None) -> str | None:
-    r"""Return text of an item without ``\u``: nothing else in valid JSON can spell a NUL or a lone surrogate."""
-    return value or None
-
-
 def _text(value: str | None) -> str | None:
     if not value:
-        return None
+        return value
     return value if value.isascii() and "\x00" not in value else _SURROGATE_OR_NUL.sub("\ufffd", value)
 
 
@@ -140,12 +139,27 @@ def _identity(value: int | None) -> int | None:
     return value if value is not None and 0 < value <= MAX_INTEGER else None
 
 
-def _artists(wire: list[_WireArtist], text: _Text) -> tuple[Artist, ...]:
-    """Artists without duplicates, first position kept; one without a usable id is left out."""
+def _mend(wire: _WireTrack) -> None:
+    """Leave out of ``wire`` what no database holds: NUL, lone surrogates, numbers beyond 64 bits."""
+    for name in ("track_title", "isrc", "album_title", "web_url", "mobile_url"):
+        setattr(wire, name, _text(getattr(wire, name)))
+    wire.track_number, wire.album_id = _integer(wire.track_number), _identity(wire.album_id)
+    if art := wire.artwork:
+        wire.artwork = _WireArtwork(_integer(art.width), _integer(art.height), _text(art.url))
+    if wire.artists:
+        wire.artists = [
+            _WireArtist(artist.artist_id, _text(artist.artist_name), _text(artist.artist_role))
+            for artist in wire.artists
+            if _identity(artist.artist_id)
+        ]
+
+
+def _artists(wire: list[_WireArtist]) -> tuple[Artist, ...]:
+    """Artists without duplicates, first position kept."""
     first: dict[int, Artist] = {}
     for artist in wire:
-        if artist.artist_id not in first and _identity(artist.artist_id):
-            first[artist.artist_id] = Artist(artist.artist_id, text(artist.artist_name), text(artist.artist_role))
+        if artist.artist_id not in first:
+            first[artist.artist_id] = Artist(artist.artist_id, artist.artist_name or None, artist.artist_role or None)
     return tuple(first.values())
 
 
@@ -157,9 +171,9 @@ def _genres(text: str) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=4096)
-def _has_long_part(text: str | None) -> bool:
+def _has_long_part(text: str) -> bool:
     """Say whether a part is too long for a name (a look at the whole text tells, nearly always)."""
-    if text is None or len(text) <= LONGEST_NAME_BYTES // 4:
+    if len(text) <= LONGEST_NAME_BYTES // 4:
         return False
     return any(not _is_short(part.strip()) for part in text.split(",")) if _LONG.search(text) else False
 
