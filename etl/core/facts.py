@@ -20,22 +20,22 @@ _encode = msgspec.json.Encoder().encode
 DIGEST_SIZE = 16
 
 
-class _Facts(msgspec.Struct, frozen=True, gc=False):
-    """The facts in the shape that ``track_versions.facts`` holds them in."""
+class _Facts(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """The facts in the shape that ``track_versions.facts`` holds them in: what the service does not give is left out."""
 
-    title: str | None
-    track_number: int | None
-    isrc: str | None
-    duration_seconds: int | None
-    album_id: int | None
-    album_title: str | None
-    web_url: str | None
-    mobile_url: str | None
-    artwork_url: str | None
-    artwork_width: int | None
-    artwork_height: int | None
-    artists: tuple[object, ...]
-    genres: tuple[str, ...]
+    title: str | None = None
+    track_number: int | None = None
+    isrc: str | None = None
+    duration_seconds: int | None = None
+    album_id: int | None = None
+    album_title: str | None = None
+    web_url: str | None = None
+    mobile_url: str | None = None
+    artwork_url: str | None = None
+    artwork_width: int | None = None
+    artwork_height: int | None = None
+    artists: tuple[object, ...] = ()
+    genres: tuple[str, ...] = ()
 
 
 def facts_json(track: Track) -> bytes:

@@ -93,8 +93,8 @@ class Walk:
         return self.items + self.extras
 
 
-class Artist(msgspec.Struct, frozen=True, gc=False):
-    """An artist as a track names it."""
+class Artist(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """An artist as a track names it; as JSON without the role where there is none."""
 
     artist_id: int
     name: str | None
