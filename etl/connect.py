@@ -66,8 +66,8 @@ def connect(
 
     What the service says of the token is noted. ``even_dead``: try a token that was found dead, too.
 
-    Raises: CredentialsError, where the account has no token or a dead one; SettingsError, where a setting is missing or no
-    key opens the token; DatabaseError.
+    Raises: CredentialsError, where the account has no token, a dead one, or one that no key opens; SettingsError, where a
+    setting is missing; DatabaseError.
     """
     wire = wire_options(config, stop)
     account_id = None

@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from etl.errors import SettingsError
+from etl.errors import CredentialsError, SettingsError
 
 FINGERPRINT_BYTES = 16
-MAKES_A_KEY = 'python -c "from cryptography.fernet import Fernet as F; print(F.generate_key().decode())"'
+MAKES_A_KEY = 'python3 -c "import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())"'
 
 
 class Vault:
@@ -40,10 +40,10 @@ class Vault:
         """Return ``text`` encrypted with the first key."""
         return self._first.encrypt(text.encode())
 
-    def decrypted(self, secret: bytes) -> str:
-        """Return the text, whichever of the keys it was encrypted with.
+    def decrypted(self, secret: bytes, whose: str) -> str:
+        """Return the text, whichever of the keys it was encrypted with. ``whose``: the account's name, for the error.
 
-        Raises: SettingsError, where none of them fits.
+        Raises: CredentialsError, where none of them fits: that is one account's trouble, and stops no other.
         """
         from cryptography.fernet import InvalidToken
 
@@ -51,9 +51,10 @@ class Vault:
             return self._all.decrypt(secret).decode()
         except InvalidToken:
             pass
-        raise SettingsError(
-            "no key of FAVSYNC_ENCRYPTION_KEY opens the stored token",
-            remedy="add the former key after the new one, with a comma between; or give the token again",
+        raise CredentialsError(
+            f"no key of FAVSYNC_ENCRYPTION_KEY opens the stored token of account {whose}",
+            remedy="add the former key after the new one, with a comma between; "
+            f"or sign in again: `favsync accounts login {whose}`",
         )
 
     def opens_first(self, secret: bytes) -> bool:

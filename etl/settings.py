@@ -241,7 +241,7 @@ def masked(url: str) -> str:
 
 _FILES = "sqlite:///favsync.db (relative), sqlite:////var/lib/favsync/favsync.db (absolute)"
 _TRUTHS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
-KEY_WANTED = 'a Fernet key (python -c "from cryptography.fernet import Fernet as F; print(F.generate_key().decode())")'
+KEY_WANTED = 'a Fernet key (python3 -c "import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())")'
 _TOKEN = "the token alone, as Boomplay gave it"  # noqa: S105
 _A_PATH, _A_WORD = "a path such as /oauth/token", "one word, as the service spells it"
 _RATE, _SECONDS = partial(_number, low=0, high=10_000), partial(_number, low=0.1, high=3600)

@@ -22,7 +22,7 @@ from etl.boomplay.payloads import User
 from etl.config import Config
 from etl.connect import connect, wire_options
 from etl.crypto import Vault
-from etl.errors import FavsyncError, UsageError, WrongUser
+from etl.errors import CredentialsError, FavsyncError, UsageError, WrongUser
 from etl.store import tokens as token_rows
 from etl.store.engine import reading, writing
 from etl.store.holds import Held, hold_in_turn
@@ -64,7 +64,7 @@ def require_new(engine: Engine, name: str) -> None:
     if not NAME.fullmatch(name):
         raise UsageError(
             f"an account cannot be called {name[:64]!r}",
-            remedy="use up to 64 letters, digits and . @ + - _ between them",
+            remedy="use up to 64 letters and digits, and between them blanks and . @ + - _",
         )
     with reading(engine) as connection:
         if token_rows.account_id_of(connection, name) is not None:
@@ -185,24 +185,35 @@ def retire_account(engine: Engine, name: str) -> None:
 
 
 def rekey(config: Config, engine: Engine) -> int:
-    """Encrypt every stored token with the first key, and return how many were not.
+    """Encrypt every stored token that a key opens with the first key, and return how many were not.
 
-    Raises: SettingsError, where no key opens one of them; DatabaseError.
+    Raises: CredentialsError, after the others are done, where no key opens some of them; SettingsError, where there is no key;
+    DatabaseError.
     """
     vault = Vault([key.reveal() for key in config.encryption_keys])
-    with reading(engine) as connection:
-        account_ids = sorted(token_rows.token_rows(connection))
-    return sum(_rekeyed(engine, vault, account_id) for account_id in account_ids)
+    count, closed = 0, []
+    for account_id, name in numbered_accounts(engine):
+        try:
+            count += _rekeyed(engine, vault, account_id, name)
+        except CredentialsError:
+            closed.append(name)
+    if closed:
+        raise CredentialsError(
+            f"no key of FAVSYNC_ENCRYPTION_KEY opens the stored token of {', '.join(closed)}; "
+            f"encrypted anew: {count} of the others",
+            remedy="add the former key after the new one, with a comma between; or sign these accounts in again",
+        )
+    return count
 
 
-def _rekeyed(engine: Engine, vault: Vault, account_id: int) -> bool:
+def _rekeyed(engine: Engine, vault: Vault, account_id: int, name: str) -> bool:
     from dataclasses import replace
 
     with hold_in_turn(engine, Held.TOKEN, account_id, RENEWAL_SECONDS), writing(engine) as connection:
         row = token_rows.token_row(connection, account_id)
         if row is None or row.secret is None or vault.opens_first(row.secret):
             return False
-        secret = vault.encrypted(vault.decrypted(row.secret))
+        secret = vault.encrypted(vault.decrypted(row.secret, name))
         token_rows.put_token_row(connection, replace(row, secret=secret))
     return True
 

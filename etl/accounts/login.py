@@ -46,7 +46,10 @@ def signed_in(
     )
     if paste is not None:
         say(f"open this address in a browser, and paste the one that it ends at:\n{url}")
-        return _token(config, parse_redirect(paste(), state=state))
+        pasted = paste().strip()
+        if not pasted:
+            raise CredentialsError("no address was pasted", remedy="paste the whole address that the browser ends at")
+        return _token(config, parse_redirect(pasted, state=state))
     with listening(config.redirect_uri, lambda brought: parse_redirect(brought, state=state)) as waiting:
         say(f"a browser should show Boomplay's consent page now; if not, open this address:\n{url}")
         open_page(url)

@@ -11,7 +11,7 @@ from etl.boomplay.retry import Failure, Meaning
 from etl.errors import ApiRefused, ApiUnreachable, CredentialsError, FavsyncError, PayloadError, RateLimited
 
 REMEDIES = {
-    Meaning.TOKEN: "renew the token: `favsync accounts set`, or BOOMPLAY_ACCESS_TOKEN",
+    Meaning.TOKEN: "get another: `favsync accounts login NAME`, `favsync accounts set NAME --token`, or BOOMPLAY_ACCESS_TOKEN",
     Meaning.TRANSIENT: "check the network, then try again later",
     Meaning.DOWN: "check BOOMPLAY_API_URL and the machine's CA certificates",
     Meaning.GARBLED: "try again later; if it stays, a proxy answers in the service's place",

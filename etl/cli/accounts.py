@@ -217,7 +217,7 @@ def rekey(context: Context) -> None:
     if context.json:
         context.show_json({"encrypted_anew": count})
     else:
-        context.show(f"{count} tokens are encrypted anew; every stored token opens with the first key")
+        context.show(f"encrypted anew: {count}; every stored token opens with the first key, so older keys may go")
 
 
 @accounts.command("login")

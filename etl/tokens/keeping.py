@@ -62,7 +62,7 @@ class Keeper:
     def load(self) -> Kept | None:
         """Return the token to use, None where the account has none.
 
-        Raises: CredentialsError, where the named variable or file holds none; SettingsError, where no key fits; DatabaseError.
+        Raises: CredentialsError, where the named variable or file holds none, or no key fits; DatabaseError.
         """
         row = None
         if self._engine is not None and self._account_id is not None:
@@ -130,13 +130,22 @@ class Keeper:
                 row.state is Standing.DEAD if row.fingerprint is None else row.fingerprint != outside.row.fingerprint
             )
             if not is_void:
-                bundle = _decoded(Vault([key.reveal() for key in self._config.encryption_keys]).decrypted(row.secret))
-                return Kept(row, _token(bundle), is_stored=True)
+                return Kept(row, _token(_decoded(self._decrypted(row.secret))), is_stored=True)
         elif row is not None and row.reference != DEFAULT_VARIABLE:
             return self._referenced(row)
         elif row is not None and outside is not None and row.fingerprint == outside.row.fingerprint:
             return replace(outside, row=replace(row, is_renewable=outside.row.is_renewable), is_stored=True)
         return outside
+
+    def _decrypted(self, secret: bytes) -> str:
+        keys = [key.reveal() for key in self._config.encryption_keys]
+        if keys:
+            return Vault(keys).decrypted(secret, self._name)
+        raise CredentialsError(
+            f"the token of account {self._name} is encrypted, and no FAVSYNC_ENCRYPTION_KEY is set",
+            remedy="set FAVSYNC_ENCRYPTION_KEY to the key that it was encrypted with; "
+            f"if that is lost, set a new one and run `favsync accounts login {self._name}`",
+        )
 
     def _outside(self, row: TokenRow | None) -> Kept | None:
         """Return the token of the settings: it belongs to the account ``default``, whatever that is called by now."""
@@ -154,13 +163,22 @@ class Keeper:
         else:
             bundle = Bundle(environment().get(row.reference or "", "").strip())
         if not bundle.access_token and not bundle.refresh_token:
-            where = f"the {row.place} {row.reference}"
-            raise CredentialsError(f"account {self._name} has no token: {where} holds none", remedy=f"set {where}")
+            raise _nothing_there(self._name, row)
         token = _token(bundle)
         if _fingerprint(token) == row.fingerprint:
             return Kept(row, token, is_stored=True)
         fresh = _new_row(row.account_id, token, row.place, row.reference)
         return Kept(replace(fresh, expires_at=bundle.expires_at), token, is_stored=False)
+
+
+def _nothing_there(name: str, row: TokenRow) -> CredentialsError:
+    if row.place is Place.FILE:
+        words = f"there is none in the file {row.reference}"
+        remedy = f"put one there: `favsync accounts login {name} --token-file {row.reference}`"
+    else:
+        words = f"the environment variable {row.reference} is not set"
+        remedy = f"set {row.reference} to the token"
+    return CredentialsError(f"account {name} has no token: {words}", remedy=remedy)
 
 
 def kept_row(

@@ -128,8 +128,8 @@ def test_the_doctor_says_what_is_wrong_and_what_to_do(run, sandbox, home):
     assert "chmod 600" in run("doctor").out
     sandbox.expire_token("ada")
     ill = run("doctor", env={"FAVSYNC_ENCRYPTION_KEY": ""})
-    assert ill.code == 2
-    assert "FAVSYNC_ENCRYPTION_KEY" in ill.out
+    assert ill.code == 4
+    assert "the token of account ada is encrypted, and no FAVSYNC_ENCRYPTION_KEY is set" in ill.out
     assert run("doctor").code == 4
     sandbox.stop()
     away = run("doctor", "--json")
@@ -142,7 +142,7 @@ def test_the_scheduler_serves_syncs_and_ends_well(run, sandbox, home):
     command = [FAVSYNC, "schedule", "--http", "127.0.0.1:0", "--log-format", "json"]
     with subprocess.Popen(command, env=os.environ, cwd=home, stderr=subprocess.PIPE, text=True) as service:
         try:
-            url = service.stderr.readline().split("/metrics")[0]
+            url = json.loads(service.stderr.readline())["event"].split("/metrics")[0]
             for wanted in (
                 'favsync_runs_total{outcome="succeeded"} 2.0',
                 'favsync_age_of_last_proven_sync_seconds{account="ben"}',

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,11 +12,13 @@ from etl import clock
 from etl.accounts import admin
 from etl.accounts.given import Given
 from etl.boomplay.payloads import Token
+from etl.cli import main
 from etl.connect import connect
+from etl.crypto import new_key
 from etl.errors import CredentialsError, UsageError, WrongUser
 from etl.store.engine import reading
 from etl.store.tokens import Place
-from tests.accounts import add, outcomes, settings, token_row
+from tests.accounts import KEY, add, outcomes, settings, token_row
 from tests.integration.test_tokens import engine, everything, instant, reads, sandbox
 
 __all__ = ["engine", "instant", "sandbox"]
@@ -114,3 +117,24 @@ def test_a_token_file_that_cannot_be_written_is_an_error_with_its_place(database
     with pytest.raises(CredentialsError, match="taken/ada"):
         admin.add_account(config, engine, "ada", given, {})
     assert admin.listed_accounts(engine) == []
+
+
+def test_a_token_that_no_key_opens_stops_its_account_alone(database_url, engine, sandbox, monkeypatch, capsys):
+    add(settings(database_url, sandbox, FAVSYNC_ENCRYPTION_KEY=new_key()), engine, sandbox, "ada")
+    add(settings(database_url, sandbox), engine, sandbox, "ben")
+    for name, value in {
+        "FAVSYNC_DATABASE_URL": database_url,
+        "FAVSYNC_ENCRYPTION_KEY": KEY,
+        "BOOMPLAY_API_URL": sandbox.url,
+        "BOOMPLAY_APP_ID": sandbox.app_id,
+    }.items():
+        monkeypatch.setenv(name, value)
+    assert main(["sync"]) == 4
+    assert (outcomes(engine, "ada"), outcomes(engine, "ben")) == ([], ["succeeded"])
+    assert "no key of FAVSYNC_ENCRYPTION_KEY opens the stored token of account ada" in capsys.readouterr().err
+    assert main(["accounts", "check", "--json"]) == 4
+    assert [each["works"] for each in json.loads(capsys.readouterr().out)] == [False, True]
+    main(["doctor", "--json"])
+    found = [each for each in json.loads(capsys.readouterr().out) if each["subject"] == "tokens"]
+    assert [(each["level"], each["exit_code"]) for each in found] == [("look", 0), ("bad", 4), ("ok", 0)]
+    assert "favsync accounts login ada" in found[1]["remedy"]

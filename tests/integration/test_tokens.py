@@ -75,9 +75,9 @@ def test_a_token_lies_encrypted_in_the_database_and_is_used_from_there(database_
 
 def test_without_the_key_the_account_is_an_error_that_says_so(database_url, engine, sandbox):
     add(settings(database_url, sandbox), engine, sandbox, "ada")
-    with pytest.raises(SettingsError, match="FAVSYNC_ENCRYPTION_KEY"):
+    with pytest.raises(CredentialsError, match="ada is encrypted, and no FAVSYNC_ENCRYPTION_KEY"):
         reads(settings(database_url, sandbox, FAVSYNC_ENCRYPTION_KEY=""), engine)
-    with pytest.raises(SettingsError, match="no key"):
+    with pytest.raises(CredentialsError, match="no key .* account ada"):
         reads(settings(database_url, sandbox, FAVSYNC_ENCRYPTION_KEY=new_key()), engine)
 
 
@@ -88,6 +88,15 @@ def test_rekey_encrypts_with_the_new_key_and_the_old_one_may_go(database_url, en
     assert admin.rekey(both, engine) == 2
     assert admin.rekey(both, engine) == 0
     assert reads(settings(database_url, sandbox, FAVSYNC_ENCRYPTION_KEY=new), engine) == 20
+
+
+def test_a_token_that_no_key_opens_keeps_no_other_from_being_encrypted_anew_and_is_named(database_url, engine, sandbox):
+    add(settings(database_url, sandbox, FAVSYNC_ENCRYPTION_KEY=new_key()), engine, sandbox, "ada")
+    add(settings(database_url, sandbox), engine, sandbox, "ben")
+    new = new_key()
+    with pytest.raises(CredentialsError, match="token of ada; encrypted anew: 1"):
+        admin.rekey(settings(database_url, sandbox, FAVSYNC_ENCRYPTION_KEY=f"{new},{KEY}"), engine)
+    assert reads(settings(database_url, sandbox, FAVSYNC_ENCRYPTION_KEY=new), engine, "ben") == 20
 
 
 def test_an_expired_token_is_renewed_and_the_new_one_is_stored_before_it_is_used(

@@ -133,6 +133,12 @@ def test_a_pasted_address_of_another_sign_in_is_refused(sandbox, redirect_uri):
         signed_in(config, lambda _words: None, paste=lambda: f"{redirect_uri}#access_token=x&state=y")
 
 
+def test_where_nothing_is_pasted_that_is_what_is_said(sandbox, redirect_uri):
+    config = settings("sqlite:////nowhere.db", sandbox, BOOMPLAY_REDIRECT_URI=redirect_uri)
+    with pytest.raises(CredentialsError, match="no address was pasted"):
+        signed_in(config, lambda _words: None, paste=lambda: "\n")
+
+
 def test_a_redirect_address_that_is_not_this_machine_needs_pasting(sandbox):
     with pytest.raises(UsageError, match="not on this machine") as refused:
         sign_in(sandbox, "https://app.example.invalid/callback", lambda _url: None)
