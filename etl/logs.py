@@ -145,6 +145,11 @@ def configure(format: str = "text", level: str = "info", *, colour: bool = True)
     logging.captureWarnings(capture=True)
 
 
+def is_for_machines() -> bool:
+    """Return whether lines are JSON; then whatever else goes to stderr should be, too."""
+    return _chosen[0].format == "json"
+
+
 def get(name: str, **fields: object) -> Log:
     """Return a log whose lines carry ``logger=name`` and ``fields``."""
     return Log({"logger": name, **fields})

@@ -76,7 +76,7 @@ def _ended(error: BaseException, context: Context) -> int:
         context.say(error.format_message())
         return UsageError.exit_code
     line, remedy, code = _words(error)
-    context.say(f"error: {_one_line(line)}" + (f"\n  what to do: {_one_line(remedy)}" if remedy else ""))
+    context.complain(_one_line(line), _one_line(remedy), code)
     return code
 
 

@@ -59,11 +59,27 @@ class Context:
         return not self.json and sys.stderr is not None and sys.stderr.isatty()
 
     def say(self, text: str) -> None:
-        """Tell the person something on stderr that is not the result; nobody there to read it is no reason to stop."""
+        """Tell the person something on stderr that is not the result; nobody there to read it is no reason to stop.
+
+        Where lines are JSON for machines, this is one of them.
+        """
+        from etl import logs
         from etl.logs import masked, visible
 
+        if logs.is_for_machines():
+            logs.get(__name__).info(text)
+            return
         with suppress(OSError):
             click.echo("\n".join(visible(line) for line in masked(text).split("\n")), err=True)
+
+    def complain(self, line: str, remedy: str, code: int) -> None:
+        """Say on stderr why the verb failed, and what to do about it."""
+        from etl import logs
+
+        if logs.is_for_machines():
+            logs.get(__name__).error("the command failed", error=line, remedy=remedy or None, exit_code=code)
+        else:
+            self.say(f"error: {line}" + (f"\n  what to do: {remedy}" if remedy else ""))
 
     def show(self, text: str) -> None:
         """Print a line of the result for people: what drives a terminal is written out."""

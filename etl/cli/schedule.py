@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from etl.cli.boundary import INTERRUPTED
 from etl.cli.context import Context, pass_context
 from etl.cli.groups import Verb
 from etl.cli.stopping import stop_event
@@ -43,33 +44,61 @@ if TYPE_CHECKING:
     show_default=True,
     help="With more accounts than this, /metrics has sums alone.",
 )
+@click.option(
+    "--once",
+    is_flag=True,
+    help="Sync the accounts that are due now, then end: for a timer, or cron. See the exit codes.",
+)
 @pass_context
-def schedule(context: Context, workers: int, grace: int, http: str | None, metrics_accounts: int) -> None:
+def schedule(
+    context: Context, workers: int, grace: int, http: str | None, metrics_accounts: int, once: bool
+) -> int | None:
     """Sync every enabled account on its schedule, in the foreground, until SIGTERM or SIGINT.
 
     Accounts that are added, changed or removed are noticed while it runs. What was missed while it did not run is caught
     up, once. A second one on the same database stands by, and takes over when the first is gone. A second signal stops it
     at once.
+
+    Exit code: 0 when it was told to stop. With --once the worst of its runs, as `favsync sync` has it; 75 where another
+    scheduler is at work; 130 when it was told to stop before it was done.
     """
-    from etl.errors import SettingsError, UsageError
     from etl.scheduler.service import Service
-    from etl.scheduler.times import parse
     from etl.store.migrate import ready_engine
 
-    try:
-        parse(context.config.schedule)
-    except UsageError as error:
-        raise SettingsError(f"FAVSYNC_SCHEDULE: {error.message}", remedy=error.remedy) from None
-    engine = ready_engine(context.config.database_url.reveal(), create=True)
+    config = context.config
+    _require_schedule(config.schedule)
+    engine = ready_engine(config.database_url.reveal(), create=True)
     _ensure_default(context, engine)
-    service = Service(context.config, engine, workers=workers, grace_seconds=grace)
+    service = Service(config, engine, workers=workers, grace_seconds=grace)
+    if once:
+        service.after_run.append(lambda ran: _remember(context, ran))
     with stop_event() as stop, ExitStack() as stack:
         if context.config.ping_url is not None:
             stack.enter_context(_pinging(context.config.ping_url.reveal(), service))
         if http is not None:
             address = stack.enter_context(_watched(context, engine, service, http, metrics_accounts))
             context.say(f"{address}/metrics, /healthz and /readyz are served")
-        service.run(stop)
+        if not once:
+            service.run(stop)
+            return None
+        service.run_once(stop)
+        return INTERRUPTED if stop.is_set() else context.exit_code
+
+
+def _require_schedule(text: str) -> None:
+    from etl.errors import SettingsError, UsageError
+    from etl.scheduler.times import parse
+
+    try:
+        parse(text)
+    except UsageError as error:
+        raise SettingsError(f"FAVSYNC_SCHEDULE: {error.message}", remedy=error.remedy) from None
+
+
+def _remember(context: Context, ran: Ran) -> None:
+    from etl.cli.sync import worst
+
+    context.exit_code = worst((context.exit_code, ran.report.exit_code))
 
 
 def _ensure_default(context: Context, engine: Engine) -> None:
@@ -78,15 +107,17 @@ def _ensure_default(context: Context, engine: Engine) -> None:
 
     from etl import clock
     from etl.connect import DEFAULT_ACCOUNT
-    from etl.store.engine import writing
+    from etl.store.engine import reading, writing
     from etl.store.runs import ensure_account
     from etl.store.tables import accounts
 
-    if context.config.access_token is None and context.config.refresh_token is None:
-        return
-    with writing(engine) as connection:
-        if connection.execute(select(accounts.c.account_id).limit(1)).first() is None:
-            ensure_account(connection, DEFAULT_ACCOUNT, clock.now())
+    if context.config.access_token is not None or context.config.refresh_token is not None:
+        with writing(engine) as connection:
+            if connection.execute(select(accounts.c.account_id).limit(1)).first() is None:
+                ensure_account(connection, DEFAULT_ACCOUNT, clock.now())
+    with reading(engine) as connection:
+        if connection.execute(select(accounts.c.account_id).where(accounts.c.enabled).limit(1)).first() is None:
+            context.say("no account is enabled: `favsync accounts add NAME` adds one, which is noticed at once")
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from etl import __version__, clock
+from etl.core.model import Outcome
 from etl.errors import FavsyncError, UsageError
 from etl.monitor.status import AccountStatus
 from etl.scheduler.service import Pulse, Ran
@@ -63,6 +64,8 @@ class Metrics:
             self._changes = Counter(
                 "favsync_favourite_changes", "Favourites added and removed.", ["change"], registry=self._registry
             )
+            for outcome in Outcome:  # a series that begins at 1 hides its first failure from rate() and increase()
+                self._runs.labels(str(outcome))
 
     def count(self, ran: Ran) -> None:
         """Count a run that ended."""

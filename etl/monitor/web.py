@@ -103,6 +103,9 @@ class _Caller(BaseHTTPRequestHandler):
     server_version = "favsync"
     sys_version = ""
 
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
     def do_GET(self) -> None:
         status, kind, body = self.server.answers.answer(self.path.partition("?")[0])
         self.send_response(status)
@@ -110,7 +113,8 @@ class _Caller(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Cache-Control", "no-store")
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def log_message(self, *_args: object) -> None:
         """Write no line for each request."""

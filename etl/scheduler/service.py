@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from sqlalchemy import Engine
@@ -37,6 +37,7 @@ TICK_SECONDS = 2.0
 COOLING_SECONDS = 60.0
 LAST_SECONDS = 1.0
 WAKE_SECONDS = 0.5
+LATEST = datetime.max.replace(tzinfo=UTC)
 log = logs.get(__name__)
 T = TypeVar("T")
 
@@ -81,6 +82,7 @@ class Service:
         self._abandon = threading.Event()
         self._is_stopping = False
         self._pulse = Pulse()
+        self._until: datetime | None = None
         self._was_leader: bool | None = None
         self._trouble = ""
         self._told: dict[int, str] = {}
@@ -101,6 +103,24 @@ class Service:
                 pass
             notify("STOPPING=1")
         return self.stop()
+
+    def run_once(self, stop: threading.Event) -> bool:
+        """Sync the accounts that are due now, each once, then end; return what `run` does.
+
+        Raises: RunInProgress, where another scheduler of this database is at work; DatabaseError.
+        """
+        log.info("the accounts that are due are synced, once", workers=self._pool.size, schedule=self._config.schedule)
+        self._until = clock.now()
+        try:
+            if not self._leadership.is_mine():
+                raise RunInProgress("another scheduler of this database is at work", remedy="leave the accounts to it")
+            self._pulse = Pulse(is_leader=True, ticked_at=clock.monotonic())
+            self._move()
+            while not stop.is_set() and (self._fill() or self._pool.running()):
+                self._pool.wait(WAKE_SECONDS)
+        finally:
+            is_done = self.stop()
+        return is_done
 
     def tick(self) -> None:
         """Make sure of the leadership, and begin the turns that are due and have a place."""
@@ -167,13 +187,14 @@ class Service:
             at = self._schedule(each).next_after(now, seed)
             self._put(each, turns.Turn(at, each.failures_in_a_row), now)
 
-    def _fill(self) -> None:
+    def _fill(self) -> bool:
+        """Begin the turns that are due and have a place, and return whether there was one."""
         with self._filling:
             running = self._pool.running()
             free = self._pool.size - len(running)
             if self._is_stopping or not self._pulse.is_leader or free <= 0:
-                return
-            now = clock.now()
+                return False
+            now = min(clock.now(), self._until or LATEST)
             busy = running | self._cooled()
             with reading(self._engine) as connection:
                 found = schedules.due(connection, self._config.schedule, now, busy=busy, limit=free)
@@ -181,6 +202,7 @@ class Service:
             self._pulse = Pulse(True, lag, len(running) + len(found), clock.monotonic())
             for each in found:
                 self._pool.start(each.account.account_id, self._turn(each), self._refill)
+            return bool(found)
 
     def _refill(self) -> None:
         try:

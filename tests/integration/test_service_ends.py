@@ -10,7 +10,7 @@ from sqlalchemy import text
 from etl.sandbox import Sandbox
 from etl.scheduler.service import Service
 from etl.store.engine import writing
-from etl.store.holds import Held, hold
+from etl.store.holds import Held, hold_in_turn
 from etl.store.migrate import ready_engine
 from tests.accounts import add, next_run, open_tracks, outcomes, settings
 from tests.integration.test_service import LONG, engine, move, sandbox, serving, tick
@@ -48,8 +48,7 @@ def test_a_scheduler_whose_connection_is_cut_finds_out_and_does_not_go_on_beside
                 " AND pid <> pg_backend_pid() AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
             )
         )
-    with hold(engine, Held.SCHEDULER) as other:
-        assert other is not None
+    with hold_in_turn(engine, Held.SCHEDULER, 0, LONG):  # the server ends the session a moment later
         move(hours=1)
         tick(service)
         assert not service.pulse.is_leader

@@ -63,6 +63,7 @@ def test_runs_are_counted_as_they_end() -> None:
     found = samples(metrics)
     assert found["favsync_runs_total[('outcome', 'succeeded')]"] == 1
     assert found["favsync_runs_total[('outcome', 'failed')]"] == 1
+    assert found["favsync_runs_total[('outcome', 'held')]"] == 0
     assert found["favsync_requests_total[('status', '429')]"] == 1
     assert found["favsync_favourite_changes_total[('change', 'added')]"] == 3
     assert (found["favsync_retries_total"], found["favsync_run_seconds_sum"]) == (2, 4)
@@ -122,6 +123,8 @@ def test_health_readiness_and_metrics_are_served() -> None:
         assert get(f"{url}/readyz") == (200, "ready: it syncs\n")
         assert "favsync_up 1.0" in get(f"{url}/metrics?x=1")[1]
         assert get(f"{url}/")[0] == 404
+        with urllib.request.urlopen(urllib.request.Request(f"{url}/healthz", method="HEAD")) as answer:
+            assert (answer.status, answer.headers["Content-Length"], answer.read()) == (200, "3", b"")
         pulses[0] = Pulse(False, 0.0, 0, clock.monotonic() - 61)
         down.append(1)
         assert get(f"{url}/healthz")[0] == 503
