@@ -1,16 +1,17 @@
-"""deploy/prometheus-alerts.yaml: the form of the rules, and that they speak of numbers that favsync tells."""
+"""deploy/prometheus-alerts.yaml: Prometheus can read the rules, and they speak of numbers that favsync tells."""
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
 
+import pytest
 import yaml
-from prometheus_client.parser import text_string_to_metric_families
 
 from etl.monitor.metrics import Metrics
 from etl.scheduler.service import Pulse, Ran
 from etl.sync import Report
+from tests.deploy.promql import asked, told, unanswered
 from tests.house.source import ROOT
 from tests.unit.monitor.test_status import status
 
@@ -22,12 +23,10 @@ RULES = [
 FROM_ELSEWHERE = {"node_textfile_mtime_seconds"}
 
 
-def told() -> set[str]:
+def exposition() -> str:
     metrics = Metrics(lambda: [status()], Pulse)
     metrics.count(Ran(Report("ada", "schedule", datetime.now(UTC), outcome="succeeded"), {"429": 1}))
-    return {
-        sample.name for family in text_string_to_metric_families(metrics.text().decode()) for sample in family.samples
-    }
+    return metrics.text().decode()
 
 
 def test_every_rule_has_a_name_of_its_own_a_severity_and_words_that_say_what_to_do():
@@ -39,16 +38,31 @@ def test_every_rule_has_a_name_of_its_own_a_severity_and_words_that_say_what_to_
         assert re.fullmatch(r"\d+[smhd]", rule.get("for", "0s"))
 
 
-def test_every_number_that_a_rule_asks_for_is_told():
-    asked = {name for rule in RULES for name in re.findall(r"[a-z]+(?:_[a-z]+)+", rule["expr"])}
-    assert asked - FROM_ELSEWHERE <= told()
-    assert {"favsync_accounts_stale", "favsync_oldest_proven_sync_seconds", "favsync_accounts_token_dead"} <= asked
+def test_every_number_that_a_rule_asks_for_is_told_with_the_labels_that_it_is_asked_by():
+    assert unanswered([rule["expr"] for rule in RULES], exposition(), FROM_ELSEWHERE) == []
+    names = {name for rule in RULES for name in asked(rule["expr"])}
+    assert {"favsync_accounts_stale", "favsync_oldest_proven_sync_seconds", "favsync_accounts_token_dead"} <= names
 
 
-def test_the_brackets_of_every_expression_are_closed():
+def test_the_words_name_only_labels_that_the_number_has():
+    there = told(exposition())
     for rule in RULES:
-        for left, right in ("()", "[]", "{}"):
-            assert rule["expr"].count(left) == rule["expr"].count(right), rule["alert"]
+        labels = {label for name in asked(rule["expr"]) for label in there.get(name, ())}
+        assert set(re.findall(r"\$labels\.(\w+)", str(rule["annotations"]))) <= labels, rule["alert"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["sum(favsync_up", "favsync_up >", "rate(favsync_runs_total) > 0", "summ(favsync_up)", "favsync_up[5m] > 1"],
+)
+def test_an_expression_that_prometheus_would_refuse_is_refused(wrong):
+    with pytest.raises(ValueError, match=r"."):
+        asked(wrong)
+
+
+def test_a_number_or_a_label_that_is_not_told_is_found():
+    missing = unanswered(["favsync_gone > 0", 'favsync_runs_total{outcom="failed"} > 0'], exposition())
+    assert missing == ["favsync_gone", "favsync_runs_total{outcom}"]
 
 
 def test_every_verb_that_a_description_names_exists():
