@@ -23,6 +23,7 @@ ITEMS_PER_BLOCK = 500
 _MARKETS = b'"available_markets":"'  # where the service spells it otherwise, a body is kept in one piece
 _Entry = bytes | tuple[bytes, int, bytes]
 _decode = msgspec.msgpack.Decoder(tuple[list[bytes], list[_Entry]]).decode
+_decode_plain = msgspec.msgpack.Decoder(list[bytes]).decode
 
 
 def digest_of(body: bytes) -> Digest:
@@ -70,8 +71,12 @@ def _without_markets(body: bytes, markets: dict[bytes, int]) -> _Entry:
 
 
 def unpacked_bodies(block: bytes) -> list[bytes]:
-    """Return the bodies that `packed_bodies` made ``block`` of."""
-    markets, entries = _decode(zlib.decompress(block))
+    """Return the bodies that `packed_bodies` made ``block`` of, or an older favsync did: it kept the bodies as they are."""
+    content = zlib.decompress(block)
+    try:
+        markets, entries = _decode(content)
+    except msgspec.ValidationError:
+        return _decode_plain(content)
     return [
         entry if isinstance(entry, bytes) else b"".join((entry[0], _MARKETS, markets[entry[1]], b'"', entry[2]))
         for entry in entries

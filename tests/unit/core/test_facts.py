@@ -1,5 +1,6 @@
 """The history of facts."""
 
+import zlib
 from datetime import timedelta
 
 import msgspec
@@ -93,6 +94,12 @@ def test_bodies_survive_packing():
 )
 def test_bodies_survive_packing_wherever_the_name_of_the_markets_stands_in_them(bodies):
     assert unpacked_bodies(packed_bodies(bodies)) == bodies
+
+
+def test_a_block_that_an_older_favsync_wrote_is_still_read():
+    for count in (1, 2, 3, 500):
+        bodies = [item(n).body for n in range(count)]
+        assert unpacked_bodies(zlib.compress(msgspec.msgpack.encode(bodies), 6)) == bodies
 
 
 def test_lists_of_markets_are_packed_once():
