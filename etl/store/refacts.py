@@ -81,6 +81,7 @@ def refold_facts(
             _name(version, titles, names)
         if write:
             _rewrite(connection, {i: wanted[i] for i in differing}, seen)
+            _mark_sighted(connection, batch)
             _turn(connection, readings)
     _drop_surplus(connection, difference, seen, only, write=write)
     _settle_names(connection, difference, titles, names, is_whole=only is None, write=write)
@@ -168,6 +169,13 @@ def _rewrite(connection: Connection, wanted: Mapping[int, Sequence[Version]], se
     facts += [(track_id, *[None] * len(FACT_COLUMNS)) for track_id, each in wanted.items() if not each]
     dialect.update(connection, tracks, ("track_id",), FACT_COLUMNS, facts)
     write_links(connection, [version.track for version in current])
+
+
+def _mark_sighted(connection: Connection, shown: Mapping[int, Sequence[tuple[datetime, int]]]) -> None:
+    """Note the newest news of each track, so that a run that ended before it is not taken for the newest word."""
+    at = dialect.instants(connection)
+    rows = [(track_id, at(each[-1][0])) for track_id, each in shown.items() if each]
+    dialect.update(connection, tracks, ("track_id",), ("sighted_at",), rows)
 
 
 def _forget(connection: Connection, track_ids: Sequence[int]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import time_machine
 from sqlalchemy import select
 
 from etl.backfill.importing import Orders, import_paths
@@ -242,3 +243,12 @@ def test_the_database_refuses_an_interval_that_cites_no_proof_from_an_import_too
     land(engine, ada, seen(1, [1, 2]), seen(2, [1]))
     with pytest.raises(DatabaseError, match="stays proven"), writing(engine) as connection:
         connection.execute(update(runs).where(runs.c.run_id == 2).values(proven=False, proves_absence=False))
+
+
+def test_a_sync_that_ended_before_what_another_account_imported_does_not_overrule_it(engine):
+    ada, bob = account_in(engine), account_in(engine, "bob")
+    land(engine, ada, seen(1, [1]), seen(10, [item(1, played="daily")]))  # other bytes, the same facts
+    with time_machine.travel(at(9), tick=True):
+        sync_account(engine, bob, FakeSource([item(1, track_title="As bob saw it")]), Way())
+    assert_rebuilt(engine, [ada, bob])
+    assert rows(engine, tracks)[0].title == "Track 1"
