@@ -6,27 +6,24 @@ with its place; a file that breaks off gives what stands before the break. Eithe
 
 from __future__ import annotations
 
-import csv
+import codecs
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 from msgspec import Raw
 
+from etl.backfill.parsing import TIMES, Parsed, bare, bytes_of, keep_unreadable, time_from, track_id_from
+from etl.backfill.tabular import read_csv
 from etl.core.model import Item
 from etl.core.snapshots import digest_of
 
-MAX_ID = 2**63 - 1
-MAX_PROBLEMS = 50
 LISTS = ("data", "tracks", "items", "favourites", "track_ids", "ids")
-TIMES = ("observed_at", "exported_at", "fetched_at")
-ID_COLUMNS = ("track_id", "trackid", "id")
+SQLITE = b"SQLite format 3\x00"
+ZIP = b"PK\x03\x04"
 _BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-_DIGITS = re.compile(r"[0-9]{1,19}")
 _LIST_START = re.compile(rf'"(?:{"|".join(LISTS)})"\s*:\s*\[')
 _OWN_TIME = re.compile(rf'"({"|".join(TIMES)})"\s*:\s*"([^"]*)"')
 _objects = msgspec.json.Decoder(dict[str, Raw]).decode
@@ -34,46 +31,16 @@ _arrays = msgspec.json.Decoder(list[Raw]).decode
 _any = json.JSONDecoder(strict=False).raw_decode
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Something in a file that could not be read. ``place``: where in the file, empty for the whole of it."""
-
-    place: str
-    fault: str
-
-    def __str__(self) -> str:
-        """Return it as a person reads it."""
-        return f"{self.place}: {self.fault}" if self.place else self.fault
-
-
-@dataclass(slots=True)
-class Parsed:
-    """What a file holds: items in order, each with its own time where it has one.
-
-    ``observed_at``: the time that the file itself tells. ``is_cut``: something is missing that could be any track.
-    ``counts``: the largest of the service's own ``counts``: of the page or of the list, so never less than what there is.
-    """
-
-    entries: list[tuple[Item, datetime | None]] = field(default_factory=list)
-    observed_at: datetime | None = None
-    problems: list[Problem] = field(default_factory=list)
-    is_cut: bool = False
-    counts: int = 0
-
-    def fail(self, place: str, fault: str, *, is_cut: bool = True) -> None:
-        """Note a problem."""
-        self.problems.append(Problem(place, fault))
-        self.is_cut |= is_cut
-
-
 def parsed(content: bytes, name: str = "") -> Parsed:
     """Return what the file ``content`` holds; never raises. ``name`` decides between JSON and JSON lines where both fit."""
     found = Parsed()
-    content = content.removeprefix(b"\xef\xbb\xbf")
+    content = _as_utf8(content)
     text = content.decode("utf-8", "surrogateescape")
     start = text.lstrip()[:1]
     if not start:
         found.fail("", "the file is empty")
+    elif content.startswith((SQLITE, ZIP)):
+        found.fail("", "it is a database or an archive within an archive: unpack it, and name it with --from")
     elif "\x00" in text[:4096]:
         found.fail("", "it is neither JSON, JSON lines, CSV, a zip nor a favsync database")
     elif start in "[{":
@@ -81,19 +48,15 @@ def parsed(content: bytes, name: str = "") -> Parsed:
     elif start in '"' and name.lower().endswith((".json", ".jsonl", ".ndjson")):
         _read_lines(found, text)
     else:
-        _read_csv(found, text)
+        read_csv(found, text)
     return found
 
 
-def time_from(value: object) -> datetime | None:
-    """Return the instant that an ISO 8601 text means, UTC where it names no offset; None where it is none."""
-    if not isinstance(value, str):
-        return None
-    try:
-        typed = datetime.fromisoformat(value.strip())
-    except ValueError:
-        return None
-    return (typed.replace(tzinfo=UTC) if typed.tzinfo is None else typed).astimezone(UTC)
+def _as_utf8(content: bytes) -> bytes:
+    """Return the content without a byte order mark; spreadsheets and PowerShell write UTF-16, which always has one."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16", "replace").encode("utf-8", "surrogatepass")
+    return content.removeprefix(codecs.BOM_UTF8)
 
 
 def _read_json(found: Parsed, content: bytes, text: str, *, is_lines: bool) -> None:
@@ -126,9 +89,9 @@ def _read_lines(found: Parsed, text: str) -> None:
             continue
         place = f"line {number}"
         if _is_json(body):
-            _read_value(found, _bytes(body), place)
+            _read_value(found, bytes_of(body), place)
         else:
-            _keep_unreadable(found, _bytes(body), place, "is not JSON")
+            keep_unreadable(found, bytes_of(body), place, "is not JSON")
 
 
 def _read_bit_by_bit(found: Parsed, text: str) -> None:
@@ -146,7 +109,7 @@ def _read_bit_by_bit(found: Parsed, text: str) -> None:
 def _read_elements(found: Parsed, text: str, at: int) -> None:
     for body, place in _elements(text, at):
         if body is not None:
-            _read_value(found, _bytes(body), f"byte {_byte(text, place)}", is_top=False)
+            _read_value(found, bytes_of(body), f"byte {_byte(text, place)}", is_top=False)
         elif inner := _LIST_START.search(text, place):
             _read_elements(found, text, inner.end())
         else:
@@ -209,9 +172,9 @@ def _no_list(fields: dict[str, bytes]) -> str:
 
 def _read_entry(found: Parsed, body: bytes, fields: dict[str, bytes], place: str) -> None:
     """Read an item of the API, or an id alone."""
-    track_id = _track_id(fields.get("track_id", b"") if fields else body)
+    track_id = track_id_from(fields.get("track_id", b"") if fields else body)
     if track_id is None:
-        _keep_unreadable(found, body, place, "holds no track id")
+        keep_unreadable(found, body, place, "holds no track id")
         return
     item = Item(body, digest_of(body), track_id) if fields else bare(track_id)
     told = next((name for name in TIMES if name in fields), None)
@@ -219,17 +182,6 @@ def _read_entry(found: Parsed, body: bytes, fields: dict[str, bytes], place: str
     if told and instant is None:
         found.fail(place, f"{told} is not a time, so that the entry has the time of the file", is_cut=False)
     found.entries.append((item, instant))
-
-
-def bare(track_id: int) -> Item:
-    """Return the item of a track of which nothing but the id is known."""
-    body = b'{"track_id":%d}' % track_id
-    return Item(body, digest_of(body), track_id)
-
-
-def _keep_unreadable(found: Parsed, body: bytes, place: str, fault: str) -> None:
-    found.fail(place, fault, is_cut=False)
-    found.entries.append((Item(body, digest_of(body), None), None))
 
 
 def _own_time(found: Parsed, fields: dict[str, Any], place: str = "") -> bool:
@@ -264,7 +216,7 @@ def _raw_list(body: bytes) -> list[bytes]:
     except _BROKEN:
         text = body.decode("utf-8", "surrogateescape")
         return (
-            [_bytes(each) for each, _ in _elements(text, text.find("[") + 1) if each is not None]
+            [bytes_of(each) for each, _ in _elements(text, text.find("[") + 1) if each is not None]
             if text[:1] == "["
             else []
         )
@@ -281,76 +233,5 @@ def _loads(body: bytes) -> Any:
         return None
 
 
-def _track_id(value: bytes) -> int | None:
-    digits = value.decode("ascii", "replace").strip().strip('"').strip()
-    return int(digits) if _DIGITS.fullmatch(digits) and 0 < int(digits) <= MAX_ID else None
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")
-
-
 def _byte(text: str, at: int) -> int:
-    return len(_bytes(text[:at]))
-
-
-def _read_csv(found: Parsed, text: str) -> None:
-    """Read CSV with a column ``track_id``, or a bare list of ids; of the other columns only ``observed_at`` is used."""
-    lines = text.splitlines(keepends=True)
-    rows = csv.reader(lines, delimiter=_delimiter(next(line for line in lines if line.strip())))
-    columns: _Columns | None = None
-    while True:
-        try:
-            row = next(rows)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            found.fail(f"line {rows.line_num}", f"is not CSV: {error}")
-            return
-        if not any(cell.strip() for cell in row):
-            continue
-        if columns is None:
-            columns = _columns(row)
-            if columns is None:
-                found.fail(f"line {rows.line_num}", "there is no column track_id")
-                return
-            if columns.are_named:
-                continue
-        _read_row(found, row, columns, f"line {rows.line_num}")
-
-
-@dataclass(frozen=True, slots=True)
-class _Columns:
-    track_id: int
-    observed_at: int | None
-    are_named: bool
-
-
-def _columns(row: list[str]) -> _Columns | None:
-    """Find the columns in the first row, which may be one of ids already."""
-    names = [cell.strip().lower().replace(" ", "_").replace("-", "_") for cell in row]
-    found = next((names.index(name) for name in ID_COLUMNS if name in names), None)
-    if found is not None:
-        return _Columns(found, next((names.index(name) for name in TIMES if name in names), None), are_named=True)
-    return None if _track_id(_bytes(row[0])) is None else _Columns(0, None, are_named=False)
-
-
-def _read_row(found: Parsed, row: list[str], columns: _Columns, place: str) -> None:
-    shown = _cell(row, columns.track_id)
-    track_id = _track_id(_bytes(shown))
-    if track_id is None:
-        _keep_unreadable(found, _bytes(",".join(row)), place, f"{shown[:40]!r} is not a track id")
-        return
-    told = _cell(row, columns.observed_at)
-    instant = time_from(told)
-    if told and instant is None:
-        found.fail(place, f"{told[:40]!r} is not a time, so that the row has the time of the file", is_cut=False)
-    found.entries.append((bare(track_id), instant))
-
-
-def _cell(row: list[str], column: int | None) -> str:
-    return row[column].strip() if column is not None and column < len(row) else ""
-
-
-def _delimiter(line: str) -> str:
-    return max(",;\t|", key=line.count)
+    return len(bytes_of(text[:at]))

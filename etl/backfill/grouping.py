@@ -15,7 +15,8 @@ from datetime import datetime
 from pathlib import Path
 
 from etl.backfill.dating import Ambiguous, told_by
-from etl.backfill.formats import Parsed, parsed
+from etl.backfill.formats import parsed
+from etl.backfill.parsing import Parsed
 from etl.backfill.sources import Source, Unusable, content_of, sources_in
 from etl.core.model import Decision, Digest, Item
 from etl.store.imports import Past
@@ -101,6 +102,8 @@ def _read(
     parse = parsed(content, source.names[0].removesuffix(".gz"))
     found.faults += [Fault(source.label, problem.place, problem.fault) for problem in parse.problems]
     if parse.problems and not any(item.track_id is not None for item, _ in parse.entries):
+        if not parse.problems[-1].place:
+            return
         found.faults.append(Fault(source.label, "", "no track was found in it, so that nothing of it is imported"))
         return
     _group(source, parse, found, groups, known, observed_at)
@@ -158,5 +161,5 @@ def _lists(groups: dict[datetime, _Group], found: Found, *, is_complete: bool, n
             items=items,
             proven=is_whole,
             proves_absence=is_whole and all(item.track_id is not None for item in items),
-            decision=Decision.APPROVED if is_whole else None,
+            decision=Decision.APPROVED if is_whole and items else None,  # an empty file is too easily made by mistake
         )

@@ -7,19 +7,20 @@ not stop the others.
 from __future__ import annotations
 
 import gzip
+import io
 import re
+import stat
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from etl.backfill.formats import SQLITE, ZIP
 from etl.errors import UsageError
 
 MAX_BYTES = 1 << 30
 SUFFIXES = {".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".txt", ".zip", ".gz", ".db", ".sqlite", ".sqlite3"}
-SQLITE = b"SQLite format 3\x00"
-ZIP = b"PK\x03\x04"
 GZIP = b"\x1f\x8b"
 _UNREADABLE = (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
 
@@ -53,7 +54,7 @@ def sources_in(path: Path) -> Iterator[Source | Unusable]:
     if not path.is_dir():
         yield from _in_file(path, str(path), (path.name,))
         return
-    files = sorted((p for p in path.rglob("*") if p.is_file() and not _is_hidden(p.relative_to(path))), key=_natural)
+    files = sorted((p for p in path.rglob("*") if not p.is_dir() and not _is_hidden(p.relative_to(path))), key=_natural)
     for each in files:
         inner = each.relative_to(path)
         names = (*reversed(inner.parts), path.resolve().name)
@@ -65,6 +66,9 @@ def sources_in(path: Path) -> Iterator[Source | Unusable]:
 
 def _in_file(path: Path, label: str, names: tuple[str, ...]) -> Iterator[Source | Unusable]:
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for whoever writes to it
+            yield Unusable(label, "is not a file")
+            return
         with path.open("rb") as file:
             head = file.read(16)
         size = path.stat().st_size
@@ -78,7 +82,7 @@ def _in_file(path: Path, label: str, names: tuple[str, ...]) -> Iterator[Source 
     elif head.startswith(ZIP):
         yield from _in_zip(path, label, names)
     elif head.startswith(GZIP):
-        yield Source(label, names, lambda: _gunzipped(path))
+        yield Source(label, names, lambda: _gunzipped(path.read_bytes()))
     else:
         yield Source(label, names, path.read_bytes)
 
@@ -98,20 +102,20 @@ def _in_zip(path: Path, label: str, names: tuple[str, ...]) -> Iterator[Source |
         elif member.file_size > MAX_BYTES:
             yield Unusable(where, "is larger than 1 GiB")
         else:
-            yield Source(where, (*reversed(inner.parts), *names), _reader(path, member.filename))
+            yield Source(where, (*reversed(inner.parts), *names), _reader(path, member))
 
 
-def _reader(path: Path, member: str) -> Callable[[], bytes]:
+def _reader(path: Path, member: zipfile.ZipInfo) -> Callable[[], bytes]:
     def read() -> bytes:
         with zipfile.ZipFile(path) as archive:
             content = archive.read(member)
-        return zlib.decompress(content, 31) if content.startswith(GZIP) else content
+        return _gunzipped(content) if content.startswith(GZIP) else content
 
     return read
 
 
-def _gunzipped(path: Path) -> bytes:
-    with gzip.open(path) as file:
+def _gunzipped(packed: bytes) -> bytes:
+    with gzip.GzipFile(fileobj=io.BytesIO(packed)) as file:
         content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
         raise OSError("is larger than 1 GiB")
@@ -127,7 +131,7 @@ def content_of(source: Source) -> bytes | Unusable:
 
 
 def _is_hidden(path: Path | PurePosixPath) -> bool:
-    return any(part.startswith((".", "__MACOSX")) for part in path.parts)
+    return any(part.startswith((".", "__MACOSX")) and part != ".." for part in path.parts)
 
 
 def _natural(path: Path) -> list[tuple[int, int, str]]:

@@ -216,10 +216,13 @@ def _tell(connection: Connection, account_id: int, new: Sequence[Landed], differ
     """Say on each run what it was, and what the history became by the import."""
     words = difference.words or "no interval changed"
     others = f" with {len(new) - 1} more" if len(new) > 1 else ""
+    holding = select(runs.c.run_id, runs.c.held).where(runs.c.account_id == account_id, runs.c.outcome == Outcome.HELD)
+    held = {row.run_id: row.held for row in connection.execute(holding)}
     for landed in new:
         part = "" if landed.past.proven else "; a part of the list, so it removes nothing"
         row: dict[str, Any] = {
             "reason": f"from {landed.past.label}{part}; imported{others}, this changed the history: {words}"
+            + (f"; its {held[landed.run_id]:,} removals are held" if landed.run_id in held else "")
         }
         changed = _changed(connection, landed)
         if changed:

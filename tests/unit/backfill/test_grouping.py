@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from etl.backfill.grouping import found_in
+from etl.core.model import Decision
 from etl.errors import UsageError
 from tests.lists import START
 from tests.past import LATER
@@ -127,11 +128,12 @@ def test_fewer_favourites_than_the_service_counts_are_a_part(tmp_path):
     assert "counts 200 favourites, the files hold 2" in result.faults[0].fault
 
 
-def test_an_empty_list_is_a_list_where_the_user_says_that_it_is_whole(tmp_path):
-    path = tmp_path / "2025-11-03.json"
-    path.write_text(body())
-    (past,) = found(path).lists
-    assert (past.items, past.proves_absence) == ((), True)
+def test_an_empty_list_is_whole_where_the_user_says_so_but_what_it_removes_needs_a_second_word(tmp_path):
+    for day, ids in (("2025-11-03", ()), ("2025-11-04", (1,))):
+        (tmp_path / f"{day}.json").write_text(body(*ids))
+    empty, other = found(tmp_path).lists
+    assert (empty.items, empty.proves_absence, empty.decision) == ((), True, None)
+    assert other.decision is Decision.APPROVED
 
 
 def test_a_path_that_is_not_there_is_an_error(tmp_path):
