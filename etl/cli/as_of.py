@@ -12,6 +12,7 @@ from etl.cli.context import Context, pass_context
 from etl.cli.groups import Verb
 from etl.cli.options import json_option
 from etl.cli.times import instant as typed
+from etl.errors import UsageError
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -48,12 +49,14 @@ def as_of(context: Context, words: tuple[str, ...], is_all: bool, diff: tuple[st
     """
     from etl.store.engine import reading
     from etl.store.migrate import ready_engine
-    from etl.store.state import find_accounts
+    from etl.store.state import every_account, find_accounts
 
     instants, names = _read(words, diff)
     engine = ready_engine(context.config.database_url.reveal())
     with reading(engine) as connection:
-        accounts = find_accounts(connection, names)
+        accounts = find_accounts(connection, names) if names else every_account(connection)
+        if not accounts and not context.json:
+            context.say("there is no account yet, so nothing is known of any time")
         if diff:
             _show_diff(context, connection, accounts, instants, is_all=is_all)
         else:
@@ -65,11 +68,24 @@ def _read(words: Sequence[str], diff: tuple[str, str] | None) -> tuple[list[date
     given = list(words)
     if diff is None and not given:
         raise click.UsageError("say a time, such as `favsync as-of 2025-11-03`")
-    instants = [typed(text) for text in diff or given[:1]]
     names = given if diff else given[1:]
     if len(names) > 1:
         raise click.UsageError(f"one account at most; a time with blanks needs quotes: {' '.join(given)!r}")
-    return sorted(instants), names
+    if names and _is_time(names[0]) and not _is_time(given[0]):
+        raise click.UsageError(f"the time comes first: `favsync as-of {_quoted(given[1])} {given[0]}`")
+    return sorted(typed(text) for text in diff or given[:1]), names
+
+
+def _is_time(text: str) -> bool:
+    try:
+        typed(text)
+    except UsageError:
+        return False
+    return True
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"' if " " in text else text
 
 
 def _show_list(
@@ -100,8 +116,10 @@ def _show_list(
 def _summary(name: str, listed: Sequence[Standing], instant: datetime, horizon: Horizon) -> str:
     counts = ", ".join(f"{sum(each.answer == word for each in listed):,} {word}" for word in ("yes", "unknown", "no"))
     line = f"{name} at {instant:%Y-%m-%d %H:%M:%S} UTC: {counts}"
-    if horizon.seen_until is None:
+    if horizon.seen_until is None or horizon.seen_from is None:
         return f"{line}; nothing was ever observed"
+    if instant < horizon.seen_from:
+        return f"{line}; nobody had looked before {horizon.seen_from:%Y-%m-%d %H:%M:%S} UTC"
     if instant > horizon.seen_until:
         newest = horizon.seen_until.replace(tzinfo=None).isoformat() + "Z"
         if horizon.absent_from is None or horizon.absent_from > horizon.seen_until:

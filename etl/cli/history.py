@@ -16,7 +16,7 @@ from etl.cli.options import account_argument, json_option
 from etl.cli.times import INSTANT
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import Column, Connection
 
     from etl.store.story import Event
 
@@ -30,7 +30,7 @@ WORDS = {
 
 @click.command("history", cls=Verb)
 @account_argument
-@click.option("--track", "track_id", metavar="ID", type=click.IntRange(min=1), help="The story of this track.")
+@click.option("--track", metavar="ID", help="The story of this track: its id, or its title.")
 @click.option("--artist", metavar="NAME", help="The story of the tracks of this artist: a name, or an id.")
 @click.option("--since", metavar="TIME", type=INSTANT, help='Only what happened from then on, as "3 months ago".')
 @click.option("--limit", metavar="N", type=click.IntRange(min=1), help="Only the newest N events.")
@@ -39,7 +39,7 @@ WORDS = {
 def history(
     context: Context,
     account: str | None,
-    track_id: int | None,
+    track: str | None,
     artist: str | None,
     since: datetime | None,
     limit: int | None,
@@ -51,6 +51,7 @@ def history(
     \b
     favsync history --since "3 months ago"
     favsync history --track 54230705
+    favsync history --track "Baba Yangu"
     favsync history ada --artist "Burna Boy"
     """
     from etl.store.engine import reading
@@ -61,43 +62,45 @@ def history(
     engine = ready_engine(context.config.database_url.reveal())
     with reading(engine) as connection:
         accounts = find_accounts(connection, [account]) if account else every_account(connection)
-        found = events(connection, accounts, _tracks(connection, track_id, artist))
+        found = events(connection, accounts, _tracks(connection, track, artist))
     found = [event for event in found if since is None or event.at >= since]
     found = found[-limit:] if limit else found
     if context.json:
         context.show_json([asdict(event) for event in found])
         return
-    for line in _track_story(found) if track_id or artist else _account_story(found):
+    for line in _track_story(found) if track or artist else _account_story(found):
         context.show(line)
     if not found:
         context.say("nothing happened" + (f" since {since:%Y-%m-%d %H:%M:%S} UTC" if since else " yet"))
 
 
-def _tracks(connection: Connection, track_id: int | None, artist: str | None) -> set[int] | None:
+def _tracks(connection: Connection, track: str | None, artist: str | None) -> set[int] | None:
     """Return the tracks that are meant, None for all."""
-    from sqlalchemy import select
-
     from etl.cli.suggestions import unknown
-    from etl.errors import UsageError
-    from etl.store.story import tracks_by, tracks_of_artist
+    from etl.store.story import tracks_by, tracks_called, tracks_of_artist
     from etl.store.tables import artists, tracks
 
-    if track_id is not None and artist is not None:
+    if track is not None and artist is not None:
         raise click.UsageError("--track and --artist exclude each other")
-    if track_id is not None:
-        if connection.execute(select(tracks.c.track_id).where(tracks.c.track_id == track_id)).first() is None:
-            remedy = "`favsync report favourite-history` lists those that were"
-            raise UsageError(f"track {track_id} was never seen", remedy=remedy)
-        return {track_id}
+    if track is not None:
+        meant = tracks_called(connection, track)
+        if not meant:
+            remedy = "`favsync report favourite-history` lists those that were ever seen"
+            raise unknown("track", track, _names(connection, tracks.c.title), remedy=remedy)
+        return meant
     if artist is None:
         return None
-    meant = tracks_of_artist(connection, artist)
-    if not meant:
-        names = {name.lower(): name for name in connection.execute(select(artists.c.name)).scalars() if name}
-        raise unknown(
-            "artist", artist, names.values(), remedy="`favsync report artists` lists those of your favourites"
-        )
-    return tracks_by(connection, meant)
+    by = tracks_of_artist(connection, artist)
+    if not by:
+        remedy = "`favsync report artists` lists those of your favourites"
+        raise unknown("artist", artist, _names(connection, artists.c.name), remedy=remedy)
+    return tracks_by(connection, by)
+
+
+def _names(connection: Connection, column: Column[str]) -> list[str]:
+    from sqlalchemy import select
+
+    return [name for name in connection.execute(select(column)).scalars() if name]
 
 
 def _track_story(found: Sequence[Event]) -> Iterator[str]:

@@ -35,12 +35,12 @@ class Pace:
         seconds = monotonic() - self._began
         rate = max(0, count - self._reading.reused_items) / seconds if seconds > 0 else 0.0
         total = self._reading.expected
-        text = f"{self._name}: {count:,}" + (f" of about {total:,}" if total > count else "") + " favourites read"
+        text = f"{self._name}: {count:,}" + (f" of about {total:,}" if total > count else "") + " read"
         if self._reading.reused_items:
-            text += f" ({min(count, self._reading.reused_items):,} kept from before)"
+            text += f" ({min(count, self._reading.reused_items):,} kept)"
         if rate >= 1:
-            text += f", {rate:,.0f} a second"
-            text += f", about {duration((total - count) / rate)} left" if total > count else ""
+            text += f", {rate:,.0f}/s"
+            text += f", {duration((total - count) / rate)} left" if total > count else ""
         return text
 
 

@@ -1,7 +1,7 @@
 """Instants as a person types them. Not here: schedules and durations (`etl.scheduler`).
 
 Without an offset a time is UTC, as everything that favsync stores and prints: what a command means must not depend on
-the machine that it is typed on. A day stands for its first instant.
+the machine that it is typed on. A day, and a month, stand for their first instant; "last week" is a week ago.
 """
 
 from __future__ import annotations
@@ -18,7 +18,15 @@ from etl.errors import UsageError
 ACCEPTED = (
     '2025-11-03, 2025-11-03T14:30, 2025-11-03T14:30:00+01:00, "3 months ago", yesterday, today or now; UTC unless told'
 )
-_AGO = re.compile(r"(?P<count>[0-9]{1,6}|an?|one)\s*(?P<unit>second|minute|hour|day|week|month|year)s?\s+ago")
+_NUMBERS = {
+    "a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
+    "ten": 10, "eleven": 11, "twelve": 12,
+}  # fmt: skip
+_AGO = re.compile(
+    rf"(?P<count>[0-9]{{1,6}}|{'|'.join(_NUMBERS)})\s*(?P<unit>second|minute|hour|day|week|month|year)s?\s+ago"
+)
+_LAST = re.compile(r"last (?P<unit>week|month|year)")
+_MONTH = re.compile(r"[0-9]{4}-[0-9]{2}")
 _SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
 _MONTHS = {"month": 1, "year": 12}
 
@@ -41,7 +49,11 @@ def _meant(text: str, now: datetime) -> datetime:
     if text in days:
         return days[text]
     if ago := _AGO.fullmatch(text):
-        return _before(now, int(ago["count"]) if ago["count"].isdigit() else 1, ago["unit"])
+        return _before(now, _NUMBERS.get(ago["count"]) or int(ago["count"]), ago["unit"])
+    if last := _LAST.fullmatch(text):
+        return _before(now, 1, last["unit"])
+    if _MONTH.fullmatch(text):
+        text = f"{text}-01"
     if not text.isascii() or "w" in text:
         raise ValueError(text)
     typed = datetime.fromisoformat(text.upper().removesuffix(" UTC"))

@@ -33,13 +33,14 @@ class Answer(StrEnum):
 class Horizon:
     """How far an account's observations reach.
 
-    ``absent_from``: end of the first one that proves absence. ``absent_until``: start of the newest such. ``seen_until``:
-    start of the newest one of all. Each None before there is any.
+    ``seen_from``: end of the first one of all. ``absent_from``: end of the first one that proves absence. ``absent_until``:
+    start of the newest such. ``seen_until``: start of the newest one of all. Each None before there is any.
     """
 
     absent_from: datetime | None = None
     absent_until: datetime | None = None
     seen_until: datetime | None = None
+    seen_from: datetime | None = None
 
 
 def answer(stays: Sequence[Interval], instant: datetime, horizon: Horizon) -> Answer:

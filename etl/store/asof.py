@@ -44,7 +44,8 @@ def horizon_of(connection: Connection, account_id: int) -> Horizon:
     proofs = select(func.min(each.c.observed_at), func.max(each.c.started_at)).where(each.c.proofs > 0)
     absent_from, absent_until = connection.execute(proofs).one()
     newest = select(each.c.started_at).order_by(each.c.observed_at.desc()).limit(1)
-    return Horizon(absent_from, absent_until, connection.execute(newest).scalar())
+    first = connection.execute(select(func.min(each.c.observed_at))).scalar()
+    return Horizon(absent_from, absent_until, connection.execute(newest).scalar(), first)
 
 
 def list_at(connection: Connection, account_id: int, instant: datetime) -> list[Standing]:

@@ -12,12 +12,12 @@ from itertools import pairwise
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Column, ColumnElement, Connection, func, select
 
 from etl.core.model import Track
 from etl.store.state import Account
 from etl.store.stored_facts import StoredVersion, market_codes_by_set, stored_versions
-from etl.store.tables import artists, favourites, track_artists, tracks
+from etl.store.tables import artists, favourites, track_artists, track_versions, tracks
 
 COMPARED = (
     "title", "track_number", "isrc", "duration_seconds", "album_title", "album_id", "artists", "genres", "markets",
@@ -49,16 +49,38 @@ class Event:
 
 def tracks_of_artist(connection: Connection, wanted: str) -> dict[int, str | None]:
     """Return the artists that ``wanted`` means, by id: a number, else a name, whatever its case."""
-    query = select(artists.c.artist_id, artists.c.name)
     if wanted.isdecimal():
-        query = query.where(artists.c.artist_id == int(wanted))
-    else:
-        query = query.where(func.lower(artists.c.name) == wanted.lower())
-    found = {row.artist_id: row.name for row in connection.execute(query)}
-    if not found and not wanted.isdecimal() and not wanted.isascii():  # SQLite lowers ASCII alone
-        every = connection.execute(select(artists.c.artist_id, artists.c.name))
-        found = {row.artist_id: row.name for row in every if (row.name or "").casefold() == wanted.casefold()}
-    return found
+        return _named(connection, artists.c.artist_id, artists.c.name, artists.c.artist_id == _id(wanted))
+    return _called(connection, artists.c.artist_id, artists.c.name, wanted)
+
+
+def tracks_called(connection: Connection, wanted: str) -> set[int]:
+    """Return the tracks that ``wanted`` means: an id, else a title that they have or had, whatever its case."""
+    if wanted.isdecimal():
+        found = _named(connection, tracks.c.track_id, tracks.c.title, tracks.c.track_id == _id(wanted))
+        if found:
+            return set(found)
+    now = _called(connection, tracks.c.track_id, tracks.c.title, wanted)
+    return {*now, *_called(connection, track_versions.c.track_id, track_versions.c.title, wanted)}
+
+
+def _id(digits: str) -> int:
+    """Return the number, or one that nothing has where it is larger than any id."""
+    return int(digits) if len(digits) < 19 else -1
+
+
+def _called(connection: Connection, key: Column[int], name: Column[str], wanted: str) -> dict[int, str | None]:
+    found = _named(connection, key, name, func.lower(name) == wanted.lower())
+    if found or wanted.isascii():
+        return found
+    every = connection.execute(select(key, name).where(name.is_not(None)))  # SQLite lowers ASCII alone
+    return {number: text for number, text in every if text.casefold() == wanted.casefold()}
+
+
+def _named(
+    connection: Connection, key: Column[int], name: Column[str], where: ColumnElement[bool]
+) -> dict[int, str | None]:
+    return {row[0]: row[1] for row in connection.execute(select(key, name).where(where))}
 
 
 def tracks_by(connection: Connection, artist_ids: Collection[int]) -> set[int]:

@@ -39,6 +39,11 @@ NOW = datetime(2026, 3, 31, 14, 5, 9, 123, tzinfo=UTC)
         ("an hour ago", "2026-03-31T13:05:09.000123+00:00"),
         ("90 minutes ago", "2026-03-31T12:35:09.000123+00:00"),
         ("1 second ago", "2026-03-31T14:05:08.000123+00:00"),
+        ("three months ago", "2025-12-31T14:05:09.000123+00:00"),
+        ("twelve hours ago", "2026-03-31T02:05:09.000123+00:00"),
+        ("last week", "2026-03-24T14:05:09.000123+00:00"),
+        ("Last month", "2026-02-28T14:05:09.000123+00:00"),
+        ("2025-11", "2025-11-01T00:00:00+00:00"),
         ("0 days ago", "2026-03-31T14:05:09.000123+00:00"),
     ],
 )
@@ -50,7 +55,7 @@ def test_what_is_accepted(text: str, expected: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "", "soon", "tomorrow", "3 moons ago", "-3 days ago", "3 months", "03.11.2025", "11/03/2025", "2025-13-01", "2025-02-30",
+        "", "soon", "tomorrow", "3 moons ago", "thirteen days ago", "last day", "next week", "2025-13", "-3 days ago", "3 months", "03.11.2025", "11/03/2025", "2025-13-01", "2025-02-30",
         "2025", "14:30", "2025-W45-1", "999999 years ago", "999999 weeks ago", "99999 months ago", "٣ days ago",
         "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "2025-11-03T14:30:00 Europe/Paris", "1e5 days ago", "\x1b[2J",
     ],
