@@ -186,6 +186,7 @@ def check(context: Context, names: tuple[str, ...]) -> int:
 def remove(context: Context, name: str, erase: bool, yes: bool) -> None:
     """Stop syncing the account NAME and forget its token. Its history stays, unless --erase is given."""
     from etl.accounts.admin import retire_account
+    from etl.cli.erasing import erase_and_tell
     from etl.store.engine import reading
     from etl.store.state import find_accounts
 
@@ -194,13 +195,11 @@ def remove(context: Context, name: str, erase: bool, yes: bool) -> None:
         account = find_accounts(connection, [name])[0]
     if erase:
         _confirm(f"Delete account {name} and its whole history, for good?", yes)
-        _erase(engine, account.account_id)
-    else:
-        retire_account(engine, name)
+        erase_and_tell(context, engine, account)
+        return
+    retire_account(engine, name)
     if context.json:
-        context.show_json({"account": name, "erased": erase})
-    elif erase:
-        context.show(f"account {name} and its history are deleted")
+        context.show_json({"account": name, "erased": False})
     else:
         context.show(f"account {name} is synced no more and its token is forgotten; its history is kept")
         context.say(f"`favsync accounts remove {name} --erase` deletes the history too")
@@ -299,20 +298,6 @@ def _confirm(question: str, is_meant: bool) -> None:
     if not sys.stdin.isatty():
         raise UsageError("nobody is there to ask whether that is meant", remedy="add --yes")
     click.confirm(question, abort=True, err=True)
-
-
-def _erase(engine: Engine, account_id: int) -> None:
-    """Delete the account while no run of any account is under way, and the traces of it that the file still holds."""
-    from etl.accounts.admin import numbered_accounts
-    from etl.store.engine import writing
-    from etl.store.erase import erase_account
-    from etl.store.lease import leases
-    from etl.store.retention import compact
-
-    with leases(engine, numbered_accounts(engine)):
-        with writing(engine) as connection:
-            erase_account(connection, account_id)
-        compact(engine)
 
 
 def _schedule(text: str | None) -> str | None:

@@ -18,9 +18,9 @@ from etl.core.brake import Brake
 from etl.core.history import folded
 from etl.core.model import Decision
 from etl.core.thinning import Seen, superfluous
-from etl.errors import FavsyncError, UsageError
+from etl.errors import DatabaseError, FavsyncError, UsageError
 from etl.store import dialect
-from etl.store.engine import reading, retrying, translated
+from etl.store.engine import BUSY_TIMEOUT_MS, reading, retrying, translated
 from etl.store.lease import leases
 from etl.store.observations import Lists, observations_of
 from etl.store.orphans import Orphans, block_bytes, delete_orphans, drop_bodies, orphans_without
@@ -28,6 +28,9 @@ from etl.store.rebuild import membership_difference, refold_facts
 from etl.store.sightings import sightings_of
 from etl.store.state import every_account, is_observation
 from etl.store.tables import raw_items, runs
+
+CHECKPOINT = "PRAGMA wal_checkpoint(TRUNCATE)"
+PATIENCE_MS = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +103,14 @@ def compact(engine: Engine) -> tuple[int, int] | None:
     with translated(engine):
         driver = engine.raw_connection()
         try:
-            for statement in ("PRAGMA wal_checkpoint(TRUNCATE)", "VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"):
-                driver.cursor().execute(statement).fetchall()
+            driver.cursor().execute(f"PRAGMA busy_timeout = {PATIENCE_MS}")
+            for statement in (CHECKPOINT, "VACUUM", CHECKPOINT):
+                (is_busy, *_), *_ = driver.cursor().execute(statement).fetchall() or [(0,)]
         finally:
+            driver.cursor().execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
             driver.close()
+    if is_busy:  # what was deleted is still in the file, until the write-ahead log has been copied over it
+        raise DatabaseError("somebody else is reading the database", remedy="close it there, and try again")
     return before, _size(files)
 
 

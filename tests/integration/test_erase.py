@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 
 import pytest
 from sqlalchemy import select
 
+from etl.cli import main
 from etl.core.model import Page
-from etl.store import walk_pages
+from etl.store import retention, walk_pages
 from etl.store.engine import open_engine, reading, writing
 from etl.store.erase import erase_account
 from etl.store.retention import compact
@@ -106,3 +108,18 @@ def test_no_byte_of_it_is_left_in_a_sqlite_file(new_database, tmp_path):
     for path in tmp_path.glob(f"{url.rpartition('/')[2]}*"):
         assert b"ada-the-erased" not in path.read_bytes(), path.name
         assert b"very telling" not in path.read_bytes(), path.name
+
+
+def test_a_reader_that_keeps_traces_in_the_file_is_told_of(new_database, monkeypatch, capsys):
+    monkeypatch.setattr(retention, "PATIENCE_MS", 20)
+    url = new_database("sqlite")
+    engine = open_engine(url)
+    land(engine, account_in(engine), seen(1, [item(1)], whole=True))
+    engine.dispose()
+    reader = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM accounts").fetchall()
+    assert main(["accounts", "remove", "ada", "--erase", "--yes", "--database-url", url]) == 5
+    assert "the file still holds traces of it: somebody else is reading the database" in capsys.readouterr().err
+    reader.close()
+    assert compact(open_engine(url)) is not None

@@ -1,0 +1,43 @@
+"""The deletion of an account, carried out and told: ``favsync accounts remove NAME --erase``. Not here: asking for it.
+
+What was written elsewhere (backups, exports, reports) is not within reach, so that is said.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Engine
+
+from etl.accounts.admin import numbered_accounts
+from etl.cli.context import Context
+from etl.errors import DatabaseError
+from etl.store.engine import writing
+from etl.store.erase import erase_account
+from etl.store.lease import leases
+from etl.store.retention import compact
+from etl.store.state import Account
+
+
+def erase_and_tell(context: Context, engine: Engine, account: Account) -> None:
+    """Delete the account while no run of any account is under way, and the traces of it that the file still holds."""
+    trace = None
+    with leases(engine, numbered_accounts(engine)):
+        with writing(engine) as connection:
+            gone = erase_account(connection, account.account_id)
+        try:
+            compact(engine)
+        except DatabaseError as error:
+            trace, context.exit_code = error.message, error.exit_code
+    if context.json:
+        context.show_json({"account": account.name, "erased": True, "deleted": gone, "traces": trace})
+        return
+    nouns = (("run", "runs"), ("interval", "favourites"), ("track that nobody else has", "tracks"))
+    counts = ", ".join(_counted(gone[table], noun) for noun, table in nouns)
+    context.show(f"account {account.name} and its history are deleted: {counts}")
+    if trace is not None:
+        context.say(f"the file still holds traces of it: {trace}; once that has ended, run VACUUM in it with sqlite3")
+    context.say("backups, exports and reports that were made before still hold it; those are yours to delete")
+
+
+def _counted(count: int, noun: str) -> str:
+    first, blank, rest = noun.partition(" ")
+    return f"{count:,} {first}{'' if count == 1 else 's'}{blank}{rest}"
