@@ -16,6 +16,10 @@ from etl.core.brake import Brake
 
 LOG_FORMATS = ("text", "json")
 LOG_LEVELS = ("debug", "info", "warning", "error")
+LOST_WITHOUT_RAW = (
+    "keep_raw is off, so no item is stored as it was received: a later fix in how items are read cannot reach those of now, "
+    "and `favsync rebuild` has to believe their facts"
+)
 
 
 class Secret:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from etl.store.state import Account
 
 SHOWN_FAULTS = 20
+SHOWN_PASSED = 3
 PARTIAL, HELD = 6, 7
 
 
@@ -61,7 +62,8 @@ def backfill(
     a column track_id, or another favsync database; each file alone, in folders or in zips. They may come in any order, and
     twice. Files of one PATH that tell the same time are pages of one list. Their time is --observed-at, or a field
     observed_at, exported_at or fetched_at in the file, or a date in its name or in that of its folder (a date alone is
-    00:00 UTC); never when the file was written. An export that is not --complete adds, and removes nothing.
+    00:00 UTC); never when the file was written. An export that is not --complete adds, and removes nothing; an empty one
+    that is --complete waits for `favsync runs approve` before it removes.
 
     \b
     favsync backfill
@@ -71,6 +73,7 @@ def backfill(
     """
     if not paths and (observed_at is not None or complete):
         raise click.UsageError("--observed-at and --complete say something of files: name them with --from")
+    context.say_what_is_lost()
     if paths:
         return _import(context, account, paths, observed_at=observed_at, is_complete=complete)
     return _read(context, account)
@@ -128,6 +131,7 @@ def _import(
 
 
 def _details(engine: Engine, account: Account, result: Result) -> dict[str, Any]:
+    from etl.store.decisions import superseding
     from etl.store.engine import reading
     from etl.store.runs import find_run
 
@@ -157,6 +161,7 @@ def _details(engine: Engine, account: Account, result: Result) -> dict[str, Any]
                     "was_there": landed.was_there,
                 }
             )
+        later = {run_id: superseding(connection, find_run(connection, run_id)) for run_id in result.imported.held}
     difference = result.imported.difference
     return {
         "account": account.name,
@@ -166,7 +171,8 @@ def _details(engine: Engine, account: Account, result: Result) -> dict[str, Any]
             "intervals_gone": len(difference.surplus),
             "intervals_with_other_bounds": len(difference.unequal),
         },
-        "held": list(result.imported.held),
+        "held": [run_id for run_id, by in later.items() if by is None],
+        "superseded": [{"run_id": run_id, "by": by} for run_id, by in later.items() if by is not None],
         "problems": [{"file": fault.file, "place": fault.place, "problem": fault.fault} for fault in result.faults],
         "passed_over": [fault.file for fault in result.passed_over],
     }
@@ -191,14 +197,21 @@ def _tell_import(context: Context, details: dict[str, Any]) -> None:
         context.show(f"{details['account']}: intervals of the history: {', '.join(history)}")
     for run_id in details["held"]:
         context.say(f"run {run_id} now holds removals: `favsync runs show {run_id}`, then approve or reject it")
+    for each in details["superseded"]:
+        context.say(
+            f"run {each['run_id']} lacks more favourites than the brake lets go at once, and removes none of them:"
+            f" run {each['by']} read the list after it and speaks for itself"
+        )
     faults = details["problems"]
     for fault in faults[:SHOWN_FAULTS]:
         place = f" {fault['place']}:" if fault["place"] else ""
         context.say(f"problem: {fault['file']}:{place} {fault['problem']}")
     if len(faults) > SHOWN_FAULTS:
         context.say(f"problem: … and {len(faults) - SHOWN_FAULTS:,} more (--json lists all)")
-    if details["passed_over"]:
-        context.say(f"{len(details['passed_over']):,} files of other kinds were passed over")
+    passed = details["passed_over"]
+    if passed:
+        more = ", …" if len(passed) > SHOWN_PASSED else ""
+        context.say(f"passed over, for their kind: {', '.join(passed[:SHOWN_PASSED])}{more} ({len(passed):,} in all)")
 
 
 # The list itself.

@@ -72,6 +72,13 @@ class Context:
         with suppress(OSError):
             click.echo("\n".join(visible(line) for line in masked(text).split("\n")), err=True)
 
+    def say_what_is_lost(self) -> None:
+        """Tell, before something is read, what storing no items as received costs."""
+        if not self.config.keep_raw:
+            from etl.settings import LOST_WITHOUT_RAW
+
+            self.say(LOST_WITHOUT_RAW)
+
     def complain(self, line: str, remedy: str, code: int) -> None:
         """Say on stderr why the verb failed, and what to do about it."""
         from etl import logs

@@ -69,6 +69,7 @@ def schedule(
     _require_schedule(config.schedule)
     engine = ready_engine(config.database_url.reveal(), create=True)
     _ensure_default(context, engine)
+    context.say_what_is_lost()
     service = Service(config, engine, workers=workers, grace_seconds=grace)
     if once:
         service.after_run.append(lambda ran: _remember(context, ran))

@@ -49,6 +49,7 @@ def sync(context: Context, accounts: tuple[str, ...], plan: bool) -> int:
       130 it was stopped; what was under way changed nothing
     """  # noqa: D301 - click wants the character itself, not the text
     engine = _engine(context, plan=plan)
+    context.say_what_is_lost()
     with stop_event() as stop:
         reports = list(_reports(context, engine, accounts, plan=plan, stop=stop))
     if context.json:

@@ -24,6 +24,7 @@ from etl.crypto import MAKES_A_KEY, Vault
 from etl.errors import FavsyncError, UsageError
 from etl.monitor.status import AccountStatus, statuses
 from etl.scheduler import times
+from etl.settings import LOST_WITHOUT_RAW
 from etl.store import health, migrate
 from etl.store.checks import faults_of
 from etl.store.engine import open_engine, reading
@@ -92,6 +93,8 @@ def _settings(config: Config) -> Iterator[Finding]:
         yield _bad("settings", error)
     else:
         yield Finding(GOOD, "settings", f"app id {config.app_id}, schedule {config.schedule!r}")
+    if not config.keep_raw:
+        yield Finding(LOOK, "settings", LOST_WITHOUT_RAW, "set FAVSYNC_KEEP_RAW=true, unless that is meant")
     if not config.encryption_keys:
         yield Finding(
             LOOK,
