@@ -18,25 +18,29 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, select
 
+from etl.accounts.admin import retire_account
 from etl.crypto import new_key
 from etl.sandbox import Sandbox
-from etl.store.engine import reading
+from etl.store.engine import reading, writing
 from etl.store.migrate import ready_engine
+from etl.store.schedules import call_soon
 from etl.store.tables import accounts, favourites, runs, tokens
-from tests.accounts import add, settings
+from tests.accounts import add, number, settings
 from tests.e2e.sped import Clock
 
 SPED = Path(__file__).with_name("sped.py")
 TRACKS = 30
 SCHEDULE = "every 4h"
 LIFETIME = timedelta(hours=5)
+MARGIN = timedelta(minutes=2)  # 33 ms: a change takes effect a moment after it was noted
+EVER = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 
 
 @dataclass
@@ -191,9 +195,11 @@ def test_a_day_of_trouble_leaves_every_history_true(day):
 
     for name in day.sandbox.users:
         assert contradictions(day, name) == []
+        assert misremembered(day, name) == []
     assert {
         name for name in day.sandbox.users if name != "user03" and open_tracks(day, name) != truth(day, name)
     } == set()
+    assert stays_that_ended(day) > len(day.sandbox.users) / 2
     assert day.count(runs.c.outcome.is_(None)) == 0
     assert day.count(runs.c.reason == "interrupted") >= 1
     assert sum(record.path == "/oauth/token" for record in day.sandbox.requests) > len(day.sandbox.users) / 2
@@ -221,7 +227,7 @@ def the_morning(day: Day, first: subprocess.Popen[bytes]) -> None:
 def the_afternoon(day: Day, second: subprocess.Popen[bytes]) -> None:
     """An account comes, one goes, a token is replaced; everybody is sent away for an hour; the scheduler is restarted."""
     day.do("accounts", "add", "late", "--token-env", "LATE", LATE=day.sandbox.new_token("late", 1e9))
-    day.do("accounts", "remove", "user03")
+    remove_in_mid_flight(day, "user03")
     proven = day.count(runs.c.proven, accounts.c.name == "user01")
     day.do("accounts", "set", "user01", "--token-env", "NEW", NEW=day.sandbox.new_token("user01", 1e9))
     until(lambda: day.count(runs.c.proven, accounts.c.name == "user01") > proven)
@@ -233,6 +239,22 @@ def the_afternoon(day: Day, second: subprocess.Popen[bytes]) -> None:
     day.pass_(hours=4)
     day.schedule()
     until(lambda: day.count(runs.c.proven, accounts.c.name == "late"))
+
+
+def remove_in_mid_flight(day: Day, name: str) -> None:
+    """Remove the account between two pages of a walk of its list."""
+    removed = threading.Event()
+
+    def remove(record: Any) -> None:
+        if record.user == name and record.offset and not removed.is_set():
+            retire_account(day.engine, name)
+            removed.set()
+
+    day.sandbox.before_request = remove
+    with writing(day.engine) as connection:
+        call_soon(connection, number(day.engine, name))
+    removed.wait()
+    day.sandbox.before_request = None
 
 
 def truth(day: Day, name: str) -> set[int]:
@@ -266,3 +288,52 @@ def contradictions(day: Day, name: str) -> list[str]:
         if row.valid_to is not None and not any(row.removed_after < at <= row.valid_to for at in removed):
             found.append(f"{row.track_id} was not removed in ({row.removed_after}, {row.valid_to}]")
     return found
+
+
+def misremembered(day: Day, name: str) -> list[str]:
+    """Return what the history says wrongly of the moments at which the account's list was proven.
+
+    What was in the list all the while it was read must be there, what was not in it all the while must not: each change that a
+    proven walk could see is in the history, and at the right place.
+    """
+    with reading(day.engine) as connection:
+        mine = connection.execute(select(favourites).join(accounts).where(accounts.c.name == name)).all()
+        query = select(runs).join(accounts).where(accounts.c.name == name, runs.c.proven)
+        proven = connection.execute(query).all()
+    true_stays = {track: stays(day, name, track) for track in {row.track_id for row in mine} | every_track(day, name)}
+    wrong = []
+    for run in proven:
+        remembered = {
+            row.track_id
+            for row in mine
+            if row.valid_from <= run.observed_at and (row.valid_to is None or row.valid_to > run.observed_at)
+        }
+        begun, ended = run.started_at - MARGIN, run.observed_at + MARGIN
+        for track, known in true_stays.items():
+            is_certain = any(since <= begun and until >= ended for since, until in known)
+            is_possible = any(since <= ended and until >= begun for since, until in known)
+            if (is_certain and track not in remembered) or (track in remembered and not is_possible):
+                wrong.append(f"run {run.run_id}: {track}")
+    return wrong
+
+
+def stays(day: Day, name: str, track: int) -> list[tuple[datetime, datetime]]:
+    """Return when the track really was in the list."""
+    found = [(EVER[0], EVER[1])] if track in day.firsts[name] else []
+    for change in day.sandbox.history(name):
+        if change.track_id == track and change.change == "added":
+            found.append((change.at, EVER[1]))
+        elif change.track_id == track and change.change == "removed":
+            found[-1] = (found[-1][0], change.at)
+    return found
+
+
+def every_track(day: Day, name: str) -> set[int]:
+    return set(day.firsts[name]) | {change.track_id for change in day.sandbox.history(name)}
+
+
+def stays_that_ended(day: Day) -> int:
+    with reading(day.engine) as connection:
+        return len(
+            connection.execute(select(favourites.c.favourite_id).where(favourites.c.valid_to.is_not(None))).all()
+        )
