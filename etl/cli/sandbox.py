@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable
+from typing import Any
 
 import click
 
@@ -14,6 +16,7 @@ from etl.cli.suggestions import unknown
 from etl.errors import UsageError
 from etl.sandbox import SCENARIOS, Sandbox, Switches, run
 
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{0,30}")
 _SCENARIO_LINES = "\n".join(f"  {name:<17} {what}" for name, what in SCENARIOS.items())
 
 
@@ -29,6 +32,9 @@ _SCENARIO_LINES = "\n".join(f"  {name:<17} {what}" for name, what in SCENARIOS.i
 @click.option(
     "--tracks", type=click.IntRange(0, 1_000_000), default=200, show_default=True, help="Favourites in the list."
 )
+@click.option(
+    "--user", "users", metavar="NAME", multiple=True, help="Somebody with such a list; may be repeated.  [default: ada]"
+)
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same list and mishaps.")
 @click.option("--scenario", metavar="NAME", default="quiet", show_default=True, help="What goes wrong; see below.")
 @click.option(
@@ -36,20 +42,26 @@ _SCENARIO_LINES = "\n".join(f"  {name:<17} {what}" for name, what in SCENARIOS.i
 )
 @json_option
 @pass_context
-def sandbox(context: Context, host: str, port: int, tracks: int, seed: int, scenario: str, latency_ms: int) -> None:
+def sandbox(context: Context, /, **asked: Any) -> None:
     """Run a stand-in for Boomplay's API on this machine, until Ctrl-C.
 
     It has favourites, tokens and, with --scenario, the faults of a real service; its list can be changed while it runs.
-    Standard output gets the lines that make favsync use it: paste them into another terminal.
+    Standard output gets the lines that make favsync use it: paste them into another terminal. With several users, each one's
+    token is in a variable of its own.
     """
+    scenario, users = asked["scenario"], asked.pop("users") or ("ada",)
     if scenario not in SCENARIOS:
         raise unknown("scenario", scenario, SCENARIOS, remedy="`favsync sandbox --help` lists the scenarios")
-    switches = Switches(latency_seconds=latency_ms / 1000)
+    if wrong := [name for name in users if not _NAME.fullmatch(name)]:
+        raise UsageError(
+            f"nobody can be called {wrong[0]!r} here", remedy="use letters and digits, beginning with a letter"
+        )
+    switches = Switches(latency_seconds=asked.pop("latency_ms") / 1000)
     announce = _announcement(context, scenario)
     try:
-        run(host=host, port=port, tracks=tracks, seed=seed, scenario=scenario, switches=switches, announce=announce)
+        run(**asked, users=tuple(dict.fromkeys(users)), switches=switches, announce=announce)
     except OSError as error:
-        fault = f"the sandbox cannot listen on {host}:{port}: {error.strerror}"
+        fault = f"the sandbox cannot listen on {asked['host']}:{asked['port']}: {error.strerror}"
         raise UsageError(fault, remedy="choose another --port, or leave it out for a free one") from error
 
 
@@ -68,8 +80,9 @@ def _announcement(context: Context, scenario: str) -> Callable[[Sandbox], None]:
 
 
 def _variables(running: Sandbox) -> dict[str, str]:
-    user = next(iter(running.users.values()))
-    return {
+    user, *others = running.users.values()
+    more = {f"TOKEN_OF_{each.name.upper()}": each.access_token for each in (user, *others) if others}
+    return more | {
         "BOOMPLAY_API_URL": running.url,
         "BOOMPLAY_APP_ID": running.app_id,
         "BOOMPLAY_APP_SECRET": running.app_secret,

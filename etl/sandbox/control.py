@@ -15,6 +15,7 @@ from etl.sandbox.catalogue import DOCUMENTED_TRACK
 from etl.sandbox.faults import FAULTS, named
 from etl.sandbox.scenarios import SCENARIOS, Intent
 from etl.sandbox.state import Account
+from etl.sandbox.switches import Switches
 from etl.sandbox.wire import Reply, Request
 from etl.sandbox.world import APP_ID, APP_SECRET, World
 
@@ -38,6 +39,8 @@ class Order(msgspec.Struct, forbid_unknown_fields=True):
     fields: dict[str, Any] | None = None
     scenario: str | None = None
     faults: list[str | None] | None = None
+    switches: dict[str, Any] | None = None
+    lifetime_seconds: float | None = None
 
 
 def answer(world: World, request: Request) -> Reply:
@@ -142,6 +145,22 @@ def _script(world: World, order: Order) -> Posted:
     return {"waiting": len(world.script)}
 
 
+def _switch(world: World, order: Order) -> Posted:
+    given = _given(order.switches, "switches")
+    if unknown := given.keys() - asdict(world.base).keys():
+        raise ValueError(f"there is no switch {min(unknown)}")
+    world.base = msgspec.convert({**asdict(world.base), **given}, Switches)
+    world.play(world.scenario.name)
+    return {"switches": asdict(world.switches)}
+
+
+def _token(world: World, order: Order) -> Posted:
+    user = account_of(world, order.user).user
+    lifetime = world.switches.token_lifetime_seconds if order.lifetime_seconds is None else order.lifetime_seconds
+    user.access_token = world.tokens.access(user.name, lifetime)
+    return {"user": user.name, "access_token": user.access_token}
+
+
 def _expire(world: World, order: Order) -> Posted:
     account = account_of(world, order.user)
     world.tokens.expire(account.user.name)
@@ -189,6 +208,8 @@ _ACTIONS: Mapping[str, Callable[[World, Order], Posted]] = {
     "change": _change,
     "scenario": _scenario,
     "script": _script,
+    "switch": _switch,
+    "token": _token,
     "expire": _expire,
     "revoke": _revoke,
 }

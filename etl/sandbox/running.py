@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 
@@ -20,13 +20,16 @@ def run(
     scenario: str | None = None,
     switches: Switches | None = None,
     announce: Callable[[Sandbox], None] | None = None,
+    users: Sequence[str] = ("ada",),
 ) -> None:
-    """Serve until SIGINT or SIGTERM; ``announce`` is called once with the running sandbox.
+    """Serve these users until SIGINT or SIGTERM; ``announce`` is called once with the running sandbox.
 
     Raises: ValueError for an unknown scenario or a host that is not loopback; OSError for a port that is taken.
     """
     with _sigterm_like_sigint(), suppress(KeyboardInterrupt):
-        sandbox = Sandbox(tracks=tracks, seed=seed, switches=switches, scenario=scenario, host=host, port=port)
+        sandbox = Sandbox(
+            tracks=tracks, seed=seed, switches=switches, scenario=scenario, host=host, port=port, users=users
+        )
         with sandbox:
             if announce:
                 announce(sandbox)

@@ -105,3 +105,19 @@ def test_its_help_lists_the_scenarios(capsys: pytest.CaptureFixture[str]) -> Non
     assert main(["sandbox", "--help"]) == 0
     out = capsys.readouterr().out
     assert all(name in out for name in SCENARIOS)
+
+
+def test_each_of_several_users_has_a_token_in_a_variable_of_their_own(started: Started) -> None:
+    process = started("--user", "ada", "--user", "ben", "--json")
+    assert process.stdout is not None
+    printed = ""
+    while not printed.endswith("\n}\n"):
+        printed += process.stdout.readline()
+    variables = json.loads(printed)["environment"]
+    assert variables["TOKEN_OF_ADA"] == variables["BOOMPLAY_ACCESS_TOKEN"] != variables["TOKEN_OF_BEN"]
+    assert ended(process, signal.SIGTERM)[0] == 0
+
+
+def test_a_name_that_is_no_variables_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sandbox", "--user", "a b"]) == 2
+    assert "nobody can be called 'a b'" in capsys.readouterr().err

@@ -127,3 +127,19 @@ def test_orders_that_are_no_json_and_unknown_ones_are_refused(opened: Open) -> N
     assert answer.status_code == 404
     assert "favourite" in answer.json()["post"]
     assert bench.get("/_sandbox/favourite").status_code == 404
+
+
+def test_switches_are_turned_over_http_and_only_to_positions_that_exist(opened: Open) -> None:
+    bench = opened(tracks=3)
+    turned = control(bench, "switch", switches={"refresh": "rotating", "dirt": ["isrc_empty"], "latency_seconds": 0})
+    assert (turned["switches"]["refresh"], bench.sandbox.switches.dirt) == ("rotating", frozenset({"isrc_empty"}))
+    for wrong in ({"refresh": "sometimes"}, {"latency_seconds": "long"}, {"refesh": "none"}, {"dirt": ["mud"]}):
+        assert bench.post("/_sandbox/switch", switches=wrong).status_code == 400
+    assert bench.sandbox.switches.refresh == "rotating"
+
+
+def test_another_token_is_given_for_as_long_as_is_asked(opened: Open) -> None:
+    bench = opened(tracks=3, users=("ada", "bola"))
+    before = bench.sandbox.users["bola"].access_token
+    given = control(bench, "token", user="bola", lifetime_seconds=60)
+    assert given["access_token"] == bench.sandbox.users["bola"].access_token != before
