@@ -67,11 +67,9 @@ def require_new(engine: Engine, name: str) -> None:
             remedy="use up to 64 letters and digits, and between them blanks and . @ + - _",
         )
     with reading(engine) as connection:
-        if token_rows.account_id_of(connection, name) is not None:
-            raise UsageError(
-                f"there is an account {name} already",
-                remedy=f"`favsync accounts set {name} --token` gives it another token",
-            )
+        other = connection.execute(select(accounts.c.name, accounts.c.enabled).where(accounts.c.name == name)).first()
+    if other is not None:
+        raise UsageError(f"there is an account {name} already", remedy=_way_in(other.name, is_enabled=other.enabled))
 
 
 def add_account(
@@ -231,13 +229,20 @@ def _found(engine: Engine, name: str) -> tuple[int, str | None]:
 
 
 def _require_no_other(connection: Connection, user: User, account_id: int | None) -> None:
-    query = select(accounts.c.account_id, accounts.c.name).where(accounts.c.boomplay_user_id == user.user_id)
-    other = connection.execute(query).first()
+    columns = accounts.c.account_id, accounts.c.name, accounts.c.enabled
+    other = connection.execute(select(*columns).where(accounts.c.boomplay_user_id == user.user_id)).first()
     if other is not None and other.account_id != account_id:
         raise UsageError(
             f"that is the Boomplay user of account {other.name}: one user is one account",
-            remedy=f"`favsync accounts set {other.name} --token` gives that account this token",
+            remedy=_way_in(other.name, is_enabled=other.enabled),
         )
+
+
+def _way_in(name: str, *, is_enabled: bool) -> str:
+    """Return how an account that is there gets a token; one that was removed is brought back with its history."""
+    if is_enabled:
+        return f"`favsync accounts set {name} --token` gives that account another token"
+    return f"it was removed or disabled: `favsync accounts set {name} --enable --token` brings it back"
 
 
 def listed_accounts(engine: Engine) -> list[dict[str, Any]]:
@@ -250,6 +255,15 @@ def listed_accounts(engine: Engine) -> list[dict[str, Any]]:
         rows = token_rows.token_rows(connection)
     now = clock.now()
     return [_listed(account, rows.get(account.account_id), now) for account in found]
+
+
+def is_enabled(engine: Engine, name: str) -> bool:
+    """Say whether the account is synced.
+
+    Raises: DatabaseError.
+    """
+    with reading(engine) as connection:
+        return bool(connection.execute(select(accounts.c.enabled).where(accounts.c.name == name)).scalar())
 
 
 def numbered_accounts(engine: Engine) -> list[tuple[int, str]]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from etl.cli.accounts_remove import remove
 from etl.cli.context import Context, pass_context
 from etl.cli.groups import VerbGroup
 from etl.cli.options import json_option
@@ -44,6 +45,9 @@ def accounts() -> None:
 
     Tokens are kept encrypted in the database where FAVSYNC_ENCRYPTION_KEY is set, and outside of it where it is not.
     """
+
+
+accounts.add_command(remove)
 
 
 @accounts.command("add")
@@ -125,6 +129,8 @@ def set_(context: Context, /, name: str, **asked: Any) -> None:
         context.show_json({"account": name, **values, "token": wants_token})
     else:
         context.show(f"account {values.get('name', name)} is changed{note}")
+    if wants_token:
+        _tell_disabled(context, engine, values.get("name", name))
 
 
 @accounts.command("check")
@@ -175,34 +181,6 @@ def check(context: Context, names: tuple[str, ...]) -> int:
         if each.error is not None and each.error.remedy and not context.json:
             context.say(f"{each.account}: {each.error.remedy}")
     return context.exit_code
-
-
-@accounts.command("remove")
-@name_argument
-@click.option("--erase", is_flag=True, help="Delete everything of the account, its history too. It cannot be undone.")
-@click.option("--yes", is_flag=True, help="Do not ask whether that is meant.")
-@json_option
-@pass_context
-def remove(context: Context, name: str, erase: bool, yes: bool) -> None:
-    """Stop syncing the account NAME and forget its token. Its history stays, unless --erase is given."""
-    from etl.accounts.admin import retire_account
-    from etl.cli.erasing import erase_and_tell
-    from etl.store.engine import reading
-    from etl.store.state import find_accounts
-
-    engine = _engine(context)
-    with reading(engine) as connection:
-        account = find_accounts(connection, [name])[0]
-    if erase:
-        _confirm(f"Delete account {name} and its whole history, for good?", yes)
-        erase_and_tell(context, engine, account)
-        return
-    retire_account(engine, name)
-    if context.json:
-        context.show_json({"account": name, "erased": False})
-    else:
-        context.show(f"account {name} is synced no more and its token is forgotten; its history is kept")
-        context.say(f"`favsync accounts remove {name} --erase` deletes the history too")
 
 
 @accounts.command("rekey")
@@ -257,6 +235,15 @@ def login(context: Context, name: str, no_browser: bool, token_file: str | None,
     else:
         user = give_token(context.config, engine, name, given)
     _tell_user(context, "signed in", name, user, note)
+    _tell_disabled(context, engine, name)
+
+
+def _tell_disabled(context: Context, engine: Engine, name: str) -> None:
+    """Say so where a token was given to an account that is not synced."""
+    from etl.accounts.admin import is_enabled
+
+    if not is_enabled(engine, name):
+        context.say(f"account {name} is disabled: `favsync accounts set {name} --enable` has it synced again")
 
 
 def _engine(context: Context, *, create: bool = False) -> Engine:
@@ -288,16 +275,6 @@ def _pasted() -> str:
     if sys.stdin.isatty():
         return str(click.prompt("the address that the browser ended at", err=True))
     return sys.stdin.readline().strip()
-
-
-def _confirm(question: str, is_meant: bool) -> None:
-    from etl.errors import UsageError
-
-    if is_meant:
-        return
-    if not sys.stdin.isatty():
-        raise UsageError("nobody is there to ask whether that is meant", remedy="add --yes")
-    click.confirm(question, abort=True, err=True)
 
 
 def _schedule(text: str | None) -> str | None:

@@ -234,7 +234,9 @@ def _token(config: Config, engine: Engine, account: AccountStatus) -> Finding:
         with connect(config, engine, account.account, even_dead=True) as client:
             user = client.user()
     except FavsyncError as error:
-        return _bad("tokens", error)
+        words = str(error)
+        named = words if f"account {account.account}" in words else f"account {account.account}: {words}"
+        return Finding(BAD, "tokens", named, error.remedy, error.exit_code)
     name = user.user_name or user.user_id
     if account.token == "expiring":  # noqa: S105 - a state
         return Finding(

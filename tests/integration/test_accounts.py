@@ -24,6 +24,19 @@ from tests.integration.test_tokens import engine, everything, instant, reads, sa
 __all__ = ["engine", "instant", "sandbox"]
 
 
+@pytest.fixture
+def environment(database_url, sandbox, monkeypatch):
+    """The settings, for commands that are run here."""
+    for name, value in {
+        "FAVSYNC_DATABASE_URL": database_url,
+        "FAVSYNC_ENCRYPTION_KEY": KEY,
+        "FAVSYNC_MAX_RETRIES": "0",
+        "BOOMPLAY_API_URL": sandbox.url,
+        "BOOMPLAY_APP_ID": sandbox.app_id,
+    }.items():
+        monkeypatch.setenv(name, value)
+
+
 def test_a_check_brings_a_dead_token_that_works_again_back_to_life(database_url, engine, sandbox, instant):
     config = settings(database_url, sandbox, BOOMPLAY_APP_SECRET="")
     add(config, engine, sandbox, "ada", "ben")
@@ -119,16 +132,38 @@ def test_a_token_file_that_cannot_be_written_is_an_error_with_its_place(database
     assert admin.listed_accounts(engine) == []
 
 
-def test_a_token_that_no_key_opens_stops_its_account_alone(database_url, engine, sandbox, monkeypatch, capsys):
+def test_a_removed_account_is_brought_back_with_its_history_and_every_refusal_says_how(
+    database_url, engine, sandbox, environment, capsys, monkeypatch
+):
+    add(settings(database_url, sandbox), engine, sandbox, "ada")
+    assert main(["sync"]) == 0
+    admin.retire_account(engine, "ada")
+    monkeypatch.setenv("TOKEN", sandbox.users["ada"].access_token)
+    for name in ("ada", "again"):
+        assert main(["accounts", "add", name, "--token-env", "TOKEN"]) == 2
+        assert "`favsync accounts set ada --enable --token`" in capsys.readouterr().err
+    assert main(["accounts", "set", "ada", "--token-env", "TOKEN"]) == 0
+    assert "ada is disabled: `favsync accounts set ada --enable`" in capsys.readouterr().err
+    assert main(["accounts", "set", "ada", "--enable", "--token-env", "TOKEN"]) == 0
+    assert "disabled" not in capsys.readouterr().err
+    assert main(["sync"]) == 0
+    assert outcomes(engine, "ada") == ["succeeded", "unchanged"]
+
+
+def test_the_doctor_names_the_account_whose_token_does_not_work(engine, sandbox, environment, database_url, capsys):
+    add(settings(database_url, sandbox), engine, sandbox, "ada", "ben")
+    sandbox.revoke_token("ben")
+    main(["doctor", "--json"])
+    found = [each for each in json.loads(capsys.readouterr().out) if each["subject"] == "tokens"]
+    assert [(each["level"], each["finding"].partition(": ")[0]) for each in found] == [
+        ("ok", "the token of ada works"),
+        ("bad", "account ben"),
+    ]
+
+
+def test_a_token_that_no_key_opens_stops_its_account_alone(database_url, engine, sandbox, environment, capsys):
     add(settings(database_url, sandbox, FAVSYNC_ENCRYPTION_KEY=new_key()), engine, sandbox, "ada")
     add(settings(database_url, sandbox), engine, sandbox, "ben")
-    for name, value in {
-        "FAVSYNC_DATABASE_URL": database_url,
-        "FAVSYNC_ENCRYPTION_KEY": KEY,
-        "BOOMPLAY_API_URL": sandbox.url,
-        "BOOMPLAY_APP_ID": sandbox.app_id,
-    }.items():
-        monkeypatch.setenv(name, value)
     assert main(["sync"]) == 4
     assert (outcomes(engine, "ada"), outcomes(engine, "ben")) == ([], ["succeeded"])
     assert "no key of FAVSYNC_ENCRYPTION_KEY opens the stored token of account ada" in capsys.readouterr().err

@@ -1,0 +1,50 @@
+"""``favsync accounts remove``: sync an account no more, or forget it altogether. Not here: what that does (`etl.cli.erasing`)."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from etl.cli.context import Context, pass_context
+from etl.cli.groups import Verb
+from etl.cli.options import json_option
+
+
+@click.command("remove", cls=Verb)
+@click.argument("name")
+@click.option("--erase", is_flag=True, help="Delete everything of the account, its history too. It cannot be undone.")
+@click.option("--yes", is_flag=True, help="Do not ask whether that is meant.")
+@json_option
+@pass_context
+def remove(context: Context, name: str, erase: bool, yes: bool) -> None:
+    """Stop syncing the account NAME and forget its token. Its history stays, unless --erase is given."""
+    from etl.accounts.admin import retire_account
+    from etl.cli.erasing import erase_and_tell
+    from etl.store.engine import reading
+    from etl.store.migrate import ready_engine
+    from etl.store.state import find_accounts
+
+    engine = ready_engine(context.config.database_url.reveal())
+    with reading(engine) as connection:
+        account = find_accounts(connection, [name])[0]
+    if erase:
+        _confirm(f"Delete account {name} and its whole history, for good?", yes)
+        erase_and_tell(context, engine, account)
+        return
+    retire_account(engine, name)
+    if context.json:
+        context.show_json({"account": name, "erased": False})
+    else:
+        context.show(f"account {name} is synced no more and its token is forgotten; its history is kept")
+        context.say(f"`favsync accounts remove {name} --erase` deletes the history too")
+
+
+def _confirm(question: str, is_meant: bool) -> None:
+    from etl.errors import UsageError
+
+    if is_meant:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError("nobody is there to ask whether that is meant", remedy="add --yes")
+    click.confirm(question, abort=True, err=True)
