@@ -27,7 +27,9 @@ from sqlalchemy import delete
 from etl import clock, config, logs
 from etl.boomplay.payloads import Token
 from etl.crypto import new_key
-from etl.scheduler.service import Service
+from etl.monitor.metrics import Metrics
+from etl.monitor.status import statuses
+from etl.scheduler.service import Pulse, Service
 from etl.store.engine import writing
 from etl.store.migrate import ready_engine, upgrade
 from etl.store.tables import accounts, schedules
@@ -76,13 +78,18 @@ def measured(url: str, count: int, tracks: int, workers: int) -> dict[str, Any]:
         names = sorted(there["tokens"])
         alone, done = round_of(settings, engine, 1, names[:1])
         left = [name for name in names if name not in done]
+        first_cpu = time.process_time()
         first, _ = round_of(settings, engine, workers, left)
+        first_cpu = time.process_time() - first_cpu
         memory_first = memory_mb()
         with writing(engine) as connection:
             connection.execute(delete(schedules))
         cpu = time.process_time()
         unchanged, _ = round_of(settings, engine, workers, names)
         cpu = time.process_time() - cpu
+        scrape = time.process_time()
+        exposition = Metrics(lambda: statuses(engine, settings.schedule), Pulse, account_limit=count).text()
+        scrape = time.process_time() - scrape
     return {
         "accounts": count,
         "tracks_each": tracks,
@@ -90,9 +97,12 @@ def measured(url: str, count: int, tracks: int, workers: int) -> dict[str, Any]:
         "first_alone_ms": round(1000 * alone, 1),
         "first_round_s": round(first, 2),
         "first_ms_per_account": round(1000 * first / max(len(left), 1), 2),
+        "first_cpu_ms_per_account": round(1000 * first_cpu / max(len(left), 1), 2),
         "unchanged_round_s": round(unchanged, 2),
         "unchanged_ms_per_account": round(1000 * unchanged / count, 2),
         "unchanged_cpu_ms_per_account": round(1000 * cpu / count, 2),
+        "scrape_cpu_ms": round(1000 * scrape, 1),
+        "scrape_kb": round(len(exposition) / 1000),
         "memory_before_mb": memory_before,
         "memory_peak_first_mb": memory_first,
         "memory_peak_mb": memory_mb(),

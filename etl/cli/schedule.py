@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     "--metrics-accounts",
     metavar="N",
     type=click.IntRange(0),
-    default=500,
+    default=1_000,
     show_default=True,
     help="With more accounts than this, /metrics has sums alone.",
 )

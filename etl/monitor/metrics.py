@@ -24,7 +24,7 @@ from etl.monitor.status import AccountStatus
 from etl.scheduler.service import Pulse, Ran
 
 CACHE_SECONDS = 5.0
-ACCOUNT_LIMIT = 500
+ACCOUNT_LIMIT = 1_000
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 

@@ -99,6 +99,7 @@ def _sqlite(url: URL, *, is_read_only: bool) -> Engine:
     engine = create_engine(
         url,
         connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False},
+        max_overflow=-1,  # many workers wait for SQLite's one writer, which lets them do so twice as long as a pool would
     )
 
     def prepare(connection: sqlite3.Connection, _record: object) -> None:

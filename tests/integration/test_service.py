@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, func, select, text
 
 from etl import clock
 from etl.accounts import admin
@@ -218,6 +219,12 @@ def test_no_more_accounts_at_a_time_than_there_are_workers(database_url, engine,
     tick(service)
     assert max(most) == 2
     assert {name: outcomes(engine, name) for name in sandbox.users} == {name: ["succeeded"] for name in sandbox.users}
+
+
+def test_as_many_workers_as_are_allowed_have_a_connection_each(engine):
+    with ExitStack() as held:
+        connections = [held.enter_context(reading(engine)) for _ in range(20)]
+        assert {connection.execute(text("SELECT 1")).scalar() for connection in connections} == {1}
 
 
 def test_an_account_that_another_run_has_is_left_alone_and_tried_again(database_url, engine, sandbox, serving, move):
