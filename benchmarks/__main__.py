@@ -3,7 +3,10 @@
     python -m benchmarks --quick
     python -m benchmarks --sizes 1000,10000 --tools floor,favsync,dlt --runs 3
 
-Numbers are kept in ``docs/benchmarks.json``; those of the cells that are measured again are replaced.
+Numbers are kept in ``docs/benchmarks.json`` after each run, so that it can be done in pieces (``--tools``, ``--sizes``,
+``--engines``, ``--latencies``, ``--phases``): those of the cells that are measured again are replaced, or added to (``--add``).
+A phase needs those before it, which are carried out and not told. A tool that does not come to the end of its first load is not
+started again on that engine, nor at a larger size.
 Not here: how many removals are false (`benchmarks.false_removals`), how long the reports take (`benchmarks.views`).
 """
 
@@ -17,7 +20,7 @@ from pathlib import Path
 
 from benchmarks.speed import report
 from benchmarks.speed.measure import Sample
-from benchmarks.speed.plan import ENGINES, PHASES, Peers, Plan, keep, kept, tools
+from benchmarks.speed.plan import ENGINES, PHASES, Peers, Plan, hopeless, keep, kept, tools
 
 ROOT = Path(__file__).resolve().parent.parent
 QUICK_TOOLS = ("floor", "favsync")
@@ -35,13 +38,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory(prefix="favsync-bench-") as folder, _server(options) as server_url:
         plan = Plan(
             chosen, options.sizes, options.engines, options.latencies, options.phases, options.runs,
-            Path(folder), server_url, why,
+            Path(folder), server_url, why, hopeless(kept(options.kept)) if options.add else {},
         )  # fmt: skip
         fresh: list[Sample] = []
         for sample in plan.samples():
             fresh.append(sample)
             print(_line(sample), flush=True)
-            keep(options.kept, _joined(kept(options.kept), [sample], is_first=_is_new(sample, fresh)))
+            keep(
+                options.kept, _joined(kept(options.kept), [sample], is_first=not options.add and _is_new(sample, fresh))
+            )
     report.write(ROOT / "docs" / "benchmarks.md", kept(options.kept))
 
 
@@ -106,6 +111,9 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--latencies", type=several(int), default=[0, 50], help="milliseconds a page")
     parser.add_argument("--phases", type=several(str, PHASES), default=list(PHASES), help=", ".join(PHASES))
     parser.add_argument("--runs", type=int, default=3, help="how often; medians are shown")
+    parser.add_argument(
+        "--add", action="store_true", help="add runs to those that are kept; who failed there is not started again"
+    )
     parser.add_argument("--quick", action="store_true", help="floor and favsync, 1,000 favourites, no latency, one run")
     parser.add_argument("--render", action="store_true", help="measure nothing, write the page anew")
     parser.add_argument("--postgres-url", help="a server whose user may create databases; else one is started")

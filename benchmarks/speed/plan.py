@@ -8,16 +8,22 @@ import subprocess
 import sys
 import venv
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.speed.measure import Database, Sample, Service, timed
+from benchmarks.speed.measure import Database, Sample, Service, Taken, timed
 
 HERE = Path(__file__).parent
 REQUIREMENTS = HERE.parent / "requirements-peers.txt"
 PHASES = ("first", "unchanged", "added", "moved", "facts")
 ENGINES = ("sqlite", "postgresql")
+STARTS = {
+    "interpreter": "pass",
+    "favsync-start": "import gc; gc.set_threshold(50_000, 20, 50); import etl.cli.sync, etl.connect, etl.sync, etl.store.migrate",
+}
+"""What a process takes before it does anything: the interpreter alone, and with what `favsync sync` imports."""
+STARTS_MEASURED = 7
 SHARE_MOVED, SHARE_RETITLED = 0.01, 0.05
 
 
@@ -85,9 +91,11 @@ class Plan:
     folder: Path
     server_url: str
     why_no_peers: str = ""
+    hopeless: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def samples(self) -> Iterator[Sample]:
         """Carry it out: within each cell of the table the tools take turns."""
+        yield from self._starts()
         for size in self.sizes:
             service = Service(size)
             try:
@@ -96,16 +104,34 @@ class Plan:
                         for _ in range(self.runs):
                             for tool in self.tools:
                                 if engine in tool.engines:
-                                    blank = Sample(tool.name, size, engine, latency_ms, "")
-                                    yield from self._phases(tool, service, blank)
+                                    blank = Sample(tool.name, size, engine, latency_ms, "", measured_on=_today())
+                                    yield from self._run(tool, service, blank)
             finally:
                 service.stop()
 
+    def _starts(self) -> Iterator[Sample]:
+        for _ in range(STARTS_MEASURED):
+            for name, program in STARTS.items():
+                taken = timed([sys.executable, "-c", program], dict(os.environ), self.folder / "output.txt")
+                yield _filled(Sample(name, 0, "", 0, "start", measured_on=_today()), taken)
+
+    def _run(self, tool: Tool, service: Service, blank: Sample) -> Iterator[Sample]:
+        """Run a tool through the phases, unless it is known not to come to the end of the first."""
+        why = self.why_no_peers if tool.is_peer else ""
+        why = why or self.hopeless.get((tool.name, blank.engine), "")
+        left = list(self.phases)
+        if not why:
+            for sample in self._phases(tool, service, blank):
+                why = sample.failure
+                if sample.phase in left:
+                    left.remove(sample.phase)
+                    yield sample
+                if why and sample.phase == PHASES[0]:
+                    self.hopeless[tool.name, blank.engine] = f"{why} (at {blank.size:,})"
+        yield from (replace(blank, phase=phase, failure=why) for phase in left)
+
     def _phases(self, tool: Tool, service: Service, blank: Sample) -> Iterator[Sample]:
-        blank = replace(blank, measured_on=f"{datetime.now(UTC):%Y-%m-%d}")
-        if tool.is_peer and self.why_no_peers:
-            yield from (replace(blank, phase=phase, failure=self.why_no_peers) for phase in self.phases)
-            return
+        """Carry out the phases one after the other, those too that only lead to one that is wanted."""
         service.tell("latency", 0)
         service.tell("reset")
         database = Database(blank.engine, self.folder, self.server_url)
@@ -113,27 +139,23 @@ class Plan:
         if tool.name == "favsync" and blank.engine == "postgresql":
             upgrade = [*tool.command(database.url)[:1], "db", "upgrade"]
             subprocess.run(upgrade, env=environment, check=True, stdout=subprocess.DEVNULL)
-        service.tell("latency", blank.latency_ms / 1000)
-        for phase in self.phases:
+        for phase in PHASES[: 1 + max(map(PHASES.index, self.phases))]:
             if phase in ("added", "moved"):
                 service.tell(phase, SHARE_MOVED)
             elif phase == "facts":
                 service.tell(phase, SHARE_RETITLED)
+            service.tell("latency", blank.latency_ms / 1000 if phase in self.phases else 0)
             asked, rows = service.tell("requests"), database.rows()
             taken = timed(tool.command(database.url), environment, self.folder / "output.txt")
             yield replace(
-                blank,
+                _filled(blank, taken),
                 phase=phase,
-                wall_seconds=round(taken.wall_seconds, 3),
-                cpu_seconds=round(taken.cpu_seconds, 3),
-                memory_mb=round(taken.memory_mb, 1),
-                failure=taken.failure,
                 database_mb=round(database.megabytes(), 2),
                 rows=database.rows() - rows,
                 requests=service.tell("requests") - asked,
             )
             if taken.failure:
-                break
+                return
 
     def _environment(self, service: Service, url: str) -> dict[str, str]:
         address = service.address
@@ -152,6 +174,25 @@ class Plan:
             "RUNTIME__DLTHUB_TELEMETRY": "false",
             "RUNTIME__LOG_LEVEL": "WARNING",
         }
+
+
+def hopeless(samples: Sequence[Sample]) -> dict[tuple[str, str], str]:
+    """Return why tools did not come to the end of a first load, by tool and engine."""
+    return {(each.tool, each.engine): each.failure for each in samples if each.failure and each.phase == PHASES[0]}
+
+
+def _today() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%d}"
+
+
+def _filled(blank: Sample, taken: Taken) -> Sample:
+    return replace(
+        blank,
+        wall_seconds=round(taken.wall_seconds, 3),
+        cpu_seconds=round(taken.cpu_seconds, 3),
+        memory_mb=round(taken.memory_mb, 1),
+        failure=taken.failure,
+    )
 
 
 def kept(path: Path) -> list[Sample]:

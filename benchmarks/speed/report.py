@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
 
+from benchmarks.speed import targets
 from benchmarks.speed.measure import Sample
 from benchmarks.speed.plan import ENGINES, PHASES, REQUIREMENTS, tools
 
@@ -21,7 +22,7 @@ PHASE_WORDS = {
     "moved": "1 % added, 1 % removed",
     "facts": "5 % retitled",
 }
-Cell = tuple[str, int, str, int, str]
+Cell = targets.Cell
 
 
 def medians(samples: Iterable[Sample]) -> dict[Cell, Sample]:
@@ -59,11 +60,18 @@ def _measured(samples: Sequence[Sample], path: Path) -> str:
         f"Measured from {dates[0]} to {dates[-1]}. {machine()}" if dates else machine(),
         f"![CPU seconds of a first load]({path.with_suffix('.svg').name})",
     ]
-    for size in sorted({cell[1] for cell in found}):
+    parts.append(_targets(found))
+    for size in sorted({cell[1] for cell in found if cell[1]}):
         for engine in ENGINES:
             for latency_ms in sorted({cell[3] for cell in found if cell[1:3] == (size, engine)}):
                 parts.append(_table(samples, found, size, engine, latency_ms))
     return "\n\n".join(parts) + "\n"
+
+
+def _targets(found: dict[Cell, Sample]) -> str:
+    head = ["target (10,000 favourites unless said)", "engine", "allowed", "found", ""]
+    rows = [head, ["---"] * len(head), *targets.rows(found)]
+    return "### The targets, judged from the samples\n\n" + "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
 def _table(samples: Sequence[Sample], found: dict[Cell, Sample], size: int, engine: str, latency_ms: int) -> str:
@@ -90,14 +98,22 @@ def _table(samples: Sequence[Sample], found: dict[Cell, Sample], size: int, engi
         memory = max((cell.memory_mb for cell in cells if cell), default=0)
         more = [f"{memory:.0f}"]
         more += [f"{first.database_mb:.1f}", f"{first.rows:,.0f}", f"{first.requests:.0f}"] if first else ["", "", ""]
-        rows.append([name, *map(_seconds, cells), *more, str(len(done))])
+        floors = [found.get(("floor", size, engine, latency_ms, phase)) for phase in PHASES]
+        rows.append([name, *map(_seconds, cells, floors), *more, str(len(done))])
     return title + "\n\n" + "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
-def _seconds(sample: Sample | None) -> str:
+def _seconds(sample: Sample | None, floor: Sample | None) -> str:
+    """Return CPU and wall seconds, and how many times the floor's each is."""
     if sample is None:
         return "not run"
-    return sample.failure or f"{sample.cpu_seconds:.2f} ({sample.wall_seconds:.2f})"
+    if sample.failure:
+        return sample.failure
+    seconds = f"{sample.cpu_seconds:.2f} ({sample.wall_seconds:.2f})"
+    if floor is None or floor.failure or sample.tool == floor.tool:
+        return seconds
+    times = f"{sample.cpu_seconds / floor.cpu_seconds:.1f} ({sample.wall_seconds / floor.wall_seconds:.1f})"
+    return f"{seconds}, × {times}"
 
 
 def machine() -> str:
