@@ -8,27 +8,25 @@ found, so a crash leaves the history of before or of after; a plan goes the same
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from sqlalchemy import Connection, Engine
 
 from etl import clock, logs
 from etl.boomplay.payloads import User
 from etl.core.brake import Brake
-from etl.core.facts import FactChanges, fact_changes
+from etl.core.facts import fact_changes
 from etl.core.history import changes
-from etl.core.model import ChangeSet, Item, Observation, Outcome, Reject, State, Track, Trigger
-from etl.core.normalise import Unreadable, normalised
+from etl.core.model import ChangeSet, Observation, Outcome, State, Trigger
 from etl.core.outcomes import outcome_of
 from etl.core.report import Report
 from etl.errors import ApiError, CredentialsError, FavsyncError, RateLimited, WrongUser
+from etl.news import News, Written, find_news, land_news, normalised_part
 from etl.observing import Observed, Source, Way, is_unchanged, observe
-from etl.store import landing, runs
+from etl.store import runs
 from etl.store.apply import apply_membership, write_rejects
 from etl.store.decisions import supersede
 from etl.store.engine import reading, retrying, writing
-from etl.store.facts import apply_news
 from etl.store.lease import lease
 from etl.store.rebuild import refold_facts
 from etl.store.state import Account, Newest, known_facts, newest_observation, state_of
@@ -36,16 +34,6 @@ from etl.store.state import Account, Newest, known_facts, newest_observation, st
 __all__ = ["Report", "Source", "Way", "plan_account", "sync_account"]
 
 log = logs.get(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _News:
-    """What this account's list holds that its previous observation did not, and what became of each item."""
-
-    tracks: tuple[Track, ...]
-    rejects: tuple[Reject, ...]
-    known: tuple[landing.RawItem, ...]
-    rejected: int
 
 
 def sync_account(engine: Engine, account: Account, source: Source, way: Way) -> Report:
@@ -94,17 +82,23 @@ def plan_account(engine: Engine | None, account: Account, source: Source, way: W
     """
     begun = Report(account=account.name, trigger=way.trigger, started_at=clock.now())
     observed = observe(engine, account, source, way, begun.started_at)
+    done = Written()
     if engine is None:
-        state, news, facts = State(), _news(None, observed, None), FactChanges()
+        state, news = State(), find_news(None, observed, None)
+        for part in news.parts():
+            done.rejects += normalised_part(observed, part)[1]
     else:
         with reading(engine) as connection:
             newest = newest_observation(connection, account.account_id)
             state = state_of(connection, account.account_id)
-            news = _news(connection, observed, newest)
-            known = known_facts(connection, [track.track_id for track in news.tracks])
-            facts = fact_changes(known, news.tracks, observed.observed_at)
+            news = find_news(connection, observed, newest)
+            for part in news.parts():
+                tracks, rejects = normalised_part(observed, part)
+                known = known_facts(connection, [track.track_id for track in tracks])
+                done.changed += len(fact_changes(known, tracks, observed.observed_at).changed)
+                done.rejects += rejects
     change = changes(state, _observation(0, observed), way.brake)
-    report = _report(begun, source, observed, change, news, len(facts.changed))
+    report = _report(begun, source, observed, change, done.changed, news.carried + len(done.rejects))
     plan = {
         "added": [interval.track_id for interval in change.opened],
         "removed": [interval.track_id for interval in change.closed],
@@ -117,7 +111,7 @@ def _run(engine: Engine, account: Account, source: Source, way: Way, begun: Repo
     observed = observe(engine, account, source, way, begun.started_at)
     with reading(engine) as connection:
         newest = newest_observation(connection, account.account_id)
-        news = None if is_unchanged(observed, newest) else _news(connection, observed, newest)
+        news = None if is_unchanged(observed, newest) else find_news(connection, observed, newest)
     if news is None and newest is not None:
         report = _unchanged(begun, source, observed, newest)
         with writing(engine) as connection:
@@ -132,31 +126,8 @@ def _run(engine: Engine, account: Account, source: Source, way: Way, begun: Repo
 
 
 def _unchanged(begun: Report, source: Source, observed: Observed, newest: Newest) -> Report:
-    nothing = _News(tracks=(), rejects=(), known=(), rejected=newest.rejected)
     change = ChangeSet(favourites=newest.favourites)
-    return _report(begun, source, observed, change, nothing, changed=0)
-
-
-def _news(connection: Connection | None, observed: Observed, newest: Newest | None) -> _News:
-    """Find the items that the previous observation did not hold, and normalise them."""
-    known: tuple[landing.RawItem, ...] = ()
-    if connection is not None and newest is not None:
-        known = tuple(landing.items_of(connection, newest.snapshot_id))
-    readable = {item.digest: item.is_readable for item in known}
-    tracks: dict[int, Track] = {}
-    rejects: list[Reject] = []
-    carried = 0
-    for position, item in enumerate(observed.seen.items):
-        if item.digest in readable:
-            carried += not readable[item.digest]
-            continue
-        try:
-            track = normalised(item)
-        except Unreadable as error:
-            rejects.append(Reject(position, item.track_id, str(error), item.body))
-        else:
-            tracks[track.track_id] = track
-    return _News(tuple(tracks.values()), tuple(rejects), known, carried + len(rejects))
+    return _report(begun, source, observed, change, changed=0, rejected=newest.rejected)
 
 
 def _checked_user(account: Account, source: Source) -> User | None:
@@ -197,7 +168,7 @@ def _land(
     way: Way,
     begun: Report,
     observed: Observed,
-    news: _News,
+    news: News,
     user: User | None,
 ) -> Report:
     """Write everything that the run found, in the caller's transaction."""
@@ -205,18 +176,15 @@ def _land(
         raise FavsyncError("a run without a row cannot land")
     state = state_of(connection, account.account_id)
     change = changes(state, _observation(begun.run_id, observed), way.brake)
-    unreadable = {item.digest for item in _rejected_items(observed, news.rejects)}
-    snapshot_id = landing.land(connection, observed.seen.items, news.known, unreadable, keep_bodies=way.keep_bodies)
-    bare_ids = [reject.track_id for reject in news.rejects if reject.track_id is not None]
-    facts = apply_news(connection, news.tracks, bare_ids, observed.observed_at)
-    report = _report(begun, source, observed, change, news, len(facts.changed))
+    snapshot_id, done = land_news(connection, observed, news, keep_bodies=way.keep_bodies)
+    report = _report(begun, source, observed, change, done.changed, news.carried + len(done.rejects))
     report = _finished(connection, report, observed, snapshot_id, way.brake)
     apply_membership(connection, account.account_id, change)
     if report.proven:
         supersede(connection, account.account_id, begun.run_id)
-    write_rejects(connection, begun.run_id, news.rejects)
-    if facts.late:
-        refold_facts(connection, [track.track_id for track in facts.late])
+    write_rejects(connection, begun.run_id, done.rejects)
+    if done.late:
+        refold_facts(connection, done.late)
     if user is not None:
         runs.require_own_user(connection, account.account_id, user.user_id)
         known_as = {
@@ -229,11 +197,9 @@ def _land(
     return report
 
 
-def _rejected_items(observed: Observed, rejects: Sequence[Reject]) -> list[Item]:
-    return [observed.seen.items[reject.position] for reject in rejects]
-
-
-def _report(begun: Report, source: Source, observed: Observed, change: ChangeSet, news: _News, changed: int) -> Report:
+def _report(
+    begun: Report, source: Source, observed: Observed, change: ChangeSet, changed: int, rejected: int
+) -> Report:
     outcome = outcome_of(proven=observed.seen.is_whole, change=change, changed=changed)
     reasons = [text for text in (observed.seen.reason, observed.note, _why_nothing_removed(observed)) if text]
     if change.held:
@@ -248,7 +214,7 @@ def _report(begun: Report, source: Source, observed: Observed, change: ChangeSet
         removed=len(change.closed),
         held=len(change.held),
         changed=changed,
-        rejected=news.rejected,
+        rejected=rejected,
         pages=sum(walk.pages for walk in observed.walks),
         requests=source.requests,
         retries=source.retries,

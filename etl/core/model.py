@@ -43,11 +43,19 @@ class Decision(StrEnum):
 
 
 class Item(msgspec.Struct, frozen=True, gc=False):
-    """One entry of a list as received: its exact bytes, their digest, and its track id if one can be read."""
+    """One entry of a list as received: its exact bytes, their digest, and its track id if one can be read.
 
-    body: bytes
+    ``held``: the bytes, or the parts that make them, where one of these is shared with other items (`etl.core.snapshots.shared`).
+    """
+
+    held: bytes | tuple[bytes, ...]
     digest: Digest
     track_id: int | None
+
+    @property
+    def body(self) -> bytes:
+        """The exact bytes."""
+        return self.held if isinstance(self.held, bytes) else b"".join(self.held)
 
     @property
     def key(self) -> int | Digest:

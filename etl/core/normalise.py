@@ -77,13 +77,14 @@ def normalised(item: Item) -> Track:
     if item.track_id is None:
         raise Unreadable("no integer track_id")
     notes: list[str] = []
+    body = item.body
     try:
-        wire = _decode(item.body)
+        wire = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         wire = _lenient(item, notes)
         _mend(wire)
     else:
-        if _ESCAPE in item.body:  # nothing else in valid JSON can spell a NUL or a lone surrogate
+        if _ESCAPE in body:  # nothing else in valid JSON can spell a NUL or a lone surrogate
             _mend(wire)
     return _track(item.track_id, wire, notes)
 

@@ -70,6 +70,13 @@ def _without_markets(body: bytes, markets: dict[bytes, int]) -> _Entry:
     return (head, markets.setdefault(text, len(markets)), tail) if found and quote else body
 
 
+def shared(body: bytes, markets: dict[bytes, bytes]) -> bytes | tuple[bytes, ...]:
+    """Return ``body`` in parts, its list of markets the one in ``markets`` (where it is put, if it is new): less memory."""
+    head, found, rest = body.partition(_MARKETS)
+    text, quote, tail = rest.partition(b'"')
+    return (head, _MARKETS, markets.setdefault(text, text), quote, tail) if found and quote else body
+
+
 def unpacked_bodies(block: bytes) -> list[bytes]:
     """Return the bodies that `packed_bodies` made ``block`` of, or an older favsync did: it kept the bodies as they are."""
     content = zlib.decompress(block)

@@ -10,6 +10,8 @@ from etl.core.model import ChangeSet, Interval, Reject
 from etl.store import dialect
 from etl.store.tables import favourites, rejects
 
+PART = 5_000
+
 
 def apply_membership(connection: Connection, account_id: int, change: ChangeSet) -> None:
     """Write the intervals that open, end or change; the run that they cite is there and, where it closes one, proven."""
@@ -37,7 +39,9 @@ def insert_intervals(connection: Connection, account_id: int, intervals: Sequenc
         return
     last = select(func.coalesce(func.max(favourites.c.favourite_id), 0)).where(favourites.c.account_id == account_id)
     first = connection.execute(last).scalar_one() + 1
-    dialect.insert(connection, favourites, *interval_rows(connection, account_id, enumerate(intervals, start=first)))
+    for start in range(0, len(intervals), PART):
+        part = enumerate(intervals[start : start + PART], start=first + start)
+        dialect.insert(connection, favourites, *interval_rows(connection, account_id, part))
 
 
 def interval_rows(

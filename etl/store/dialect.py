@@ -180,6 +180,15 @@ def lock_facts(connection: Connection) -> None:
         connection.exec_driver_sql("LOCK TABLE tracks IN EXCLUSIVE MODE")
 
 
+def lock_for_much(connection: Connection) -> None:
+    """Make every other writer of items and tracks wait until this transaction ends, before it writes any of them.
+
+    For who writes in several parts, and so cannot keep to one order of rows. In the order that those take who do not.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("LOCK TABLE raw_items, tracks IN EXCLUSIVE MODE")
+
+
 def lock_everything(connection: Connection) -> None:
     """Make every other writer, and whoever adds an account, wait until this transaction ends; the first thing that it does."""
     if connection.dialect.name == "postgresql":

@@ -5,7 +5,7 @@ Invariants: a raw item is never changed; a snapshot refers only to items that ar
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
 from sqlalchemy import Connection, select
@@ -85,16 +85,22 @@ def land(
     normaliser refused.
     """
     ids = {item.digest: item.raw_item_id for item in known}
-    missing = {item.digest: item for item in items if item.digest not in ids}
-    if missing:
-        ids.update((item.digest, item.raw_item_id) for item in raw_items_by_digest(connection, missing))
-        unstored = [item for digest, item in missing.items() if digest not in ids]
-        ids.update(_store(connection, unstored, unreadable, keep_bodies=keep_bodies))
-    return _snapshot(
-        connection,
-        [item.digest for item in items],
-        [ids[item.digest] for item in items],
-    )
+    missing = [item for item in items if item.digest not in ids]
+    ids |= stored(connection, missing, unreadable, keep_bodies=keep_bodies)
+    return snapshot(connection, items, ids)
+
+
+def stored(
+    connection: Connection, items: Sequence[Item], unreadable: Collection[Digest], *, keep_bodies: bool = True
+) -> dict[Digest, int]:
+    """Return the ids of these items by digest, storing those that are not there."""
+    if not items:
+        return {}
+    missing = {item.digest: item for item in items}
+    ids = {item.digest: item.raw_item_id for item in raw_items_by_digest(connection, missing)}
+    unstored = [item for digest, item in missing.items() if digest not in ids]
+    ids.update(_store(connection, unstored, unreadable, keep_bodies=keep_bodies))
+    return ids
 
 
 def _store(
@@ -142,8 +148,10 @@ def _store_bodies(connection: Connection, items: Sequence[Item]) -> list[tuple[i
     return [(block_ids[n // ITEMS_PER_BLOCK], n % ITEMS_PER_BLOCK) for n in range(len(items))]
 
 
-def _snapshot(connection: Connection, digests: Sequence[Digest], ids: Sequence[int]) -> int:
-    digest = snapshot_digest(digests)
+def snapshot(connection: Connection, items: Sequence[Item], ids_by_digest: Mapping[Digest, int]) -> int:
+    """Store the list of these items, all of which are stored, and return its ``snapshot_id``."""
+    digest = snapshot_digest(item.digest for item in items)
+    ids = [ids_by_digest[item.digest] for item in items]
     dialect.insert(
         connection,
         snapshots,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import pytest
 from sqlalchemy import Engine, event, func, select
 
-from etl import clock, sync
+from etl import clock, news
 from etl.core.model import Item
 from etl.store import runs
 from etl.store.engine import reading, writing
@@ -61,13 +61,13 @@ class Bench:
         cost = Cost()
         before, asked = self._rows(), self.source.requests
         with counted(self.engine, cost.statements), self._monkeypatch.context() as patch:
-            real = sync.normalised
+            real = news.normalised
 
             def normalised(each: Item) -> object:
                 cost.normalised += 1
                 return real(each)
 
-            patch.setattr(sync, "normalised", normalised)
+            patch.setattr(news, "normalised", normalised)
             with writing(self.engine) as connection:
                 runs.ensure_account(connection, "ada", clock.now())
             with reading(self.engine) as connection:

@@ -162,17 +162,17 @@ def test_a_server_that_goes_away_in_mid_transaction_changes_nothing(
     with stage_at(url) as stage, stage_at(url) as assassin:
         stage.sync(items(1, 2, 3))
         before, sizes = stage.history(), stage.sizes()
-        land = landing.land
+        snapshot = landing.snapshot
 
-        def land_and_lose(*args: Any, **kwargs: Any) -> int:
+        def store_and_lose(*args: Any, **kwargs: Any) -> int:
             if moment == "after":
-                land(*args, **kwargs)
+                snapshot(*args, **kwargs)
             with assassin.engine.begin() as connection:
                 everybody = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
                 connection.execute(text(f"{everybody} AND pid <> pg_backend_pid()"))
-            return land(*args, **kwargs)
+            return snapshot(*args, **kwargs)
 
-        monkeypatch.setattr(landing, "land", land_and_lose)
+        monkeypatch.setattr(landing, "snapshot", store_and_lose)
         report = stage.sync(items(2, 3, 4))
         monkeypatch.undo()
         assert report.exit_code == 5

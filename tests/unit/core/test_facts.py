@@ -8,8 +8,9 @@ from hypothesis import example, given
 from hypothesis.strategies import lists, sampled_from
 
 from etl.core.facts import Known, fact_changes, facts_digest, versions
+from etl.core.model import Item
 from etl.core.normalise import normalised
-from etl.core.snapshots import packed, packed_bodies, snapshot_digest, unpacked, unpacked_bodies
+from etl.core.snapshots import packed, packed_bodies, shared, snapshot_digest, unpacked, unpacked_bodies
 from tests.lists import START, item
 
 
@@ -62,7 +63,7 @@ def test_news_is_new_changed_late_or_nothing():
 
 
 def test_a_bare_id_changes_no_facts():
-    bare = normalised(msgspec.structs.replace(item(1), body=b'{"track_id": 1}'))
+    bare = normalised(msgspec.structs.replace(item(1), held=b'{"track_id": 1}'))
     assert fact_changes({1: Known(b"known", START)}, [bare], START).changed == ()
 
 
@@ -100,6 +101,15 @@ def test_a_block_that_an_older_favsync_wrote_is_still_read():
     for count in (1, 2, 3, 500):
         bodies = [item(n).body for n in range(count)]
         assert unpacked_bodies(zlib.compress(msgspec.msgpack.encode(bodies), 6)) == bodies
+
+
+def test_a_body_in_parts_is_the_body_and_shares_its_markets():
+    markets: dict[bytes, bytes] = {}
+    bodies = [b'{"track_id":%d,"available_markets":"NG,GH","genres":""}' % n for n in range(3)]
+    parts = [shared(body, markets) for body in bodies]
+    assert [Item(part, b"", None).body for part in parts] == bodies
+    assert len({id(part[2]) for part in parts}) == 1
+    assert shared(b'{"track_id":1}', markets) == b'{"track_id":1}'
 
 
 def test_lists_of_markets_are_packed_once():

@@ -1,0 +1,96 @@
+"""What an account's list holds that its previous observation did not: found, normalised and written part by part.
+
+In parts, since the tracks and rows of a list of 100,000 are more than ought to be in memory at once. Not here: membership
+(`etl.core.history`), which needs the whole list, and the run (`etl.sync`).
+
+Invariant: everything is written in the caller's one transaction; each part's items are stored before its tracks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection
+
+from etl.core.model import Reject, Track
+from etl.core.normalise import Unreadable, normalised
+from etl.observing import Observed
+from etl.store import dialect, landing
+from etl.store.facts import apply_news
+from etl.store.state import Newest
+
+PART = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What this account's list holds that its previous observation did not.
+
+    ``places``: where in the list it stands. ``known``: the items of the previous observation. ``carried``: how many items of
+    the list were there before, and could not be read.
+    """
+
+    places: Sequence[int] = ()
+    known: tuple[landing.RawItem, ...] = ()
+    carried: int = 0
+
+    def parts(self) -> Iterator[Sequence[int]]:
+        """Yield ``places`` a few thousand at a time: the tracks of a whole first load need not be in memory at once."""
+        for start in range(0, len(self.places), PART):
+            yield self.places[start : start + PART]
+
+
+@dataclass(slots=True)
+class Written:
+    """What became of the news while it was written: how many tracks changed, which are late, what could not be read."""
+
+    changed: int = 0
+    late: list[int] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
+
+
+def find_news(connection: Connection | None, observed: Observed, newest: Newest | None) -> News:
+    """Find the items that the previous observation did not hold."""
+    known: tuple[landing.RawItem, ...] = ()
+    if connection is not None and newest is not None:
+        known = tuple(landing.items_of(connection, newest.snapshot_id))
+    readable = {item.digest: item.is_readable for item in known}
+    items = observed.seen.items
+    places = [place for place, item in enumerate(items) if item.digest not in readable]
+    carried = sum(not readable.get(item.digest, True) for item in items)
+    return News(places, known, carried)
+
+
+def normalised_part(observed: Observed, places: Sequence[int]) -> tuple[list[Track], list[Reject]]:
+    """Normalise the items at these places of the list."""
+    tracks: dict[int, Track] = {}
+    rejects: list[Reject] = []
+    for place in places:
+        item = observed.seen.items[place]
+        try:
+            track = normalised(item)
+        except Unreadable as error:
+            rejects.append(Reject(place, item.track_id, str(error), item.body))
+        else:
+            tracks[track.track_id] = track
+    return list(tracks.values()), rejects
+
+
+def land_news(connection: Connection, observed: Observed, news: News, *, keep_bodies: bool) -> tuple[int, Written]:
+    """Write the news, part by part, and the list; return the number of its snapshot, and what became of the news."""
+    done = Written()
+    items = observed.seen.items
+    if len(news.places) > PART:
+        dialect.lock_for_much(connection)
+    ids = {item.digest: item.raw_item_id for item in news.known}
+    for part in news.parts():
+        tracks, rejects = normalised_part(observed, part)
+        unreadable = {items[reject.position].digest for reject in rejects}
+        ids |= landing.stored(connection, [items[place] for place in part], unreadable, keep_bodies=keep_bodies)
+        bare_ids = [reject.track_id for reject in rejects if reject.track_id is not None]
+        facts = apply_news(connection, tracks, bare_ids, observed.observed_at)
+        done.changed += len(facts.changed)
+        done.late += [track.track_id for track in facts.late]
+        done.rejects += rejects
+    return landing.snapshot(connection, items, ids), done
