@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,7 @@ from etl.core.facts import Known
 from etl.core.model import Decision, Digest, Interval, State
 from etl.errors import UsageError
 from etl.store import dialect
-from etl.store.tables import accounts, favourites, runs, snapshots, tracks
+from etl.store.tables import accounts, runs, snapshots, tracks
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +104,7 @@ def newest_observation(connection: Connection, account_id: int) -> Newest | None
 
 def state_of(connection: Connection, account_id: int) -> State:
     """Return the account's history as far as the next observation needs it."""
-    rows = connection.execute(
-        select(favourites).where(favourites.c.account_id == account_id, favourites.c.valid_to.is_(None))
-    )
-    open_intervals = {row.track_id: interval_of(row) for row in rows}
+    open_intervals = {interval.track_id: interval for interval in _open_intervals(connection, account_id)}
     newest = newest_observation(connection, account_id)
     instants = instants_of(account_id).subquery()
     seen_at = select(instants.c.started_at).order_by(instants.c.observed_at.desc()).limit(1)
@@ -120,15 +117,25 @@ def state_of(connection: Connection, account_id: int) -> State:
     )
 
 
+def _open_intervals(connection: Connection, account_id: int) -> Iterator[Interval]:
+    """Yield the open intervals; plain SQL, since there are as many as the list is long, and each has four instants."""
+    columns = "track_id, valid_from, added_after, added_run_id, last_seen_at"
+    sql = f"SELECT {columns} FROM favourites WHERE account_id = {dialect.holder(connection)} AND valid_to IS NULL"  # noqa: S608
+    instant = dialect.instant_reader(connection)
+    for track_id, valid_from, added_after, run_id, last_seen_at in dialect.rows_of(connection, sql, (account_id,)):
+        yield Interval(
+            track_id, instant(valid_from), instant(added_after), run_id, None, None, None, instant(last_seen_at)
+        )
+
+
 def open_tracks(
     connection: Connection, account_id: int, *, seen_since: datetime
 ) -> tuple[frozenset[int], frozenset[int]]:
     """Return the tracks that are favourites, and those of them that were first seen after ``seen_since``."""
-    is_open = (favourites.c.account_id == account_id) & favourites.c.valid_to.is_(None)
-    query = select(favourites.c.track_id).where(is_open)
-    everything = connection.execute(query).scalars()
-    young = connection.execute(query.where(favourites.c.valid_from > seen_since)).scalars()
-    return frozenset(everything), frozenset(young)
+    holder, since = dialect.holder(connection), dialect.instants(connection)(seen_since)
+    sql = f"SELECT track_id, valid_from > {holder} FROM favourites WHERE account_id = {holder} AND valid_to IS NULL"  # noqa: S608
+    rows = dialect.rows_of(connection, sql, (since, account_id))
+    return frozenset(track_id for track_id, _ in rows), frozenset(track_id for track_id, is_young in rows if is_young)
 
 
 def instants_of(account_id: int) -> Select[Any]:
