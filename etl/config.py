@@ -62,6 +62,8 @@ class Config:
     log_format: str
     log_level: str
     ping_url: Secret | None
+    digest_url: Secret | None
+    digest_format: str
     redirect_uri: str
     scope: str | None
     consent_path: str
@@ -77,7 +79,14 @@ class Config:
     def secrets(self) -> Iterator[str]:
         """Yield every text that must never be printed, for `etl.logs.mask`."""
         yield from _passwords(self.database_url.reveal())
-        for each in (self.app_secret, self.access_token, self.refresh_token, self.ping_url, *self.encryption_keys):
+        for each in (
+            self.app_secret,
+            self.access_token,
+            self.refresh_token,
+            self.ping_url,
+            self.digest_url,
+            *self.encryption_keys,
+        ):
             if each is not None:
                 yield each.reveal()
 

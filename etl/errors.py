@@ -14,6 +14,7 @@ Errors are sorted by what the operator does next, and each carries its exit code
     |   +-- WrongUser              4  the token belongs to somebody else
     +-- DatabaseError              5  mend the database
     |   +-- SchemaOutdated         5  run `favsync db upgrade`
+    +-- NotDelivered               3  look at who should have taken a digest
     +-- RunInProgress             75  wait for the other run
 
 Invariants: ``str(error)`` is one line that names what went wrong and where; ``remedy`` is one line that says what to do;
@@ -101,6 +102,12 @@ class DatabaseError(FavsyncError):
 
 class SchemaOutdated(DatabaseError):
     """The database's schema is not the one that this favsync writes."""
+
+
+class NotDelivered(FavsyncError):
+    """The webhook did not take a digest; it will be told with the next one."""
+
+    exit_code = 3
 
 
 class RunInProgress(FavsyncError):

@@ -20,6 +20,7 @@ LOST_WITHOUT_RAW = (
     "keep_raw is off, so no item is stored as it was received: a later fix in how items are read cannot reach those of now, "
     "and `favsync rebuild` has to believe their facts"
 )
+DIGEST_FORMATS = ("chat", "discord", "text", "markdown", "html", "json")
 
 
 class Secret:
@@ -250,6 +251,7 @@ _TOKEN = "the token alone, as Boomplay gave it"  # noqa: S105
 _A_PATH, _A_WORD = "a path such as /oauth/token", "one word, as the service spells it"
 _RATE, _SECONDS = partial(_number, low=0, high=10_000), partial(_number, low=0.1, high=3600)
 _FORMAT, _LEVEL = partial(_one_of, choices=LOG_FORMATS), partial(_one_of, choices=LOG_LEVELS)
+_DIGEST = partial(_one_of, choices=DIGEST_FORMATS)
 _PAGES, _RETRIES = partial(_whole, low=1, high=32), partial(_whole, low=0, high=100)
 
 SETTINGS = (
@@ -276,6 +278,8 @@ SETTINGS = (
     Setting("log_format", "FAVSYNC_LOG_FORMAT", "text", _FORMAT, "text or json"),
     Setting("log_level", "FAVSYNC_LOG_LEVEL", "info", _LEVEL, "debug, info, warning or error"),
     Setting("ping_url", "FAVSYNC_PING_URL", None, _ping_url, "an address such as https://hc-ping.com/<uuid>", True),
+    Setting("digest_url", "FAVSYNC_DIGEST_URL", None, _ping_url, "the address of a webhook", True),
+    Setting("digest_format", "FAVSYNC_DIGEST_FORMAT", "chat", _DIGEST, f"one of {', '.join(DIGEST_FORMATS)}"),
     Setting(
         "redirect_uri", "BOOMPLAY_REDIRECT_URI", "http://localhost:8888/", _redirect_uri, "one that Boomplay registered"
     ),

@@ -1,4 +1,4 @@
-"""``favsync digest``: what changed since the last one, for a mail or a chat. Not here: sending it."""
+"""``favsync digest``: what changed since the last one, for a mail or a chat. Not here: what it tells, how it is sent."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from etl.reporting.digest import Digest, Since
     from etl.store.digests import Mark
 
-FORMATS = ("text", "markdown", "html", "json")
+FORMATS = ("text", "markdown", "html", "json", "chat", "discord")
 FIRST = timedelta(days=7)
 
 
@@ -35,6 +35,11 @@ FIRST = timedelta(days=7)
     help="Whom it is for: each channel has its own mark.",
 )
 @click.option("--peek", is_flag=True, help="Do not move the mark: the next digest tells the same again.")
+@click.option(
+    "--send",
+    is_flag=True,
+    help="Send it to the webhook of FAVSYNC_DIGEST_URL, in FAVSYNC_DIGEST_FORMAT, as `favsync schedule` does.",
+)
 @json_option
 @pass_context
 def digest(
@@ -44,6 +49,7 @@ def digest(
     format_: str | None,
     channel: str,
     peek: bool,
+    send: bool,
 ) -> None:
     r"""Tell what changed in ACCOUNTs, or in all enabled ones, since the last digest; the first one tells of the last 7 days.
 
@@ -51,13 +57,18 @@ def digest(
 
     \b
     favsync digest | mail -E -s "Favourites" you@example.org
-    favsync digest --channel chat --json | curl --fail --json @- https://chat.example.org/hook
+    favsync digest --since "7 days ago" --format html >week.html
+    FAVSYNC_DIGEST_URL=https://chat.example.org/hook favsync digest --send
     """
     from etl.store.migrate import ready_engine
 
     if context.json and format_ not in (None, "json"):
         raise click.UsageError(f"--json and --format {format_} exclude each other")
     engine = ready_engine(context.config.database_url.reveal())
+    if send:
+        _refuse_beside_send(since=since, format=format_, peek=peek, channel=channel, json=context.json)
+        _send(context, engine, accounts)
+        return
     found, marks = _told(engine, accounts, since, channel)
     _show(context, found, "json" if context.json else format_ or "text")
     sys.stdout.flush()
@@ -105,10 +116,49 @@ def _show(context: Context, found: list[Digest], format_: str) -> None:
         context.show_json(fields)
         return
     news = [each for each in found if each.has_news]
+    if format_ in ("chat", "discord"):
+        from etl.reporting.digest_chat import payload
+
+        for each in news:
+            click.echo(payload(format_, each)[1].decode())
+        return
     if news:
         click.echo("\n".join(WORDS[format_](each) for each in news), nl=False)
     else:
         context.say("nothing to tell")
+
+
+def _refuse_beside_send(**given: Any) -> None:
+    for name, value in given.items():
+        if value not in (None, False, "default"):
+            raise click.UsageError(
+                f"--send and --{name} exclude each other: the webhook has a channel and a format of its own"
+            )
+
+
+def _send(context: Context, engine: Engine, names: tuple[str, ...]) -> None:
+    """Send each account's digest; where one is not taken, the others are sent all the same."""
+    from etl import clock
+    from etl.errors import NotDelivered, SettingsError
+    from etl.monitor.telling import tell
+    from etl.store.engine import reading
+    from etl.store.state import find_accounts
+
+    url = context.config.digest_url
+    if url is None:
+        raise SettingsError("FAVSYNC_DIGEST_URL is not set", remedy="set it to the address of your chat's webhook")
+    with reading(engine) as connection:
+        accounts = find_accounts(connection, names)
+    first = _begin(None, None, clock.now())
+    failure: NotDelivered | None = None
+    for account in accounts:
+        try:
+            is_told = tell(engine, account, url.reveal(), context.config.digest_format, first)
+            context.say(f"{account.name}: {'sent' if is_told else 'nothing to tell'}")
+        except NotDelivered as error:
+            failure = error
+    if failure is not None:
+        raise failure
 
 
 def _remember(engine: Engine, marks: dict[int, Mark], channel: str) -> None:

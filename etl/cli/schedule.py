@@ -76,6 +76,9 @@ def schedule(
     with stop_event() as stop, ExitStack() as stack:
         if context.config.ping_url is not None:
             stack.enter_context(_pinging(context.config.ping_url.reveal(), service))
+        if context.config.digest_url is not None:
+            url, kind = context.config.digest_url.reveal(), context.config.digest_format
+            stack.enter_context(_telling(url, kind, engine, service))
         if http is not None:
             address = stack.enter_context(_watched(context, engine, service, http, metrics_accounts))
             context.say(f"{address}/metrics, /healthz and /readyz are served")
@@ -138,6 +141,18 @@ def _pinging(url: str, service: Service) -> Iterator[None]:
         yield
     finally:
         pinger.close()
+
+
+@contextmanager
+def _telling(url: str, kind: str, engine: Engine, service: Service) -> Iterator[None]:
+    from etl.monitor.telling import Teller
+
+    teller = Teller(engine, url, kind)
+    service.after_run.append(teller.ended)
+    try:
+        yield
+    finally:
+        teller.close()
 
 
 @contextmanager

@@ -7,22 +7,15 @@ account fails. Invariants: a ping never fails or delays a run; its address, whic
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections.abc import Callable
-from contextlib import suppress
-from urllib.error import HTTPError
 from urllib.parse import quote
-from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from etl import __version__, clock, logs
+from etl.monitor.posting import TIMEOUT_SECONDS, Outbox, post
 
-TIMEOUT_SECONDS = 10.0
-TRIES = 2
-ROOM = 1_000
 BETWEEN_SECONDS = 30.0
 PLACEHOLDER = "{account}"
-log = logs.get(__name__)
 
 
 class Pinger:
@@ -35,9 +28,12 @@ class Pinger:
         self._failing: dict[str, str] = {}
         self._sent: tuple[bool, float] | None = None
         self._lock = threading.Lock()
-        self._waiting: queue.Queue[tuple[str, str] | None] = queue.Queue(ROOM)
-        self._thread = threading.Thread(target=self._work, name="favsync-ping", daemon=True)
-        self._thread.start()
+        self._outbox = Outbox[tuple[str, str]](
+            "favsync-ping",
+            self._deliver,
+            trouble="the dead man's switch cannot be reached",
+            full="a ping was dropped: the switch answers too slowly",
+        )
 
     def started(self, account: str) -> None:
         """Tell that the account's run begins; a shared switch is told of the service's beginning alone."""
@@ -67,52 +63,15 @@ class Pinger:
 
     def close(self, seconds: float = TIMEOUT_SECONDS) -> None:
         """Send what waits, at most so long."""
-        with suppress(queue.Full):
-            self._waiting.put(None, timeout=seconds)
-        self._thread.join(seconds)
+        self._outbox.close(seconds)
 
     def _put(self, account: str, ending: str, words: str) -> None:
         url = self._url.replace(PLACEHOLDER, quote(account, safe="")) + ending
-        try:
-            self._waiting.put_nowait((url, logs.masked(words)))
-        except queue.Full:
-            log.debug("a ping was dropped: the switch answers too slowly")
+        self._outbox.put((url, logs.masked(words)))
 
-    def _work(self) -> None:
-        is_silent = False
-        while (ping := self._waiting.get()) is not None:
-            try:
-                self._send(*ping)
-                is_silent = False
-            except OSError as error:
-                if not is_silent:
-                    log.warning("the dead man's switch cannot be reached", error=_words(error))
-                is_silent = True
-
-
-class _NoRedirect(HTTPRedirectHandler):
-    def redirect_request(self, *_args: object, **_kwargs: object) -> None:
-        """Follow nothing: the address is a secret, and a switch has no reason to send us elsewhere."""
+    def _deliver(self, ping: tuple[str, str]) -> None:
+        self._send(*ping)
 
 
 def _send(url: str, words: str) -> None:
-    """POST ``words`` to ``url``, which the settings have checked to be http or https.
-
-    Raises: OSError.
-    """
-    request = Request(url, data=words.encode(), headers={"User-Agent": f"favsync/{__version__}"})  # noqa: S310
-    opener = build_opener(_NoRedirect)
-    for tries_left in reversed(range(TRIES)):
-        try:
-            with opener.open(request, timeout=TIMEOUT_SECONDS):
-                return
-        except OSError as error:
-            is_final = isinstance(error, HTTPError) and error.code < 500
-            if is_final or not tries_left:
-                raise
-
-
-def _words(error: OSError) -> str:
-    if isinstance(error, HTTPError):
-        return f"HTTP {error.code}"
-    return type(getattr(error, "reason", error)).__name__
+    post(url, words.encode())

@@ -38,8 +38,8 @@ def digest_fields(digest: Digest) -> Row:
 
 def digest_text(digest: Digest) -> str:
     """Return the digest as plain text."""
-    lines = [_headline(digest)]
-    for section in _sections(digest):
+    lines = [headline(digest)]
+    for section in sections(digest):
         lines += ["", section.heading]
         lines += [f"  {main}" + (f"\n      {about}" if about else "") for main, about in section.lines]
         lines += [f"  … and {section.more:,} more"] if section.more else []
@@ -48,8 +48,8 @@ def digest_text(digest: Digest) -> str:
 
 def digest_markdown(digest: Digest) -> str:
     """Return the digest as Markdown, as chats take it too."""
-    lines = [f"**{unmarked(_headline(digest))}**"]
-    for section in _sections(digest):
+    lines = [f"**{unmarked(headline(digest))}**"]
+    for section in sections(digest):
         lines += ["", f"*{unmarked(section.heading)}*", ""]
         lines += [f"- {unmarked(main)}" + (f" ({unmarked(about)})" if about else "") for main, about in section.lines]
         lines += [f"- … and {section.more:,} more"] if section.more else []
@@ -58,8 +58,8 @@ def digest_markdown(digest: Digest) -> str:
 
 def digest_html(digest: Digest) -> str:
     """Return the digest as a fragment of HTML that mail readers show: no style sheet, no script, nothing from elsewhere."""
-    parts = [f"<h2>{escape(_headline(digest))}</h2>"]
-    for section in _sections(digest):
+    parts = [f"<h2>{escape(headline(digest))}</h2>"]
+    for section in sections(digest):
         items = [
             f"<li>{escape(main)}" + (f"<br><small>{escape(about)}</small>" if about else "") + "</li>"
             for main, about in section.lines
@@ -72,18 +72,19 @@ def digest_html(digest: Digest) -> str:
 WORDS: Final[dict[str, Words]] = {"text": digest_text, "markdown": digest_markdown, "html": digest_html}
 
 
-def _headline(digest: Digest) -> str:
+def headline(digest: Digest) -> str:
+    """Return the digest in one line."""
     counts = [
         f"{len(found):,} {word}"
         for found, word in ((digest.added, "added"), (digest.back, "back"), (digest.removed, "removed"))
         if found
     ]
     what = ", ".join(counts) or ("first look" if digest.there else "nothing added or removed")
-    since = f" since {_instant(digest.since)}" if digest.since else ""
+    since = f" since {_instant(digest.since)}" if digest.since and (counts or not digest.there) else ""
     return f"{visible(digest.account)}: {what}{since}; {digest.favourites:,} favourites now"
 
 
-def _sections(digest: Digest) -> Iterator[Section]:
+def sections(digest: Digest) -> Iterator[Section]:
     """Yield what there is to tell, the most urgent first."""
     if digest.held:
         run_id, count = digest.held

@@ -1,0 +1,91 @@
+"""Telling a webhook what changed, after a sync that changed something. Not here: what a digest tells (`etl.reporting`).
+
+The channel ``webhook`` has a mark of its own (`etl.store.digests`), which moves when the webhook has taken the digest: so what
+could not be delivered is told with the next one, and nothing is told twice. A run that failed, or that changed facts of tracks
+alone, sends nothing; the next digest tells of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy import Engine
+
+from etl import clock
+from etl.errors import NotDelivered
+from etl.monitor.posting import Outbox, post, words_of
+from etl.reporting.digest import Digest, Since, digest
+from etl.reporting.digest_chat import payload
+from etl.scheduler.service import Ran
+from etl.store.digests import Mark, mark_of, newest_mark, set_mark
+from etl.store.engine import reading, writing
+from etl.store.state import Account, find_accounts
+
+CHANNEL = "webhook"
+Send = Callable[[str, bytes, str], None]
+
+
+class Teller:
+    """Tells one webhook, from a thread of its own, of accounts whose list changed. Close it to tell the last of it."""
+
+    def __init__(self, engine: Engine, url: str, kind: str, send: Send = post) -> None:
+        self._engine, self._url, self._kind, self._send = engine, url, kind, send
+        self._outbox = Outbox[tuple[str, int]](
+            "favsync-digest",
+            self._tell,
+            trouble="the digest's webhook cannot be told; the next digest tells it too",
+            full="a digest waits for the next one: the webhook answers too slowly",
+        )
+
+    def ended(self, ran: Ran) -> None:
+        """Have the webhook told of this run, if the list changed by it or removals wait for a person's word."""
+        report = ran.report
+        if report.run_id is not None and (report.added or report.removed or report.held):
+            self._outbox.put((report.account, report.run_id))
+
+    def close(self) -> None:
+        """Tell what waits."""
+        self._outbox.close()
+
+    def _tell(self, changed: tuple[str, int]) -> None:
+        name, run_id = changed
+        with reading(self._engine) as connection:
+            (account,) = find_accounts(connection, [name])
+        tell(self._engine, account, self._url, self._kind, Since(run=run_id), self._send)
+
+
+def tell(engine: Engine, account: Account, url: str, kind: str, first: Since, send: Send = post) -> bool:
+    """Tell the webhook what changed in ``account`` since it was last told, and return whether there was anything.
+
+    ``first``: where the first digest ever begins.
+
+    Raises:
+        NotDelivered: the webhook did not take it.
+    """
+    found = _due(engine, account, first)
+    if found is None:
+        return False
+    told, mark = found
+    content_type, body = payload(kind, told)
+    try:
+        send(url, body, content_type)
+    except OSError as error:
+        raise NotDelivered(
+            f"the webhook of FAVSYNC_DIGEST_URL did not take the digest of {account.name}: {words_of(error)}",
+            remedy="check its address and FAVSYNC_DIGEST_FORMAT; nothing is lost, the next digest tells it too",
+        ) from error
+    with writing(engine) as connection:
+        set_mark(connection, account.account_id, CHANNEL, mark)
+    return True
+
+
+def _due(engine: Engine, account: Account, first: Since) -> tuple[Digest, Mark] | None:
+    """Return what is to be told, and the mark that it reaches; None where there is nothing."""
+    with reading(engine) as connection:
+        reached = newest_mark(connection, account.account_id, clock.now())
+        if reached is None:
+            return None
+        former = mark_of(connection, account.account_id, CHANNEL)
+        since = Since(after_run=former.run_id, held_run=former.held_run_id) if former else first
+        told = digest(connection, account.name, since)
+    return (told, reached) if told.has_news else None
