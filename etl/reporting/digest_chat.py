@@ -51,7 +51,9 @@ def discord_text(digest: Digest) -> str:
 
 
 def _for_chat(text: str) -> str:
-    return _without_mention(text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("*", "∗").replace("](", "] ("))
+    return _without_mention(
+        text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("*", "∗").replace("](", "] (")
+    )
 
 
 def _without_mention(text: str) -> str:

@@ -4,7 +4,7 @@
 -- as-of: yes
 WITH counts AS (
     SELECT
-        f.account_id,
+        c.name AS account,
         count(*) AS favourites,
         count(t.title) AS title,
         count(t.album_id) AS album,
@@ -12,35 +12,43 @@ WITH counts AS (
         count(t.isrc) AS isrc,
         count(t.market_set_id) AS markets,
         count(t.web_url) AS web_url,
-        count((SELECT min(a.position) FROM track_artists a WHERE a.track_id = f.track_id)) AS artists,
-        count((SELECT min(g.position) FROM track_genres g WHERE g.track_id = f.track_id)) AS genres
+        count(a.track_id) AS artists,
+        count(g.track_id) AS genres
     FROM favourites f
+    JOIN accounts c ON c.account_id = f.account_id
     JOIN tracks t ON t.track_id = f.track_id
+    LEFT JOIN track_artists a ON a.track_id = f.track_id AND a.position = 1
+    LEFT JOIN track_genres g ON g.track_id = f.track_id AND g.position = 1
     WHERE f.valid_to IS NULL
-    GROUP BY f.account_id
+    GROUP BY c.name
+),
+names AS (
+    SELECT 'title' AS fact
+    UNION ALL SELECT 'artists'
+    UNION ALL SELECT 'album'
+    UNION ALL SELECT 'genres'
+    UNION ALL SELECT 'duration'
+    UNION ALL SELECT 'isrc'
+    UNION ALL SELECT 'markets'
+    UNION ALL SELECT 'web_url'
 ),
 facts AS (
-    SELECT account_id, favourites, 'title' AS fact, title AS known FROM counts
-    UNION ALL
-    SELECT account_id, favourites, 'artists', artists FROM counts
-    UNION ALL
-    SELECT account_id, favourites, 'album', album FROM counts
-    UNION ALL
-    SELECT account_id, favourites, 'genres', genres FROM counts
-    UNION ALL
-    SELECT account_id, favourites, 'duration', duration FROM counts
-    UNION ALL
-    SELECT account_id, favourites, 'isrc', isrc FROM counts
-    UNION ALL
-    SELECT account_id, favourites, 'markets', markets FROM counts
-    UNION ALL
-    SELECT account_id, favourites, 'web_url', web_url FROM counts
+    SELECT
+        c.account,
+        n.fact,
+        c.favourites,
+        CASE n.fact
+            WHEN 'title' THEN c.title
+            WHEN 'artists' THEN c.artists
+            WHEN 'album' THEN c.album
+            WHEN 'genres' THEN c.genres
+            WHEN 'duration' THEN c.duration
+            WHEN 'isrc' THEN c.isrc
+            WHEN 'markets' THEN c.markets
+            WHEN 'web_url' THEN c.web_url
+        END AS known
+    FROM counts c
+    CROSS JOIN names n
 )
-SELECT
-    c.name AS account,
-    f.fact,
-    f.known,
-    f.favourites - f.known AS missing,
-    ${share(f.known; f.favourites)} AS share
-FROM facts f
-JOIN accounts c ON c.account_id = f.account_id
+SELECT account, fact, known, favourites - known AS missing, ${share(known; favourites)} AS share
+FROM facts

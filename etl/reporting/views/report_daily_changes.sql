@@ -2,30 +2,29 @@
 -- list: Added, removed and total, day by day
 -- order: account, -day
 -- since: day
-WITH steps AS (
-    SELECT
-        f.account_id,
-        ${day(f.valid_from)} AS day,
-        1 AS added,
-        0 AS removed,
-        CASE WHEN f.added_after IS NULL THEN 1 ELSE 0 END AS already_there
-    FROM favourites f
+WITH sides AS (
+    SELECT 1 AS side
     UNION ALL
-    SELECT f.account_id, ${day(f.valid_to)}, 0, 1, 0
-    FROM favourites f
-    WHERE f.valid_to IS NOT NULL
+    SELECT -1
 ),
 days AS (
-    SELECT account_id, day, sum(added) AS added, sum(removed) AS removed, sum(already_there) AS already_there
-    FROM steps
-    GROUP BY account_id, day
+    SELECT
+        c.name AS account,
+        CASE e.side WHEN 1 THEN ${day(f.valid_from)} ELSE ${day(f.valid_to)} END AS day,
+        sum(CASE e.side WHEN 1 THEN 1 ELSE 0 END) AS added,
+        sum(CASE e.side WHEN 1 THEN 0 ELSE 1 END) AS removed,
+        sum(CASE WHEN e.side = 1 AND f.added_after IS NULL THEN 1 ELSE 0 END) AS already_there
+    FROM favourites f
+    JOIN accounts c ON c.account_id = f.account_id
+    CROSS JOIN sides e
+    WHERE e.side = 1 OR f.valid_to IS NOT NULL
+    GROUP BY c.name, CASE e.side WHEN 1 THEN ${day(f.valid_from)} ELSE ${day(f.valid_to)} END
 )
 SELECT
-    c.name AS account,
+    d.account,
     d.day,
     d.added,
     d.removed,
-    CAST(sum(d.added - d.removed) OVER (PARTITION BY d.account_id ORDER BY d.day) AS bigint) AS total,
+    CAST(sum(d.added - d.removed) OVER (PARTITION BY d.account ORDER BY d.day) AS bigint) AS total,
     d.already_there
 FROM days d
-JOIN accounts c ON c.account_id = d.account_id

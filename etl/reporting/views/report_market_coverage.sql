@@ -2,34 +2,46 @@
 -- list: How much plays in each market
 -- order: account, -available, market_code
 -- as-of: yes
-WITH sets AS (
-    SELECT f.account_id, t.market_set_id, count(*) AS tracks
+WITH totals AS (
+    SELECT c.name AS account, count(*) AS favourites
     FROM favourites f
+    JOIN accounts c ON c.account_id = f.account_id
+    WHERE f.valid_to IS NULL
+    GROUP BY c.name
+),
+sets AS (
+    SELECT c.name AS account, t.market_set_id, count(*) AS tracks
+    FROM favourites f
+    JOIN accounts c ON c.account_id = f.account_id
     JOIN tracks t ON t.track_id = f.track_id
     WHERE f.valid_to IS NULL
-    GROUP BY f.account_id, t.market_set_id
-),
-totals AS (
-    SELECT account_id, CAST(sum(tracks) AS bigint) AS favourites
-    FROM sets
-    GROUP BY account_id
+    GROUP BY c.name, t.market_set_id
 ),
 playable AS (
-    SELECT s.account_id, m.market_code, CAST(sum(s.tracks) AS bigint) AS available
+    SELECT s.account, h.market_code, CAST(sum(s.tracks) AS bigint) AS available
     FROM sets s
-    JOIN market_set_members m ON m.market_set_id = s.market_set_id
-    GROUP BY s.account_id, m.market_code
+    JOIN market_set_members h ON h.market_set_id = s.market_set_id
+    GROUP BY s.account, h.market_code
 )
 SELECT
-    c.name AS account,
+    p.account,
     m.market_code,
     m.name AS market,
     m.region,
-    coalesce(p.available, 0) AS available,
+    p.available,
     o.favourites,
-    ${share(coalesce(p.available, 0); o.favourites)} AS share,
+    ${share(p.available; o.favourites)} AS share,
     m.continent
+FROM playable p
+JOIN totals o ON o.account = p.account
+JOIN markets m ON m.market_code = p.market_code
+UNION ALL
+SELECT o.account, m.market_code, m.name, m.region, 0, o.favourites, ${share(0; o.favourites)}, m.continent
 FROM totals o
-JOIN accounts c ON c.account_id = o.account_id
 CROSS JOIN markets m
-LEFT JOIN playable p ON p.account_id = o.account_id AND p.market_code = m.market_code
+WHERE NOT EXISTS (
+    SELECT 1
+    FROM sets s
+    JOIN market_set_members h ON h.market_set_id = s.market_set_id AND h.market_code = m.market_code
+    WHERE s.account = o.account
+)

@@ -2,15 +2,15 @@
 -- list: How much plays in each region
 -- order: account, continent, region
 -- as-of: yes
-SELECT
+SELECT DISTINCT
     account,
     continent,
     region,
-    count(*) AS markets,
-    sum(CASE WHEN available > 0 THEN 1 ELSE 0 END) AS markets_reached,
-    ${share(sum(available); sum(favourites))} AS share,
-    min(share) AS least_share,
-    max(share) AS most_share
+    count(*) OVER region_of_account AS markets,
+    sum(CASE WHEN available > 0 THEN 1 ELSE 0 END) OVER region_of_account AS markets_reached,
+    ${share(sum(available) OVER region_of_account; sum(favourites) OVER region_of_account)} AS share,
+    min(share) OVER region_of_account AS least_share,
+    max(share) OVER region_of_account AS most_share
 FROM report_market_coverage
 WHERE region IS NOT NULL
-GROUP BY account, continent, region
+WINDOW region_of_account AS (PARTITION BY account, continent, region)

@@ -4,15 +4,16 @@
 -- since: returned_at
 WITH stays AS (
     SELECT
-        account_id,
-        track_id,
-        valid_to AS removed_at,
-        lead(valid_from) OVER (PARTITION BY account_id, track_id ORDER BY valid_from) AS returned_at,
-        first_value(valid_to) OVER (PARTITION BY account_id, track_id ORDER BY valid_from DESC) IS NULL AS is_current
-    FROM favourites
+        c.name AS account,
+        f.track_id,
+        f.valid_to AS removed_at,
+        lead(f.valid_from) OVER (PARTITION BY c.name, f.track_id ORDER BY f.valid_from) AS returned_at,
+        first_value(f.valid_to) OVER (PARTITION BY c.name, f.track_id ORDER BY f.valid_from DESC) IS NULL AS is_current
+    FROM favourites f
+    JOIN accounts c ON c.account_id = f.account_id
 )
 SELECT
-    c.name AS account,
+    s.account,
     s.track_id,
     t.title,
     ${artists} AS artists,
@@ -21,6 +22,5 @@ SELECT
     ${days_between(s.removed_at; s.returned_at)} AS days_away,
     s.is_current
 FROM stays s
-JOIN accounts c ON c.account_id = s.account_id
 JOIN tracks t ON t.track_id = s.track_id
 WHERE s.returned_at IS NOT NULL

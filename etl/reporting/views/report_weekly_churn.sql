@@ -2,30 +2,34 @@
 -- list: Added, removed and churn, week by week
 -- order: account, -week
 -- since: week
-WITH steps AS (
-    SELECT f.account_id, ${week(f.valid_from)} AS week, 1 AS added, 0 AS removed
-    FROM favourites f
+WITH sides AS (
+    SELECT 1 AS side
     UNION ALL
-    SELECT f.account_id, ${week(f.valid_to)}, 0, 1
-    FROM favourites f
-    WHERE f.valid_to IS NOT NULL
+    SELECT -1
 ),
 weeks AS (
-    SELECT account_id, week, sum(added) AS added, sum(removed) AS removed
-    FROM steps
-    GROUP BY account_id, week
+    SELECT
+        c.name AS account,
+        CASE e.side WHEN 1 THEN ${week(f.valid_from)} ELSE ${week(f.valid_to)} END AS week,
+        sum(CASE e.side WHEN 1 THEN 1 ELSE 0 END) AS added,
+        sum(CASE e.side WHEN 1 THEN 0 ELSE 1 END) AS removed
+    FROM favourites f
+    JOIN accounts c ON c.account_id = f.account_id
+    CROSS JOIN sides e
+    WHERE e.side = 1 OR f.valid_to IS NOT NULL
+    GROUP BY c.name, CASE e.side WHEN 1 THEN ${week(f.valid_from)} ELSE ${week(f.valid_to)} END
 ),
 totals AS (
     SELECT
-        account_id,
+        account,
         week,
         added,
         removed,
-        CAST(sum(added - removed) OVER (PARTITION BY account_id ORDER BY week) AS bigint) AS total
+        CAST(sum(added - removed) OVER (PARTITION BY account ORDER BY week) AS bigint) AS total
     FROM weeks
 )
 SELECT
-    c.name AS account,
+    w.account,
     w.week,
     w.total - w.added + w.removed AS before,
     w.added,
@@ -33,4 +37,3 @@ SELECT
     w.total,
     ${share(w.removed; w.total - w.added + w.removed)} AS churn
 FROM totals w
-JOIN accounts c ON c.account_id = w.account_id

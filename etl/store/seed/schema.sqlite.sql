@@ -1,4 +1,4 @@
--- Made by `python -m etl.store.make_template` of the files with this digest: ca68482bf2f9e937425b63558a29b17d
+-- Made by `python -m etl.store.make_template` of the files with this digest: 1ca5222d8995338349a551d9d62100d6
 -- next
 CREATE TABLE alembic_version (
 	version_num VARCHAR(32) NOT NULL, 
@@ -325,87 +325,79 @@ CREATE TABLE digests (
 )
 -- next
 CREATE VIEW report_albums AS
-WITH heard AS (
-    SELECT account_id, track_id, max(CASE WHEN valid_to IS NULL THEN 1 ELSE 0 END) AS is_open
-    FROM favourites
-    GROUP BY account_id, track_id
-)
 SELECT
     c.name AS account,
     n.album_id,
     n.title AS name,
-    sum(h.is_open) AS current_favourites,
-    count(*) AS ever_favourites,
-    sum(1 - h.is_open) AS removed_favourites,
-    CAST(coalesce(sum(h.is_open * t.duration_seconds), 0) AS bigint) AS total_seconds
-FROM heard h
-JOIN accounts c ON c.account_id = h.account_id
-JOIN tracks t ON t.track_id = h.track_id
+    count(CASE WHEN f.valid_to IS NULL THEN 1 END) AS current_favourites,
+    count(DISTINCT f.track_id) AS ever_favourites,
+    count(DISTINCT f.track_id) - count(CASE WHEN f.valid_to IS NULL THEN 1 END) AS removed_favourites,
+    CAST(coalesce(sum(CASE WHEN f.valid_to IS NULL THEN t.duration_seconds END), 0) AS bigint) AS total_seconds
+FROM favourites f
+JOIN accounts c ON c.account_id = f.account_id
+JOIN tracks t ON t.track_id = f.track_id
 JOIN albums n ON n.album_id = t.album_id
 GROUP BY c.name, n.album_id, n.title
 -- next
 CREATE VIEW report_artist_changes AS
-WITH steps AS (
-    SELECT f.account_id, l.artist_id, f.valid_from AS changed_at, 1 AS step
-    FROM favourites f
-    JOIN track_artists l ON l.track_id = f.track_id
+WITH sides AS (
+    SELECT 1 AS side
     UNION ALL
-    SELECT f.account_id, l.artist_id, f.valid_to, -1
-    FROM favourites f
-    JOIN track_artists l ON l.track_id = f.track_id
-    WHERE f.valid_to IS NOT NULL
+    SELECT -1
 ),
 moments AS (
-    SELECT account_id, artist_id, changed_at, sum(step) AS step
-    FROM steps
-    GROUP BY account_id, artist_id, changed_at
+    SELECT
+        c.name AS account,
+        l.artist_id,
+        CASE e.side WHEN 1 THEN f.valid_from ELSE f.valid_to END AS changed_at,
+        sum(e.side) AS step
+    FROM favourites f
+    JOIN accounts c ON c.account_id = f.account_id
+    JOIN track_artists l ON l.track_id = f.track_id
+    CROSS JOIN sides e
+    WHERE e.side = 1 OR f.valid_to IS NOT NULL
+    GROUP BY c.name, l.artist_id, CASE e.side WHEN 1 THEN f.valid_from ELSE f.valid_to END
 ),
 counted AS (
     SELECT
-        account_id,
+        account,
         artist_id,
         changed_at,
         step,
-        sum(step) OVER (PARTITION BY account_id, artist_id ORDER BY changed_at) AS favourites
+        sum(step) OVER (PARTITION BY account, artist_id ORDER BY changed_at) AS favourites
     FROM moments
 )
 SELECT
-    c.name AS account,
+    m.account,
     m.changed_at,
     CASE WHEN m.favourites = 0 THEN 'lost' ELSE 'gained' END AS change,
     m.artist_id,
     n.name,
     CAST(m.favourites AS bigint) AS favourites
 FROM counted m
-JOIN accounts c ON c.account_id = m.account_id
 JOIN artists n ON n.artist_id = m.artist_id
 WHERE m.step <> 0 AND (m.favourites = 0 OR m.favourites = m.step)
 -- next
 CREATE VIEW report_artists AS
-WITH heard AS (
-    SELECT account_id, track_id, max(CASE WHEN valid_to IS NULL THEN 1 ELSE 0 END) AS is_open
-    FROM favourites
-    GROUP BY account_id, track_id
-)
 SELECT
     c.name AS account,
     n.artist_id,
-    n.name AS name,
-    sum(h.is_open) AS current_favourites,
-    count(*) AS ever_favourites,
-    sum(1 - h.is_open) AS removed_favourites,
-    CAST(coalesce(sum(h.is_open * t.duration_seconds), 0) AS bigint) AS total_seconds
-FROM heard h
-JOIN accounts c ON c.account_id = h.account_id
-JOIN tracks t ON t.track_id = h.track_id
-JOIN track_artists ta ON ta.track_id = t.track_id
-JOIN artists n ON n.artist_id = ta.artist_id
+    n.name,
+    count(CASE WHEN f.valid_to IS NULL THEN 1 END) AS current_favourites,
+    count(DISTINCT f.track_id) AS ever_favourites,
+    count(DISTINCT f.track_id) - count(CASE WHEN f.valid_to IS NULL THEN 1 END) AS removed_favourites,
+    CAST(coalesce(sum(CASE WHEN f.valid_to IS NULL THEN t.duration_seconds END), 0) AS bigint) AS total_seconds
+FROM favourites f
+JOIN accounts c ON c.account_id = f.account_id
+JOIN tracks t ON t.track_id = f.track_id
+JOIN track_artists l ON l.track_id = f.track_id
+JOIN artists n ON n.artist_id = l.artist_id
 GROUP BY c.name, n.artist_id, n.name
 -- next
 CREATE VIEW report_completeness AS
 WITH counts AS (
     SELECT
-        f.account_id,
+        c.name AS account,
         count(*) AS favourites,
         count(t.title) AS title,
         count(t.album_id) AS album,
@@ -413,38 +405,46 @@ WITH counts AS (
         count(t.isrc) AS isrc,
         count(t.market_set_id) AS markets,
         count(t.web_url) AS web_url,
-        count((SELECT min(a.position) FROM track_artists a WHERE a.track_id = f.track_id)) AS artists,
-        count((SELECT min(g.position) FROM track_genres g WHERE g.track_id = f.track_id)) AS genres
+        count(a.track_id) AS artists,
+        count(g.track_id) AS genres
     FROM favourites f
+    JOIN accounts c ON c.account_id = f.account_id
     JOIN tracks t ON t.track_id = f.track_id
+    LEFT JOIN track_artists a ON a.track_id = f.track_id AND a.position = 1
+    LEFT JOIN track_genres g ON g.track_id = f.track_id AND g.position = 1
     WHERE f.valid_to IS NULL
-    GROUP BY f.account_id
+    GROUP BY c.name
+),
+names AS (
+    SELECT 'title' AS fact
+    UNION ALL SELECT 'artists'
+    UNION ALL SELECT 'album'
+    UNION ALL SELECT 'genres'
+    UNION ALL SELECT 'duration'
+    UNION ALL SELECT 'isrc'
+    UNION ALL SELECT 'markets'
+    UNION ALL SELECT 'web_url'
 ),
 facts AS (
-    SELECT account_id, favourites, 'title' AS fact, title AS known FROM counts
-    UNION ALL
-    SELECT account_id, favourites, 'artists', artists FROM counts
-    UNION ALL
-    SELECT account_id, favourites, 'album', album FROM counts
-    UNION ALL
-    SELECT account_id, favourites, 'genres', genres FROM counts
-    UNION ALL
-    SELECT account_id, favourites, 'duration', duration FROM counts
-    UNION ALL
-    SELECT account_id, favourites, 'isrc', isrc FROM counts
-    UNION ALL
-    SELECT account_id, favourites, 'markets', markets FROM counts
-    UNION ALL
-    SELECT account_id, favourites, 'web_url', web_url FROM counts
+    SELECT
+        c.account,
+        n.fact,
+        c.favourites,
+        CASE n.fact
+            WHEN 'title' THEN c.title
+            WHEN 'artists' THEN c.artists
+            WHEN 'album' THEN c.album
+            WHEN 'genres' THEN c.genres
+            WHEN 'duration' THEN c.duration
+            WHEN 'isrc' THEN c.isrc
+            WHEN 'markets' THEN c.markets
+            WHEN 'web_url' THEN c.web_url
+        END AS known
+    FROM counts c
+    CROSS JOIN names n
 )
-SELECT
-    c.name AS account,
-    f.fact,
-    f.known,
-    f.favourites - f.known AS missing,
-    (((CAST(f.known AS bigint) * 20000 + CAST(f.favourites AS bigint)) / nullif(2 * CAST(f.favourites AS bigint), 0)) / 10000.0) AS share
-FROM facts f
-JOIN accounts c ON c.account_id = f.account_id
+SELECT account, fact, known, favourites - known AS missing, (((CAST(known AS bigint) * 20000 + CAST(favourites AS bigint)) / nullif(2 * CAST(favourites AS bigint), 0)) / 10000.0) AS share
+FROM facts
 -- next
 CREATE VIEW report_current_favourites AS
 SELECT
@@ -469,33 +469,32 @@ LEFT JOIN market_sets s ON s.market_set_id = t.market_set_id
 WHERE f.valid_to IS NULL
 -- next
 CREATE VIEW report_daily_changes AS
-WITH steps AS (
-    SELECT
-        f.account_id,
-        substr(f.valid_from, 1, 10) AS day,
-        1 AS added,
-        0 AS removed,
-        CASE WHEN f.added_after IS NULL THEN 1 ELSE 0 END AS already_there
-    FROM favourites f
+WITH sides AS (
+    SELECT 1 AS side
     UNION ALL
-    SELECT f.account_id, substr(f.valid_to, 1, 10), 0, 1, 0
-    FROM favourites f
-    WHERE f.valid_to IS NOT NULL
+    SELECT -1
 ),
 days AS (
-    SELECT account_id, day, sum(added) AS added, sum(removed) AS removed, sum(already_there) AS already_there
-    FROM steps
-    GROUP BY account_id, day
+    SELECT
+        c.name AS account,
+        CASE e.side WHEN 1 THEN substr(f.valid_from, 1, 10) ELSE substr(f.valid_to, 1, 10) END AS day,
+        sum(CASE e.side WHEN 1 THEN 1 ELSE 0 END) AS added,
+        sum(CASE e.side WHEN 1 THEN 0 ELSE 1 END) AS removed,
+        sum(CASE WHEN e.side = 1 AND f.added_after IS NULL THEN 1 ELSE 0 END) AS already_there
+    FROM favourites f
+    JOIN accounts c ON c.account_id = f.account_id
+    CROSS JOIN sides e
+    WHERE e.side = 1 OR f.valid_to IS NOT NULL
+    GROUP BY c.name, CASE e.side WHEN 1 THEN substr(f.valid_from, 1, 10) ELSE substr(f.valid_to, 1, 10) END
 )
 SELECT
-    c.name AS account,
+    d.account,
     d.day,
     d.added,
     d.removed,
-    CAST(sum(d.added - d.removed) OVER (PARTITION BY d.account_id ORDER BY d.day) AS bigint) AS total,
+    CAST(sum(d.added - d.removed) OVER (PARTITION BY d.account ORDER BY d.day) AS bigint) AS total,
     d.already_there
 FROM days d
-JOIN accounts c ON c.account_id = d.account_id
 -- next
 CREATE VIEW report_favourite_changes AS
 SELECT
@@ -564,61 +563,58 @@ FROM last l
 LEFT JOIN runs r ON r.run_id = l.run_id
 -- next
 CREATE VIEW report_genre_changes AS
-WITH steps AS (
-    SELECT f.account_id, l.genre_id, f.valid_from AS changed_at, 1 AS step
-    FROM favourites f
-    JOIN track_genres l ON l.track_id = f.track_id
+WITH sides AS (
+    SELECT 1 AS side
     UNION ALL
-    SELECT f.account_id, l.genre_id, f.valid_to, -1
-    FROM favourites f
-    JOIN track_genres l ON l.track_id = f.track_id
-    WHERE f.valid_to IS NOT NULL
+    SELECT -1
 ),
 moments AS (
-    SELECT account_id, genre_id, changed_at, sum(step) AS step
-    FROM steps
-    GROUP BY account_id, genre_id, changed_at
+    SELECT
+        c.name AS account,
+        l.genre_id,
+        CASE e.side WHEN 1 THEN f.valid_from ELSE f.valid_to END AS changed_at,
+        sum(e.side) AS step
+    FROM favourites f
+    JOIN accounts c ON c.account_id = f.account_id
+    JOIN track_genres l ON l.track_id = f.track_id
+    CROSS JOIN sides e
+    WHERE e.side = 1 OR f.valid_to IS NOT NULL
+    GROUP BY c.name, l.genre_id, CASE e.side WHEN 1 THEN f.valid_from ELSE f.valid_to END
 ),
 counted AS (
     SELECT
-        account_id,
+        account,
         genre_id,
         changed_at,
         step,
-        sum(step) OVER (PARTITION BY account_id, genre_id ORDER BY changed_at) AS favourites
+        sum(step) OVER (PARTITION BY account, genre_id ORDER BY changed_at) AS favourites
     FROM moments
 )
 SELECT
-    c.name AS account,
+    m.account,
     m.changed_at,
     CASE WHEN m.favourites = 0 THEN 'lost' ELSE 'gained' END AS change,
     m.genre_id,
     n.name,
     CAST(m.favourites AS bigint) AS favourites
 FROM counted m
-JOIN accounts c ON c.account_id = m.account_id
 JOIN genres n ON n.genre_id = m.genre_id
 WHERE m.step <> 0 AND (m.favourites = 0 OR m.favourites = m.step)
 -- next
 CREATE VIEW report_genres AS
-WITH heard AS (
-    SELECT account_id, track_id, max(CASE WHEN valid_to IS NULL THEN 1 ELSE 0 END) AS is_open
-    FROM favourites
-    GROUP BY account_id, track_id
-)
 SELECT
     c.name AS account,
     n.genre_id,
-    n.name AS name,
-    sum(h.is_open) AS current_favourites,
-    count(*) AS ever_favourites,
-    sum(1 - h.is_open) AS removed_favourites,
-    CAST(coalesce(sum(h.is_open * t.duration_seconds), 0) AS bigint) AS total_seconds
-FROM heard h
-JOIN accounts c ON c.account_id = h.account_id
-JOIN tracks t ON t.track_id = h.track_id
-JOIN track_genres tg ON tg.track_id = t.track_id
-JOIN genres n ON n.genre_id = tg.genre_id
+    n.name,
+    count(CASE WHEN f.valid_to IS NULL THEN 1 END) AS current_favourites,
+    count(DISTINCT f.track_id) AS ever_favourites,
+    count(DISTINCT f.track_id) - count(CASE WHEN f.valid_to IS NULL THEN 1 END) AS removed_favourites,
+    CAST(coalesce(sum(CASE WHEN f.valid_to IS NULL THEN t.duration_seconds END), 0) AS bigint) AS total_seconds
+FROM favourites f
+JOIN accounts c ON c.account_id = f.account_id
+JOIN tracks t ON t.track_id = f.track_id
+JOIN track_genres l ON l.track_id = f.track_id
+JOIN genres n ON n.genre_id = l.genre_id
 GROUP BY c.name, n.genre_id, n.name
 -- next
 CREATE VIEW report_market_changes AS
@@ -641,37 +637,49 @@ WHERE NOT EXISTS (
 )
 -- next
 CREATE VIEW report_market_coverage AS
-WITH sets AS (
-    SELECT f.account_id, t.market_set_id, count(*) AS tracks
+WITH totals AS (
+    SELECT c.name AS account, count(*) AS favourites
     FROM favourites f
+    JOIN accounts c ON c.account_id = f.account_id
+    WHERE f.valid_to IS NULL
+    GROUP BY c.name
+),
+sets AS (
+    SELECT c.name AS account, t.market_set_id, count(*) AS tracks
+    FROM favourites f
+    JOIN accounts c ON c.account_id = f.account_id
     JOIN tracks t ON t.track_id = f.track_id
     WHERE f.valid_to IS NULL
-    GROUP BY f.account_id, t.market_set_id
-),
-totals AS (
-    SELECT account_id, CAST(sum(tracks) AS bigint) AS favourites
-    FROM sets
-    GROUP BY account_id
+    GROUP BY c.name, t.market_set_id
 ),
 playable AS (
-    SELECT s.account_id, m.market_code, CAST(sum(s.tracks) AS bigint) AS available
+    SELECT s.account, h.market_code, CAST(sum(s.tracks) AS bigint) AS available
     FROM sets s
-    JOIN market_set_members m ON m.market_set_id = s.market_set_id
-    GROUP BY s.account_id, m.market_code
+    JOIN market_set_members h ON h.market_set_id = s.market_set_id
+    GROUP BY s.account, h.market_code
 )
 SELECT
-    c.name AS account,
+    p.account,
     m.market_code,
     m.name AS market,
     m.region,
-    coalesce(p.available, 0) AS available,
+    p.available,
     o.favourites,
-    (((CAST(coalesce(p.available, 0) AS bigint) * 20000 + CAST(o.favourites AS bigint)) / nullif(2 * CAST(o.favourites AS bigint), 0)) / 10000.0) AS share,
+    (((CAST(p.available AS bigint) * 20000 + CAST(o.favourites AS bigint)) / nullif(2 * CAST(o.favourites AS bigint), 0)) / 10000.0) AS share,
     m.continent
+FROM playable p
+JOIN totals o ON o.account = p.account
+JOIN markets m ON m.market_code = p.market_code
+UNION ALL
+SELECT o.account, m.market_code, m.name, m.region, 0, o.favourites, (((CAST(0 AS bigint) * 20000 + CAST(o.favourites AS bigint)) / nullif(2 * CAST(o.favourites AS bigint), 0)) / 10000.0), m.continent
 FROM totals o
-JOIN accounts c ON c.account_id = o.account_id
 CROSS JOIN markets m
-LEFT JOIN playable p ON p.account_id = o.account_id AND p.market_code = m.market_code
+WHERE NOT EXISTS (
+    SELECT 1
+    FROM sets s
+    JOIN market_set_members h ON h.market_set_id = s.market_set_id AND h.market_code = m.market_code
+    WHERE s.account = o.account
+)
 -- next
 CREATE VIEW report_market_losses AS
 WITH losses AS (
@@ -702,15 +710,16 @@ JOIN markets k ON k.market_code = l.market_code
 CREATE VIEW report_regretted_removals AS
 WITH stays AS (
     SELECT
-        account_id,
-        track_id,
-        valid_to AS removed_at,
-        lead(valid_from) OVER (PARTITION BY account_id, track_id ORDER BY valid_from) AS returned_at,
-        first_value(valid_to) OVER (PARTITION BY account_id, track_id ORDER BY valid_from DESC) IS NULL AS is_current
-    FROM favourites
+        c.name AS account,
+        f.track_id,
+        f.valid_to AS removed_at,
+        lead(f.valid_from) OVER (PARTITION BY c.name, f.track_id ORDER BY f.valid_from) AS returned_at,
+        first_value(f.valid_to) OVER (PARTITION BY c.name, f.track_id ORDER BY f.valid_from DESC) IS NULL AS is_current
+    FROM favourites f
+    JOIN accounts c ON c.account_id = f.account_id
 )
 SELECT
-    c.name AS account,
+    s.account,
     s.track_id,
     t.title,
     (SELECT group_concat(name, ', ') FROM (SELECT a.name FROM track_artists ta JOIN artists a ON a.artist_id = ta.artist_id WHERE ta.track_id = t.track_id ORDER BY ta.position)) AS artists,
@@ -719,7 +728,6 @@ SELECT
     (round(((strftime('%s', substr(s.returned_at, 1, 19)) - strftime('%s', substr(s.removed_at, 1, 19))) * 1000000 + CAST(substr(s.returned_at, 21, 6) AS integer) - CAST(substr(s.removed_at, 21, 6) AS integer)) / 864000000.0) / 100.0) AS days_away,
     s.is_current
 FROM stays s
-JOIN accounts c ON c.account_id = s.account_id
 JOIN tracks t ON t.track_id = s.track_id
 WHERE s.returned_at IS NOT NULL
 -- next
@@ -883,30 +891,34 @@ LEFT JOIN market_set_members h ON h.market_set_id = t.market_set_id AND h.market
 WHERE f.valid_to IS NULL AND c.region IS NOT NULL AND t.market_set_id IS NOT NULL AND h.market_code IS NULL
 -- next
 CREATE VIEW report_weekly_churn AS
-WITH steps AS (
-    SELECT f.account_id, date(substr(f.valid_from, 1, 10), 'weekday 0', '-6 days') AS week, 1 AS added, 0 AS removed
-    FROM favourites f
+WITH sides AS (
+    SELECT 1 AS side
     UNION ALL
-    SELECT f.account_id, date(substr(f.valid_to, 1, 10), 'weekday 0', '-6 days'), 0, 1
-    FROM favourites f
-    WHERE f.valid_to IS NOT NULL
+    SELECT -1
 ),
 weeks AS (
-    SELECT account_id, week, sum(added) AS added, sum(removed) AS removed
-    FROM steps
-    GROUP BY account_id, week
+    SELECT
+        c.name AS account,
+        CASE e.side WHEN 1 THEN date(substr(f.valid_from, 1, 10), 'weekday 0', '-6 days') ELSE date(substr(f.valid_to, 1, 10), 'weekday 0', '-6 days') END AS week,
+        sum(CASE e.side WHEN 1 THEN 1 ELSE 0 END) AS added,
+        sum(CASE e.side WHEN 1 THEN 0 ELSE 1 END) AS removed
+    FROM favourites f
+    JOIN accounts c ON c.account_id = f.account_id
+    CROSS JOIN sides e
+    WHERE e.side = 1 OR f.valid_to IS NOT NULL
+    GROUP BY c.name, CASE e.side WHEN 1 THEN date(substr(f.valid_from, 1, 10), 'weekday 0', '-6 days') ELSE date(substr(f.valid_to, 1, 10), 'weekday 0', '-6 days') END
 ),
 totals AS (
     SELECT
-        account_id,
+        account,
         week,
         added,
         removed,
-        CAST(sum(added - removed) OVER (PARTITION BY account_id ORDER BY week) AS bigint) AS total
+        CAST(sum(added - removed) OVER (PARTITION BY account ORDER BY week) AS bigint) AS total
     FROM weeks
 )
 SELECT
-    c.name AS account,
+    w.account,
     w.week,
     w.total - w.added + w.removed AS before,
     w.added,
@@ -914,7 +926,6 @@ SELECT
     w.total,
     (((CAST(w.removed AS bigint) * 20000 + CAST(w.total - w.added + w.removed AS bigint)) / nullif(2 * CAST(w.total - w.added + w.removed AS bigint), 0)) / 10000.0) AS churn
 FROM totals w
-JOIN accounts c ON c.account_id = w.account_id
 -- next
 CREATE VIEW track_markets AS
 SELECT t.track_id, m.market_code
@@ -940,17 +951,17 @@ JOIN accounts c ON c.account_id = s.account_id
 LEFT JOIN halves h ON h.account = c.name
 -- next
 CREATE VIEW report_market_reach AS
-SELECT
+SELECT DISTINCT
     account,
     continent,
     region,
-    count(*) AS markets,
-    sum(CASE WHEN available > 0 THEN 1 ELSE 0 END) AS markets_reached,
-    (((CAST(sum(available) AS bigint) * 20000 + CAST(sum(favourites) AS bigint)) / nullif(2 * CAST(sum(favourites) AS bigint), 0)) / 10000.0) AS share,
-    min(share) AS least_share,
-    max(share) AS most_share
+    count(*) OVER region_of_account AS markets,
+    sum(CASE WHEN available > 0 THEN 1 ELSE 0 END) OVER region_of_account AS markets_reached,
+    (((CAST(sum(available) OVER region_of_account AS bigint) * 20000 + CAST(sum(favourites) OVER region_of_account AS bigint)) / nullif(2 * CAST(sum(favourites) OVER region_of_account AS bigint), 0)) / 10000.0) AS share,
+    min(share) OVER region_of_account AS least_share,
+    max(share) OVER region_of_account AS most_share
 FROM report_market_coverage
 WHERE region IS NOT NULL
-GROUP BY account, continent, region
+WINDOW region_of_account AS (PARTITION BY account, continent, region)
 -- next
 INSERT INTO alembic_version (version_num) VALUES ('0004')
