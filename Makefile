@@ -50,7 +50,7 @@ build: $(VENV)/.check  ## wheel and source distribution, into dist/
 	@$(python) -m build --no-isolation --outdir dist . >$(VENV)/build.log 2>&1 || { cat $(VENV)/build.log; exit 1; }
 	@ls -l dist
 
-docs: $(VENV)/.test  ## the answers in docs/data-model.md again, from a made-up history
+docs: $(VENV)/.test  ## the answers in docs/ again, from a made-up history
 	@$(python) -m tools.examples
 
 hostile: $(VENV)/.test  ## how many removals are false, against a service that misbehaves (short version)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 import shutil
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,11 +18,13 @@ import yaml
 from datasette.app import Datasette
 from sqlalchemy import make_url
 
+from etl.cli import main
 from etl.reporting.as_of import ctes
 from etl.reporting.views import views
 from tests.conftest import NewDatabase
 from tests.deploy.history import lived
 from tests.house.source import ROOT
+from tools.examples import RECIPES
 
 METADATA = yaml.safe_load((ROOT / "deploy/datasette/metadata.yaml").read_text(encoding="utf-8"))
 DATABASE = METADATA["databases"]["favsync"]
@@ -98,6 +104,28 @@ def as_favsync_says(site: Site, moment: str) -> set[int]:
     sql = f"{ctes(views()['report_current_favourites'], 'sqlite')} SELECT track_id FROM report_current_favourites"
     with closing(sqlite3.connect(site.database)) as connection:
         return {track_id for (track_id,) in connection.execute(sql, {"as_of": moment})}
+
+
+def test_the_demo_has_an_answer_too_and_the_command_of_the_recipe_serves_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["demo", "--keep", "demo"]) == 0
+    site = Site(tmp_path / "demo" / "favsync.db")
+    for name, query in DATABASE["queries"].items():
+        asked = {parameter: PARAMETERS[parameter] for parameter in query.get("params", [])}
+        site.rows(name, **asked)
+    assert len(site.rows("current", search="")) == 202
+    (command,) = re.findall(r"^datasette .+$", RECIPES.read_text(encoding="utf-8"), re.MULTILINE)
+    words = command.replace("favsync.db", str(site.database)).replace("deploy/", f"{ROOT}/deploy/").split()
+    datasette = Path(sys.executable).with_name("datasette")
+    done = subprocess.run(
+        [datasette, *words[1:], "--get", "/favsync/how-fresh.json?_shape=array"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert [row["account"] for row in json.loads(done.stdout)] == ["demo"]
 
 
 def test_every_view_and_table_that_is_described_is_there(site: Site) -> None:

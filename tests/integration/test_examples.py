@@ -10,28 +10,29 @@ from sqlalchemy import Connection
 
 from etl.reporting.views import views
 from etl.store.tables import metadata
-from tools.examples import DOCUMENT, HISTORY, answer, answered, examples
+from tools.examples import DOCUMENT, HISTORY, Example, answered, asked_of_database, examples, views_told
 
 TEXT = DOCUMENT.read_text(encoding="utf-8")
-EXAMPLES = {example.view: example for example in examples(TEXT)}
+TOLD = dict(views_told(TEXT))
+EXAMPLES: dict[str, Example] = dict(zip(TOLD, examples(TEXT), strict=True))
 FOLDER = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize("view", EXAMPLES)
 def test_the_answer_that_is_shown_is_the_one_that_the_database_gives(seeded: Connection, view: str) -> None:
-    assert answer(seeded, EXAMPLES[view].sql) == EXAMPLES[view].answer
+    assert asked_of_database(seeded, EXAMPLES[view]) == EXAMPLES[view].answer
 
 
 def test_every_view_has_an_example_that_asks_it_and_shows_rows() -> None:
     assert set(EXAMPLES) == set(views())
     for view, example in EXAMPLES.items():
-        assert re.search(rf"(FROM|JOIN) {view}\b", example.sql), view
+        assert re.search(rf"(FROM|JOIN) {view}\b", example.question), view
         assert len(example.answer.splitlines()) > 1, view
 
 
 def test_each_view_is_said_to_be_what_its_header_says() -> None:
-    assert {view: f"Row: {views()[view].row}" for view in EXAMPLES} == {
-        view: next(line for line in example.about.splitlines() if line) for view, example in EXAMPLES.items()
+    assert {view: f"Row: {views()[view].row}" for view in TOLD} == {
+        view: next(line for line in about.splitlines() if line) for view, about in TOLD.items()
     }
 
 
@@ -66,5 +67,5 @@ def test_the_command_that_makes_the_history_makes_the_one_of_the_tests() -> None
 def test_an_answer_that_is_no_longer_true_would_be_written_again() -> None:
     changed = TEXT.replace("kofi     2026-06-30 08:14:08Z", "kofi     1999-01-01 00:00:00Z")
     assert changed != TEXT
-    true = {example.sql: example.answer for example in EXAMPLES.values()}
-    assert answered(changed, lambda sql: true[sql]) == TEXT
+    true = {example.question: example.answer for example in EXAMPLES.values()}
+    assert answered(changed, lambda example: true[example.question]) == TEXT
