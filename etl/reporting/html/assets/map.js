@@ -30,6 +30,8 @@ function shades(markets) {
   return { of, key: some.length < markets.length ? [["swatch q0", "nothing"], ...key] : key };
 }
 
+const UNPEOPLED = new Set(["AQ", "BV", "GS", "HM", "IO", "TF", "UM"]);  // markets by ISO 3166, in which nobody lives to play anything
+
 const countries = topojson.feature(WORLD, WORLD.objects.countries).features;
 
 function maps(markets, home, told) {
@@ -37,7 +39,7 @@ function maps(markets, home, told) {
   const drawn = new Set(countries.map((country) => country.id));
   const african = countries.filter((country) => rows.get(country.id)?.continent === "Africa");
   const missing = markets.filter((row) => !drawn.has(row.market_code));
-  const world = el("div", {}), africa = el("div", {}), inAfrica = markets.filter((row) => row.continent === "Africa").sort((a, b) => a.share - b.share);
+  const world = el("div", {}), africa = el("div", {}), inAfrica = markets.filter((row) => row.continent === "Africa" && !UNPEOPLED.has(row.market_code)).sort((a, b) => a.share - b.share);
   const everywhere = shades(markets), there = shades(inAfrica);
   const lines = (found) => el("ol", { class: "ranks markets" }, found.map((row) => el("li", {}, el("span", { class: "name" }, row.market), bar(row.share), el("span", { class: "count" }, percent(row.share)))));
   fill("maps", el("div", { class: "controls" }, legend(everywhere.key)), world,
