@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 ENGINES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 HEAD = """# How fast the views are
 
-Milliseconds, the best of three. *All* is what the database alone needs to work out and count every row for every account; *first* is
+Milliseconds, the best of three (what takes more than a second: of one). *All* is what the database alone needs to work out and count every row for every account; *first* is
 what `favsync report NAME --account NAME --limit 100` asks, sorted, until its rows are in Python. Written by `python -m benchmarks.views`
 (its first lines say how). PostgreSQL has statistics (`ANALYZE`), as its autovacuum makes them; SQLite has none, as it comes.
 

@@ -122,6 +122,29 @@ def test_the_readme_names_every_verb() -> None:
     assert not [verb for verb in known if verb not in readme]
 
 
+def anchors(markdown: str) -> set[str]:
+    """Return what a link may name after ``#``, as GitHub makes it of the headings."""
+    heads = re.findall(r"^#+ (.+)$", markdown, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+def test_every_link_of_the_documents_leads_somewhere() -> None:
+    found, lost = 0, []
+    for path in tracked_files():
+        if path.suffix != ".md":
+            continue
+        for address in re.findall(r"\]\(([^)\s]+)\)", path.read_text(encoding="utf-8")):
+            target, _, anchor = address.partition("#")
+            if "://" in target:
+                continue
+            found += 1
+            there = (path.parent / target) if target else path
+            if not there.exists() or (anchor and anchor not in anchors(there.read_text(encoding="utf-8"))):
+                lost.append(f"{place(path)}: {address}")
+    assert found > 20
+    assert not lost
+
+
 def test_make_alone_lists_every_target() -> None:
     surroundings = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     listed = subprocess.run(["make"], cwd=ROOT, env=surroundings, capture_output=True, text=True, check=True).stdout

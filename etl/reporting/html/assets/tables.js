@@ -3,11 +3,13 @@
 
 // columns: {name, value, show?, number?, main?, words? (searched), sparse? (left out where no row found has it)}; on a narrow
 // screen: label? (before the value), more? (small, on one line with others), minor? (not shown)
+const inOrder = new Intl.Collator("en");  // made once: a comparison of its own for ten thousand titles takes seconds
 function sortedTable({ caption, columns, rows, size: wanted = 15, style = "", search = "", sort = null, down = false, tools = [], keep: kept = () => true }) {
   const size = narrow.matches && wanted < 25 ? Math.min(wanted, 6) : wanted;
   const body = el("tbody"), said = el("span"), box = el("div", { class: "tablebox" });
   const state = { page: 0, sort, down, query: "", keep: kept };
-  const texts = search ? rows.map((row) => columns.filter((column) => column.words).map((column) => column.value(row)).join("\n").toLowerCase()) : [];
+  let texts = null;  // made when somebody searches
+  const searched = () => (texts ??= rows.map((row) => columns.filter((column) => column.words).map((column) => column.value(row)).join("\n").toLowerCase()));
   let found = rows;
   const heads = columns.map((column, place) => {
     const button = el("button", { type: "button" }, column.name);
@@ -19,11 +21,11 @@ function sortedTable({ caption, columns, rows, size: wanted = 15, style = "", se
   picker.addEventListener("change", () => order(Math.abs(+picker.value), picker.value.startsWith("-")));
   const order = (place, isDown) => { Object.assign(state, { sort: place, down: isDown, page: 0 }); find(); };
 
-  const compare = (a, b) => (typeof a === "string" && typeof b === "string" ? a.localeCompare(b, "en") : d3.ascending(a, b));
+  const compare = (a, b) => (typeof a === "string" && typeof b === "string" ? inOrder.compare(a, b) : d3.ascending(a, b));
   const missing = (value) => value === null || value === undefined || value === "";
   function find() {
     const words = state.query.toLowerCase().split(/\s+/).filter(Boolean);
-    found = rows.filter((row, place) => state.keep(row) && words.every((word) => texts[place].includes(word)));
+    found = rows.filter((row, place) => state.keep(row) && words.every((word) => searched()[place].includes(word)));
     if (state.sort !== null) {
       const { value } = columns[state.sort], sign = state.down ? -1 : 1;
       found = found.map((row) => [value(row), row]).sort(([a], [b]) => missing(a) - missing(b) || sign * compare(a, b)).map(([, row]) => row);
