@@ -73,11 +73,14 @@ def _union(walks: Sequence[Walk]) -> tuple[Item, ...]:
 
 
 def _agreeing(walks: Sequence[Walk]) -> int:
-    """Count the walks at the end of ``walks`` that spell one and the same list."""
+    """Count the walks at the end of ``walks`` that spell one and the same list, and saw nothing beside it.
+
+    A walk that saw more than its list holds was contradicted: by a list that moved, or by pages that were cut.
+    """
     spelling = _spelling(walks[-1])
     count = 0
     for walk in reversed(walks):
-        if not walk.proven or _spelling(walk) != spelling or walk.is_ordered != walks[-1].is_ordered:
+        if not walk.proven or walk.extras or _spelling(walk) != spelling or walk.is_ordered != walks[-1].is_ordered:
             break
         count += 1
     return count

@@ -8,8 +8,9 @@ a list that is shuffled for each request this all but never happens: such a walk
 
 from __future__ import annotations
 
+from etl.core.chain import Key
 from etl.core.model import Item, Page
-from etl.core.walk import PAGE_LIMIT, Ask, Key, Verdict
+from etl.core.walk import PAGE_LIMIT, Ask, Verdict
 
 MAX_READINGS = 6
 REASON = "the service gives the list in another order each time"

@@ -2,43 +2,28 @@
 
 Not here: fetching (`etl.boomplay.walking`), what a proven walk may change (`etl.core.history`).
 
-Theory. The list has no version and moves while it is read; what can be trusted is that tracks which stay keep their
-relative order. Pages are asked for so that each begins with the last item of the one before it (offsets 0, 49, 98 …):
+Pages are asked for so that each begins with the last item of the one before it (offsets 0, 49, 98 …), and the end is asked
+for from the last item; what that proves stands in `etl.core.chain`. A boundary that does not hold throws away the pages on
+both its sides and everything after them. If the next try fails too, the list has moved further up: the step back doubles,
+until the first page is read again.
 
-* *Boundary*: where page k+1 begins with the last item x of page k, no track that stayed was skipped between the two,
-  whenever each was read: a track that stayed is before x or after it, in both answers.
-* *Tail*: short and empty pages occur in the middle of lists (lessons L21, L22, D2, A1), so the end is asked for: the page
-  that begins at the last item must be exactly that item. A page cut down to one item looks the same, for as long as that
-  fault lasts, so an answer from *another* place must agree: the page after the last item is empty (or is refused, and the
-  last item is given alone again), or else the page before came short and one from further on is empty.
-* *Repair*: a boundary that does not hold throws away the pages on both its sides and everything after them. If the next
-  try fails too, the list has moved further up: the step back doubles, until the first page is read again.
-* *Judge*: `judge` looks at the final chain of pages alone, never at how it came about (a judge that patched its running
-  answer passed 1 % of wrong walks in simulation, design section 2).
-
-Invariants: a verdict is proven only by `judge`; ``counts`` sizes the look-ahead and proves nothing; requests, repairs and
-restarts are bounded.
+Invariants: a verdict is proven only by `judge`, and an empty list only in a reading that saw nothing; ``counts`` sizes the
+look-ahead and proves nothing; requests, repairs and restarts are bounded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
-from etl.core.model import Digest, Item, Page
+from etl.core.chain import EMPTY_ANSWERS, REFUSED, Key, has_end, joins, judge, list_of
+from etl.core.model import Item, Page
 
 PAGE_LIMIT = 50
-TAIL_ANSWERS = 2
-REFUSED = 0
-EMPTY_ANSWERS = 2
 MAX_REQUESTS = 25_000
 MAX_REPAIRS = 24
 MAX_FAILURES_AT_ONE_OFFSET = 4
 MAX_RESTARTS = 3
 LOOK_AHEAD = 3
-
-Key = int | Digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,68 +44,6 @@ class Verdict:
     proven: bool
     reason: str
     is_ordered: bool = True
-
-
-def judge(chain: Sequence[Page]) -> str:
-    """Return why ``chain`` is not a proven reading of the whole list, or an empty text where it is one."""
-    if not chain or chain[0].offset != 0:
-        return "the first page was not read"
-    if not chain[0].items:
-        empty = len(chain) >= EMPTY_ANSWERS and not any(page.items for page in chain)
-        return "" if empty else "an empty first page was not confirmed"
-    body = chain if chain[-1].items else chain[:-1]
-    for before, page in pairwise(body):
-        if not joins(before, page):
-            return f"the pages around offset {page.offset} do not fit together"
-    if not has_end(chain):
-        return "the end of the list was not confirmed"
-    repeated = first_repeat(list_of(chain))
-    return "" if repeated is None else f"track {repeated} is in the list twice"
-
-
-def has_end(chain: Sequence[Page]) -> bool:
-    """Say whether ``chain`` ends with the last item alone, and with an empty page from beyond that confirms it.
-
-    A page of limit 0 stands for an answer that was refused; it takes the last item alone twice.
-    """
-    if not chain or chain[-1].items:
-        return False
-    *body, beyond = chain
-    if len(body) < TAIL_ANSWERS or len(body[-1].items) != 1:
-        return False
-    end = body[-1].offset + 1
-    if beyond.limit == REFUSED:
-        return beyond.offset == end and len(body) > TAIL_ANSWERS and len(body[-2].items) == 1
-    came_short = len(body[-2].items) < max(len(page.items) for page in body)
-    return beyond.offset == end or (beyond.offset > end and came_short)
-
-
-def joins(before: Page, page: Page) -> bool:
-    """Say whether ``page`` was asked for at the last item of ``before``, and begins with it."""
-    if not before.items or not page.items:
-        return False
-    return page.offset == before.offset + len(before.items) - 1 and page.items[0].key == before.items[-1].key
-
-
-def list_of(chain: Sequence[Page]) -> list[Item]:
-    """Return the list that a chain of joined pages spells: each page without the item it shares with the one before."""
-    items = list(chain[0].items) if chain else []
-    for page in chain[1:]:
-        items += page.items[1:]
-    return items
-
-
-def first_repeat(items: Sequence[Item]) -> int | None:
-    """Return the first track id that stands in ``items`` at two places that do not touch."""
-    seen: set[int] = set()
-    before: int | None = None
-    for item in items:
-        if item.track_id is not None and item.track_id != before and item.track_id in seen:
-            return item.track_id
-        before = item.track_id
-        if before is not None:
-            seen.add(before)
-    return None
 
 
 class Reading:
@@ -187,9 +110,14 @@ class Reading:
         return asks
 
     def is_needed(self, ask: Ask) -> bool:
-        """Say whether the reading cannot go on without the answer to ``ask`` (a failed look-ahead is no failure)."""
-        is_current = self.verdict is None and ask.generation == self._generation
-        return is_current and ask.offset == self._frontier() and not self._is_at_end()
+        """Say whether the reading cannot go on without the answer to ``ask``.
+
+        A failed look-ahead is no failure, and what stands after the last item may be refused; then the last item itself is
+        asked for again, and a service that does not give that one either is down.
+        """
+        if self.verdict is not None or ask.generation != self._generation or ask.offset != self._frontier():
+            return False
+        return not (self._is_at_end() and ask.offset > self._chain[-1].offset)
 
     def drop(self, ask: Ask) -> None:
         """Go on without the answer to ``ask``, which failed: past the end of a list the service may well refuse."""
@@ -287,6 +215,8 @@ class Reading:
 
     def _conclude(self) -> None:
         why = judge(self._chain)
+        if not why and self._seen and not self._chain[0].items:
+            why = "the list came empty, and not empty, in one reading"
         if why:
             self._start_over(why)
         else:

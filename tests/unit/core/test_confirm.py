@@ -43,6 +43,13 @@ def test_the_last_walks_must_agree_not_any_two():
     assert not seen_by([*walks, walked([1, 2])], favourites={1, 2, 3}).needs_walk
 
 
+def test_a_walk_that_saw_more_than_its_list_holds_confirms_nothing():
+    walks = [walked([1, 2]), walked([1, 2], extras=[4])]
+    assert seen_by(walks, favourites={1, 2, 3}).needs_walk
+    assert seen_by([*walks, walked([1, 2])], favourites={1, 2, 3}).needs_walk
+    assert not seen_by([*walks, walked([1, 2]), walked([1, 2])], favourites={1, 2, 3}).needs_walk
+
+
 def test_a_list_that_never_keeps_still_ends_partial():
     walks = [walked([1, 2] if n % 2 else [2, 1]) for n in range(MAX_WALKS)]
     seen = seen_by(walks, favourites={1, 2, 3})

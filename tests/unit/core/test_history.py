@@ -56,6 +56,14 @@ def test_a_partial_observation_adds_and_removes_nothing():
     assert intervals[2].added_after == at(1)
 
 
+def test_an_observation_from_within_a_walk_tells_neither_what_came_first_nor_what_left():
+    within = Observation(1, at(2, 2), at(2, 2), (7, 9), True)
+    intervals = told(seen(2, 2, [8, 9]), within)
+    assert [(i.track_id, i.valid_to) for i in intervals] == [(7, None), (9, None), (8, None)]
+    first, *_ = told(seen(2, 2, [8, 9]), within, seen(3, 3, [8, 9]))
+    assert (first.track_id, first.valid_to, first.removed_run_id) == (7, at(3, 5), 3)
+
+
 def test_a_removal_after_partial_observations_reaches_back_to_when_it_was_last_seen():
     intervals = told(seen(1, 1, [7, 8]), seen(2, 2, [8], whole=False), seen(3, 3, [8]))
     assert (intervals[0].removed_after, intervals[0].valid_to) == (at(1), at(3, 5))

@@ -4,8 +4,9 @@ import random
 
 import pytest
 
+from etl.core.chain import REFUSED, judge
 from etl.core.model import Page
-from etl.core.walk import MAX_FAILURES_AT_ONE_OFFSET, REFUSED, Ask, Reading, judge
+from etl.core.walk import MAX_FAILURES_AT_ONE_OFFSET, Ask, Reading
 from tests.lists import page, read
 
 
@@ -66,6 +67,14 @@ def test_an_empty_first_page_before_a_full_one_is_forgotten():
     assert [item.track_id for item in verdict.items] == [0, 1, 2]
 
 
+def test_a_list_that_showed_items_in_the_same_reading_is_not_empty():
+    full = iter([True, False, False, False] * 100)
+    verdict = read(Reading(concurrency=1), lambda ask: page(range(3) if next(full) else [], ask.offset))
+    assert not verdict.proven
+    assert verdict.reason == "the list came empty, and not empty, in one reading"
+    assert [item.track_id for item in verdict.items] == [0, 1, 2]
+
+
 @pytest.mark.parametrize("at", [0, 49, 98, 147])
 @pytest.mark.parametrize("length", [0, 1, 3, 20])
 def test_one_short_or_empty_page_anywhere_is_read_again(at, length):
@@ -117,6 +126,22 @@ def test_a_service_that_refuses_what_is_past_the_end_can_be_proven(length):
                 reading.drop(ask)
     assert reading.verdict.proven
     assert len(reading.verdict.items) == length
+
+
+@pytest.mark.parametrize("length", [1, 5, 120])
+def test_a_service_that_goes_down_at_the_end_of_the_list_is_needed_there_at_the_second_refusal(length):
+    reading, dropped = Reading(concurrency=1), []
+    while True:
+        (ask,) = reading.asks()
+        if ask.offset < length and not dropped:
+            reading.take(ask, steady(length)(ask))
+        elif reading.is_needed(ask):
+            break
+        else:
+            dropped.append(ask.offset)
+            reading.drop(ask)
+    assert dropped == [length]
+    assert ask.offset == length - 1
 
 
 def test_a_page_that_stays_empty_makes_the_walk_partial_and_names_it():
@@ -195,6 +220,27 @@ def test_requests_are_bounded_whatever_the_service_answers():
     assert len(sent) <= 300
 
 
+def test_a_list_that_never_ends_is_given_up():
+    sent = []
+    reading = Reading(concurrency=4, max_requests=300)
+    verdict = read(reading, lambda ask: sent.append(ask) or steady(10**9)(ask))
+    assert not verdict.proven
+    assert verdict.reason == "more than 300 requests"
+    assert len(sent) <= 300
+
+
+def test_an_answer_from_before_a_repair_is_thrown_away():
+    reading = Reading(concurrency=2, expected=200)
+    (first,) = reading.asks()
+    reading.take(first, steady(200)(first))
+    second, third = reading.asks()
+    reading.take(second, page(range(900, 950), second.offset))
+    reading.take(third, page(range(800, 850), third.offset))
+    verdict = read(reading, steady(200))
+    assert verdict.proven
+    assert reading.requests == 3 + 7
+
+
 def test_a_boundary_that_never_holds_is_tried_a_few_times_only():
     tries = []
 
@@ -224,6 +270,7 @@ def test_a_boundary_that_never_holds_is_tried_a_few_times_only():
         ([page([1, 2], 0), page([2], 1), page([2], 1)], "end of the list"),
         ([page([1, 2], 0), page([2], 1), page([], 1)], "end of the list"),
         ([page([1, 2], 0), page([2], 1), page([], 49)], "end of the list"),
+        ([page([1, 2], 0), page([2, 3], 1), page([], 2)], "end of the list"),
         ([page([1, 2], 0), page([2], 1), refused(2)], "end of the list"),
     ],
 )
