@@ -1,7 +1,7 @@
 """Where every exception ends: as one line for a person and an exit code. Not here: which code it is (`etl.errors`).
 
-Invariants: no traceback without ``--debug``, and never a secret; a reader that goes away (``| head``) is no error; a
-failed verb is never told as a success.
+Invariants: no traceback without ``--debug``, never a secret, and no core file; a reader that goes away (``| head``) is no
+error; a failed verb is never told as a success.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import resource
 import select
 import sys
 from collections.abc import Sequence
@@ -29,6 +30,7 @@ _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 def run(app: click.Command, argv: Sequence[str] | None, context: Context) -> int:
     """Run ``app`` and return the exit code that the process should end with."""
+    _keep_memory_off_disk()
     _prepare_stdout()
     try:
         code = _invoked(app, list(sys.argv[1:] if argv is None else argv), context)
@@ -119,6 +121,11 @@ def _place(error: BaseException) -> str:
 
 def _one_line(text: str) -> str:
     return " ".join(text.split("\n"))[:LONGEST]
+
+
+def _keep_memory_off_disk() -> None:
+    """Let no crash write a core file: it would hold the tokens."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
 def _prepare_stdout() -> None:

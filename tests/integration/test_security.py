@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import resource
 import ssl
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -119,20 +121,28 @@ def test_a_token_that_is_kept_in_the_database_is_encrypted(sandbox: Sandbox, tmp
     assert_no_file_holds([token], tmp_path)
 
 
-def test_the_process_list_shows_no_secret(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_the_process_list_shows_no_secret_and_a_crash_would_leave_no_core_file(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
     environ, secrets = secret_settings(sandbox, tmp_path)
     shown: list[bytes] = []
+    core_sizes: list[str] = []
 
     def look(_request: object) -> None:
         for path in Path("/proc").glob("[0-9]*/cmdline"):
             try:
                 shown.append(path.read_bytes())
+                if b"favsync\0sync" in shown[-1]:
+                    (limit,) = [line for line in (path.parent / "limits").read_text().splitlines() if "core" in line]
+                    core_sizes.append(limit.split()[4])
             except OSError:
                 continue
 
     sandbox.before_request = look
-    assert favsync(environ, "sync").returncode == 0
-    assert any(b"favsync\0sync" in line for line in shown)
+    allowed = resource.getrlimit(resource.RLIMIT_CORE)[1]
+    without_limit = partial(resource.setrlimit, resource.RLIMIT_CORE, (allowed, allowed))
+    assert favsync(environ, "sync", preexec_fn=without_limit).returncode == 0
+    assert set(core_sizes) == {"0"}
     assert found_in(secrets, b"\n".join(shown)) == []
 
 
