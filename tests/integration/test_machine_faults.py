@@ -18,6 +18,7 @@ import pytest
 import time_machine
 from sqlalchemy import text
 
+from etl.errors import DatabaseError
 from etl.sandbox import Sandbox
 from etl.store import landing
 from tests.conftest import NewDatabase
@@ -182,6 +183,38 @@ def test_a_server_that_goes_away_in_mid_transaction_changes_nothing(
         assert stage.run(report.run_id or 0).outcome == "failed"
         assert stage.sync(items(2, 3, 4)).outcome == "succeeded"
         assert stage.open_tracks() == {2, 3, 4}
+
+
+FULL = """
+CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'could not extend file "base/1/2": No space left on device' USING ERRCODE = 'disk_full';
+END $$;
+CREATE TRIGGER full_disk BEFORE INSERT ON favourites EXECUTE FUNCTION full_disk();
+"""
+STANDBY = "ALTER ROLE CURRENT_USER IN DATABASE {} SET default_transaction_read_only = on"
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize(("statement", "words"), [(FULL, "make room"), (STANDBY, "not a standby")])
+def test_a_server_without_room_or_that_may_not_be_written_changes_nothing(
+    new_database: NewDatabase, statement: str, words: str
+) -> None:
+    url = new_database("postgresql")
+    with stage_at(url) as stage:
+        stage.sync(items(1, 2, 3))
+        before = stage.history(), stage.sizes()["raw_items"]
+        with stage.engine.begin() as connection:
+            connection.exec_driver_sql(statement.format(stage.engine.url.database))
+        stage.engine.dispose()
+        try:
+            report = stage.sync(items(2, 3, 4))
+            error = report.error
+        except DatabaseError as raised:
+            error = raised
+        assert error is not None
+        assert (error.exit_code, words in error.remedy) == (5, True), error
+        assert (stage.history(), stage.sizes()["raw_items"]) == before
 
 
 def test_a_sqlite_file_that_somebody_else_writes_to_is_waited_for(new_database: NewDatabase) -> None:
