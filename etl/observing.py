@@ -102,7 +102,8 @@ def observe(engine: Engine | None, account: Account, source: Source, way: Way, s
         seen = seen or seen_by(walks, *_open_tracks(engine, account, started_at))
         if not seen.needs_walk:
             break
-        log.info("walking again to confirm removals", walks=len(walks))
+        say = log.info if len(walks) == 1 else log.debug
+        say("walking again to confirm removals", walks=len(walks))
     begun_at, ended_at = min(started_at, way.reading_since or started_at), walks[-1].ended_at
     note = ""
     if begun_at > ended_at:

@@ -48,8 +48,7 @@ def report_fields(report: Report) -> dict[str, Any]:
 def report_line(report: Report) -> str:
     """Return the report as one line."""
     if report.error is not None:
-        when = f", next try at {report.retry_at:%Y-%m-%d %H:%M:%S} UTC" if report.retry_at else ""
-        return f"{report.account}: failed: {report.reason}{when}"
+        return f"{report.account}: failed: {report.reason}"  # which says until when, where the service asked to wait
     verb = "would be " if report.plan is not None else ""
     counts = [f"{report.favourites:,} favourites"]
     counts += [

@@ -161,6 +161,9 @@ def test_a_wait_of_hours_parks_the_run_and_says_until_when(
     assert abs(retry_at - begun - timedelta(hours=hours)) < timedelta(seconds=30)
     assert f"next try at {retry_at:%Y-%m-%d %H:%M:%S} UTC" in stage.run(run_id).reason
     assert f'"retry_at": "{retry_at:%Y-%m-%dT%H:%M:%S}' in result.stdout
+    sandbox.script([fault])
+    said = command.run(settings(sandbox, url), "sync").stderr
+    assert said.count("next try at 20") == 1
     assert stage.history() == before
     shown = command.run(settings(sandbox, url), "runs", "show", str(run_id))
     assert f"next try at {retry_at:%Y-%m-%d %H:%M:%S} UTC" in shown.stdout
