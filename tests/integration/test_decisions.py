@@ -198,9 +198,8 @@ def test_a_plan_without_a_database_makes_none(sandbox: Sandbox, command: Command
 
 
 def contents(folder: Path) -> dict[str, tuple[int, bytes]]:
-    """Return name, time of change and bytes of every file, but for what SQLite keeps in memory for readers."""
+    """Return name, time of change and bytes of every file; of what SQLite keeps in memory for readers, that it is there."""
     return {
-        path.name: (path.stat().st_mtime_ns, path.read_bytes())
+        path.name: (0, b"") if path.name.endswith("-shm") else (path.stat().st_mtime_ns, path.read_bytes())
         for path in folder.iterdir()
-        if not path.name.endswith("-shm")
     }

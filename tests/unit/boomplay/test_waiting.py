@@ -68,6 +68,7 @@ def test_who_waits_for_a_turn_is_told_when_the_app_id_is_parked_meanwhile(
     client: Make, service: Service, fake_time: FakeTime
 ) -> None:
     def wait(seconds: float) -> bool:
+        assert not fake_time.waits, "it waits for a turn that was put off by a quarter of an hour"
         limiter_for(service.url, "app-1", 1).pause(fake_time.elapsed + 1000)
         return fake_time.wait(seconds)
 
