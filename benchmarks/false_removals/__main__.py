@@ -5,7 +5,8 @@
     python -m benchmarks.false_removals --quick
 
 FOLDER is a virtual environment with `benchmarks/false_removals/requirements.txt` installed. Ends with 1 if favsync removed one
-favourite falsely, or if a quiet sync did not end at the truth. Not here: what a trial is (`trials`).
+favourite falsely, or if a quiet sync did not end at the truth. With ``--results FILE`` the same command goes on where it was
+broken off, and ``--tables`` shows what is in it. Not here: what a trial is (`trials`).
 """
 
 from __future__ import annotations
@@ -14,46 +15,58 @@ import argparse
 import os
 import platform
 import sys
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from math import inf
 from pathlib import Path
 
 from benchmarks.false_removals.favsync import Favsync
+from benchmarks.false_removals.kept import Kept
 from benchmarks.false_removals.others import Other, is_installed
+from benchmarks.false_removals.tables import side_by_side, table, with_all
 from benchmarks.false_removals.trials import ALL_SCENARIOS, Tally, Tool, trial
-from etl import __version__, logs
+from etl import __version__, clock, logs
 from etl.sandbox import Sandbox
 
-PEERS = {"dlt": ("dlt_script.py", "dlt"), "airbyte": ("airbyte_script.py", "airbyte_cdk")}
-VERSIONS = {"favsync": __version__, "dlt": "1.31.0, rest_api + scd2", "airbyte": "cdk 7.39.1, OffsetIncrement"}
+PEERS = {
+    "dlt": (("dlt_script.py",), "dlt"),
+    "airbyte": (("airbyte_script.py",), "airbyte_cdk"),
+    "airbyte_until_empty": (("airbyte_script.py", "--until-empty"), "airbyte_cdk"),
+}
+VERSIONS = {
+    "favsync": __version__,
+    "dlt": "1.31.0, rest_api + scd2",
+    "airbyte": "cdk 7.39.1, OffsetIncrement",
+    "airbyte_until_empty": "cdk 7.39.1, OffsetIncrement without a page size",
+}
 ROUNDS = 4
 RUNS_A_TRIAL = ROUNDS + 2
-QUICK_RUNS = 450
-COLUMNS = ("runs", "removals", "false", "missed", "late", "lacking", "held", "requests/run")
+QUICK_RUNS = 216
+BATCH = 36
 
 
 def main() -> int:
-    """Measure, print one table a tool, and judge favsync."""
+    """Measure, print a table for each tool and one of all, and judge favsync."""
     options = _options()
     runs = QUICK_RUNS if options.quick else options.runs
-    is_right = True
+    trials = max(1, runs // RUNS_A_TRIAL // len(options.scenarios))
+    tools: dict[str, dict[str, Tally]] = {}
     for name in options.tools.split(","):
-        make = _tool(name, options.peers)
+        make = Favsync if options.tables else _tool(name, options.peers)
         if make is None:
             continue
-        trials = max(1, runs // RUNS_A_TRIAL // len(options.scenarios))
-        tallies = {scenario: Tally() for scenario in options.scenarios}
-        begun = time.monotonic()
-        for scenario, tally in _played(make, options.scenarios, options.seed, trials, options.jobs):
-            tallies[scenario].add(tally)
+        tools[name] = {scenario: Tally() for scenario in options.scenarios}
+        for scenario, tally in _played(make, options, Kept(options.results, name, options.seed), trials):
+            tools[name][scenario].add(tally)
             for story in tally.stories if name == "favsync" else ():
                 print(story, file=sys.stderr)
-        print(_table(name, tallies, options.seed, time.monotonic() - begun), flush=True)
-        if name == "favsync":
-            is_right = not any(tally.false or tally.missed or tally.lacking for tally in tallies.values())
-    return 0 if is_right else 1
+        title = _title(name, tools[name], options.seed)
+        print(table(f"\n{title}", tools[name]), flush=True)
+    if len(tools) > 1:
+        print(f"\n{side_by_side(tools)}")
+    ours = tools.get("favsync", {}).values()
+    return 1 if any(tally.false or tally.missed or tally.lacking for tally in ours) else 0
 
 
 def _options() -> argparse.Namespace:
@@ -66,7 +79,7 @@ def _options() -> argparse.Namespace:
         "--runs", type=int, default=2_000, help="syncs for each tool, over all scenarios (default: 2,000)"
     )
     parser.add_argument(
-        "--tools", default="favsync", help="favsync, dlt, airbyte; separated by commas (default: favsync)"
+        "--tools", default="favsync", help=f"favsync, {', '.join(PEERS)}; separated by commas (default: favsync)"
     )
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same trials (default: 1)")
     parser.add_argument(
@@ -79,6 +92,13 @@ def _options() -> argparse.Namespace:
         default=list(ALL_SCENARIOS),
         help="some only, separated by commas",
     )
+    parser.add_argument(
+        "--results",
+        type=Path,
+        help="a file that keeps what each trial counted; trials that are in it are not played again",
+    )
+    parser.add_argument("--minutes", type=float, default=inf, help="begin no trial after so long (default: play all)")
+    parser.add_argument("--tables", action="store_true", help="play nothing, show what --results holds")
     parser.add_argument("--quick", "--short", action="store_true", help=f"favsync only, {QUICK_RUNS} syncs")
     options = parser.parse_args()
     if unknown := [name for name in options.scenarios if name not in ALL_SCENARIOS]:
@@ -92,23 +112,37 @@ def _tool(name: str, peers: Path) -> Callable[[Sandbox], Tool] | None:
     """Return what makes the tool; None, and a word, where it is not installed."""
     if name == "favsync":
         return Favsync
-    script, package = PEERS[name]
+    command, package = PEERS[name]
     python = peers / "bin" / "python"
     if not is_installed(python, package):
         wanted = "benchmarks/false_removals/requirements.txt"
         print(f"{name}: not measured, as {peers} does not hold it (install {wanted} there)", file=sys.stderr)
         return None
-    return partial(Other, python, script)
+    return partial(Other, python, command)
 
 
 def _played(
-    make: Callable[[Sandbox], Tool], scenarios: list[str], seed: int, trials: int, jobs: int
+    make: Callable[[Sandbox], Tool], options: argparse.Namespace, kept: Kept, trials: int
 ) -> Iterator[tuple[str, Tally]]:
-    """Play all trials, in several processes; yield each one's counts."""
-    orders = [(scenario, number) for number in range(trials) for scenario in scenarios]
-    with ProcessPoolExecutor(jobs, initializer=logs.configure, initargs=("text", "error")) as pool:
-        played = pool.map(_play, [make] * len(orders), [seed] * len(orders), orders)
-        yield from zip((scenario for scenario, _ in orders), played, strict=True)
+    """Play the trials that were not played yet, in several processes; yield the counts of each one."""
+    if options.tables:
+        yield from ((scenario, tally) for scenario, _, tally in kept.played() if scenario in options.scenarios)
+        return
+    wanted = {(scenario, number) for number in range(trials) for scenario in options.scenarios}
+    for scenario, number, tally in kept.played():
+        if (scenario, number) in wanted:
+            wanted.discard((scenario, number))
+            yield scenario, tally
+    orders = sorted(wanted, key=lambda order: (order[1], order[0]))
+    until = clock.monotonic() + 60 * options.minutes
+    with ProcessPoolExecutor(options.jobs, initializer=logs.configure, initargs=("text", "error")) as pool:
+        while orders and clock.monotonic() < until:
+            batch, orders = orders[:BATCH], orders[BATCH:]
+            for (scenario, number), tally in zip(
+                batch, pool.map(partial(_play, make, options.seed), batch), strict=True
+            ):
+                kept.add(scenario, number, tally)
+                yield scenario, tally
 
 
 def _play(make: Callable[[Sandbox], Tool], seed: int, order: tuple[str, int]) -> Tally:
@@ -116,21 +150,11 @@ def _play(make: Callable[[Sandbox], Tool], seed: int, order: tuple[str, int]) ->
     return trial(make, scenario, seed, number, ROUNDS)
 
 
-def _table(name: str, tallies: dict[str, Tally], seed: int, seconds: float) -> str:
-    """Return what came of it as a table in Markdown."""
-    total = Tally()
-    for tally in tallies.values():
-        total.add(tally)
-    title = f"{name} {VERSIONS[name]}: {total.runs:,} runs in {total.trials:,} trials, seed {seed}"
-    machine = f"Python {platform.python_version()}, {os.cpu_count()} processors, {seconds:,.0f} s"
-    lines = ["", f"{title}; {machine}", "", f"| scenario | {' | '.join(COLUMNS)} |", f"|---|{'---:|' * len(COLUMNS)}"]
-    lines += [_row(scenario, tally) for scenario, tally in tallies.items()]
-    return "\n".join([*lines, _row("**all**", total)])
-
-
-def _row(scenario: str, tally: Tally) -> str:
-    cells = (tally.runs, tally.removals, tally.false, tally.missed, tally.late, tally.lacking, tally.held)
-    return f"| {scenario} | {' | '.join(f'{cell:,}' for cell in cells)} | {tally.requests / max(tally.runs, 1):.1f} |"
+def _title(name: str, tallies: dict[str, Tally], seed: int) -> str:
+    total = with_all(tallies)["**all**"]
+    counts = f"{total.runs:,} runs in {total.trials:,} trials, seed {seed}"
+    machine = f"Python {platform.python_version()}, {os.cpu_count()} processors, {total.seconds:,.0f} s of trials"
+    return f"{name} {VERSIONS[name]}: {counts}; {machine}"
 
 
 if __name__ == "__main__":

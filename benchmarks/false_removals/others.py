@@ -18,9 +18,9 @@ SCRIPTS = Path(__file__).parent / "peers"
 class Process:
     """A tool that is running."""
 
-    def __init__(self, python: Path, script: str) -> None:
+    def __init__(self, python: Path, command: tuple[str, ...]) -> None:
         self._process = subprocess.Popen(
-            [python, SCRIPTS / script],
+            [python, SCRIPTS / command[0], *command[1:]],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -37,16 +37,16 @@ class Process:
 
 
 @cache
-def process(python: Path, script: str) -> Process:
+def process(python: Path, command: tuple[str, ...]) -> Process:
     """Return the running tool; it ends with this process, when its stdin closes."""
-    return Process(python, script)
+    return Process(python, command)
 
 
 class Other:
     """One account in another tool's hands."""
 
-    def __init__(self, python: Path, script: str, sandbox: Sandbox) -> None:
-        self._tool = process(python, script)
+    def __init__(self, python: Path, command: tuple[str, ...], sandbox: Sandbox) -> None:
+        self._tool = process(python, command)
         self._folder = tempfile.mkdtemp(prefix="hostile-")
         self._order = {
             "url": sandbox.url,

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Protocol
 
+from etl import clock
 from etl.sandbox import SCENARIOS, Sandbox
 
 USER = "ada"
@@ -56,6 +57,7 @@ class Tally:
     requests: int = 0
     trials: int = 0
     held: int = 0
+    seconds: float = 0.0
     stories: list[str] = field(default_factory=list)
 
     def add(self, other: Tally) -> None:
@@ -66,13 +68,14 @@ class Tally:
 
 @dataclass
 class Watch:
-    """Compares what a tool says after each sync with what happened."""
+    """Compares what a tool says after each sync with what happened. ``there``: the list when the last sync had ended."""
 
     sandbox: Sandbox
     tally: Tally
     name: str
     active: frozenset[int] = frozenset()
     lingering: frozenset[int] = frozenset()
+    there: frozenset[int] = frozenset()
     end: int = 0
 
     def sync(self, tool: Tool, at: datetime) -> None:
@@ -87,7 +90,7 @@ class Watch:
         left = {change.track_id for change in history[self.end :] if change.change == "removed"}
         came = {change.track_id for change in history[begin:] if change.change == "added"}
         gone = self.active - active
-        false = {track_id for track_id in gone if track_id in now and track_id not in left}
+        false = (gone & self.there & now) - left
         lingering = active - now - before - came
         self.tally.removals += len(gone - false)
         self.tally.false += len(false)
@@ -96,7 +99,7 @@ class Watch:
             self.tally.stories.append(
                 f"{self.name}: falsely removed {sorted(false)[:5]} of {len(now)} in run {self.tally.runs}"
             )
-        self.active, self.lingering, self.end = active, lingering, len(history)
+        self.active, self.lingering, self.there, self.end = active, lingering, now, len(history)
 
     def settle(self, tool: Tool) -> None:
         """Let the operator decide, and count what is still wrong."""
@@ -118,6 +121,7 @@ def trial(make: Callable[[Sandbox], Tool], scenario: str, seed: int, number: int
     """Play one trial of ``scenario``; the same numbers give the same trial."""
     chance = Random(f"{seed} {scenario} {number}")
     tally = Tally(trials=1)
+    begun = clock.monotonic()
     hours = 1 if scenario == "stale_replica" else chance.choice((1, 48))
     hostile = None if scenario in EXTRA else scenario
     with Sandbox(tracks=chance.choice(LENGTHS), seed=chance.getrandbits(31), users=(USER,)) as sandbox:
@@ -138,6 +142,7 @@ def trial(make: Callable[[Sandbox], Tool], scenario: str, seed: int, number: int
             watch.settle(tool)
         finally:
             tool.close()
+    tally.seconds = clock.monotonic() - begun
     return tally
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -23,7 +24,7 @@ from tests.conftest import NewDatabase
 from tests.integration.stage import ROOT, Stage, favsync, settings, stage_at
 from tests.lists import FakeSource, item
 
-ROUNDS = 4
+ROUNDS = int(os.environ.get("FAVSYNC_TEST_ROUNDS", "4"))  # `make hostile` plays twenty
 
 
 @contextmanager

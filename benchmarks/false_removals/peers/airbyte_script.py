@@ -1,6 +1,10 @@
 """airbyte-cdk: a declarative source with OffsetIncrement, full refresh. Answers each line on stdin with the tracks it read.
 
 A full refresh overwrites the copy, so what a complete read does not hold is gone; a read that fails changes nothing.
+
+The paginator is set up as the connector builder does it, with its page size: it ends at a page that is shorter. With
+``--until-empty`` the size is a plain parameter of the request instead, so that only an empty page ends it. Where the service
+ignores ``offset`` neither need ever come: after 100 requests the sync is ended as failed, as a time limit would (`endless`).
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ import logging
 import os
 import sys
 
+import endless
 from airbyte_cdk.models import ConfiguredAirbyteCatalog, Type
 from airbyte_cdk.models import ConfiguredAirbyteCatalogSerializer as Catalog
 from airbyte_cdk.sources.declarative.concurrent_declarative_source import ConcurrentDeclarativeSource
@@ -27,6 +32,8 @@ CATALOG = {
 
 def manifest(order: dict) -> dict:
     """Return the source as the connector builder writes it."""
+    until_empty = "--until-empty" in sys.argv
+    size_option = {"type": "RequestOption", "inject_into": "request_parameter", "field_name": "limit"}
     retries = [
         {"type": "HttpResponseFilter", "action": "RETRY", "http_codes": [429, 500, 502, 503, 504]},
     ]
@@ -49,6 +56,7 @@ def manifest(order: dict) -> dict:
                         "http_method": "GET",
                         "authenticator": {"type": "BearerAuthenticator", "api_token": order["token"]},
                         "request_headers": {"app_id": order["app_id"]},
+                        "request_parameters": {"limit": "50"} if until_empty else {},
                         "error_handler": {
                             "type": "DefaultErrorHandler",
                             "max_retries": 5,
@@ -64,17 +72,16 @@ def manifest(order: dict) -> dict:
                     },
                     "paginator": {
                         "type": "DefaultPaginator",
-                        "page_size_option": {
-                            "type": "RequestOption",
-                            "inject_into": "request_parameter",
-                            "field_name": "limit",
-                        },
+                        **({} if until_empty else {"page_size_option": size_option}),
                         "page_token_option": {
                             "type": "RequestOption",
                             "inject_into": "request_parameter",
                             "field_name": "offset",
                         },
-                        "pagination_strategy": {"type": "OffsetIncrement", "page_size": 50},
+                        "pagination_strategy": {
+                            "type": "OffsetIncrement",
+                            **({} if until_empty else {"page_size": 50}),
+                        },
                     },
                 },
             }
@@ -109,6 +116,7 @@ def main() -> None:
     for line in sys.stdin:
         order = json.loads(line)
         copy, folder = (copy if order["folder"] == folder else set()), order["folder"]
+        endless.begin()
         try:
             copy, failed = read(order), ""
         except Exception as error:

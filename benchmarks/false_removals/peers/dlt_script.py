@@ -1,7 +1,8 @@
 """dlt: the rest_api source, its scd2 strategy, DuckDB. Answers each line on stdin with the favourites that are current.
 
 Set up with care: it reads until a page is empty instead of trusting ``counts``, whose meaning nobody knows; tables of nested
-lists are left out; a request is tried five times.
+lists are left out; a request is tried five times. Where the service ignores ``offset`` no page is ever empty, and dlt would
+read for ever: after 100 requests the sync is ended as failed, as a time limit would, and nothing is written (`endless`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ for name, value in {
     os.environ[name] = value
 
 import dlt
+import endless
 from dlt.sources.helpers.requests import Client
 from dlt.sources.rest_api import rest_api_source
 
@@ -81,6 +83,7 @@ def main() -> None:
             destination=dlt.destinations.duckdb(f"{order['folder']}/favourites.duckdb"),
             dataset_name="music",
         )
+        endless.begin()
         try:
             pipeline.run(favourites(order))
             failed = ""
