@@ -69,7 +69,9 @@ def take(browser: Browser, page_path: Path, picture: Picture) -> None:
 
 def main() -> None:
     """Take every picture of the report of one database."""
-    parser = argparse.ArgumentParser(prog="python -m tests.browser.pictures", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.browser.pictures", description=(__doc__ or "").splitlines()[0]
+    )
     parser.add_argument("database", type=Path)
     database = parser.parse_args().database
     FOLDER.mkdir(exist_ok=True)
