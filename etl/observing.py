@@ -18,6 +18,7 @@ from etl.core.confirm import Seen, seen_by
 from etl.core.model import Item, Outcome, Page, Trigger, Walk
 from etl.core.snapshots import snapshot_digest
 from etl.store.engine import reading
+from etl.store.landing import last_track
 from etl.store.state import Account, Newest, newest_observation, open_tracks
 
 YOUNG = timedelta(days=1)
@@ -99,7 +100,7 @@ def observe(engine: Engine | None, account: Account, source: Source, way: Way, s
         walk = read_list(source.favourite_tracks, concurrency=way.concurrency, expected=size, progress=way.progress)
         walks.append(walk)
         seen = _seen_again(walk, newest) if len(walks) == 1 else None
-        seen = seen or seen_by(walks, *_open_tracks(engine, account, started_at))
+        seen = seen or _sum_up(engine, account, newest, walks, started_at)
         if not seen.needs_walk:
             break
         say = log.info if len(walks) == 1 else log.debug
@@ -131,14 +132,17 @@ def _seen_again(walk: Walk, newest: Newest | None) -> Seen | None:
     return Seen(walk.seen, is_whole=True, reason="", needs_walk=False) if is_same else None
 
 
-def _open_tracks(
-    engine: Engine | None, account: Account, started_at: datetime
-) -> tuple[frozenset[int], frozenset[int]]:
-    """Return the open favourites, and those of them that were first seen in the last day."""
+def _sum_up(
+    engine: Engine | None, account: Account, newest: Newest | None, walks: Sequence[Walk], started_at: datetime
+) -> Seen:
+    """Hold the walks against the open favourites; a wrong list lacks first those of the last day, or the list's last."""
     if engine is None:
-        return frozenset(), frozenset()
+        return seen_by(walks, frozenset())
     with reading(engine) as connection:
-        return open_tracks(connection, account.account_id, seen_since=started_at - YOUNG)
+        tracks, at_risk = open_tracks(connection, account.account_id, seen_since=started_at - YOUNG)
+        if newest is not None and not tracks.issubset(item.track_id for walk in walks for item in walk.seen):
+            at_risk |= last_track(connection, newest.snapshot_id, tracks)
+    return seen_by(walks, tracks, at_risk)
 
 
 def is_unchanged(observed: Observed, newest: Newest | None) -> bool:

@@ -8,6 +8,9 @@ either of them does not repeat itself. Whatever any walk of the run saw counts a
 A replica that lags behind repeats itself too, and what it lacks are the newest favourites; where one of those is missing, more
 walks must agree, and on a short list, where one answer is all there is to a walk, many more. Which others are missing, and what
 else is in the list, tells nothing: the list of an hour ago lacks what was added since and holds what was removed since.
+
+The same goes for an end that is none, a page cut to one item with an empty one after it: it takes all that stands behind it, and
+so the list's last favourite. Where that one is missing, as many walks must agree.
 """
 
 from __future__ import annotations
@@ -18,8 +21,8 @@ from dataclasses import dataclass
 from etl.core.model import Item, Walk
 
 AGREEING_WALKS = 2
-AGREEING_WALKS_IF_STALE = 4
-AGREEING_PAGES_IF_STALE = 24
+AGREEING_WALKS_IF_DOUBTFUL = 4
+AGREEING_PAGES_IF_DOUBTFUL = 24
 MAX_WALKS = 7
 
 
@@ -37,8 +40,11 @@ class Seen:
     needs_walk: bool
 
 
-def seen_by(walks: Sequence[Walk], favourites: Collection[int], newest: Collection[int] = ()) -> Seen:
-    """Sum up ``walks`` of one run, given the open ``favourites`` and the ``newest`` of them (those seen for a short time)."""
+def seen_by(walks: Sequence[Walk], favourites: Collection[int], at_risk: Collection[int] = ()) -> Seen:
+    """Sum up ``walks`` of one run, given the open ``favourites``.
+
+    ``at_risk``: those of them that a wrong list lacks first: seen for a short time only, or last in the list.
+    """
     items = _union(walks)
     last = walks[-1]
     if not last.proven:
@@ -47,7 +53,7 @@ def seen_by(walks: Sequence[Walk], favourites: Collection[int], newest: Collecti
     missing = [track_id for track_id in favourites if track_id not in present]
     if not missing or None in present:
         return Seen(items, is_whole=True, reason="", needs_walk=False)
-    needed = _needed(walks, may_be_stale=not set(newest).isdisjoint(missing))
+    needed = _needed(walks, is_doubtful=not set(at_risk).isdisjoint(missing))
     if _agreeing(walks) >= needed:
         return Seen(items, is_whole=True, reason="", needs_walk=False)
     if len(walks) < MAX_WALKS - AGREEING_WALKS + needed:
@@ -56,11 +62,11 @@ def seen_by(walks: Sequence[Walk], favourites: Collection[int], newest: Collecti
     return Seen(items, is_whole=False, reason=why, needs_walk=False)
 
 
-def _needed(walks: Sequence[Walk], *, may_be_stale: bool) -> int:
-    """Return how many walks must agree: a stale list must not pass even where every other answer is stale."""
-    if not may_be_stale:
+def _needed(walks: Sequence[Walk], *, is_doubtful: bool) -> int:
+    """Return how many walks must agree: a wrong list must not pass even where every other answer is wrong."""
+    if not is_doubtful:
         return AGREEING_WALKS
-    return max(AGREEING_WALKS_IF_STALE, -(-AGREEING_PAGES_IF_STALE // max(1, walks[-1].pages)))
+    return max(AGREEING_WALKS_IF_DOUBTFUL, -(-AGREEING_PAGES_IF_DOUBTFUL // max(1, walks[-1].pages)))
 
 
 def _union(walks: Sequence[Walk]) -> tuple[Item, ...]:

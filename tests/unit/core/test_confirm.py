@@ -71,19 +71,19 @@ def test_an_item_without_an_id_spares_further_walks_since_nothing_may_be_removed
     assert not seen.needs_walk
 
 
-def test_a_list_that_lacks_one_of_the_newest_favourites_needs_four_walks():
+def test_a_list_that_lacks_one_at_risk_needs_four_walks():
     walks = [replace(walked([1, 2]), pages=100)] * 4
-    assert seen_by(walks[:2], favourites={1, 2, 3}, newest={3}).needs_walk
-    assert seen_by(walks[:3], favourites={1, 2, 3}, newest={3}).needs_walk
-    assert not seen_by(walks, favourites={1, 2, 3}, newest={3}).needs_walk
-    assert seen_by(walks[:3], favourites={1, 3, 4}, newest={3}).needs_walk  # an old one too, and a new one instead
-    assert not seen_by(walks[:2], favourites={1, 2, 3}, newest={1}).needs_walk
+    assert seen_by(walks[:2], favourites={1, 2, 3}, at_risk={3}).needs_walk
+    assert seen_by(walks[:3], favourites={1, 2, 3}, at_risk={3}).needs_walk
+    assert not seen_by(walks, favourites={1, 2, 3}, at_risk={3}).needs_walk
+    assert seen_by(walks[:3], favourites={1, 3, 4}, at_risk={3}).needs_walk  # an old one too, and a new one instead
+    assert not seen_by(walks[:2], favourites={1, 2, 3}, at_risk={1}).needs_walk
 
 
-def test_a_short_list_that_lacks_one_of_the_newest_favourites_needs_twenty_four_pages():
+def test_a_short_list_that_lacks_one_at_risk_needs_twenty_four_pages():
     walks = [replace(walked([1, 2]), pages=3)] * 8
-    assert seen_by(walks[:7], favourites={1, 2, 3}, newest={3}).needs_walk
-    assert not seen_by(walks, favourites={1, 2, 3}, newest={3}).needs_walk
+    assert seen_by(walks[:7], favourites={1, 2, 3}, at_risk={3}).needs_walk
+    assert not seen_by(walks, favourites={1, 2, 3}, at_risk={3}).needs_walk
 
 
 def test_sets_are_compared_where_there_is_no_order():
