@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from etl.backfill.parsing import TIMES, Parsed, bare, bytes_of, keep_unreadable, time_from, track_id_from
@@ -12,27 +14,42 @@ ID_COLUMNS = ("track_id", "trackid", "id")
 
 def read_csv(found: Parsed, text: str) -> None:
     """Read CSV with a column ``track_id``, or a bare list of ids; of the other columns only ``observed_at`` is used."""
-    lines = text.splitlines(keepends=True)
-    rows = csv.reader(lines, delimiter=_delimiter(next(line for line in lines if line.strip())))
+    lines = list(io.StringIO(text, newline=""))
     columns: _Columns | None = None
-    while True:
-        try:
-            row = next(rows)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            found.fail(f"line {rows.line_num}", f"is not CSV: {error}")
-            return
+    for number, row in _rows(found, lines, _delimiter(next(line for line in lines if line.strip()))):
         if not any(cell.strip() for cell in row):
             continue
         if columns is None:
             columns = _columns(row)
             if columns is None:
-                found.fail(f"line {rows.line_num}", "there is no column track_id")
+                found.fail(f"line {number}", "there is no column track_id")
                 return
             if columns.are_named:
                 continue
-        _read_row(found, row, columns, f"line {rows.line_num}")
+            if len(row) > 1:
+                may_lack = all(track_id_from(bytes_of(cell)) for cell in row)
+                found.fail(f"line {number}", "there is no header, so the first column alone is read", is_cut=may_lack)
+        _read_row(found, row, columns, f"line {number}")
+
+
+def _rows(found: Parsed, lines: Sequence[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield each row with the number of its last line.
+
+    A quote that is out of place, or never closed, would swallow the rows after it: such a line is read by itself, as it stands.
+    """
+    begun = 0
+    while begun < len(lines):
+        rows = csv.reader((lines[at] for at in range(begun, len(lines))), delimiter=delimiter, strict=True)
+        last = 0
+        try:
+            for row in rows:
+                last = rows.line_num
+                yield begun + last, row
+            return
+        except csv.Error:
+            begun += last + 1
+            found.fail(f"line {begun}", "a quote is out of place, so the line is read as it stands", is_cut=False)
+            yield begun, lines[begun - 1].rstrip("\r\n").split(delimiter)
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,6 +96,25 @@ def test_a_row_without_a_track_id_is_kept_and_named_by_its_line():
     assert str(found.problems[0]) == "line 4: 'abc' is not a track id"
 
 
+def test_a_quote_out_of_place_swallows_no_row():
+    found = parse('track_id,title\n1,"never closed\n2,b\n3,"closed"\n4,"in "the" middle"\n5,"e\n', "x.csv")
+    assert [each.track_id for each, _ in found.entries] == [1, 2, 3, 4, 5]
+    assert [problem.place for problem in found.problems] == ["line 2", "line 5", "line 6"]
+
+
+@pytest.mark.parametrize(("content", "is_cut"), [("1,2,3\n", True), ("1,a title\n2,another\n", False)])
+def test_columns_without_a_header_are_not_passed_over_in_silence(content, is_cut):
+    found = parse(content, "x.csv")
+    assert (str(found.problems[0]), found.is_cut) == (
+        "line 1: there is no header, so the first column alone is read",
+        is_cut,
+    )
+
+
+def test_a_line_separator_within_a_title_ends_no_row():
+    assert ids("track_id,title\n1,a\u2028b\x0bc\n2,d\n", "x.csv") == [1, 2]
+
+
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
