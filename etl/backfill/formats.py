@@ -10,6 +10,7 @@ import codecs
 import json
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -23,8 +24,11 @@ from etl.core.snapshots import digest_of
 LISTS = ("data", "tracks", "items", "favourites", "track_ids", "ids")
 SQLITE = b"SQLite format 3\x00"
 ZIP = b"PK\x03\x04"
+MAX_TRIES = 10_000
 _BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _LIST_START = re.compile(rf'"(?:{"|".join(LISTS)})"\s*:\s*\[')
+_PAGE_START = re.compile(rf'\{{[^{{}}\[\]]*"(?:{"|".join(LISTS)})"\s*:\s*\[')
+_BLANK = re.compile(r"[\s,]*")
 _OWN_TIME = re.compile(rf'"({"|".join(TIMES)})"\s*:\s*"([^"]*)"')
 _objects = msgspec.json.Decoder(dict[str, Raw]).decode
 _arrays = msgspec.json.Decoder(list[Raw]).decode
@@ -95,41 +99,70 @@ def _read_lines(found: Parsed, text: str) -> None:
 
 
 def _read_bit_by_bit(found: Parsed, text: str) -> None:
-    """Read a document that is odd or breaks off, item by item, as far as it goes."""
+    """Read a document that is odd or broken, item by item; what lies between a break and the next item is told."""
     _own_time(found, dict(_OWN_TIME.findall(text[:2000])))
     start = text.find("[") if text.lstrip()[0] == "[" else -1
     if start < 0 and (list_ := _LIST_START.search(text)):
         start = list_.end() - 1
     if start < 0:
-        found.fail(f"byte {_byte(text, len(text))}", "the JSON is broken, and no list of tracks was found in it")
+        found.fail(f"byte {len(bytes_of(text))}", "the JSON is broken, and no list of tracks was found in it")
         return
-    _read_elements(found, text, start + 1)
-
-
-def _read_elements(found: Parsed, text: str, at: int) -> None:
-    for body, place in _elements(text, at):
+    byte = counted = 0
+    for body, place, fault in _pieces(text, start + 1):
+        byte, counted = byte + len(bytes_of(text[counted:place])), place
         if body is not None:
-            _read_value(found, bytes_of(body), f"byte {_byte(text, place)}", is_top=False)
-        elif inner := _LIST_START.search(text, place):
-            _read_elements(found, text, inner.end())
+            _read_value(found, bytes_of(body), f"byte {byte}", is_top=False)
         else:
-            found.fail(f"byte {_byte(text, place)}", "the JSON breaks off")
+            found.fail(f"byte {byte}", fault)
 
 
-def _elements(text: str, at: int) -> Iterator[tuple[str | None, int]]:
-    """Yield the elements of the array that goes on at ``at``, each with its place; None where it breaks off."""
-    blank = re.compile(r"[\s,]*")
-    while True:
-        at = blank.match(text, at).end()  # type: ignore[union-attr]
-        if at < len(text) and text[at] == "]":
-            return
-        try:
-            _, end = _any(text, at)
-        except (ValueError, RecursionError):
-            yield None, at
-            return
-        yield text[at:end], at
-        at = end
+def _pieces(text: str, at: int) -> Iterator[tuple[str | None, int, str]]:
+    """Yield the elements of the array that goes on at ``at``, each with its place; None and what is wrong where it breaks off.
+
+    After a break it goes on with the next thing that is an item or a page of the API, whatever list that is in.
+    """
+    is_broken = False
+    while (at := _BLANK.match(text, at).end()) < len(text):  # type: ignore[union-attr]
+        if text[at] == "]":
+            following = _next_item(text, at + 1) if is_broken else None
+            if following is None:
+                return
+            at = following
+        elif end := _end_of(text, at):
+            yield text[at:end], at, ""
+            at = end
+        elif page := _PAGE_START.match(text, at):
+            is_broken, at = True, page.end()
+        else:
+            following = _next_item(text, at + 1)
+            yield (
+                None,
+                at,
+                "the JSON breaks off" if following is None else "the JSON is broken here: something was passed over",
+            )
+            if following is None:
+                return
+            is_broken, at = True, following
+    yield None, len(text), "the JSON breaks off"
+
+
+def _end_of(text: str, at: int) -> int | None:
+    try:
+        _, end = _any(text, at)
+    except (ValueError, RecursionError):
+        return None
+    return int(end)
+
+
+def _next_item(text: str, at: int) -> int | None:
+    """Return where the next object begins that has a track id, or is a page of the API."""
+    for brace in islice(re.compile(r"\{").finditer(text, at), MAX_TRIES):
+        if _PAGE_START.match(text, brace.start()):
+            return brace.start()
+        end = _end_of(text, brace.start())
+        if end and "track_id" in json.loads(text[brace.start() : end], strict=False):
+            return brace.start()
+    return None
 
 
 def _read_value(found: Parsed, body: bytes, place: str, *, is_top: bool = True) -> None:
@@ -216,7 +249,7 @@ def _raw_list(body: bytes) -> list[bytes]:
     except _BROKEN:
         text = body.decode("utf-8", "surrogateescape")
         return (
-            [bytes_of(each) for each, _ in _elements(text, text.find("[") + 1) if each is not None]
+            [bytes_of(each) for each, *_ in _pieces(text, text.find("[") + 1) if each is not None]
             if text[:1] == "["
             else []
         )
@@ -231,7 +264,3 @@ def _loads(body: bytes) -> Any:
         return json.loads(body.decode("utf-8", "replace"), strict=False)
     except (ValueError, RecursionError):
         return None
-
-
-def _byte(text: str, at: int) -> int:
-    return len(bytes_of(text[:at]))

@@ -83,6 +83,27 @@ def test_a_list_of_pages_that_breaks_off_within_a_page_gives_what_stands_before(
     assert parse(cut).is_cut
 
 
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
+        ('{"code":0,"data":[{"track_id":1},{"track_id":2,"x":},{"y":[{"z":1}],"track_id":3}]}', "byte 33"),
+        ('[{"data":[{"track_id":1},{broken},{"track_id":3}]}]', "byte 25"),
+        ('[{"data":[{"track_id":1}]},{"data":[{oh no]},{"code":0,"data":[{"track_id":3}]}]', "byte 36"),
+        ('{"data":[{"track_id":1,"track_title":"Ọmọ"},{"track_id":2,"x"},{"track_id":3},{"y":1]}', "byte 48"),
+    ],
+)
+def test_what_stands_after_a_broken_item_is_read_and_the_place_is_told(content, place):
+    found = parse(content)
+    assert [each.track_id for each, _ in found.entries] == [1, 3]
+    assert found.problems[0].place == place
+    assert found.is_cut
+
+
+def test_a_page_after_one_that_is_broken_is_read():
+    found = parse('[{"code":0,"data":[{"track_id":1}],"counts":},{"code":0,"data":[{"track_id":2}]}]')
+    assert [each.track_id for each, _ in found.entries] == [1, 2]
+
+
 @pytest.mark.parametrize("value", ["0", "-1", "1.5", "true", "null", '"x"', "9223372036854775808", "{}", "[1]"])
 def test_an_entry_without_a_usable_id_is_kept_as_unknown(value):
     found = parse(f'[{{"track_id":7}},{{"track_id":{value}}}]')
