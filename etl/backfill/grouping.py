@@ -56,7 +56,7 @@ class _Group:
 
     def add(self, label: str, item: Item) -> None:
         """Take an item, unless the page before ended with it."""
-        if label not in self.labels:
+        if self.labels[-1:] != [label]:  # a file's entries come one after the other
             self.labels.append(label)
         self.items.setdefault(item.key, item)
 
