@@ -29,8 +29,8 @@ def remove(context: Context, name: str, erase: bool, yes: bool) -> None:
     with reading(engine) as connection:
         account = find_accounts(connection, [name])[0]
     if erase:
-        _confirm(f"Delete account {name} and its whole history, for good?", yes)
-        erase_and_tell(context, engine, account)
+        if _is_meant(context, f"Delete account {name} and its whole history, for good?", yes=yes):
+            erase_and_tell(context, engine, account)
         return
     retire_account(engine, name)
     if context.json:
@@ -40,11 +40,11 @@ def remove(context: Context, name: str, erase: bool, yes: bool) -> None:
         context.say(f"`favsync accounts remove {name} --erase` deletes the history too")
 
 
-def _confirm(question: str, is_meant: bool) -> None:
+def _is_meant(context: Context, question: str, *, yes: bool) -> bool:
     from etl.errors import UsageError
 
-    if is_meant:
-        return
+    if yes:
+        return True
     if not sys.stdin.isatty():
         raise UsageError("nobody is there to ask whether that is meant", remedy="add --yes")
-    click.confirm(question, abort=True, err=True)
+    return context.is_agreed(question, "nothing was deleted")

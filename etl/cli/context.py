@@ -72,6 +72,13 @@ class Context:
         with suppress(OSError):
             click.echo("\n".join(visible(line) for line in masked(text).split("\n")), err=True)
 
+    def is_agreed(self, question: str, otherwise: str) -> bool:
+        """Ask the person at the terminal; where they do not agree, tell what that means."""
+        if click.confirm(question, err=True):
+            return True
+        self.say(otherwise)
+        return False
+
     def say_what_is_lost(self) -> None:
         """Tell, before something is read, what storing no items as received costs."""
         if not self.config.keep_raw:

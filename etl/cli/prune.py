@@ -94,19 +94,20 @@ def prune(
         return
     if not context.json:
         context.say(_words(found, limits))
-    _ask(context, yes=yes)
+    if not _is_meant(context, yes=yes):
+        return
     done = carry_out(engine, limits, context.config.removal_brake)
     _tell(context, done, limits, is_done=True, sizes=_compacted(context, engine))
 
 
-def _ask(context: Context, *, yes: bool) -> None:
+def _is_meant(context: Context, *, yes: bool) -> bool:
     from etl.errors import UsageError
 
     if yes:
-        return
+        return True
     if context.json or not sys.stdin.isatty():
         raise UsageError("nothing was deleted: nobody is there to ask", remedy="add --yes, or look first with --plan")
-    click.confirm("Delete this?", abort=True, err=True)
+    return context.is_agreed("Delete this?", "nothing was deleted")
 
 
 def _compacted(context: Context, engine: Engine) -> tuple[int, int] | None:

@@ -53,8 +53,8 @@ def rebuild(context: Context, accounts: tuple[str, ...], check: bool, plan: bool
         if not context.json:
             for line in _lines(found):
                 context.say(line)
-        if asks:
-            click.confirm("Write this?", abort=True, err=True)
+        if asks and not context.is_agreed("Write this?", "nothing was written"):
+            return 0
         rewrite(engine, accounts, brake)
         is_written = True
     context.exit_code = DIFFERS if check and found else 0

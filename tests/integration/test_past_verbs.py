@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shlex
+import shutil
+import sqlite3
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from etl.backfill.importing import Orders, import_paths
 from etl.cli import main
 from etl.core.model import Item
 from etl.store.engine import open_engine
 from tests.integration.stage import ROOT
 from tests.lists import item
-from tests.past import account_in
+from tests.past import LATER, account_in
 
 Run = Callable[..., tuple[int, str, str]]
 DOCUMENT = (ROOT / "docs/time-travel.md").read_text(encoding="utf-8")
@@ -144,25 +148,28 @@ def test_a_mistake_is_answered_with_a_way_on(told: Run, arguments: tuple[str, ..
     assert (found, words in err) == (code, True), err
 
 
-@pytest.fixture
-def told(
-    sqlite_template: Callable[[], Path],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Run:
-    """Return a function that runs ``favsync`` over a short history on SQLite."""
-    path = tmp_path / "short.db"
-    path.write_bytes(sqlite_template().read_bytes())
-    monkeypatch.setenv("FAVSYNC_DATABASE_URL", f"sqlite:///{path}")
-    engine = open_engine(f"sqlite:///{path}")
-    account_in(engine)
-    engine.dispose()
+@pytest.fixture(scope="module")
+def short(sqlite_template: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a short history on SQLite, and the exports that it was made of."""
+    folder = tmp_path_factory.mktemp("short")
+    shutil.copyfile(sqlite_template(), folder / "short.db")
+    engine = open_engine(f"sqlite:///{folder}/short.db")
+    ada = account_in(engine)
     titled = item(2, track_title="Ọmọ Ọba")
     for day, items in (("01", [1, titled]), ("03", [titled]), ("05", [1, 2])):
-        Path(tmp_path / f"2025-11-{day}.json").write_text(body(*items))
-        assert main(["backfill", "--from", str(tmp_path / f"2025-11-{day}.json"), "--complete"]) == 0
-    capsys.readouterr()
+        path = folder / f"2025-11-{day}.json"
+        path.write_text(body(*items))
+        import_paths(engine, ada, [path], Orders(is_complete=True), LATER)
+    engine.dispose()
+    return folder
+
+
+@pytest.fixture
+def told(short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Return a function that runs ``favsync`` over a copy of the short history."""
+    for path in short.iterdir():
+        shutil.copyfile(path, tmp_path / path.name)
+    monkeypatch.setenv("FAVSYNC_DATABASE_URL", f"sqlite:///{tmp_path}/short.db")
 
     def run_(*arguments: str) -> tuple[int, str, str]:
         code = main(arguments)
@@ -224,3 +231,32 @@ def test_storing_no_items_says_what_is_lost(told: Run, monkeypatch: pytest.Monke
     assert "cannot reach" not in told(*again)[2]
     monkeypatch.setenv("FAVSYNC_KEEP_RAW", "false")
     assert "a later fix in how items are read cannot reach those of now" in told(*again)[2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("accounts", "remove", "ada", "--erase"), "nothing was deleted"),
+        (("prune", "--raw-older-than", "1 day"), "nothing was deleted"),
+        (("rebuild",), "nothing was written"),
+    ],
+)
+def test_who_says_no_is_told_that_nothing_happened(
+    told: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], words: str
+) -> None:
+    with sqlite3.connect(tmp_path / "short.db") as connection:
+        if arguments == ("rebuild",):
+            connection.execute("DELETE FROM track_versions WHERE track_id = 1")
+        before = list(connection.iterdump())
+    monkeypatch.setattr("sys.stdin", Terminal("n\n"))
+    code, _, err = told(*arguments)
+    assert (code, words in err) == (0, True), err
+    assert list(sqlite3.connect(tmp_path / "short.db").iterdump()) == before
+
+
+class Terminal(io.StringIO):
+    """A person at a terminal who types this."""
+
+    def isatty(self) -> bool:
+        """Say that it is one."""
+        return True
