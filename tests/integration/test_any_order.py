@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import json
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 import time_machine
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sqlalchemy import Engine, select
 
 from etl import clock
 from etl.backfill.importing import Orders, import_paths
 from etl.core.brake import Brake
+from etl.core.model import Decision
 from etl.store import retract as retracting
 from etl.store.engine import open_engine, reading, writing
+from etl.store.imports import Past
+from etl.store.retention import Limits, prune
 from etl.store.state import Account
 from etl.store.tables import runs, track_versions, tracks
 from etl.sync import Way, sync_account
 from tests.lists import FakeSource, item
-from tests.past import account_in, assert_rebuilt, at, stays
+from tests.past import LATER, account_in, assert_rebuilt, at, land, seen, stays
 from tests.plain_model import Seen, history
 
 BRAKE = Brake(5, 0.5)
@@ -166,3 +171,50 @@ def test_the_order_of_imports_does_not_matter(database_url: str, new_database, t
         results.append((stays(engine, account), facts(engine)))
         engine.dispose()
     assert results[0] == results[1] == results[2]
+
+
+@st.composite
+def pasts(draw: st.DrawFn) -> list[Past]:
+    """Observations of few tracks on few days, so that many share an instant, overlap, or hold much back."""
+    found = []
+    for _ in range(draw(st.integers(1, 7))):
+        whole = draw(st.booleans())
+        word = draw(st.sampled_from([None, "approved", "rejected"])) if whole else None
+        items = draw(st.lists(st.integers(1, 8), unique=True))
+        day, hours = draw(st.integers(1, 6)), draw(st.sampled_from([0, 30]))
+        found.append(replace(seen(day, items, whole=whole, hours=hours), decision=Decision(word) if word else None))
+    return found
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(pasts(), st.randoms(use_true_random=False))
+def test_whatever_arrives_is_retracted_put_back_and_thinned_the_plain_model_tells_the_same(
+    new_database, every: list[Past], chance: random.Random
+) -> None:
+    engine = open_engine(new_database("sqlite"))
+    account = account_in(engine)
+    told: dict[int, Seen] = {}
+    while every:
+        batch = [every.pop() for _ in range(min(len(every), chance.randint(1, 3)))]
+        for landed in land(engine, account, *batch, brake=BRAKE).landed:
+            if not landed.was_there:
+                told[landed.run_id] = plain(landed.past)
+        assert stays(engine, account) == history(list(told.values()), BRAKE.minimum, BRAKE.ratio)
+    out = chance.sample(sorted(told), chance.randint(0, len(told)))
+    for run_id in out:
+        with writing(engine) as connection:
+            retracting.retract(connection, run_id, clock.now(), BRAKE)
+    for run_id in out[:1]:
+        with writing(engine) as connection:
+            retracting.restore(connection, run_id, BRAKE)
+    left = [seen_ for run_id, seen_ in told.items() if run_id not in out[1:]]
+    assert stays(engine, account) == history(left, BRAKE.minimum, BRAKE.ratio)
+    prune(engine, Limits(raw_before=LATER, daily_before=LATER), BRAKE)
+    assert stays(engine, account) == history(left, BRAKE.minimum, BRAKE.ratio)
+    assert_rebuilt(engine, account, BRAKE)
+    engine.dispose()
+
+
+def plain(past: Past) -> Seen:
+    ids = frozenset(item.track_id for item in past.items if item.track_id is not None)
+    return Seen(past.started_at, past.observed_at, ids, past.proves_absence, past.decision and past.decision.value)

@@ -53,8 +53,10 @@ def lived(engine):
 
 
 def content(engine):
+    """Return what is stored, but for when a track was news last: that is of the observations, and some of them may go."""
+    tables = {name: [c for c in metadata.tables[name].columns if c.name != "sighted_at"] for name in PROJECTIONS}
     with reading(engine) as connection:
-        return {name: sorted(map(str, connection.execute(select(metadata.tables[name])).all())) for name in PROJECTIONS}
+        return {name: sorted(map(str, connection.execute(select(*each)).all())) for name, each in tables.items()}
 
 
 def count(engine, table):
