@@ -74,7 +74,7 @@ def _show(context: Context, found: list[AccountStatus]) -> None:
             each.account,
             each.freshness,
             ago(each.age_seconds),
-            _until(each.parked_until or each.next_run_at, now),
+            _until(each.next_run_at, now) + (", parked" if each.parked_until else "") if each.next_run_at else None,
             each.favourites,
             each.held or None,
             each.failures_in_a_row or None,
@@ -115,9 +115,7 @@ def ago(seconds: float | None) -> str | None:
     return None if seconds is None else f"{_length(max(seconds, 0.0))} ago"
 
 
-def _until(instant: datetime | None, now: datetime) -> str | None:
-    if instant is None:
-        return None
+def _until(instant: datetime, now: datetime) -> str:
     seconds = (instant - now).total_seconds()
     return f"in {_length(seconds)}" if seconds > 0 else "due"
 

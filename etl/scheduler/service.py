@@ -178,14 +178,15 @@ class Service:
             log.error("the scheduler cannot work", error=trouble)
 
     def _move(self) -> None:
-        """Give accounts whose schedule was changed a new next turn."""
+        """Give a new next turn to accounts whose schedule was changed, or that work again, as a run by hand has shown."""
         with reading(self._engine) as connection:
-            found = schedules.moved(connection, self._config.schedule)
+            moved = schedules.moved(connection, self._config.schedule)
+            recovered = schedules.recovered(connection, self._config.schedule)
         now = clock.now()
-        for each in found:
-            seed = each.account.account_id
-            at = self._schedule(each).next_after(now, seed)
-            self._put(each, turns.Turn(at, each.failures_in_a_row), now)
+        failures = {each: each.failures_in_a_row for each in moved} | dict.fromkeys(recovered, 0)
+        for each, count in failures.items():
+            at = self._schedule(each).next_after(now, each.account.account_id)
+            self._put(each, turns.Turn(at, count), now)
 
     def _fill(self) -> bool:
         """Begin the turns that are due and have a place, and return whether there was one."""

@@ -80,6 +80,7 @@ def _accounts(names: Collection[str]) -> Any:
             unproven.label("unproven"),
             schedules.c.next_run_at,
             schedules.c.parked_until,
+            schedules.c.updated_at.label("turned_at"),
             func.coalesce(schedules.c.failures_in_a_row, 0).label("failures"),
         )
         .select_from(accounts.outerjoin(schedules, schedules.c.account_id == accounts.c.account_id))
@@ -98,6 +99,7 @@ def _runs(connection: Connection, run_ids: Sequence[int]) -> dict[int, Row[Any]]
 
 
 def _facts(row: Row[Any], proven: Row[Any] | None, last: Row[Any] | None, token: TokenRow | None) -> Facts:
+    is_older = proven is not None and row.turned_at is not None and row.turned_at < proven.observed_at
     is_held = proven is not None and proven.outcome == Outcome.HELD and proven.decision is None
     return Facts(
         account_id=row.account_id,
@@ -113,7 +115,7 @@ def _facts(row: Row[Any], proven: Row[Any] | None, last: Row[Any] | None, token:
         last_run_at=last.started_at if last else None,
         last_outcome=last.outcome if last else None,
         last_reason=last.reason if last else None,
-        failures_in_a_row=max(row.failures, row.unproven),
+        failures_in_a_row=max(0 if is_older else row.failures, row.unproven),
         next_run_at=row.next_run_at,
         parked_until=row.parked_until,
         token=token,

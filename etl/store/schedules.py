@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, and_, delete, func, insert, or_, select
 
 from etl.store.state import Account
-from etl.store.tables import accounts, schedules
+from etl.store.tables import accounts, runs, schedules
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,18 @@ def moved(connection: Connection, default_schedule: str) -> list[Appointment]:
     query = _joined(default_schedule).where(
         and_(accounts.c.enabled, schedules.c.account_id.is_not(None), schedules.c.schedule != wanted)
     )
+    return [_appointment(row) for row in connection.execute(query)]
+
+
+def recovered(connection: Connection, default_schedule: str) -> list[Appointment]:
+    """Return enabled accounts that failed in their last turn, and were proven since by a run that somebody started by hand."""
+    proven_since = (
+        select(runs.c.run_id)
+        .where(runs.c.account_id == accounts.c.account_id, runs.c.observed_at > schedules.c.updated_at, runs.c.proven)
+        .correlate(accounts, schedules)
+        .exists()
+    )
+    query = _joined(default_schedule).where(accounts.c.enabled, schedules.c.failures_in_a_row > 0, proven_since)
     return [_appointment(row) for row in connection.execute(query)]
 
 

@@ -12,14 +12,19 @@ from sqlalchemy import Engine, func, select, text
 
 from etl import clock
 from etl.accounts import admin
+from etl.connect import connect
 from etl.errors import SettingsError, UsageError
+from etl.monitor.status import statuses
 from etl.sandbox import Sandbox
 from etl.scheduler.service import Ran, Service
 from etl.scheduler.times import parse
-from etl.store.engine import reading
+from etl.store.engine import reading, writing
 from etl.store.lease import lease
 from etl.store.migrate import ready_engine
+from etl.store.schedules import put_turn
+from etl.store.state import find_accounts
 from etl.store.tables import raw_blocks
+from etl.sync import Way, sync_account
 from tests.accounts import add, change, next_run, number, open_tracks, outcomes, settings, token_row
 
 LONG = 1e6
@@ -172,6 +177,27 @@ def test_an_account_that_the_service_sends_away_for_hours_stays_away_so_long(
     move(hours=18)
     tick(service)
     assert len(sandbox.requests) == sent
+
+
+def test_a_run_by_hand_that_works_ends_the_waiting(database_url, engine, sandbox, serving, move):
+    config = settings(database_url, sandbox)
+    add(config, engine, sandbox, "ada", "ben")
+    service, until = serving(), clock.now() + timedelta(hours=10)
+    for name in ("ada", "ben"):
+        with writing(engine) as connection:
+            put_turn(
+                connection, number(engine, name), schedule="every 1h", next_run_at=until, failures_in_a_row=3,
+                parked_until=until, now=clock.now(),
+            )  # fmt: skip
+    move(minutes=1)
+    with connect(config, engine, "ada") as client, reading(engine) as connection:
+        assert sync_account(engine, find_accounts(connection, ["ada"])[0], client, Way()).proven
+    assert [each.failures_in_a_row for each in statuses(engine, "every 1h")] == [0, 3]
+    tick(service)
+    ada, ben = next_run(engine, "ada"), next_run(engine, "ben")
+    assert ada.next_run_at <= clock.now() + timedelta(hours=1)
+    assert (ada.failures_in_a_row, ada.parked_until) == (0, None)
+    assert (ben.failures_in_a_row, ben.next_run_at) == (3, until)
 
 
 def test_a_dead_token_stops_its_account_alone_and_touches_no_history(database_url, engine, sandbox, serving, move):
