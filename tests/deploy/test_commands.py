@@ -17,9 +17,10 @@ from etl.config import SETTINGS
 from tests.house.source import ROOT, place
 
 SUFFIXES = {"", ".md", ".sql", ".service", ".yaml"}
+GUIDES = [ROOT / "docs/backup.md", ROOT / "docs/operations.md"]
 FILES = [
     *sorted(path for path in (ROOT / "deploy").rglob("*") if path.is_file() and path.suffix in SUFFIXES),
-    ROOT / "docs/backup.md",
+    *GUIDES,
 ]
 OF_THE_SHELL = {";", "&&", "|", "||", ">", "then"}
 
@@ -30,7 +31,7 @@ def typed(path: Path) -> Iterator[list[str]]:
     for line in re.findall(r"`favsync ([^`\n]+)`", text) + re.findall(
         r"^(?:ExecStart=\S+/)?favsync (.+)$", text, re.MULTILINE
     ):
-        words = shlex.split(line)
+        words = shlex.split(line, comments=True)
         ends = [number for number, word in enumerate(words) if word in OF_THE_SHELL]
         yield words[: ends[0]] if ends else words
 
@@ -97,7 +98,7 @@ def test_every_variable_is_a_setting() -> None:
 
 def test_every_link_of_the_runbook_and_the_guide_leads_somewhere() -> None:
     broken = []
-    for path in (ROOT / "deploy/runbook.md", ROOT / "docs/backup.md", ROOT / "deploy/dbt/README.md"):
+    for path in (*GUIDES, ROOT / "deploy/runbook.md", ROOT / "deploy/dbt/README.md"):
         text = path.read_text(encoding="utf-8")
         for target in re.findall(r"\]\((?!https?:)([^)]+)\)", text):
             file, _, heading = target.partition("#")
