@@ -16,6 +16,7 @@ import click
 from etl.cli.options import GlobalOption, global_options
 from etl.cli.suggestions import unknown
 
+LONGEST = 500
 _NAMES: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
 
 
@@ -58,6 +59,14 @@ class VerbGroup(click.Group):
         """Write the verbs before the options."""
         self.format_commands(ctx, formatter)
         _write_options(self, ctx, formatter)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write each verb with its first sentence, which click would cut off in mid-sentence."""
+        found = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        with formatter.section("Verbs"):
+            formatter.write_dl(
+                [(name, command.get_short_help_str(limit=LONGEST)) for name, command in found.items() if command]
+            )
 
 
 class LazyGroup(VerbGroup):

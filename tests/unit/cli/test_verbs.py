@@ -295,3 +295,12 @@ def test_progress_is_for_a_person_at_a_terminal(
     context.json = json
     monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal)
     assert context.has_progress is expected
+
+
+@pytest.mark.parametrize("group", ["accounts", "runs", "db"])
+def test_a_group_tells_of_each_verb_in_a_whole_sentence(told: Told, group: str) -> None:
+    code, out, _ = told(group, "--help")
+    verbs = out.partition("Verbs:\n")[2].partition("\n\n")[0]
+    sentences = re.split(r"\n  (?=\S)", verbs)
+    assert (code, len(sentences) >= 3) == (0, True)
+    assert [each for each in sentences if "..." in each or not each.rstrip().endswith(".")] == []
