@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -11,11 +12,13 @@ import click
 from etl.cli.boundary import INTERRUPTED
 from etl.cli.context import Context, pass_context
 from etl.cli.groups import Verb
+from etl.cli.pinging import pinging, tell_end
 from etl.cli.stopping import stop_event
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from etl.monitor.ping import Pinger
     from etl.scheduler.service import Ran, Service
 
 
@@ -74,8 +77,10 @@ def schedule(
     if once:
         service.after_run.append(lambda ran: _remember(context, ran))
     with stop_event() as stop, ExitStack() as stack:
-        if context.config.ping_url is not None:
-            stack.enter_context(_pinging(context.config.ping_url.reveal(), service))
+        pinger = stack.enter_context(pinging(context, is_round=once))
+        if pinger is not None:
+            service.before_run.append(pinger.started)
+            service.after_run.append(partial(_tell, pinger))
         if context.config.digest_url is not None:
             url, kind = context.config.digest_url.reveal(), context.config.digest_format
             stack.enter_context(_telling(url, kind, engine, service))
@@ -97,6 +102,10 @@ def _require_schedule(text: str) -> None:
         parse(text)
     except UsageError as error:
         raise SettingsError(f"FAVSYNC_SCHEDULE: {error.message}", remedy=error.remedy) from None
+
+
+def _tell(pinger: Pinger, ran: Ran) -> None:
+    tell_end(pinger, ran.report)
 
 
 def _remember(context: Context, ran: Ran) -> None:
@@ -122,25 +131,6 @@ def _ensure_default(context: Context, engine: Engine) -> None:
     with reading(engine) as connection:
         if connection.execute(select(accounts.c.account_id).where(accounts.c.enabled).limit(1)).first() is None:
             context.say("no account is enabled: `favsync accounts add NAME` adds one, which is noticed at once")
-
-
-@contextmanager
-def _pinging(url: str, service: Service) -> Iterator[None]:
-    from etl.monitor.ping import Pinger
-
-    pinger = Pinger(url)
-
-    def ended(ran: Ran) -> None:
-        report = ran.report
-        pinger.ended(report.account, None if report.proven else (report.reason or report.outcome))
-
-    service.before_run.append(pinger.started)
-    service.after_run.append(ended)
-    pinger.service_started()
-    try:
-        yield
-    finally:
-        pinger.close()
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +13,7 @@ from etl.cli.boundary import INTERRUPTED
 from etl.cli.context import Context, pass_context
 from etl.cli.groups import Verb
 from etl.cli.options import accounts_argument, json_option
+from etl.cli.pinging import pinging, tell_end
 from etl.cli.progress import counting
 from etl.cli.stopping import stop_event
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from etl.errors import SettingsError
+    from etl.monitor.ping import Pinger
     from etl.store.state import Account
     from etl.sync import Report
 
@@ -48,10 +51,12 @@ def sync(context: Context, accounts: tuple[str, ...], plan: bool) -> int:
       75 another run of the account is in progress
       130 it was stopped; what was under way changed nothing
     """  # noqa: D301 - click wants the character itself, not the text
-    engine = _engine(context, plan=plan)
-    context.say_what_is_lost()
-    with stop_event() as stop:
-        reports = list(_reports(context, engine, accounts, plan=plan, stop=stop))
+    with stop_event() as stop, ExitStack() as stack:
+        is_whole = not plan and not accounts
+        pinger = stack.enter_context(pinging(context, is_round=True)) if is_whole else None
+        engine = _engine(context, plan=plan)
+        context.say_what_is_lost()
+        reports = list(_reports(context, engine, accounts, plan=plan, stop=stop, pinger=pinger))
     if context.json:
         from etl.reporting.runs import report_fields
 
@@ -91,12 +96,22 @@ def _no_account() -> SettingsError:
 
 
 def _reports(
-    context: Context, engine: Engine | None, names: Sequence[str], *, plan: bool, stop: threading.Event
+    context: Context,
+    engine: Engine | None,
+    names: Sequence[str],
+    *,
+    plan: bool,
+    stop: threading.Event,
+    pinger: Pinger | None,
 ) -> Iterator[Report]:
     for account in _accounts(context, engine, names, plan=plan):
         if stop.is_set():
             raise KeyboardInterrupt
+        if pinger is not None:
+            pinger.started(account.name)
         report = _report(context, engine, account, plan=plan, stop=stop)
+        if pinger is not None:
+            tell_end(pinger, report)
         context.exit_code = worst((context.exit_code, report.exit_code))
         if not context.json:
             _tell(context, report)

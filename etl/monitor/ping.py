@@ -2,7 +2,9 @@
 
 The address plus ``/start`` when work begins, the address itself when it went well, plus ``/fail`` when it did not. With
 ``{account}`` in it, each account has a switch of its own; without, one switch stands for all: it is told of success only while no
-account fails. Invariants: a ping never fails or delays a run; its address, which is a secret, is in no message.
+account fails, and where the work is a round that ends, not before its end.
+
+Invariants: a ping never fails or delays a run; its address, which is a secret, is in no message.
 """
 
 from __future__ import annotations
@@ -21,9 +23,10 @@ PLACEHOLDER = "{account}"
 class Pinger:
     """Sends pings from a thread of its own, and drops those that would pile up. Close it to send the last ones."""
 
-    def __init__(self, url: str, send: Callable[[str, str], None] | None = None) -> None:
+    def __init__(self, url: str, send: Callable[[str, str], None] | None = None, *, is_round: bool = False) -> None:
         self._url = url.rstrip("/")
         self._is_shared = PLACEHOLDER not in url
+        self._is_round = is_round
         self._send = send or _send
         self._failing: dict[str, str] = {}
         self._sent: tuple[bool, float] | None = None
@@ -54,16 +57,24 @@ class Pinger:
             self._failing.pop(account, None)
             if reason:
                 self._failing[account] = reason
+            if self._is_round:
+                return
             is_well, now = not self._failing, clock.monotonic()
             if self._sent is not None and self._sent[0] == is_well and now - self._sent[1] < BETWEEN_SECONDS:
                 return
             self._sent = (is_well, now)
-            words = "\n".join(f"{name}: {why}" for name, why in sorted(self._failing.items())[:50])
-        self._put("", "" if is_well else "/fail", words)
+        self._tell_all()
 
     def close(self, seconds: float = TIMEOUT_SECONDS) -> None:
-        """Send what waits, at most so long."""
+        """Send what waits, at most so long; a round ends with its verdict."""
+        if self._is_round and self._is_shared:
+            self._tell_all()
         self._outbox.close(seconds)
+
+    def _tell_all(self) -> None:
+        with self._lock:
+            words = "\n".join(f"{name}: {why}" for name, why in sorted(self._failing.items())[:50])
+        self._put("", "/fail" if words else "", words)
 
     def _put(self, account: str, ending: str, words: str) -> None:
         url = self._url.replace(PLACEHOLDER, quote(account, safe="")) + ending

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from datetime import timedelta
 
 import pytest
+from werkzeug import Response
 
 from etl import clock, logs
 from etl.cli import main
 from etl.errors import RunInProgress
 from etl.scheduler.service import Service
 from etl.store.engine import writing
-from etl.store.schedules import put_turn
+from etl.store.schedules import call_soon, put_turn
 from tests.accounts import KEY, add, number, outcomes, settings
 from tests.integration.test_service import engine, move, sandbox, serving, tick
 
@@ -112,3 +114,43 @@ def test_what_is_wrong_from_the_start_is_json_too_and_named_by_its_own_setting(e
 def test_a_database_without_accounts_is_no_riddle(engine, environment, capsys):
     assert main(["schedule", "--once"]) == 0
     assert "favsync accounts add NAME" in capsys.readouterr().err
+
+
+@pytest.fixture
+def pings(httpserver, environment):
+    """What a dead man's switch was told, by path and words."""
+    got: list[tuple[str, str]] = []
+
+    def answer(request):
+        got.append((request.path, request.get_data(as_text=True)))
+        return Response("OK")
+
+    httpserver.expect_request(re.compile("/.*")).respond_with_handler(answer)
+    environment.setenv("FAVSYNC_PING_URL", httpserver.url_for("/uuid"))
+    return got
+
+
+@pytest.mark.parametrize("words", [("sync",), ("schedule", "--once")])
+def test_a_round_tells_the_dead_mans_switch_how_it_went(words, database_url, engine, sandbox, pings, capsys):
+    add(settings(database_url, sandbox), engine, sandbox, "ada", "ben")
+    assert main(list(words)) == 0
+    assert [path for path, _ in pings] == ["/uuid/start", "/uuid"]
+    sandbox.revoke_token("ben")
+    with writing(engine) as connection:
+        call_soon(connection, number(engine, "ben"))
+    assert main(list(words)) == 4
+    assert [path for path, _ in pings[2:]] == ["/uuid/start", "/uuid/fail"]
+    assert pings[-1][1].startswith("ben: ")
+
+
+def test_a_sync_of_one_account_or_a_plan_is_no_sign_of_life(database_url, engine, sandbox, pings, capsys):
+    add(settings(database_url, sandbox), engine, sandbox, "ada")
+    assert main(["sync", "ada"]) == main(["sync", "--plan"]) == 0
+    assert pings == []
+
+
+def test_a_round_that_never_began_is_a_failure(engine, pings, environment, capsys):
+    environment.setenv("FAVSYNC_DATABASE_URL", "sqlite:////dev/null/favsync.db")
+    environment.setenv("BOOMPLAY_ACCESS_TOKEN", "x" * 20)
+    assert main(["sync"]) == 5
+    assert [path for path, _ in pings] == ["/uuid/start", "/uuid/fail"]

@@ -19,9 +19,9 @@ class Switch:
         self.pings.append((url, words))
 
 
-def told(url: str, *ends: tuple[str, str | None]) -> list[str]:
+def told(url: str, *ends: tuple[str, str | None], is_round: bool = False) -> list[str]:
     switch = Switch()
-    pinger = Pinger(url, switch.send)
+    pinger = Pinger(url, switch.send, is_round=is_round)
     pinger.service_started()
     for account, reason in ends:
         pinger.started(account)
@@ -40,6 +40,14 @@ def test_a_shared_switch_is_told_of_a_failure_at_once_and_of_success_only_when_n
 
 def test_a_shared_switch_is_not_told_the_same_thing_for_every_one_of_a_thousand_accounts() -> None:
     assert told(URL, *((f"account {n}", None) for n in range(1000))) == ["/start", ""]
+
+
+def test_a_round_is_told_at_its_end_and_as_a_success_only_where_no_account_failed() -> None:
+    assert told(URL, ("ada", None), ("ben", None), is_round=True) == ["/start", ""]
+    assert told(URL, ("ada", None), ("ben", "down"), ("cy", None), is_round=True) == ["/start", "/fail"]
+    assert told(URL + "/{account}", ("ada", None), ("ben", "down"), is_round=True) == [
+        "/ada/start", "/ada", "/ben/start", "/ben/fail",
+    ]  # fmt: skip
 
 
 def test_with_a_place_for_the_account_each_has_its_own_switch() -> None:
