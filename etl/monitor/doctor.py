@@ -21,7 +21,7 @@ from etl import clock
 from etl.config import Config
 from etl.connect import connect, wire_options
 from etl.crypto import MAKES_A_KEY, Vault
-from etl.errors import FavsyncError, UsageError
+from etl.errors import ApiError, FavsyncError, UsageError
 from etl.monitor.status import AccountStatus, statuses
 from etl.scheduler import times
 from etl.settings import LOST_WITHOUT_RAW
@@ -54,7 +54,8 @@ class Finding:
 def examine(config: Config) -> Iterator[Finding]:
     """Yield what there is to say, as it is found."""
     yield from _settings(config)
-    yield from _api(config)
+    api = list(_api(config))
+    yield from api
     engine = None
     try:
         engine = open_engine(config.database_url.reveal())
@@ -65,6 +66,10 @@ def examine(config: Config) -> Iterator[Finding]:
         for check in (_database, _rights, _disk, _scheduling):
             yield from _guarded(check.__name__.strip("_"), check, config, engine)
         yield from _guarded("tokens", _tokens, config, engine)
+        if all(finding.exit_code != ApiError.exit_code for finding in api):
+            yield from _guarded("tokens", _tried_tokens, config, engine)
+        else:
+            yield Finding(LOOK, "tokens", "not tried, as the API does not answer", "mend that first")
     finally:
         if engine is not None:
             engine.dispose()
@@ -220,6 +225,9 @@ def _tokens(config: Config, engine: Engine) -> Iterator[Finding]:
         old = sum(not vault.opens_first(secret) for secret in secrets)
         if old:
             yield Finding(LOOK, "tokens", f"the first key does not open {old} of them", "run `favsync accounts rekey`")
+
+
+def _tried_tokens(config: Config, engine: Engine) -> Iterator[Finding]:
     enabled = [each for each in statuses(engine, config.schedule) if each.freshness != "disabled"]
     for each in enabled[:TRY_TOKENS_UP_TO]:
         yield _token(config, engine, each)

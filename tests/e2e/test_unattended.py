@@ -16,7 +16,8 @@ import pytest
 
 from etl.crypto import new_key
 from etl.sandbox import Sandbox
-from tests.e2e.conftest import FAVSYNC
+from tests.e2e.conftest import FAVSYNC, Result
+from tests.integration.commands import Commands, commands
 
 
 @pytest.fixture
@@ -25,9 +26,15 @@ def sandbox() -> Iterator[Sandbox]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def started() -> Iterator[Commands]:
+    with commands() as running:
+        yield running
+
+
 @pytest.fixture
-def run(favsync, sandbox, home, monkeypatch):
-    """Run ``favsync`` with a key, and settings that lead to the sandbox."""
+def run(started, sandbox, home, monkeypatch):
+    """Run ``favsync`` with a key, and settings that lead to the sandbox; forked, as forty starts are half a minute."""
     for name, value in {
         "FAVSYNC_DATABASE_URL": f"sqlite:///{home}/favsync.db",
         "FAVSYNC_ENCRYPTION_KEY": new_key(),
@@ -35,7 +42,12 @@ def run(favsync, sandbox, home, monkeypatch):
         "BOOMPLAY_APP_ID": sandbox.app_id,
     }.items():
         monkeypatch.setenv(name, value)
-    return favsync
+
+    def run(*words: str, env: dict[str, str] | None = None, stdin: str = "") -> Result:
+        done = started.run(dict(os.environ) | {"COLUMNS": "200"} | (env or {}), *words, stdin=stdin, cwd=home)
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    return run
 
 
 def test_an_account_is_added_synced_looked_at_changed_and_removed(run, sandbox, home):
@@ -135,6 +147,9 @@ def test_the_doctor_says_what_is_wrong_and_what_to_do(run, sandbox, home):
     sandbox.stop()
     away = run("doctor", "--json")
     assert [each["exit_code"] for each in away.json if each["subject"] == "api"] == [3]
+    assert [each["finding"] for each in away.json if each["subject"] == "tokens"] == [
+        "not tried, as the API does not answer"
+    ]
 
 
 def test_the_scheduler_serves_syncs_and_ends_well(run, sandbox, home):

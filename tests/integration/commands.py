@@ -25,11 +25,14 @@ class Commands:
         self._server = server
         self._folder = folder
 
-    def run(self, environ: Mapping[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, environ: Mapping[str, str], *words: str, stdin: str = "", cwd: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """Run ``favsync`` with these words in a process of its own."""
+        (self._folder / "in").write_text(stdin, encoding="utf-8")
         assert self._server.stdin
         assert self._server.stdout
-        order = {"words": words, "environ": dict(environ), "folder": str(self._folder)}
+        order = {"words": words, "environ": dict(environ), "folder": str(self._folder), "cwd": str(cwd or ROOT)}
         self._server.stdin.write(json.dumps(order) + "\n")
         self._server.stdin.flush()
         code = int(self._server.stdout.readline())
@@ -61,6 +64,8 @@ def _become(order: dict[str, Any]) -> None:
 
     os.environ.clear()
     os.environ.update(order["environ"])
+    os.chdir(order["cwd"])
+    os.dup2(os.open(Path(order["folder"]) / "in", os.O_RDONLY), 0)
     for descriptor, name in ((1, "out"), (2, "err")):
         file = os.open(Path(order["folder"]) / name, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
         os.dup2(file, descriptor)
