@@ -164,7 +164,10 @@ def select_in(
     wanted = list(values)
     head = f"SELECT {columns} FROM {table.name} WHERE {name}"  # noqa: S608
     if connection.dialect.name == "postgresql":
-        return rows_of(connection, f"{head} = ANY(%s){suffix}", (wanted,)) if wanted else []
+        if not wanted:
+            return []
+        array = "%b" if isinstance(wanted[0], bytes) else "%s"  # as text, each digest would be escaped twice
+        return rows_of(connection, f"{head} = ANY({array}){suffix}", (wanted,))
     found: list[Row] = []
     for start in range(0, len(wanted), SQLITE_VARIABLES):
         part = wanted[start : start + SQLITE_VARIABLES]
@@ -228,7 +231,7 @@ def new_keys(connection: Connection, table: Table, count: int) -> list[int]:
     column = next(iter(table.primary_key.columns)).name
     if connection.dialect.name == "postgresql":
         sql = "SELECT nextval(pg_get_serial_sequence(%s, %s)) FROM generate_series(1, %s)"
-        return [row[0] for row in connection.exec_driver_sql(sql, (table.name, column, count))]
+        return [row[0] for row in rows_of(connection, sql, (table.name, column, count))]
     last = connection.exec_driver_sql(f"SELECT coalesce(max({column}), 0) FROM {table.name}").scalar_one()  # noqa: S608
     return list(range(last + 1, last + 1 + count))
 
