@@ -60,5 +60,5 @@ app = LazyGroup(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``favsync`` with ``argv`` (default: the process's own arguments) and return its exit code."""
-    gc.set_threshold(50_000, 20, 50)  # what a run makes stays until its end: no need to look through it at each step
+    gc.set_threshold(200_000, 20, 50)  # what a run makes stays until its end: no need to look through it at each step
     return run(app, argv, Context())

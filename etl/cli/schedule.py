@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
     from etl.monitor.ping import Pinger
     from etl.scheduler.service import Ran, Service
+
+COLLECTING = (20_000, 10, 10)
+"""How often the collector looks for cycles (`gc.set_threshold`): this process does not end soon, as those of other verbs do."""
 
 
 @click.command("schedule", cls=Verb)
@@ -73,6 +77,7 @@ def schedule(
     engine = ready_engine(config.database_url.reveal(), create=True)
     _ensure_default(context, engine)
     context.say_what_is_lost()
+    gc.set_threshold(*COLLECTING)
     service = Service(config, engine, workers=workers, grace_seconds=grace)
     if once:
         service.after_run.append(lambda ran: _remember(context, ran))
