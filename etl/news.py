@@ -19,6 +19,7 @@ from etl.observing import Observed
 from etl.store import dialect, landing
 from etl.store.facts import apply_news
 from etl.store.state import Newest
+from etl.store.tables import raw_items
 
 PART = 5_000
 
@@ -27,8 +28,8 @@ PART = 5_000
 class News:
     """What this account's list holds that its previous observation did not.
 
-    ``places``: where in the list it stands. ``known``: the items of the previous observation. ``carried``: how many items of
-    the list were there before, and could not be read.
+    ``places``: where in the list it stands, in order of track ids, as their tables are. ``known``: the items of the
+    previous observation. ``carried``: how many items of the list were there before, and could not be read.
     """
 
     places: Sequence[int] = ()
@@ -58,6 +59,7 @@ def find_news(connection: Connection | None, observed: Observed, newest: Newest 
     readable = {item.digest: item.is_readable for item in known}
     items = observed.seen.items
     places = [place for place, item in enumerate(items) if item.digest not in readable]
+    places.sort(key=lambda place: items[place].track_id or 0)
     carried = sum(not readable.get(item.digest, True) for item in items)
     return News(places, known, carried)
 
@@ -84,10 +86,13 @@ def land_news(connection: Connection, observed: Observed, news: News, *, keep_bo
     if len(news.places) > PART:
         dialect.lock_for_much(connection)
     ids = {item.digest: item.raw_item_id for item in news.known}
+    numbers = dict(zip(sorted(news.places), dialect.new_keys(connection, raw_items, len(news.places)), strict=True))
     for part in news.parts():
         tracks, rejects = normalised_part(observed, part)
         unreadable = {items[reject.position].digest for reject in rejects}
-        ids |= landing.stored(connection, [items[place] for place in part], unreadable, keep_bodies=keep_bodies)
+        numbered = {items[place].digest: numbers[place] for place in part}
+        fresh = [items[place] for place in part]
+        ids |= landing.stored(connection, fresh, unreadable, numbered, keep_bodies=keep_bodies)
         bare_ids = [reject.track_id for reject in rejects if reject.track_id is not None]
         facts = apply_news(connection, tracks, bare_ids, observed.observed_at)
         done.changed += len(facts.changed)

@@ -34,13 +34,14 @@ def apply_membership(connection: Connection, account_id: int, change: ChangeSet)
 
 
 def insert_intervals(connection: Connection, account_id: int, intervals: Sequence[Interval]) -> None:
-    """Insert intervals, numbered on from the account's last one."""
+    """Insert intervals, numbered on from the account's last one, in order of tracks, as all indexes but one are."""
     if not intervals:
         return
     last = select(func.coalesce(func.max(favourites.c.favourite_id), 0)).where(favourites.c.account_id == account_id)
     first = connection.execute(last).scalar_one() + 1
-    for start in range(0, len(intervals), PART):
-        part = enumerate(intervals[start : start + PART], start=first + start)
+    numbered = sorted(enumerate(intervals, start=first), key=lambda each: each[1].track_id)
+    for start in range(0, len(numbered), PART):
+        part = numbered[start : start + PART]
         dialect.insert(connection, favourites, *interval_rows(connection, account_id, part))
 
 

@@ -99,21 +99,30 @@ def land(
     normaliser refused.
     """
     ids = {item.digest: item.raw_item_id for item in known}
-    missing = [item for item in items if item.digest not in ids]
-    ids |= stored(connection, missing, unreadable, keep_bodies=keep_bodies)
+    missing = {item.digest: item for item in items if item.digest not in ids}
+    numbers = dict(zip(missing, dialect.new_keys(connection, raw_items, len(missing)), strict=True))
+    ids |= stored(connection, list(missing.values()), unreadable, numbers, keep_bodies=keep_bodies)
     return snapshot(connection, items, ids)
 
 
 def stored(
-    connection: Connection, items: Sequence[Item], unreadable: Collection[Digest], *, keep_bodies: bool = True
+    connection: Connection,
+    items: Sequence[Item],
+    unreadable: Collection[Digest],
+    numbers: Mapping[Digest, int],
+    *,
+    keep_bodies: bool = True,
 ) -> dict[Digest, int]:
-    """Return the ids of these items by digest, storing those that are not there."""
+    """Return the ids of these items by digest, storing those that are not there.
+
+    ``numbers``: the ids that new items are given; in list order, which `packed` counts on.
+    """
     if not items:
         return {}
     missing = {item.digest: item for item in items}
     ids = {item.digest: item.raw_item_id for item in raw_items_by_digest(connection, missing)}
     unstored = [item for digest, item in missing.items() if digest not in ids]
-    ids.update(_store(connection, unstored, unreadable, keep_bodies=keep_bodies))
+    ids.update(_store(connection, unstored, unreadable, numbers, keep_bodies=keep_bodies))
     return ids
 
 
@@ -121,17 +130,17 @@ def _store(
     connection: Connection,
     items: Sequence[Item],
     unreadable: Collection[Digest],
+    numbers: Mapping[Digest, int],
     *,
     keep_bodies: bool,
 ) -> dict[Digest, int]:
-    """Store new items, numbered in list order, and return their ids by digest (another writer may have been first)."""
+    """Store new items and return their ids by digest (another writer may have been first)."""
     if not items:
         return {}
-    numbers = dialect.new_keys(connection, raw_items, len(items))
     places = _store_bodies(connection, items) if keep_bodies else [(None, None)] * len(items)
     rows = [
-        (number, item.digest, item.track_id, item.digest not in unreadable, *place)
-        for number, item, place in zip(numbers, items, places, strict=True)
+        (numbers[item.digest], item.digest, item.track_id, item.digest not in unreadable, *place)
+        for item, place in zip(items, places, strict=True)
     ]
     columns = (
         "raw_item_id",
@@ -143,7 +152,7 @@ def _store(
     )
     written = dialect.insert(connection, raw_items, columns, rows, key=("digest",))
     if connection.dialect.name == "sqlite" or written == len(rows):
-        return {item.digest: number for number, item in zip(numbers, items, strict=True)}
+        return {item.digest: numbers[item.digest] for item in items}
     stored = raw_items_by_digest(connection, [item.digest for item in items])
     return {item.digest: item.raw_item_id for item in stored}
 
