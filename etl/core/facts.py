@@ -131,6 +131,10 @@ class Known:
     changed_at: datetime | None
     sighted_at: datetime | None = None
 
+    def holds(self, track: Track, observed_at: datetime) -> bool:
+        """Say whether the facts of ``track`` are known to have held at ``observed_at`` and ever since: it tells nothing."""
+        return self.changed_at is not None and self.changed_at <= observed_at and self.digest == facts_digest(track)
+
     def is_later(self, observed_at: datetime) -> bool:
         """Say whether something at least as new as ``observed_at`` is known of the track."""
         return any(instant is not None and instant >= observed_at for instant in (self.changed_at, self.sighted_at))
@@ -161,7 +165,8 @@ def fact_changes(known: dict[int, Known], news: Iterable[Track], observed_at: da
         if before is None or before.digest is None:
             new.append(track)
         elif before.is_later(observed_at):
-            late.append(track)
+            if not before.holds(track, observed_at):
+                late.append(track)
         elif before.digest != facts_digest(track):
             changed.append(track)
     return FactChanges(tuple(new), tuple(changed), tuple(late))

@@ -38,7 +38,7 @@ def _as_is(instant: datetime | None) -> datetime | None:
     return instant
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=16_384)
 def _as_text(instant: datetime | None) -> str | None:
     return None if instant is None else instant_text(instant)
 
@@ -52,7 +52,7 @@ def _from_driver(instant: datetime | None) -> datetime | None:
     return None if instant is None else instant.astimezone(UTC)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=16_384)
 def _from_text(written: str | None) -> datetime | None:
     return None if written is None else datetime.fromisoformat(written).astimezone(UTC)
 

@@ -54,7 +54,7 @@ def apply_news(
         [(i, at) for i in bare],
         key=("track_id",),
     )
-    again = {track.track_id for track in news if track.track_id in known} - {track.track_id for track in change.late}
+    again = {t.track_id for t in news if t.track_id in known and not known[t.track_id].is_later(observed_at)}
     dialect.update(connection, tracks, ("track_id",), ("sighted_at",), [(track_id, at) for track_id in again])
     touched = (*change.new, *change.changed)
     if not touched:

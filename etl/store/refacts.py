@@ -6,9 +6,10 @@ called, and whether items are readable. A track that no observation shows any mo
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, select
@@ -20,6 +21,7 @@ from etl.store.dimensions import market_set_ids, mend_market_sets, write_names
 from etl.store.facts import FACT_COLUMNS, insert_versions, track_row, version_row, write_links
 from etl.store.sightings import Readings, Sightings, read_items, sightings_of, told
 from etl.store.stored_facts import (
+    CHUNK,
     StoredTrack,
     StoredVersion,
     market_codes_by_set,
@@ -192,9 +194,11 @@ def _drop_surplus(
     connection: Connection, difference: FactDifference, seen: Sightings, only: Collection[int] | None, *, write: bool
 ) -> None:
     """Delete the tracks that no observation shows; one that some favourite still needs stays, and loses its facts."""
-    query = select(tracks.c.track_id)
-    known = set(connection.execute(query).scalars())
-    unseen = sorted((known if only is None else known & set(only)) - seen.by_track.keys())
+    if only is None:
+        known = set(connection.execute(select(tracks.c.track_id)).scalars())
+    else:
+        known = {row[0] for row in dialect.select_in(connection, "track_id", tracks, "track_id", only)}
+    unseen = sorted(known - seen.by_track.keys())
     difference.surplus += unseen
     if not write or not unseen:
         return
@@ -239,7 +243,7 @@ def _settle_names(
             return
         wanted = set(titles.names), set(names.names)
         titles, names = _Newest(), _Newest()
-        for row in connection.execute(select(*track_versions.c["track_id", "valid_from", "facts"])):
+        for row in _versions_naming(connection, *wanted):
             _name_all(track_from(row.track_id, row.facts, ()), row.valid_from, titles, names)
         titles.names = {key: name for key, name in titles.names.items() if key in wanted[0]}
         names.names = {key: name for key, name in names.names.items() if key in wanted[1]}
@@ -249,6 +253,20 @@ def _settle_names(
         difference.names += len(list(_misnamed(stored, told_)))
     if write:
         write_names(connection, titles.names, names.names)
+
+
+def _versions_naming(connection: Connection, album_ids: Collection[int], artist_ids: Collection[int]) -> Iterator[Any]:
+    """Yield every version that names one of these: current ones, found by what their tracks are linked to, and all that ended.
+
+    Not all versions there are: late news is common where many accounts are synced at once, and a catalogue is large.
+    """
+    query = select(*track_versions.c["track_id", "valid_from", "facts"])
+    linked = {row[0] for row in dialect.select_in(connection, "track_id", tracks, "album_id", album_ids)}
+    linked |= {row[0] for row in dialect.select_in(connection, "track_id", track_artists, "artist_id", artist_ids)}
+    ids = sorted(linked)
+    for start in range(0, len(ids), CHUNK):
+        yield from connection.execute(query.where(track_versions.c.track_id.in_(ids[start : start + CHUNK])))
+    yield from connection.execute(query.where(track_versions.c.valid_to.is_not(None)))
 
 
 def _misnamed(stored: Names, told_: Names) -> Iterable[int]:

@@ -48,7 +48,7 @@ class Instant(TypeDecorator[datetime]):
         return _instant(value) if isinstance(value, str) else value.astimezone(UTC)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=16_384)
 def _instant(value: str) -> datetime:
     """Return what `instant_text` wrote; the rows of one run all hold the same one."""
     return datetime.fromisoformat(value).astimezone(UTC)

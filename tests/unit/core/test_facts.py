@@ -62,6 +62,16 @@ def test_news_is_new_changed_late_or_nothing():
     assert (same.new, same.changed, same.late) == ((), (), ())
 
 
+def test_late_news_of_what_held_all_along_is_no_news():
+    a = normalised(item(1))
+    sighted = START + timedelta(hours=2)
+    since = Known(facts_digest(a), START, sighted)
+    for instant, is_late in ((START - timedelta(hours=1), True), (START, False), (START + timedelta(hours=1), False)):
+        found = fact_changes({1: since}, [a], instant)
+        assert (found.new, found.changed, found.late) == ((), (), (a,) if is_late else ())
+    assert fact_changes({1: Known(b"other", START, sighted)}, [a], START + timedelta(hours=1)).late == (a,)
+
+
 def test_a_bare_id_changes_no_facts():
     bare = normalised(msgspec.structs.replace(item(1), held=b'{"track_id": 1}'))
     assert fact_changes({1: Known(b"known", START)}, [bare], START).changed == ()
