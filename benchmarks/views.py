@@ -11,13 +11,14 @@ for this. Not here: making them; what Python needs to take 100,000 rows in.
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -161,11 +162,24 @@ def postgres_server() -> Iterator[str]:
 def main() -> None:
     """Write the page about the histories that are named."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.views", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("paths", type=Path, nargs="+", metavar="HISTORY.db")
+    parser.add_argument("paths", type=Path, nargs="*", metavar="HISTORY.db")
+    parser.add_argument(
+        "--kept", type=Path, metavar="FILE", help="begin with the measurements that are there, and add to them"
+    )
     given = parser.parse_args()
-    with postgres_server() as server:
-        found = [measured(path, server, place) for place, path in enumerate(given.paths)]
-    print(told(found), end="")
+    kept: list[dict[str, Any]] = json.loads(given.kept.read_text()) if given.kept and given.kept.exists() else []
+    if given.paths:
+        with postgres_server() as server:
+            for place, path in enumerate(given.paths):
+                kept.append(asdict(measured(path, server, place)))
+                if given.kept:
+                    given.kept.write_text(json.dumps(kept))
+    print(told([_again(each) for each in kept]), end="")
+
+
+def _again(kept: dict[str, Any]) -> Measured:
+    timed_ = {name: {engine: Timed(**each) for engine, each in found.items()} for name, found in kept["timed"].items()}
+    return Measured(**kept | {"timed": timed_})
 
 
 if __name__ == "__main__":
