@@ -44,7 +44,7 @@ function maps(markets, home, told) {
   const lines = (found) => el("ol", { class: "ranks markets" }, found.map((row) => el("li", {}, el("span", { class: "name" }, row.market), bar(row.share), el("span", { class: "count" }, percent(row.share)))));
   fill("maps", el("div", { class: "controls" }, legend(everywhere.key)), world,
     el("div", { class: "maps" }, el("div", {}, el("h3", {}, "Africa, on a scale of its own"), el("div", { class: "controls" }, legend(there.key)), africa),
-      el("div", {}, el("h3", {}, "Where least of it plays in Africa"), lines(inAfrica.slice(0, 8)), inAfrica.length > 12 ? [el("h3", {}, "And where most of it does"), lines(inAfrica.slice(-4).reverse())] : null)),
+      el("div", {}, el("h3", {}, "Where least of it plays in Africa"), lines(inAfrica.slice(0, 8)), inAfrica.length > 12 ? [el("h3", {}, "And where most of it does"), lines(inAfrica.slice(-4).reverse().filter((row) => row.share > 0))] : null)),
     el("figcaption", {}, "The share of the favourites that can be played in each market. Dots stand for places too small to see",
       home && rows.get(home) ? `; the outline is home, ${rows.get(home).market}` : "", missing.length ? `. Not on the map, but in the table: ${missing.map((row) => row.market).join(", ")}.` : "."));
   const told_ = `${number(markets.filter((row) => row.available > 0).length)} of ${number(markets.length)} markets can play something; the tables below tell each`;
