@@ -145,6 +145,14 @@ def test_every_link_of_the_documents_leads_somewhere() -> None:
     assert not lost
 
 
+def test_every_picture_is_small_and_shown() -> None:
+    pictures = sorted((ROOT / "docs/pictures").glob("*.png"))
+    documents = "".join(path.read_text(encoding="utf-8") for path in tracked_files() if path.suffix == ".md")
+    assert pictures
+    assert not [path.name for path in pictures if path.stat().st_size > 150_000]
+    assert not [path.name for path in pictures if f"pictures/{path.name}" not in documents]
+
+
 def test_make_alone_lists_every_target() -> None:
     surroundings = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     listed = subprocess.run(["make"], cwd=ROOT, env=surroundings, capture_output=True, text=True, check=True).stdout
