@@ -103,13 +103,13 @@ def stage_at(url: str) -> Iterator[Stage]:
 
 
 def settings(sandbox: Sandbox, url: str, user: str = "ada", **more: str) -> dict[str, str]:
-    """Return the environment of a command that syncs from the sandbox: impatient, and at full speed."""
+    """Return the environment of a command that syncs from the sandbox: without retries, and at full speed."""
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith(("FAVSYNC_", "BOOMPLAY_"))},
         "FAVSYNC_DATABASE_URL": url,
         "FAVSYNC_MAX_RETRIES": "0",
         "FAVSYNC_REQUESTS_PER_SECOND": "0",
-        "FAVSYNC_TIMEOUT_SECONDS": "0.5",
+        "FAVSYNC_TIMEOUT_SECONDS": "60",
         "BOOMPLAY_API_URL": sandbox.url,
         "BOOMPLAY_APP_ID": sandbox.app_id,
         "BOOMPLAY_ACCESS_TOKEN": sandbox.users[user].access_token,
