@@ -1,4 +1,4 @@
--- Made by `python -m etl.store.make_template` of the files with this digest: 1ca5222d8995338349a551d9d62100d6
+-- Made by `python -m etl.store.make_template` of the files with this digest: cb74bed4644f66d1e0e6b6a1344695dc
 -- next
 CREATE TABLE alembic_version (
 	version_num VARCHAR(32) NOT NULL, 
@@ -637,14 +637,7 @@ WHERE NOT EXISTS (
 )
 -- next
 CREATE VIEW report_market_coverage AS
-WITH totals AS (
-    SELECT c.name AS account, count(*) AS favourites
-    FROM favourites f
-    JOIN accounts c ON c.account_id = f.account_id
-    WHERE f.valid_to IS NULL
-    GROUP BY c.name
-),
-sets AS (
+WITH sets AS (
     SELECT c.name AS account, t.market_set_id, count(*) AS tracks
     FROM favourites f
     JOIN accounts c ON c.account_id = f.account_id
@@ -653,33 +646,29 @@ sets AS (
     GROUP BY c.name, t.market_set_id
 ),
 playable AS (
-    SELECT s.account, h.market_code, CAST(sum(s.tracks) AS bigint) AS available
+    SELECT
+        s.account,
+        m.market_code,
+        m.name AS market,
+        m.region,
+        m.continent,
+        CAST(sum(CASE WHEN h.market_code IS NULL THEN 0 ELSE s.tracks END) AS bigint) AS available,
+        CAST(sum(s.tracks) AS bigint) AS favourites
     FROM sets s
-    JOIN market_set_members h ON h.market_set_id = s.market_set_id
-    GROUP BY s.account, h.market_code
+    CROSS JOIN markets m
+    LEFT JOIN market_set_members h ON h.market_set_id = s.market_set_id AND h.market_code = m.market_code
+    GROUP BY s.account, m.market_code, m.name, m.region, m.continent
 )
 SELECT
-    p.account,
-    m.market_code,
-    m.name AS market,
-    m.region,
-    p.available,
-    o.favourites,
-    (((CAST(p.available AS bigint) * 20000 + CAST(o.favourites AS bigint)) / nullif(2 * CAST(o.favourites AS bigint), 0)) / 10000.0) AS share,
-    m.continent
-FROM playable p
-JOIN totals o ON o.account = p.account
-JOIN markets m ON m.market_code = p.market_code
-UNION ALL
-SELECT o.account, m.market_code, m.name, m.region, 0, o.favourites, (((CAST(0 AS bigint) * 20000 + CAST(o.favourites AS bigint)) / nullif(2 * CAST(o.favourites AS bigint), 0)) / 10000.0), m.continent
-FROM totals o
-CROSS JOIN markets m
-WHERE NOT EXISTS (
-    SELECT 1
-    FROM sets s
-    JOIN market_set_members h ON h.market_set_id = s.market_set_id AND h.market_code = m.market_code
-    WHERE s.account = o.account
-)
+    account,
+    market_code,
+    market,
+    region,
+    available,
+    favourites,
+    (((CAST(available AS bigint) * 20000 + CAST(favourites AS bigint)) / nullif(2 * CAST(favourites AS bigint), 0)) / 10000.0) AS share,
+    continent
+FROM playable
 -- next
 CREATE VIEW report_market_losses AS
 WITH losses AS (
