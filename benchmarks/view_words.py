@@ -20,8 +20,10 @@ one). *All* is to work out and count every row, for every account; *first* is wh
 sorted, until its rows are in Python. Written by `python -m benchmarks.views` (its first lines say how). PostgreSQL has statistics (`ANALYZE`),
 as its autovacuum makes them, and works alone; SQLite has none, as it comes.
 
-What is asked about one account takes well under a second, however many there are. What takes longer gives more rows than anybody reads:
-every market of each of 1,000 accounts, or every market that each of their favourites ever lost.
+What is asked about one account looks at that account alone (a test holds the plans to it), but for survival, half-life and the two views of
+markets on SQLite. With 1,000 accounts, 101,200 favourites and 12,136 runs, asking about one account took on PostgreSQL 5 to 10 ms (survival: 0.14 s),
+on SQLite 3 to 12 ms (survival: 0.3 s, markets: 0.16 s). Asking about all 1,000 at once is another matter: 251,000 rows of market coverage
+took 2.8 s on PostgreSQL and up to 11 s on SQLite, 7 million rows of lost markets 6 s.
 """
 
 
