@@ -313,10 +313,10 @@ def test_libraries_are_heard_from_warning_upwards_and_httpx_never_tells_urls(
     logging.getLogger("httpx").manager._clear_cache()  # type: ignore[attr-defined]
     logging.getLogger("httpx").info("HTTP Request: GET https://h/?secret")
     assert capsys.readouterr().err == ""
-    logging.getLogger("apscheduler.executors").warning("missed by %s", "1 s")
+    logging.getLogger("sqlalchemy.pool").warning("missed by %s", "1 s")
     logging.getLogger("alembic.runtime").critical("x")
     first, second = capsys.readouterr().err.splitlines()
-    assert first.endswith("warning missed by 1 s logger=apscheduler.executors")
+    assert first.endswith("warning missed by 1 s logger=sqlalchemy.pool")
     assert " error " in second
 
 
