@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol, Self
 
+from msgspec.structs import replace as with_fields
 from sqlalchemy import Engine
 
 from etl import clock, logs
 from etl.boomplay.payloads import User
-from etl.boomplay.walking import Progress, read_list
+from etl.boomplay.walking import Fetch, Progress, read_list
 from etl.config import Config
 from etl.core.brake import Brake
 from etl.core.confirm import Seen, seen_by
@@ -95,14 +96,16 @@ def observe(engine: Engine | None, account: Account, source: Source, way: Way, s
     newest = _newest(engine, account)
     since = clock.monotonic()
     walks: list[Walk] = []
+    fetch: Fetch = source.favourite_tracks
     while True:
         size = len(walks[-1].items) if walks else (newest.size if newest else 0)
-        walk = read_list(source.favourite_tracks, concurrency=way.concurrency, expected=size, progress=way.progress)
+        walk = read_list(fetch, concurrency=way.concurrency, expected=size, progress=way.progress)
         walks.append(walk)
         seen = _seen_again(walk, newest) if len(walks) == 1 else None
         seen = seen or _sum_up(engine, account, newest, walks, started_at)
         if not seen.needs_walk:
             break
+        fetch = _sharing(source.favourite_tracks, walk.seen)
         say = log.info if len(walks) == 1 else log.debug
         say("walking again to confirm removals", walks=len(walks))
     begun_at, ended_at = min(started_at, way.reading_since or started_at), walks[-1].ended_at
@@ -117,6 +120,17 @@ def observe(engine: Engine | None, account: Account, source: Source, way: Way, s
         note = f"the clock is {behind:.0f} s behind the last observation; this run is dated just after that one"
         ended_at = newest.observed_at + SMALLEST_STEP
     return Observed(seen=seen, walks=tuple(walks), started_at=begun_at, observed_at=ended_at, note=note)
+
+
+def _sharing(fetch: Fetch, there: Sequence[Item]) -> Fetch:
+    """Return ``fetch``, giving the items that are ``there`` already: each walk more would hold the whole list once more."""
+    known = {item.digest: item for item in there}
+
+    def shared(offset: int, limit: int) -> Page:
+        page = fetch(offset, limit)
+        return with_fields(page, items=tuple(known.get(item.digest, item) for item in page.items))
+
+    return shared
 
 
 def _newest(engine: Engine | None, account: Account) -> Newest | None:
