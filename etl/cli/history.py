@@ -12,7 +12,7 @@ import click
 
 from etl.cli.context import Context, pass_context
 from etl.cli.groups import Verb
-from etl.cli.options import account_argument, json_option
+from etl.cli.options import WholeNumber, account_argument, json_option
 from etl.cli.times import INSTANT
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ WORDS = {
 @click.option("--track", metavar="ID", help="The story of this track: its id, or its title.")
 @click.option("--artist", metavar="NAME", help="The story of the tracks of this artist: a name, or an id.")
 @click.option("--since", metavar="TIME", type=INSTANT, help='Only what happened from then on, as "3 months ago".')
-@click.option("--limit", metavar="N", type=click.IntRange(min=1), help="Only the newest N events.")
+@click.option("--limit", metavar="N", type=WholeNumber(1), help="Only the newest N events.")
 @json_option
 @pass_context
 def history(

@@ -13,6 +13,19 @@ from etl import __version__
 from etl.cli.context import Context
 
 
+MOST = 2**63 - 1
+"""SQLite takes no larger number."""
+
+
+class WholeNumber(click.IntRange):
+    """A whole number that both databases take, called so where it is refused."""
+
+    name = "whole number"
+
+    def __init__(self, least: int) -> None:
+        super().__init__(least, MOST)
+
+
 class GlobalOption(click.Option):
     """An option of every verb; it lands in the `Context`, not among the verb's own arguments."""
 

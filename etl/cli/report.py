@@ -13,7 +13,7 @@ import click
 
 from etl.cli.context import Context, pass_context
 from etl.cli.groups import Verb
-from etl.cli.options import json_option
+from etl.cli.options import WholeNumber, json_option
 from etl.cli.times import INSTANT
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ HTML = "html"
 @click.option(
     "--columns", metavar="COLUMN", multiple=True, help="Only these, in this order; may be repeated, or with commas."
 )
-@click.option("--limit", metavar="N", type=click.IntRange(min=0), help="At most N rows.")
+@click.option("--limit", metavar="N", type=WholeNumber(0), help="At most N rows.")
 @click.option(
     "-o",
     "--output",

@@ -9,14 +9,14 @@ import click
 
 from etl.cli.context import Context, pass_context
 from etl.cli.groups import VerbGroup
-from etl.cli.options import json_option
+from etl.cli.options import WholeNumber, json_option
 from etl.cli.runs_retract import retract
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 SHOWN = 30
-run_argument = click.argument("run_id", metavar="RUN", type=click.IntRange(min=1))
+run_argument = click.argument("run_id", metavar="RUN", type=WholeNumber(1))
 
 
 @click.group("runs", cls=VerbGroup)
@@ -40,7 +40,7 @@ def _engine(context: Context) -> Engine:
     type=click.Choice(["succeeded", "unchanged", "held", "partial", "failed"]),
     help="Only runs that ended so.",
 )
-@click.option("--limit", metavar="N", type=click.IntRange(min=1), default=20, show_default=True, help="At most N runs.")
+@click.option("--limit", metavar="N", type=WholeNumber(1), default=20, show_default=True, help="At most N runs.")
 @json_option
 @pass_context
 def list_(context: Context, account: str | None, outcome: str | None, limit: int) -> None:

@@ -6,11 +6,11 @@ import click
 
 from etl.cli.context import Context, pass_context
 from etl.cli.groups import Verb
-from etl.cli.options import json_option
+from etl.cli.options import WholeNumber, json_option
 
 
 @click.command("retract", cls=Verb)
-@click.argument("run_id", metavar="RUN", type=click.IntRange(min=1))
+@click.argument("run_id", metavar="RUN", type=WholeNumber(1))
 @click.option("--undo", is_flag=True, help="Put a retracted run back.")
 @json_option
 @pass_context
