@@ -66,15 +66,19 @@ def require_newest(engine: Engine) -> None:
     where = engine.url.render_as_string(hide_password=True)
     if found is None:
         raise SchemaOutdated(f"{where} holds no favsync schema", remedy="run `favsync db upgrade`")
-    if found > wanted:
-        raise SchemaOutdated(
-            f"{where} is at schema {found}, newer than this favsync knows ({wanted})",
-            remedy="install the newer favsync",
-        )
+    _require_known(where, found)
     raise SchemaOutdated(
         f"{where} is at schema {found}, this favsync writes {wanted}",
         remedy="back it up, then run `favsync db upgrade`",
     )
+
+
+def _require_known(where: str, found: str | None) -> None:
+    if found is not None and found > newest():
+        raise SchemaOutdated(
+            f"{where} is at schema {found}, newer than this favsync knows ({newest()})",
+            remedy="install the newer favsync",
+        )
 
 
 def ready_engine(url: str, *, create: bool = False) -> Engine:
@@ -107,7 +111,7 @@ def _make_new(url: str) -> None:
 def upgrade(url: str, revision: str = "head") -> None:
     """Migrate the database at ``url``, making a SQLite file where there is none, and build the views anew.
 
-    Raises: DatabaseError.
+    Raises: DatabaseError; SchemaOutdated, where a newer favsync has been at it.
     """
     from alembic import command
     from alembic.config import Config
@@ -116,6 +120,7 @@ def upgrade(url: str, revision: str = "head") -> None:
     config = Config()
     config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
     with translated(engine), engine.begin() as connection:
+        _require_known(engine.url.render_as_string(hide_password=True), current_of(connection))
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
         if revision == "head":

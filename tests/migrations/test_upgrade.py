@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, MetaData, Table, inspect, select, text
 
+from etl.errors import SchemaOutdated
 from etl.reporting.views import views
 from etl.store.engine import open_engine, writing
-from etl.store.migrate import current, newest, revisions, upgrade
+from etl.store.migrate import current, newest, require_newest, revisions, upgrade
 from tests.conftest import ENGINES, NewDatabase
 from tests.deploy.history import faults, lived, synced
 from tests.lists import item
@@ -108,3 +109,16 @@ def columns_of_views(url: str) -> dict[str, list[Any]]:
         found = {view: [column["name"] for column in there.get_columns(view)] for view in views()}
     engine.dispose()
     return found
+
+
+def test_a_database_of_a_newer_favsync_is_left_alone(database_url: str) -> None:
+    engine = open_engine(database_url)
+    with writing(engine) as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(SchemaOutdated, match="at schema 9999, newer than this favsync knows") as caught:
+        upgrade(database_url)
+    assert caught.value.remedy == "install the newer favsync"
+    with pytest.raises(SchemaOutdated, match="newer than this favsync knows"):
+        require_newest(engine)
+    assert current(engine) == "9999"
+    engine.dispose()
