@@ -31,6 +31,14 @@ class Verb(click.Command):
         )  # a raw docstring holds click's mark in two letters
         self.params.extend(global_options())
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments; a mistake knows its verb, which click forgets where an option lacks its value."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx
+            raise
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the verb's own options apart from the global ones."""
         _write_options(self, ctx, formatter)

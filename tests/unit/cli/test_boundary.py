@@ -138,7 +138,7 @@ def test_a_verb_returns_its_exit_code_and_nothing_for_success(end: End) -> None:
         (("xyzzy",), "there is no verb 'xyzzy'", "`favsync --help` lists"),
         (("act", "--count", "many"), "'many' is not a valid integer", "`favsync act --help`"),
         (("act", "more"), "unexpected extra argument", "`favsync act --help`"),
-        (("act", "--count"), "requires an argument", "--help`"),
+        (("act", "--count"), "requires an argument", "`favsync act --help`"),
     ],
 )
 def test_a_wrong_command_ends_with_2_and_a_way_on(end: End, argv: tuple[str, ...], message: str, remedy: str) -> None:
