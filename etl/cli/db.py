@@ -21,7 +21,7 @@ def db() -> None:
 @json_option
 @pass_context
 def upgrade(context: Context) -> None:
-    """Bring the schema up to date, and build the views anew; a database that is up to date stays as it is."""
+    """Bring the schema up to date, and build the views anew. Where both are as they should be, nothing changes."""
     from etl.store import migrate
     from etl.store.engine import open_engine, sqlite_path
 
@@ -35,8 +35,10 @@ def upgrade(context: Context) -> None:
         context.show_json({"before": before, "after": after})
     elif before == after:
         context.show(f"the schema is at {after} already; the views were built anew")
+    elif before is None:
+        context.show(f"there was no schema; it is at {after} now")
     else:
-        context.show(f"the schema was at {before or 'nothing'}, and is at {after} now")
+        context.show(f"the schema was at {before}, and is at {after} now")
 
 
 @db.command("current")
