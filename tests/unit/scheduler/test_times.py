@@ -93,7 +93,7 @@ def test_a_weekday_with_any_day_of_month_is_that_weekday_alone() -> None:
         ("every day", "number and one of m, h, d, w"),
         ("every 0m", "from 1 minute to 31 days"),
         ("every 32d", "from 1 minute to 31 days"),
-        ("hourly", "1 words"),
+        ("hourly", "1 word;"),
         ("61 * * * *", "61"),
         ("* * * *", "4 words"),
         ("0 3 * * 8", "no weekday"),
