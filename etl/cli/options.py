@@ -12,7 +12,6 @@ import click
 from etl import __version__
 from etl.cli.context import Context
 
-
 MOST = 2**63 - 1
 """SQLite takes no larger number."""
 

@@ -176,7 +176,29 @@ def _report(context: Context, engine: Engine | None, account: Account, *, plan: 
     except SettingsError:
         raise
     except FavsyncError as error:
-        return Report(account=account.name, trigger="manual", started_at=started_at, reason=str(error), error=error)
+        return Report(
+            account=account.name,
+            trigger="manual",
+            started_at=started_at,
+            reason=str(error),
+            error=error,
+            favourites=_open_count(engine, account),
+        )
+
+
+def _open_count(engine: Engine | None, account: Account) -> int:
+    """Return how many favourites a run leaves open that did not even begin; 0 too where the database is what failed."""
+    from etl.errors import DatabaseError
+    from etl.store.engine import reading
+    from etl.store.state import open_count
+
+    if engine is None:
+        return 0
+    try:
+        with reading(engine) as connection:
+            return open_count(connection, account.account_id)
+    except DatabaseError:
+        return 0
 
 
 def _tell(context: Context, report: Report) -> None:

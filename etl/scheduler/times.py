@@ -84,7 +84,9 @@ def parse(text: str) -> Schedule:
     if words[:1] == ["every"] or not words:
         return _every(text)
     if len(words) not in (5, 6):
-        raise _wrong(text, f"it has {len(words)} word{'s' * (len(words) > 1)}; cron has five fields, and perhaps a time zone")
+        raise _wrong(
+            text, f"it has {len(words)} word{'s' * (len(words) > 1)}; cron has five fields, and perhaps a time zone"
+        )
     fields = [word.lower() for word in words[:5]]
     if odd := [field for field in fields if not _FIELD.fullmatch(field)]:
         raise _wrong(text, f"{odd[0]!r} is no field of cron")

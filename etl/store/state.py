@@ -13,7 +13,7 @@ from etl.core.facts import Known
 from etl.core.model import Decision, Digest, Interval, State
 from etl.errors import UsageError
 from etl.store import dialect
-from etl.store.tables import accounts, runs, snapshots, tracks
+from etl.store.tables import accounts, favourites, runs, snapshots, tracks
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +100,12 @@ def newest_observation(connection: Connection, account_id: int) -> Newest | None
     )
     row = connection.execute(query).first()
     return None if row is None else Newest(*row[:5], bytes(row.digest), *row[6:])
+
+
+def open_count(connection: Connection, account_id: int) -> int:
+    """Return how many favourites the account has open."""
+    is_open = (favourites.c.account_id == account_id) & favourites.c.valid_to.is_(None)
+    return connection.execute(select(func.count()).where(is_open)).scalar_one()
 
 
 def state_of(connection: Connection, account_id: int) -> State:

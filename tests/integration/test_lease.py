@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -54,14 +55,17 @@ def run_under_way(sandbox: Sandbox, environ: dict[str, str]) -> Iterator[subproc
 def test_the_second_run_of_an_account_ends_at_once_and_names_the_first(database_url: str) -> None:
     with Sandbox(tracks=5) as sandbox, stage_at(database_url) as stage:
         environ = settings(sandbox, database_url, FAVSYNC_TIMEOUT_SECONDS="60")
+        assert favsync(environ, "sync").returncode == 0
         with run_under_way(sandbox, environ) as first:
+            (told,) = json.loads(favsync(environ, "sync", "--json").stdout)
+            assert (told["outcome"], told["run_id"], told["favourites"]) == ("failed", None, 5)
             second = favsync(environ, "sync")
             assert second.returncode == 75
-            started_at = stage.run(1).started_at
-            assert f"run 1 of account default is in progress since {started_at:%Y-%m-%d %H:%M:%S} UTC" in second.stderr
+            started_at = stage.run(2).started_at
+            assert f"run 2 of account default is in progress since {started_at:%Y-%m-%d %H:%M:%S} UTC" in second.stderr
             assert f":{first.pid}" in second.stderr
             assert len(second.stderr.splitlines()) == 2
-            assert stage.sizes()["runs"] == 1
+            assert stage.sizes()["runs"] == 2
         assert first.returncode == 0
         assert stage.open_tracks("default") == set(sandbox.favourites("ada"))
         assert favsync(environ, "sync").returncode == 0
