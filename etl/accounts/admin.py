@@ -26,7 +26,7 @@ from etl.errors import CredentialsError, FavsyncError, UsageError, WrongUser
 from etl.store import tokens as token_rows
 from etl.store.engine import reading, writing
 from etl.store.holds import Held, hold_in_turn
-from etl.store.tables import accounts, schedules
+from etl.store.tables import accounts, runs, schedules
 from etl.store.tokens import Place, TokenRow
 from etl.tokens.keeping import DEFAULT_ACCOUNT, DEFAULT_VARIABLE, Keeper, kept_row
 from etl.tokens.sources import RENEWAL_SECONDS
@@ -253,8 +253,20 @@ def listed_accounts(engine: Engine) -> list[dict[str, Any]]:
     with reading(engine) as connection:
         found = connection.execute(select(accounts).order_by(accounts.c.name)).all()
         rows = token_rows.token_rows(connection)
+        works = _default_works(connection)
     now = clock.now()
-    return [_listed(account, rows.get(account.account_id), now) for account in found]
+    return [_listed(account, rows.get(account.account_id), now, default_works=works) for account in found]
+
+
+def _default_works(connection: Connection) -> bool:
+    """Say whether the settings' token, which has no row before it is refused, has read a list (as `favsync status` does)."""
+    query = (
+        select(runs.c.run_id)
+        .join(accounts, accounts.c.account_id == runs.c.account_id)
+        .where(accounts.c.name == DEFAULT_ACCOUNT, runs.c.proven)
+        .where(runs.c.retracted_at.is_(None), runs.c.observed_at.is_not(None))
+    )
+    return connection.execute(query.limit(1)).first() is not None
 
 
 def is_enabled(engine: Engine, name: str) -> bool:
@@ -276,8 +288,9 @@ def numbered_accounts(engine: Engine) -> list[tuple[int, str]]:
         return [(row.account_id, row.name) for row in found]
 
 
-def _listed(account: Any, token: TokenRow | None, now: datetime) -> dict[str, Any]:
+def _listed(account: Any, token: TokenRow | None, now: datetime, *, default_works: bool) -> dict[str, Any]:
     is_default = account.name == DEFAULT_ACCOUNT
+    unmarked = "none" if not is_default else "valid" if default_works else "unknown"
     return {
         "account": account.name,
         "enabled": bool(account.enabled),
@@ -286,7 +299,7 @@ def _listed(account: Any, token: TokenRow | None, now: datetime) -> dict[str, An
         "boomplay_user_id": account.boomplay_user_id,
         "region": account.region,
         "plan": account.plan,
-        "token": shown_state(token, now) if token else ("unknown" if is_default else "none"),
+        "token": shown_state(token, now) if token else unmarked,
         "token_place": str(token.place) if token else (str(Place.ENVIRONMENT) if is_default else None),
         "token_expires_at": token.expires_at if token else None,
         "created_at": account.created_at,

@@ -17,6 +17,7 @@ from etl.errors import UsageError
 from etl.scheduler import times
 from etl.store.engine import reading
 from etl.store.freshness import Facts, account_facts
+from etl.store.tokens import Place
 from etl.tokens.keeping import DEFAULT_ACCOUNT
 from etl.tokens.states import shown_state
 
@@ -107,7 +108,7 @@ def _status(facts: Facts, default_schedule: str, max_age: timedelta | None, now:
         held_run_id=facts.held_run_id,
         rejected=facts.rejected,
         token=_token_state(facts, now),
-        token_place=str(facts.token.place) if facts.token else None,
+        token_place=_token_place(facts),
         token_expires_at=facts.token.expires_at if facts.token else None,
         token_reason=facts.token.reason if facts.token else None,
     )
@@ -128,6 +129,12 @@ def _token_state(facts: Facts, now: datetime) -> str:
     if facts.name != DEFAULT_ACCOUNT:
         return "none"
     return "valid" if facts.last_proven_at else "unknown"
+
+
+def _token_place(facts: Facts) -> str | None:
+    if facts.token is not None:
+        return str(facts.token.place)
+    return str(Place.ENVIRONMENT) if facts.name == DEFAULT_ACCOUNT else None
 
 
 def _stale_at(schedule: str, since: datetime, seed: int) -> datetime:

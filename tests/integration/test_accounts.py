@@ -105,6 +105,23 @@ def test_a_retired_account_loses_its_token_and_keeps_its_history(database_url, e
         reads(config, engine)
 
 
+def test_the_token_of_the_settings_is_told_of_alike_by_list_and_status(engine, sandbox, environment, monkeypatch):
+    from etl.monitor.status import statuses
+    from etl.store.engine import writing
+    from etl.store.runs import ensure_account
+
+    def told():
+        (listed,), (status,) = admin.listed_accounts(engine), statuses(engine, "every 1h")
+        return [(listed["token"], listed["token_place"]), (status.token, status.token_place)]
+
+    monkeypatch.setenv("BOOMPLAY_ACCESS_TOKEN", sandbox.users["ada"].access_token)
+    with writing(engine) as connection:
+        ensure_account(connection, "default", clock.now())
+    assert told() == [("unknown", "environment")] * 2
+    assert main(["sync"]) == 0
+    assert told() == [("valid", "environment")] * 2
+
+
 def test_a_renamed_default_account_keeps_the_token_of_the_settings(database_url, engine, sandbox):
     from etl.store.engine import writing
     from etl.store.runs import ensure_account
