@@ -14,7 +14,7 @@ from etl.cli.context import Context, pass_context
 from etl.cli.groups import Verb
 from etl.cli.options import account_argument, json_option
 from etl.cli.stopping import stop_event
-from etl.cli.sync import DEFAULT_ACCOUNT, worst
+from etl.cli.sync import DEFAULT_ACCOUNT, is_yet_to_be_made, no_account, open_favourites, worst
 from etl.cli.times import INSTANT
 
 if TYPE_CHECKING:
@@ -218,15 +218,11 @@ def _tell_import(context: Context, details: dict[str, Any]) -> None:
 
 
 def _read(context: Context, name: str | None) -> int:
-    from etl.errors import SettingsError
-
+    is_yet_to_be_made(context)
     engine = _engine(context)
     accounts = _accounts(context, engine, name, makes_default=context.config.access_token is not None)
     if not accounts:
-        raise SettingsError(
-            "there is no account to read",
-            remedy="set BOOMPLAY_ACCESS_TOKEN and BOOMPLAY_APP_ID, or run `favsync accounts add NAME`",
-        )
+        raise no_account()
     rereads = [_reread(context, engine, account) for account in accounts]
     if context.json:
         from etl.reporting.runs import report_fields
@@ -267,7 +263,14 @@ def _reread(context: Context, engine: Engine, account: Account) -> Reread:
         raise
     except FavsyncError as error:
         reread = Reread(
-            Report(account=account.name, trigger="backfill", started_at=started_at, reason=str(error), error=error)
+            Report(
+                account=account.name,
+                trigger="backfill",
+                started_at=started_at,
+                reason=str(error),
+                error=error,
+                favourites=open_favourites(engine, account),
+            )
         )
     if not context.json:
         _tell_reread(context, reread)

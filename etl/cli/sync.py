@@ -73,19 +73,29 @@ def worst(codes: Iterator[int] | Sequence[int]) -> int:
 
 
 def _engine(context: Context, *, plan: bool) -> Engine | None:
-    """Open the database; a plan makes none, and neither does a sync that has no account to sync."""
-    from etl.store.engine import sqlite_path
+    """Open the database; a plan makes none."""
     from etl.store.migrate import ready_engine
 
-    url = context.config.database_url.reveal()
-    path = sqlite_path(url)
+    is_new = is_yet_to_be_made(context)
+    return None if plan and is_new else ready_engine(context.config.database_url.reveal(), create=not plan)
+
+
+def is_yet_to_be_made(context: Context) -> bool:
+    """Say whether the database is a SQLite file that is not there; it is made for an account alone.
+
+    Raises: SettingsError, where it is not there and the settings have no account's token either.
+    """
+    from etl.store.engine import sqlite_path
+
+    path = sqlite_path(context.config.database_url.reveal())
     is_new = path is not None and not path.exists()
     if is_new and context.config.access_token is None:
-        raise _no_account()
-    return None if plan and is_new else ready_engine(url, create=not plan)
+        raise no_account()
+    return is_new
 
 
-def _no_account() -> SettingsError:
+def no_account() -> SettingsError:
+    """Return the error where no account is there, and no token of one in the settings."""
     from etl.errors import SettingsError
 
     return SettingsError(
@@ -139,7 +149,7 @@ def _accounts(context: Context, engine: Engine | None, names: Sequence[str], *, 
     with reading(engine) as connection:
         found = find_accounts(connection, names)
     if not found:
-        raise _no_account()
+        raise no_account()
     return found
 
 
@@ -182,11 +192,11 @@ def _report(context: Context, engine: Engine | None, account: Account, *, plan: 
             started_at=started_at,
             reason=str(error),
             error=error,
-            favourites=_open_count(engine, account),
+            favourites=open_favourites(engine, account),
         )
 
 
-def _open_count(engine: Engine | None, account: Account) -> int:
+def open_favourites(engine: Engine | None, account: Account) -> int:
     """Return how many favourites a run leaves open that did not even begin; 0 too where the database is what failed."""
     from etl.errors import DatabaseError
     from etl.store.engine import reading

@@ -265,3 +265,13 @@ class Terminal(io.StringIO):
     def isatty(self) -> bool:
         """Say that it is one."""
         return True
+
+
+@pytest.mark.parametrize("verb", ["sync", "backfill"])
+def test_without_an_account_and_its_token_no_database_is_made(
+    verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FAVSYNC_DATABASE_URL", f"sqlite:///{tmp_path}/new.db")
+    assert main([verb]) == 2
+    assert "there is no account to sync" in capsys.readouterr().err
+    assert list(tmp_path.glob("new.db*")) == []
