@@ -258,8 +258,10 @@ def _as_artwork(value: Any, notes: list[str]) -> _WireArtwork | None:
     )
 
 
-def _as_artists(value: Any, notes: list[str]) -> list[_WireArtist]:
-    if value is None or value == "":
+def _as_artists(value: Any, notes: list[str]) -> list[_WireArtist] | None:
+    if value is None:
+        return None  # not "no artists": an item that is but an id has no facts
+    if value == "":
         return []
     if not isinstance(value, list):
         raise Unreadable(f"artists is {_kind(value)}")

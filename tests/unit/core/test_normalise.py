@@ -131,4 +131,6 @@ def test_a_title_is_kept_but_for_what_no_database_holds(title, kept):
 
 def test_an_item_that_is_only_an_id_has_no_facts():
     assert not normalised(raw(b'{"track_id": 9}', 9)).has_facts
+    assert not normalised(raw(b'{"track_id": "9"}', 9)).has_facts  # the slow way, as any odd type takes
+    assert not normalised(raw(b'{"track_id": 9, "track_number": 18446744073709551616}', 9)).has_facts
     assert normalised(item(9)).has_facts
