@@ -84,7 +84,7 @@ def land_news(connection: Connection, observed: Observed, news: News, *, keep_bo
     done = Written()
     items = observed.seen.items
     if len(news.places) > PART:
-        dialect.lock_for_much(connection)
+        dialect.lock_facts(connection)
     ids = {item.digest: item.raw_item_id for item in news.known}
     numbers = dict(zip(sorted(news.places), dialect.new_keys(connection, raw_items, len(news.places)), strict=True))
     for part in news.parts():

@@ -203,15 +203,10 @@ def delete_rows(connection: Connection, table: Table, key: Sequence[str], rows: 
 
 
 def lock_facts(connection: Connection) -> None:
-    """Make every other writer of tracks wait until this transaction ends; the first thing that it does (or two may deadlock)."""
-    if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql("LOCK TABLE tracks IN EXCLUSIVE MODE")
-
-
-def lock_for_much(connection: Connection) -> None:
     """Make every other writer of items and tracks wait until this transaction ends, before it writes any of them.
 
-    For who writes in several parts, and so cannot keep to one order of rows. In the order that those take who do not.
+    For who folds facts again, and for who writes in several parts: neither keeps to one order of rows. Items come first, as
+    with those who do keep to it; who had the tracks and then wanted an item would wait for a load that has them the other way.
     """
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("LOCK TABLE raw_items, tracks IN EXCLUSIVE MODE")

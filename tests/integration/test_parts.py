@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, text
+from sqlalchemy.exc import OperationalError
 
 from etl import news
 from etl.core.snapshots import unpacked
-from etl.store import apply
+from etl.store import apply, dialect
 from etl.store.landing import bodies_of
 from tests.conftest import ENGINES, NewDatabase
 from tests.integration.stage import Stage, stage_at
@@ -82,3 +83,13 @@ def test_who_writes_in_parts_keeps_others_waiting_first(
     writes = [statement for statement in said if "raw_items" in statement and not statement.startswith("SELECT")]
     assert sum(statement.startswith("LOCK TABLE raw_items, tracks") for statement in writes) == locks
     assert writes[0].startswith("LOCK") == bool(locks)
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("lock", [dialect.lock_facts, dialect.lock_everything])
+def test_who_folds_facts_again_has_what_a_first_load_waits_for_first(new_database: NewDatabase, lock: Any) -> None:
+    """Or each has what the other needs: the load `raw_items`, and who folds, and may store or mend items too, `tracks`."""
+    with stage_at(new_database("postgresql")) as stage, stage.engine.begin() as folding:
+        lock(folding)
+        with stage.engine.begin() as loading, pytest.raises(OperationalError, match="lock"):
+            loading.execute(text("LOCK TABLE raw_items IN EXCLUSIVE MODE NOWAIT"))
