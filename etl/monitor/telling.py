@@ -51,7 +51,11 @@ class Teller:
         name, run_id = changed
         with reading(self._engine) as connection:
             (account,) = find_accounts(connection, [name])
-        tell(self._engine, account, self._url, self._kind, Since(run=run_id), self._send)
+            is_first = mark_of(connection, account.account_id, CHANNEL) is None
+        if is_first:  # before it is tried: if the webhook does not take it, the next digest begins here too
+            with writing(self._engine) as connection:
+                set_mark(connection, account.account_id, CHANNEL, Mark(run_id - 1, None, clock.now()))
+        tell(self._engine, account, self._url, self._kind, Since(after_run=run_id - 1), self._send)
 
 
 def tell(engine: Engine, account: Account, url: str, kind: str, first: Since, send: Send = post) -> bool:

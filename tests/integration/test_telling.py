@@ -86,6 +86,17 @@ def test_what_could_not_be_delivered_is_told_with_the_next_change(
     assert "2 added" in stage.hook.told[-1]
 
 
+def test_what_the_first_digest_of_all_could_not_deliver_is_told_too(stage: Stage) -> None:
+    stage.hook.is_down = True
+    stage.sync(LIST)
+    stage.sync([item(98, track_title="While it was down"), *LIST])
+    stage.hook.is_down = False
+    stage.sync([item(99, track_title="When it was back"), item(98, track_title="While it was down"), *LIST])
+    (told,) = stage.hook.told
+    assert "30 favourites were there" in told
+    assert "2 added" in told
+
+
 def test_facts_alone_send_nothing_but_are_told_with_the_next_change(stage: Stage) -> None:
     stage.sync(LIST)
     renamed = [item(1, track_title="Another title"), *LIST[1:]]
