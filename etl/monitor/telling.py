@@ -1,8 +1,8 @@
 """Telling a webhook what changed, after a sync that changed something. Not here: what a digest tells (`etl.reporting`).
 
 The channel ``webhook`` has a mark of its own (`etl.store.digests`), which moves when the webhook has taken the digest: so what
-could not be delivered is told with the next one, and nothing is told twice. A run that failed, or that changed facts of tracks
-alone, sends nothing; the next digest tells of it.
+could not be delivered is told with the next one, and nothing is told twice; each run holds again what waits for a person's word.
+A run that failed, or that changed facts of tracks alone, sends nothing; the next digest tells of it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from etl.monitor.posting import Outbox, post, words_of
 from etl.reporting.digest import Digest, Since, digest
 from etl.reporting.digest_chat import payload
 from etl.scheduler.service import Ran
-from etl.store.digests import Mark, mark_of, newest_mark, set_mark
+from etl.store.digests import Mark, is_told_hold, mark_of, newest_mark, set_mark
 from etl.store.engine import reading, writing
 from etl.store.state import Account, find_accounts
 
@@ -30,7 +30,7 @@ class Teller:
 
     def __init__(self, engine: Engine, url: str, kind: str, send: Send = post) -> None:
         self._engine, self._url, self._kind, self._send = engine, url, kind, send
-        self._outbox = Outbox[tuple[str, int]](
+        self._outbox = Outbox[tuple[str, int, bool]](
             "favsync-digest",
             self._tell,
             trouble="the digest's webhook cannot be told; the next digest tells it too",
@@ -40,19 +40,22 @@ class Teller:
     def ended(self, ran: Ran) -> None:
         """Have the webhook told of this run, if the list changed by it or removals wait for a person's word."""
         report = ran.report
-        if report.run_id is not None and (report.added or report.removed or report.held):
-            self._outbox.put((report.account, report.run_id))
+        has_changes = bool(report.added or report.removed)
+        if report.run_id is not None and (has_changes or report.held):
+            self._outbox.put((report.account, report.run_id, has_changes))
 
     def close(self) -> None:
         """Tell what waits."""
         self._outbox.close()
 
-    def _tell(self, changed: tuple[str, int]) -> None:
-        name, run_id = changed
+    def _tell(self, changed: tuple[str, int, bool]) -> None:
+        name, run_id, has_changes = changed
         with reading(self._engine) as connection:
             (account,) = find_accounts(connection, [name])
-            is_first = mark_of(connection, account.account_id, CHANNEL) is None
-        if is_first:  # before it is tried: if the webhook does not take it, the next digest begins here too
+            former = mark_of(connection, account.account_id, CHANNEL)
+            if not has_changes and is_told_hold(connection, account.account_id, former, run_id):
+                return
+        if former is None:  # before it is tried: if the webhook does not take it, the next digest begins here too
             with writing(self._engine) as connection:
                 set_mark(connection, account.account_id, CHANNEL, Mark(run_id - 1, None, clock.now()))
         tell(self._engine, account, self._url, self._kind, Since(after_run=run_id - 1), self._send)

@@ -36,6 +36,20 @@ def newest_mark(connection: Connection, account_id: int, now: datetime) -> Mark 
     return None if run_id is None else Mark(run_id, connection.execute(held).scalar(), now)
 
 
+def is_told_hold(connection: Connection, account_id: int, mark: Mark | None, run_id: int) -> bool:
+    """Say whether what ``run_id`` holds was told up to ``mark``: the run that held it then, and each proven one since, agree."""
+    if mark is None or mark.held_run_id is None:
+        return False
+    query = select(runs.c.outcome, runs.c.held, runs.c.decision).where(
+        runs.c.account_id == account_id,
+        runs.c.run_id.between(mark.held_run_id, run_id),
+        runs.c.proven,
+        runs.c.retracted_at.is_(None),
+    )
+    found = connection.execute(query.distinct()).all()
+    return len(found) == 1 and found[0].outcome == Outcome.HELD and found[0].decision is None
+
+
 def set_mark(connection: Connection, account_id: int, channel: str, mark: Mark) -> None:
     """Remember that ``channel`` was told up to ``mark``."""
     values = {"run_id": mark.run_id, "held_run_id": mark.held_run_id, "told_at": mark.told_at}

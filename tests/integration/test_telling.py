@@ -138,6 +138,24 @@ def test_the_verb_sends_to_the_webhook_of_the_settings(
     assert main(["digest", "--send", "--peek"]) == 2
 
 
+def test_removals_that_go_on_waiting_are_told_once_but_told_again_when_they_are_others(stage: Stage) -> None:
+    stage.sync(LIST)
+    for favourites in (LIST[:5], LIST[:5], LIST[:4], LIST, LIST[:4], LIST[:4]):
+        stage.sync(favourites)
+    waiting = ["Waiting for your word" in told for told in stage.hook.told]
+    assert waiting == [False, True, True, True]
+    assert "26 removals seen by run 6" in stage.hook.told[-1]
+
+
+def test_removals_that_wait_are_told_until_the_webhook_has_taken_it(stage: Stage) -> None:
+    stage.sync(LIST)
+    stage.hook.is_down = True
+    stage.sync(LIST[:5])
+    stage.hook.is_down = False
+    stage.sync(LIST[:5])
+    assert "Waiting for your word" in stage.hook.told[-1]
+
+
 @pytest.mark.parametrize("kind", ["chat", "discord"])
 def test_the_verb_prints_what_a_chat_would_be_sent(
     stage: Stage, database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: Any, kind: str
