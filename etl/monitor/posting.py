@@ -10,9 +10,10 @@ import queue
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from http.client import HTTPException
 from typing import Generic, TypeVar
 from urllib.error import HTTPError
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from urllib.request import HTTPRedirectHandler, OpenerDirector, Request, build_opener
 
 from etl import __version__, logs
 from etl.errors import FavsyncError
@@ -80,12 +81,25 @@ def post(url: str, body: bytes, content_type: str | None = None) -> None:
     opener = build_opener(_NoRedirect)
     for tries_left in reversed(range(TRIES)):
         try:
-            with opener.open(request, timeout=TIMEOUT_SECONDS):
-                return
+            _send(opener, request)
         except OSError as error:
             is_final = isinstance(error, HTTPError) and error.code < 500
             if is_final or not tries_left:
                 raise
+        else:
+            return
+
+
+def _send(opener: OpenerDirector, request: Request) -> None:
+    """Send once. What is no OSError of its own becomes one without a cause, which might quote the address."""
+    try:
+        with opener.open(request, timeout=TIMEOUT_SECONDS):
+            return
+    except HTTPException as error:
+        words = f"no HTTP answer: {type(error).__name__}"
+    except UnicodeError:
+        words = "no host can have that name"
+    raise OSError(words)
 
 
 def words_of(error: OSError | FavsyncError) -> str:

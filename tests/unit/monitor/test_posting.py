@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from urllib.error import HTTPError
 
 import pytest
@@ -9,7 +11,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
 from etl.errors import NotDelivered
-from etl.monitor.posting import Outbox, post, words_of
+from etl.monitor.posting import TRIES, Outbox, post, words_of
 
 
 def test_a_redirect_is_not_followed(httpserver: HTTPServer) -> None:
@@ -28,6 +30,29 @@ def test_a_receiver_that_stumbles_is_asked_once_more_and_one_that_says_no_is_not
     with pytest.raises(HTTPError, match="404"):
         post(httpserver.url_for("/hook"), b"told", "text/plain")
     assert len(httpserver.log) == 3
+
+
+@pytest.mark.parametrize("answer", [b"no HTTP at all\r\n\r\n", b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n"])
+def test_an_answer_that_is_no_http_is_one_of_a_network_that_fails(answer: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def reply() -> None:
+            for _ in range(TRIES):
+                connection, _address = server.accept()
+                with connection:
+                    connection.recv(65_536)
+                    connection.sendall(answer)
+
+        threading.Thread(target=reply, daemon=True).start()
+        with pytest.raises(OSError, match="no HTTP answer"):
+            post(f"http://127.0.0.1:{server.getsockname()[1]}/secret", b"told")
+
+
+def test_a_host_that_no_name_can_have_is_one_of_a_network_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    as_the_real_one_begins = lambda host, *_more, **_named: host.encode("idna")  # noqa: E731
+    monkeypatch.setattr(socket, "getaddrinfo", as_the_real_one_begins)
+    with pytest.raises(OSError, match="no host can have that name"):
+        post(f"http://{'a' * 70}.invalid/secret", b"told")
 
 
 def test_a_bug_in_one_delivery_does_not_end_the_others(capfd: pytest.CaptureFixture[str]) -> None:
