@@ -13,7 +13,7 @@ import click
 from etl.cli.boundary import INTERRUPTED
 from etl.cli.context import Context, pass_context
 from etl.cli.groups import Verb
-from etl.cli.pinging import pinging, tell_end
+from etl.cli.pinging import pinging, tell_end, tell_failing
 from etl.cli.stopping import stop_event
 
 if TYPE_CHECKING:
@@ -96,6 +96,8 @@ def schedule(
             service.run(stop)
             return None
         service.run_once(stop)
+        if pinger is not None:
+            tell_failing(pinger, engine, is_cut=stop.is_set())
         return INTERRUPTED if stop.is_set() else context.exit_code
 
 

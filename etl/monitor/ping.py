@@ -2,7 +2,8 @@
 
 The address plus ``/start`` when work begins, the address itself when it went well, plus ``/fail`` when it did not. With
 ``{account}`` in it, each account has a switch of its own; without, one switch stands for all: it is told of success only while no
-account fails, and where the work is a round that ends, not before its end.
+account fails, and where the work is a round that ends, not before its end. A round in which every account was another run's says
+nothing at all: that other run may hang.
 
 Invariants: a ping never fails or delays a run; its address, which is a secret, is in no message.
 """
@@ -29,6 +30,7 @@ class Pinger:
         self._is_round = is_round
         self._send = send or _send
         self._failing: dict[str, str] = {}
+        self._has_ended = self._has_left = False
         self._sent: tuple[bool, float] | None = None
         self._lock = threading.Lock()
         self._outbox = Outbox[tuple[str, str]](
@@ -54,6 +56,7 @@ class Pinger:
             self._put(account, "/fail" if reason else "", reason or "")
             return
         with self._lock:
+            self._has_ended = True
             self._failing.pop(account, None)
             if reason:
                 self._failing[account] = reason
@@ -65,9 +68,19 @@ class Pinger:
             self._sent = (is_well, now)
         self._tell_all()
 
+    def left(self) -> None:
+        """Note that the work was left to another run, which is at it."""
+        self._has_left = True
+
+    def still_failing(self, account: str, reason: str) -> None:
+        """Note, for a shared switch, that an account which had no turn in this round failed when it had one."""
+        with self._lock:
+            self._failing.setdefault(account, reason)
+
     def close(self, seconds: float = TIMEOUT_SECONDS) -> None:
         """Send what waits, at most so long; a round ends with its verdict."""
-        if self._is_round and self._is_shared:
+        is_known = self._has_ended or bool(self._failing) or not self._has_left
+        if self._is_round and self._is_shared and is_known:
             self._tell_all()
         self._outbox.close(seconds)
 

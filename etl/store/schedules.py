@@ -59,6 +59,13 @@ def recovered(connection: Connection, default_schedule: str) -> list[Appointment
     return [_appointment(row) for row in connection.execute(query)]
 
 
+def failing(connection: Connection) -> list[tuple[str, int]]:
+    """Return the enabled accounts that failed in their last turn, and how often in a row."""
+    query = select(accounts.c.name, schedules.c.failures_in_a_row).join_from(accounts, schedules)
+    found = connection.execute(query.where(accounts.c.enabled, schedules.c.failures_in_a_row > 0))
+    return [(row.name, row.failures_in_a_row) for row in found]
+
+
 def put_turn(
     connection: Connection,
     account_id: int,

@@ -15,6 +15,7 @@ from etl.cli import main
 from etl.errors import RunInProgress
 from etl.scheduler.service import Service
 from etl.store.engine import writing
+from etl.store.lease import lease
 from etl.store.schedules import call_soon, put_turn
 from tests.accounts import KEY, add, number, outcomes, settings
 from tests.integration.test_service import engine, move, sandbox, serving, tick
@@ -141,6 +142,27 @@ def test_a_round_tells_the_dead_mans_switch_how_it_went(words, database_url, eng
     assert main(list(words)) == 4
     assert [path for path, _ in pings[2:]] == ["/uuid/start", "/uuid/fail"]
     assert pings[-1][1].startswith("ben: ")
+
+
+def test_a_round_without_an_account_that_fails_and_waits_is_no_success(database_url, engine, sandbox, pings, capsys):
+    add(settings(database_url, sandbox), engine, sandbox, "ada", "ben")
+    sandbox.revoke_token("ben")
+    assert main(["schedule", "--once"]) == 4
+    assert main(["schedule", "--once"]) == 0
+    assert [path for path, _ in pings[2:]] == ["/uuid/start", "/uuid/fail"]
+    assert pings[-1][1].startswith("ben: its last turn failed, 1 in a row")
+
+
+@pytest.mark.parametrize("words", [("sync",), ("schedule", "--once")])
+def test_a_round_that_is_another_runs_is_neither_a_success_nor_a_failure(
+    words, database_url, engine, sandbox, serving, pings, capsys
+):
+    add(settings(database_url, sandbox), engine, sandbox, "ada")
+    scheduler = serving()
+    tick(scheduler)
+    with lease(engine, number(engine, "ada"), "ada"):
+        assert main(list(words)) == 75
+    assert [path for path, _ in pings] == ["/uuid/start"]
 
 
 def test_a_sync_of_one_account_or_a_plan_is_no_sign_of_life(database_url, engine, sandbox, pings, capsys):
