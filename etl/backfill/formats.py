@@ -25,6 +25,7 @@ LISTS = ("data", "tracks", "items", "favourites", "track_ids", "ids")
 SQLITE = b"SQLite format 3\x00"
 ZIP = b"PK\x03\x04"
 MAX_TRIES = 10_000
+_REST = "what begins here is broken, and is not read"
 _BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _LIST_START = re.compile(rf'"(?:{"|".join(LISTS)})"\s*:\s*\[')
 _PAGE_START = re.compile(rf'\{{[^{{}}\[\]]*"(?:{"|".join(LISTS)})"\s*:\s*\[')
@@ -72,9 +73,29 @@ def _read_json(found: Parsed, content: bytes, text: str, *, is_lines: bool) -> N
         value = content.strip()
         _arrays(value) if value[:1] == b"[" else _objects(value)
     except _BROKEN:
-        _read_bit_by_bit(found, text)
+        _read_values(found, text)
     else:
         _read_value(found, value, "")
+
+
+def _read_values(found: Parsed, text: str) -> None:
+    """Read a document that is odd or broken, or several one after the other, as pages are that were put into one file."""
+    values: list[tuple[int, int]] = []
+    at = 0
+    while (at := _BLANK.match(text, at).end()) < len(text) and (end := _end_of(text, at)):  # type: ignore[union-attr]
+        values.append((at, end))
+        at = end
+    is_whole = at == len(text)
+    if not values or (len(values) == 1 and is_whole):
+        _read_bit_by_bit(found, text)
+    else:
+        byte = counted = 0
+        for begun, end in values:
+            byte, counted = byte + len(bytes_of(text[counted:begun])), begun
+            _read_value(found, bytes_of(text[begun:end]), f"byte {byte}")
+    if not is_whole and not found.is_cut:
+        byte, fault = (len(bytes_of(text)), "the JSON breaks off") if not values else (len(bytes_of(text[:at])), _REST)
+        found.fail(f"byte {byte}", fault)
 
 
 def _is_json(text: str) -> bool:

@@ -35,6 +35,9 @@ BODY = '{"desc":null,"code":0,"counts":2,"data":[{"track_id":1,"track_title":"á»
         ("1\n2\n", "ids.jsonl"),
         (f"[{BODY}]", "bodies.json"),
         ('{"code":0,"data":[{"track_id":1}]}\n{"code":0,"data":[{"track_id":2}]}', "pages.jsonl"),
+        ('{"code":0,"data":[\n{"track_id":1}]}\n{"code":0,"data":[\n{"track_id":2}]}\n', "pretty-pages.json"),
+        ('{"data":[{"track_id":1}]}{"data":[{"track_id":2}]}', "pages.json"),
+        ("[1][2]", "lists.json"),
         ('{"exported_at":"2025-11-03T10:00:00Z","tracks":[{"track_id":1},{"track_id":2}]}', "tracks.json"),
         ('track_id,title\r\n1,One\r\n2,"Two, with a comma"\r\n', "x.csv"),
         ("title;Track ID\nOne;1\nTwo;2\n", "semicolons.csv"),
@@ -130,6 +133,23 @@ def test_columns_without_a_header_are_not_passed_over_in_silence(content, is_cut
         "line 1: there is no header, so the first column alone is read",
         is_cut,
     )
+
+
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
+        ('[{"data":[{"track_id":1},{"track_id":2}],"coun', "byte 46"),
+        ('{"data":[{"track_id":1},{"track_id":2}],"counts":200', "byte 52"),
+        ('{"data":[{"track_id":1},{"track_id":2}]', "byte 39"),
+        ('{"data":[\n1, 2]}\n{"data":[{"track_i', "byte 17"),
+        ("[1, 2], and so on", "byte 8"),
+        ("[1, 2]]", "byte 6"),
+    ],
+)
+def test_a_document_that_breaks_off_behind_a_list_or_goes_on_is_not_the_whole(content, place):
+    found = parse(content)
+    assert [each.track_id for each, _ in found.entries] == [1, 2]
+    assert (found.is_cut, [problem.place for problem in found.problems]) == (True, [place])
 
 
 def test_a_line_separator_within_a_title_ends_no_row():
