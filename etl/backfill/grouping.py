@@ -3,15 +3,15 @@
 Files of one path that tell the same time are the pages of one list, in the order of their names. Not here: databases
 (`etl.store.foreign`), writing (`etl.store.imports`).
 
-Invariants: no list without a time that the user, the file or its name tells; a list of which something may be missing is
-never a whole one; an item is in memory once, however many files hold it.
+Invariants: no list without a time that the user, the file or its name tells; a list of which something may be missing, a page
+that cannot be used too, is never a whole one; an item is in memory once, however many files hold it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from etl.backfill.dating import Ambiguous, told_by
@@ -21,6 +21,7 @@ from etl.backfill.sources import Source, Unusable, content_of, sources_in
 from etl.core.model import Decision, Digest, Item
 from etl.store.imports import Past
 
+NEAR = timedelta(days=1)
 NO_TIME = "tells no time, neither within nor by its name: give it with --observed-at"
 
 
@@ -52,6 +53,7 @@ class _Group:
     labels: list[str] = field(default_factory=list)
     items: dict[int | Digest, Item] = field(default_factory=dict)
     is_cut: bool = False
+    is_dated_within: bool = False
     counts: int = 0
 
     def add(self, label: str, item: Item) -> None:
@@ -59,6 +61,28 @@ class _Group:
         if self.labels[-1:] != [label]:  # a file's entries come one after the other
             self.labels.append(label)
         self.items.setdefault(item.key, item)
+
+
+@dataclass(slots=True)
+class _Groups:
+    """The lists of one path by their time, and the times of its files that could not be used (None: they tell none)."""
+
+    by_time: dict[datetime, _Group] = field(default_factory=dict)
+    lost: set[datetime | None] = field(default_factory=set)
+
+    def lose(self, told: datetime | None, names: Iterable[str]) -> None:
+        """Note that a file is missing, of the time ``told``, or of the one that its names tell."""
+        try:
+            self.lost.add(told or told_by(names))
+        except Ambiguous:
+            self.lost.add(None)
+
+    def cut(self) -> None:
+        """Cut the lists that a missing file may be a page of; one that is dated within its files may have pages of any name."""
+        for told in self.lost:
+            for instant, group in self.by_time.items():
+                is_near = told is None or abs(instant - told) <= NEAR
+                group.is_cut |= instant == told or (group.is_dated_within and is_near)
 
 
 def found_in(paths: Iterable[Path], *, observed_at: datetime | None, is_complete: bool, now: datetime) -> Found:
@@ -73,10 +97,11 @@ def found_in(paths: Iterable[Path], *, observed_at: datetime | None, is_complete
     sources = [list(sources_in(path)) for path in paths]
     known: dict[Digest, Item] = {}
     for each in sources:
-        groups: dict[datetime, _Group] = {}
+        groups = _Groups()
         for source in each:
             _read(source, found, groups, known, observed_at)
-        found.lists += _lists(groups, found, is_complete=is_complete, now=now)
+        groups.cut()
+        found.lists += _lists(groups.by_time, found, is_complete=is_complete, now=now)
     found.lists.sort(key=lambda past: past.observed_at)
     return found
 
@@ -84,13 +109,15 @@ def found_in(paths: Iterable[Path], *, observed_at: datetime | None, is_complete
 def _read(
     source: Source | Unusable,
     found: Found,
-    groups: dict[datetime, _Group],
+    groups: _Groups,
     known: dict[Digest, Item],
     observed_at: datetime | None,
 ) -> None:
     if isinstance(source, Unusable):
         place = found.faults if source.is_problem else found.passed_over
         place.append(Fault(source.label, "", source.fault))
+        if source.is_problem:
+            groups.lose(observed_at, source.names)
         return
     if source.database is not None:
         found.databases.append(source.database)
@@ -98,10 +125,12 @@ def _read(
     content = content_of(source)
     if isinstance(content, Unusable):
         found.faults.append(Fault(content.label, "", content.fault))
+        groups.lose(observed_at, content.names)
         return
     parse = parsed(content, source.names[0].removesuffix(".gz"))
     found.faults += [Fault(source.label, problem.place, problem.fault) for problem in parse.problems]
     if parse.problems and not any(item.track_id is not None for item, _ in parse.entries):
+        groups.lose(observed_at or parse.observed_at, source.names)
         if not parse.problems[-1].place:
             return
         found.faults.append(Fault(source.label, "", "no track was found in it, so that nothing of it is imported"))
@@ -113,7 +142,7 @@ def _group(
     source: Source,
     parse: Parsed,
     found: Found,
-    groups: dict[datetime, _Group],
+    groups: _Groups,
     known: dict[Digest, Item],
     observed_at: datetime | None,
 ) -> None:
@@ -122,6 +151,7 @@ def _group(
         default = observed_at or parse.observed_at or told_by(source.names)
     except Ambiguous as error:
         found.faults.append(Fault(source.label, "", f"{error}: give it with --observed-at"))
+        groups.lost.add(None)
         return
     timeless = 0
     touched: set[datetime] = set() if default is None or parse.entries else {default}
@@ -131,11 +161,14 @@ def _group(
             timeless += 1
             continue
         touched.add(instant)
-        groups.setdefault(instant, _Group()).add(source.label, known.setdefault(item.digest, item))
+        group = groups.by_time.setdefault(instant, _Group())
+        group.add(source.label, known.setdefault(item.digest, item))
+        group.is_dated_within |= bool(own or parse.observed_at)
     if timeless or not (touched or default):
         found.faults.append(Fault(source.label, "", NO_TIME if not touched else f"{timeless:,} entries have no time"))
+        groups.lost.add(None)
     for instant in touched:
-        group = groups.setdefault(instant, _Group(labels=[source.label]))
+        group = groups.by_time.setdefault(instant, _Group(labels=[source.label]))
         group.is_cut |= parse.is_cut
         group.counts = max(group.counts, parse.counts)
 

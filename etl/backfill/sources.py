@@ -37,11 +37,15 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
-    """A file that cannot be read, or is not meant to be. ``is_problem``: the user should know that it is missing."""
+    """A file that cannot be read, or is not meant to be. ``is_problem``: the user should know that it is missing.
+
+    ``names``: as those of a `Source`.
+    """
 
     label: str
     fault: str
     is_problem: bool = True
+    names: tuple[str, ...] = ()
 
 
 def sources_in(path: Path) -> Iterator[Source | Unusable]:
@@ -67,18 +71,18 @@ def sources_in(path: Path) -> Iterator[Source | Unusable]:
 def _in_file(path: Path, label: str, names: tuple[str, ...]) -> Iterator[Source | Unusable]:
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for whoever writes to it
-            yield Unusable(label, "is not a file")
+            yield Unusable(label, "is not a file", names=names)
             return
         with path.open("rb") as file:
             head = file.read(16)
         size = path.stat().st_size
     except OSError as error:
-        yield Unusable(label, f"cannot be read: {error.strerror}")
+        yield Unusable(label, f"cannot be read: {error.strerror}", names=names)
         return
     if head == SQLITE:
         yield Source(label, names, path.read_bytes, database=path)
     elif size > MAX_BYTES:
-        yield Unusable(label, "is larger than 1 GiB")
+        yield Unusable(label, "is larger than 1 GiB", names=names)
     elif head.startswith(ZIP):
         yield from _in_zip(path, label, names)
     elif head.startswith(GZIP):
@@ -92,7 +96,7 @@ def _in_zip(path: Path, label: str, names: tuple[str, ...]) -> Iterator[Source |
         with zipfile.ZipFile(path) as archive:
             members = [each for each in archive.infolist() if not each.is_dir()]
     except _UNREADABLE as error:
-        yield Unusable(label, f"is a broken zip: {error}")
+        yield Unusable(label, f"is a broken zip: {error}", names=names)
         return
     for member in sorted(members, key=lambda each: _natural_text(each.filename)):
         inner = PurePosixPath(member.filename)
@@ -100,7 +104,7 @@ def _in_zip(path: Path, label: str, names: tuple[str, ...]) -> Iterator[Source |
         if _is_hidden(inner) or inner.suffix.lower() not in SUFFIXES:
             yield Unusable(where, "is not of a kind that favsync imports", is_problem=False)
         elif member.file_size > MAX_BYTES:
-            yield Unusable(where, "is larger than 1 GiB")
+            yield Unusable(where, "is larger than 1 GiB", names=(*reversed(inner.parts), *names))
         else:
             yield Source(where, (*reversed(inner.parts), *names), _reader(path, member))
 
@@ -127,7 +131,8 @@ def content_of(source: Source) -> bytes | Unusable:
     try:
         return source.read()
     except _UNREADABLE as error:
-        return Unusable(source.label, f"cannot be read: {getattr(error, 'strerror', None) or error}")
+        fault = f"cannot be read: {getattr(error, 'strerror', None) or error}"
+        return Unusable(source.label, fault, names=source.names)
 
 
 def _is_hidden(path: Path | PurePosixPath) -> bool:

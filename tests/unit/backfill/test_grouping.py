@@ -113,6 +113,37 @@ def test_a_list_that_breaks_off_is_a_part_whatever_the_user_says(tmp_path):
     assert result.faults
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("2.json", b'[{"track_i'),
+        ("2.json", b""),
+        ("2.json", b'{"code":40001,"desc":"bad token"}'),
+        ("2.json.gz", gzip.compress(b"[2]")[:-9]),
+        ("2.zip", b"PK\x03\x04broken"),
+    ],
+)
+def test_a_list_one_of_whose_pages_cannot_be_used_is_a_part(tmp_path, name, content):
+    for day in ("2025-11-03", "2025-11-04"):
+        (tmp_path / day).mkdir()
+        (tmp_path / day / "1.json").write_text("[1]")
+    (tmp_path / "2025-11-03" / name).write_bytes(content)
+    assert [past.proven for past in found(tmp_path).lists] == [False, True]
+    assert [past.proven for past in found(tmp_path / "2025-11-03", observed_at=START).lists] == [False]
+
+
+@pytest.mark.parametrize(
+    ("name", "proven"),
+    [("2.json", [False, False, True]), ("2025-11-03-2.json", [False, True, True]), ("2025-11-05.json", [True] * 3)],
+)
+def test_a_file_that_cannot_be_used_may_be_a_page_of_a_list_that_is_dated_within(tmp_path, name, proven):
+    for day in (2, 8):
+        (tmp_path / f"{day}-1.json").write_text(f'{{"observed_at":"2025-11-0{day}T10:00:00Z","data":[1]}}')
+    (tmp_path / "2025-11-09.json").write_text("[1]")
+    (tmp_path / name).write_text('{"observed_at":"2025')
+    assert [past.proven for past in found(tmp_path).lists] == proven
+
+
 def test_a_list_with_an_entry_without_an_id_is_whole_but_proves_no_absence(tmp_path):
     path = tmp_path / "2025-11-03.csv"
     path.write_text("track_id\n1\nabc\n")
