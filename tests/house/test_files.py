@@ -15,6 +15,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from etl.cli import app
+from etl.core.model import Outcome
+from etl.reporting.runs import FIELDS
+from etl.settings import SETTINGS
 from tests.house.source import ROOT, place, tracked_files
 
 # Written in pieces, or this file would be the first to break its own rule.
@@ -120,6 +123,19 @@ def test_the_readme_names_every_verb() -> None:
     known = list(verbs(app, click.Context(app), "favsync"))
     assert known
     assert not [verb for verb in known if verb not in readme]
+
+
+def test_the_settings_page_names_every_setting_outcome_and_field() -> None:
+    page, operations = ((ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("settings.md", "operations.md"))
+    assert not [each.variable for each in SETTINGS if f"`{each.variable}`" not in page + operations]
+    defaults = {each.variable: each.default for each in SETTINGS if each.default is not None}
+    assert not [name for name in defaults if not told_with(defaults[name], name, page + operations)]
+    assert not [name for name in (*Outcome, *FIELDS, "plan", "remedy", "retry_at") if f"`{name}`" not in page]
+
+
+def told_with(default: str, variable: str, text: str) -> bool:
+    """Say whether a line of ``text`` names the variable and its default."""
+    return any(f"`{variable}`" in line and f"`{default}`" in line for line in text.splitlines())
 
 
 def anchors(markdown: str) -> set[str]:
