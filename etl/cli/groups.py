@@ -116,11 +116,18 @@ class LazyGroup(VerbGroup):
 
 def _write_options(command: click.Command, ctx: click.Context, formatter: click.HelpFormatter) -> None:
     for title, are_global in (("Options", False), ("Global options", True)):
-        params = [param for param in command.get_params(ctx) if _is_global(param) == are_global]
+        params = [
+            param for param in command.get_params(ctx) if _is_global(param) == are_global and not _is_argument(param)
+        ]
         records = [record for param in params if (record := param.get_help_record(ctx))]
         if records:
             with formatter.section(title):
                 formatter.write_dl(records)
+
+
+def _is_argument(param: click.Parameter) -> bool:
+    """Say whether it is an argument: the usage line has its place, the text its meaning; click would list it bare."""
+    return isinstance(param, click.Argument)
 
 
 def _is_global(param: click.Parameter) -> bool:

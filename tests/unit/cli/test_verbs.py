@@ -80,6 +80,13 @@ def test_a_verb_of_the_table_is_there_and_helps(name: str, told: Told) -> None:
     assert "--database-url" in out
 
 
+@pytest.mark.parametrize("argv", [("sync",), ("runs", "approve"), ("history",)])
+def test_no_argument_is_listed_among_the_options(argv: tuple[str, ...], told: Told) -> None:
+    options = told(*argv, "--help")[1].partition("\nOptions:\n")[2]
+    assert options
+    assert [line for line in options.splitlines() if re.match(r"  \S", line) and not line.startswith("  -")] == []
+
+
 def test_the_help_lists_every_verb_and_every_exit_code(told: Told) -> None:
     code, out, _ = told("--help")
     assert code == 0
