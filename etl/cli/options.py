@@ -21,8 +21,12 @@ class WholeNumber(click.IntRange):
 
     name = "whole number"
 
-    def __init__(self, least: int) -> None:
-        super().__init__(least, MOST)
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number; the limit is told only to who goes beyond it, since no help needs it."""
+        number = super().convert(value, param, ctx)
+        if number > MOST:
+            self.fail(f"{number} is too large.", param, ctx)
+        return number
 
 
 class GlobalOption(click.Option):
