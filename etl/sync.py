@@ -133,7 +133,7 @@ def _unchanged(begun: Report, source: Source, observed: Observed, newest: Newest
 def _checked_user(account: Account, source: Source) -> User | None:
     """Make sure that the list is still this account's user's, before anything of it is written.
 
-    Raises: WrongUser, CredentialsError. Where the service does not tell who it is, the list alone must do (lesson L58).
+    Raises: WrongUser, CredentialsError. Where the service does not tell who it is, the list alone must do.
     """
     try:
         user = source.user()

@@ -1,7 +1,7 @@
 """Where tokens come from. Not here: the browser's part (`signin`), how a token is asked for (`grants`), keeping it.
 
 Invariants: a source is used by several threads at once; two threads whose token was rejected renew it once; a rotated
-token is stored before it is used (lesson L38); no repr shows a token.
+token is stored before it is used; no repr shows a token.
 """
 
 from __future__ import annotations

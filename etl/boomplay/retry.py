@@ -4,13 +4,13 @@
 |----------------------------------------------------|---------------------------------------------------------------|
 | no connection, time-out, reset, cut body, 408, 5xx | `Retry`, then `GiveUp` (`etl.errors.ApiUnreachable`)          |
 | 429, or a ``code`` known to mean it                | `Retry` for all requests of the app id, then `Park`           |
-| ``Retry-After`` beyond ``park_after_seconds``      | `Park` at once: wait outside the run (lesson L33)             |
+| ``Retry-After`` beyond ``park_after_seconds``      | `Park` at once: wait outside the run                          |
 | 401, or a ``code`` known to mean it                | `Renew` once, then `GiveUp` (`etl.errors.CredentialsError`)   |
 | 200 without JSON (a proxy's page, an empty body)   | `Retry` twice, then `GiveUp` (`etl.errors.PayloadError`)      |
 | any other status or ``code``, a redirect elsewhere | `GiveUp` (`etl.errors.ApiRefused`)                            |
 
 Waiting is full-jitter exponential backoff (Brooker, "Exponential Backoff And Jitter"). ``Retry-After`` is honoured, and
-the backoff is its floor: ``Retry-After: 0`` must not burn all tries at once (lesson L36).
+the backoff is its floor: ``Retry-After: 0`` must not burn all tries at once.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The brake: may this many removals be applied without a person's word? Not here: whether they are proven.
 
 A proof can be right about a wrong list (a service that answers from an empty replica), so a mass removal waits for
-``favsync runs approve`` (design section 3; lessons L3, L15, L17).
+``favsync runs approve``.
 """
 
 from __future__ import annotations

@@ -5,13 +5,13 @@ relative order.
 
 * *Boundary*: where page k+1 begins with the last item x of page k, no track that stayed was skipped between the two,
   whenever each was read: a track that stayed is before x or after it, in both answers.
-* *Tail*: short and empty pages occur in the middle of lists (lessons L21, L22, D2, A1), so the end is asked for: the page
+* *Tail*: short and empty pages occur in the middle of lists, so the end is asked for: the page
   that begins at the last item must be exactly that item. A page cut down to one item looks the same, for as long as that
   fault lasts, so an answer from *another* place must agree: the page after the last item is empty (or is refused, and the
   last item is given alone again), or else the page before came short and one from further on is empty.
 
 Invariant: the verdict depends on the final chain alone, never on how it came about (a judge that patched its running answer
-passed 1 % of wrong walks in simulation, design section 2).
+passed 1 % of wrong walks in simulation).
 """
 
 from __future__ import annotations

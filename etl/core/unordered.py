@@ -2,7 +2,7 @@
 
 Where the same offset gives the same ids in another order each time, no two pages can be joined. What is left is counting:
 a reading that spans N positions and holds N different ids missed none, as long as the list had N entries all along; two such
-readings in a row with the same set take the place of the joined pages (design section 2, "Order"). Over more than one page of
+readings in a row with the same set take the place of the joined pages. Over more than one page of
 a list that is shuffled for each request this all but never happens: such a walk stays partial, and says so.
 """
 

@@ -1,6 +1,6 @@
 """The token that a client is given: static, or renewed and kept. Not here: keeping (`keeping`), asking (`etl.boomplay`).
 
-Invariants: a refresh token is used by one process at a time, which reads anew what is kept before it does (lessons L38, L39);
+Invariants: a refresh token is used by one process at a time, which reads anew what is kept before it does;
 what the service says of the token is noted once per client.
 """
 

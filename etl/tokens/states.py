@@ -4,7 +4,7 @@
 |----------|-----------------------------------------------------------------------------------------|
 | valid    | not refused                                                                             |
 | expiring | not refused, but its time is nearly over, or over, and nothing can renew it             |
-| suspect  | refused once; services refuse good tokens too (lesson L40), so it is tried again        |
+| suspect  | refused once; services refuse good tokens too, so it is tried again                     |
 | dead     | refused again `CONFIRM_AFTER` or more later, or once after its own end: needs a person  |
 
 Invariant: no answer makes a token be thrown away; a dead one that works again is valid again.
