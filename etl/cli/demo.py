@@ -57,7 +57,10 @@ def _folder(keep: Path | None) -> Path:
         return Path(tempfile.mkdtemp(prefix="favsync-demo-"))
     if (keep / "favsync.db").exists():
         raise UsageError(f"{keep} holds a demo already", remedy="name another folder, or delete that one first")
-    keep.mkdir(parents=True, exist_ok=True)
+    try:
+        keep.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise UsageError(f"the folder {keep} cannot be made: {fault.strerror}", remedy="name another one") from None
     return keep.resolve()
 
 

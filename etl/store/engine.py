@@ -187,6 +187,7 @@ _REMEDIES = {
     "no such table": "run `favsync db upgrade`",
     "does not exist": "run `favsync db upgrade`, or check the name of the database",
     "readonly": "let this user write to the database file and its folder",
+    "unable to open": "name a file, in a folder that is there, and let this user read and write both",
     "read-only": "name the primary server in FAVSYNC_DATABASE_URL, not a standby or a database that is closed for writing",
     "no space left": "make room on the server's disk; nothing was changed",
     "permission denied": "grant the rights in deploy/grants.sql",

@@ -28,6 +28,13 @@ def test_the_demo_does_not_write_over_an_earlier_one(favsync):
     assert "holds a demo already" in again.err
 
 
+def test_the_demo_names_a_folder_that_cannot_be_made(favsync, home):
+    (home / "taken").write_text("")
+    refused = favsync("demo", "--keep", "taken/here")
+    assert refused.code == 2
+    assert "the folder taken/here cannot be made: Not a directory" in refused.err
+
+
 def test_the_demo_needs_no_setting_and_obeys_none(favsync, home):
     found = favsync("demo", "--json", env={"FAVSYNC_DATABASE_URL": "sqlite:///mine.db"}).json
     assert len(found["runs"]) == 4

@@ -138,6 +138,17 @@ def test_a_read_only_database_can_still_be_looked_at(sandbox: Sandbox, tmp_path:
     assert "succeeded" in result.stdout
 
 
+def test_a_file_that_may_not_be_read_and_a_folder_are_named_with_a_remedy(sandbox: Sandbox, tmp_path: Path) -> None:
+    (tmp_path / "favsync.db").write_bytes(b"")
+    (tmp_path / "favsync.db").chmod(0o000)
+    for name in ("favsync.db", "."):
+        environ = settings(sandbox, f"sqlite:///{tmp_path}/{name}")
+        result = favsync(environ, "runs", "list", preexec_fn=without_privileges)
+        assert result.returncode == 5
+        assert one_clear_line(result.stderr), result.stderr
+        assert "let this user read and write both" in result.stderr
+
+
 def test_a_file_that_is_no_database_is_named(sandbox: Sandbox, tmp_path: Path) -> None:
     (tmp_path / "favsync.db").write_bytes(b"something else\n" * 100)
     result = favsync(settings(sandbox, f"sqlite:///{tmp_path}/favsync.db"), "sync")
