@@ -55,8 +55,11 @@ class Context:
 
     @property
     def has_progress(self) -> bool:
-        """Whether a progress bar would be seen, by a person and on a terminal."""
-        return not self.json and sys.stderr is not None and sys.stderr.isatty()
+        """Whether a progress bar would be seen, by a person and on a terminal that can take it back."""
+        from etl.config import environment
+
+        is_able = sys.stderr is not None and sys.stderr.isatty() and environment().get("TERM") != "dumb"
+        return is_able and not self.json
 
     def say(self, text: str) -> None:
         """Tell the person something on stderr that is not the result; nobody there to read it is no reason to stop.

@@ -293,12 +293,19 @@ def test_rows_are_json_where_json_is_wanted(capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.mark.parametrize(
-    ("is_terminal", "json", "expected"), [(True, False, True), (True, True, False), (False, False, False)]
+    ("is_terminal", "kind", "json", "expected"),
+    [
+        (True, "xterm", False, True),
+        (True, "xterm", True, False),
+        (True, "dumb", False, False),
+        (False, "xterm", False, False),
+    ],
 )
 def test_progress_is_for_a_person_at_a_terminal(
-    monkeypatch: pytest.MonkeyPatch, is_terminal: bool, json: bool, expected: bool
+    monkeypatch: pytest.MonkeyPatch, is_terminal: bool, kind: str, json: bool, expected: bool
 ) -> None:
     context = Context()
+    monkeypatch.setenv("TERM", kind)
     context.json = json
     monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal)
     assert context.has_progress is expected
