@@ -1,8 +1,9 @@
 """Telling a webhook what changed, after a sync that changed something. Not here: what a digest tells (`etl.reporting`).
 
 The channel ``webhook`` has a mark of its own (`etl.store.digests`), which moves when the webhook has taken the digest: so what
-could not be delivered is told with the next one, and nothing is told twice; each run holds again what waits for a person's word.
-A run that failed, or that changed facts of tracks alone, sends nothing; the next digest tells of it.
+could not be delivered is told after the next run (after a restart, with the next change), and nothing is told twice: removals
+that go on waiting for a person's word, which each run holds anew, are told once. A run that failed, or that changed facts of
+tracks alone, sends nothing; the next digest tells of it.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class Teller:
 
     def __init__(self, engine: Engine, url: str, kind: str, send: Send = post) -> None:
         self._engine, self._url, self._kind, self._send = engine, url, kind, send
+        self._owed: set[str] = set()
         self._outbox = Outbox[tuple[str, int, bool]](
             "favsync-digest",
             self._tell,
@@ -38,9 +40,9 @@ class Teller:
         )
 
     def ended(self, ran: Ran) -> None:
-        """Have the webhook told of this run, if the list changed by it or removals wait for a person's word."""
+        """Have the webhook told, if the list changed by this run, removals wait for a person's word, or it is owed a digest."""
         report = ran.report
-        has_changes = bool(report.added or report.removed)
+        has_changes = bool(report.added or report.removed or report.account in self._owed)
         if report.run_id is not None and (has_changes or report.held):
             self._outbox.put((report.account, report.run_id, has_changes))
 
@@ -58,7 +60,12 @@ class Teller:
         if former is None:  # before it is tried: if the webhook does not take it, the next digest begins here too
             with writing(self._engine) as connection:
                 set_mark(connection, account.account_id, CHANNEL, Mark(run_id - 1, None, clock.now()))
-        tell(self._engine, account, self._url, self._kind, Since(after_run=run_id - 1), self._send)
+        try:
+            tell(self._engine, account, self._url, self._kind, Since(after_run=run_id - 1), self._send)
+        except NotDelivered:
+            self._owed.add(name)
+            raise
+        self._owed.discard(name)
 
 
 def tell(engine: Engine, account: Account, url: str, kind: str, first: Since, send: Send = post) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 from urllib.error import HTTPError
 
@@ -11,6 +13,8 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from etl.cli import main
+from etl.errors import NotDelivered
+from etl.monitor import telling
 from etl.monitor.telling import Teller
 from etl.scheduler.service import Ran
 from etl.store.engine import open_engine, reading, writing
@@ -84,6 +88,38 @@ def test_what_could_not_be_delivered_is_told_with_the_next_change(
     stage.hook.is_down = False
     stage.sync([item(99, track_title="When it was back"), item(98, track_title="While it was down"), *LIST])
     assert "2 added" in stage.hook.told[-1]
+
+
+class AtOnce:
+    """An outbox without a thread: what is put in it is delivered, or not, before the next step."""
+
+    def __init__(self, _name: str, deliver: Callable[[Any], None], **_words: str) -> None:
+        self._deliver = deliver
+
+    def __class_getitem__(cls, _kind: object) -> type[AtOnce]:
+        return cls
+
+    def put(self, each: Any) -> None:
+        with suppress(NotDelivered):
+            self._deliver(each)
+
+
+def test_what_could_not_be_delivered_is_told_after_the_next_run_though_nothing_changed_by_it(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(telling, "Outbox", AtOnce)
+    teller = Teller(stage.engine, "https://hook.invalid/secret-id", "text", stage.hook.send)
+
+    def run(items: list[Any], *, is_down: bool = False) -> None:
+        stage.hook.is_down = is_down
+        teller.ended(Ran(sync_account(stage.engine, stage.account, FakeSource(items), Way(concurrency=1))))
+
+    grown = [item(98, track_title="While it was down"), *LIST]
+    run(LIST)
+    run(grown, is_down=True)
+    run(grown)
+    run(grown)
+    assert ["While it was down" in told for told in stage.hook.told] == [False, True]
 
 
 def test_what_the_first_digest_of_all_could_not_deliver_is_told_too(stage: Stage) -> None:
