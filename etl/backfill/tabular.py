@@ -16,6 +16,7 @@ def read_csv(found: Parsed, text: str) -> None:
     """Read CSV with a column ``track_id``, or a bare list of ids; of the other columns only ``observed_at`` is used."""
     lines = list(io.StringIO(text, newline=""))
     columns: _Columns | None = None
+    is_open = not lines[-1].endswith(("\n", "\r"))
     for number, row in _rows(found, lines, _delimiter(next(line for line in lines if line.strip()))):
         if not any(cell.strip() for cell in row):
             continue
@@ -25,10 +26,16 @@ def read_csv(found: Parsed, text: str) -> None:
                 found.fail(f"line {number}", "there is no column track_id")
                 return
             if columns.are_named:
+                width = len(row)
                 continue
+            width = 1
             if len(row) > 1:
                 may_lack = all(track_id_from(bytes_of(cell)) for cell in row)
                 found.fail(f"line {number}", "there is no header, so the first column alone is read", is_cut=may_lack)
+        if is_open and number == len(lines) and len(row) < width:
+            found.fail(f"line {number}", "the file breaks off in this row")
+            if columns.track_id >= len(row) - 1:
+                continue  # the id may be cut, too: another track's
         _read_row(found, row, columns, f"line {number}")
 
 
@@ -48,7 +55,8 @@ def _rows(found: Parsed, lines: Sequence[str], delimiter: str) -> Iterator[tuple
             return
         except csv.Error:
             begun += last + 1
-            found.fail(f"line {begun}", "a quote is out of place, so the line is read as it stands", is_cut=False)
+            is_cut = begun == len(lines) and not lines[-1].endswith(("\n", "\r"))
+            found.fail(f"line {begun}", "a quote is out of place, so the line is read as it stands", is_cut=is_cut)
             yield begun, lines[begun - 1].rstrip("\r\n").split(delimiter)
 
 

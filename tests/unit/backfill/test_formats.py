@@ -152,6 +152,24 @@ def test_a_document_that_breaks_off_behind_a_list_or_goes_on_is_not_the_whole(co
     assert (found.is_cut, [problem.place for problem in found.problems]) == (True, [place])
 
 
+@pytest.mark.parametrize(
+    ("content", "tracks", "is_cut"),
+    [
+        ('track_id,title\n1,a\n2,"b', [1, 2], True),
+        ("track_id,title,year\n1,a,2001\n2,b", [1, 2], True),
+        ("track_id,title\n1,a\n2", [1], True),  # perhaps of track 25
+        ("title,track_id\na,1\nb", [1], True),
+        ("track_id,title\n1,a\n2,b", [1, 2], False),
+        ("track_id,title\n1,a\n2\n", [1, 2], False),
+        ('track_id,title\n1,a\n2,"b\n', [1, 2], False),
+        ("1\n2", [1, 2], False),
+    ],
+)
+def test_a_table_that_breaks_off_within_a_row_is_not_the_whole(content, tracks, is_cut):
+    found = parse(content, "x.csv")
+    assert ([each.track_id for each, _ in found.entries], found.is_cut) == (tracks, is_cut)
+
+
 def test_a_line_separator_within_a_title_ends_no_row():
     assert ids("track_id,title\n1,a\u2028b\x0bc\n2,d\n", "x.csv") == [1, 2]
 
