@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from werkzeug import Response
 
 from etl.monitor.ping import Pinger
@@ -86,11 +88,15 @@ def test_a_switch_that_is_out_of_order_fails_nothing_and_is_complained_of_once_w
 
 
 def test_pings_that_pile_up_are_dropped() -> None:
-    import threading
+    gate, sent = threading.Event(), list[str]()
 
-    gate = threading.Event()
-    pinger = Pinger(URL + "/{account}", lambda *_: gate.wait() and None)
+    def slow(url: str, _body: str) -> None:
+        gate.wait()
+        sent.append(url)
+
+    pinger = Pinger(URL + "/{account}", slow)
     for _ in range(3000):
         pinger.ended("ada", None)
     gate.set()
     pinger.close()
+    assert 0 < len(sent) < 3000
