@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection
 
+from etl.reporting.question import Question, ask
 from etl.reporting.views import views
 from etl.store.tables import metadata
 from tools.examples import DOCUMENT, HISTORY, Example, answered, asked_of_database, examples, views_told
@@ -34,6 +35,13 @@ def test_each_view_is_said_to_be_what_its_header_says() -> None:
     assert {view: f"Row: {views()[view].row}" for view in TOLD} == {
         view: next(line for line in about.splitlines() if line) for view, about in TOLD.items()
     }
+
+
+def test_each_view_is_said_to_have_the_columns_that_it_has(seeded: Connection) -> None:
+    told = {
+        view: re.findall(r"`(\w+)`", about.partition("Columns:")[2].partition(".")[0]) for view, about in TOLD.items()
+    }
+    assert told == {name: list(ask(seeded, Question(view, limit=0)).columns) for name, view in views().items()}
 
 
 def test_every_table_and_column_is_there() -> None:
