@@ -79,8 +79,8 @@ def require_parquet() -> None:
         import pyarrow  # noqa: F401 - only whether it is there
     except ImportError:
         raise UsageError(
-            "Parquet needs a library that is not installed",
-            remedy="pip install 'favsync[parquet]', or use --format csv",
+            "Parquet needs pyarrow, which is not installed",
+            remedy="pip install pyarrow, where favsync is installed; or use --format csv",
         ) from None
 
 

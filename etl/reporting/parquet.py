@@ -27,7 +27,10 @@ def write_parquet(answer: Answer, target: Path) -> None:
         import pyarrow as arrow
         from pyarrow import parquet
     except ImportError:
-        raise UsageError("Parquet needs pyarrow", remedy="install the extra: pip install 'favsync[parquet]'") from None
+        raise UsageError(
+            "Parquet needs pyarrow, which is not installed",
+            remedy="pip install pyarrow, where favsync is installed; or use --format csv",
+        ) from None
     rows = iter(answer.rows)
     group = list(islice(rows, GROUP))
     schema = arrow.schema(
