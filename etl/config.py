@@ -38,7 +38,7 @@ class Source(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Every setting, checked (contract, "Settings"). ``database_url`` prints without its password.
+    """Every setting, checked (docs/settings.md). ``database_url`` prints without its password.
 
     ``sources``: by setting. ``warnings``: lines about settings that work but should not stay as they are.
     """

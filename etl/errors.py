@@ -1,6 +1,6 @@
 """The whole error tree. Not here: catching, printing, logging. Imports nothing.
 
-Errors are sorted by what the operator does next, and each carries its exit code (contract, "Verbs")::
+Errors are sorted by what the operator does next, and each carries its exit code (docs/settings.md)::
 
     FavsyncError                  70  a bug, if raised bare
     +-- UsageError                 2  change the command

@@ -50,7 +50,7 @@ class Secret:
 
 
 class Setting(NamedTuple):
-    """One line of the contract's table. ``read`` turns text into the value or raises ValueError with the fault.
+    """One line of the table in docs/settings.md. ``read`` turns text into the value or raises ValueError with the fault.
 
     ``wanted``: what would be right, in words that follow "set it to". ``default`` None: worked out later, or unset.
     """

@@ -1,6 +1,6 @@
 """Asking the service for a token. Not here: when to ask (`auth`), and what the browser brings (`signin`).
 
-What the documentation leaves open (``boomplay-api.md`` 2) is a field of `Grant`: the path, the spelling of
+What the documentation leaves open is a field of `Grant`: the path, the spelling of
 ``grant_type``, the names of the fields. The defaults are the documented ones where there are any; no page describes a
 refresh, so that one is a guess after the other two.
 

@@ -1,6 +1,6 @@
 """The browser's part of signing in: the address to open, and what comes back. Pure. Not here: sockets, requests.
 
-What comes back is undocumented (``boomplay-api.md`` 2.2): query or fragment, a code or a token. All four are read.
+What comes back is undocumented: query or fragment, a code or a token. All four are read.
 
 Invariant: a redirect whose ``state`` is not ours is refused, whatever else it holds.
 """

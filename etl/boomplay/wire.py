@@ -55,7 +55,7 @@ class TokenSource(Protocol):
 
 
 class WireOptions(TypedDict, total=False):
-    """How to reach the service; the defaults are those of the contract's settings.
+    """How to reach the service; the defaults are those of the settings.
 
     ``requests_per_second`` (0: no limit) holds for all requests of the app id in this process, ``timeout_seconds`` for
     one request from its start to its last byte. ``stop``, once set, ends every wait. ``token_codes`` and

@@ -67,7 +67,7 @@ def sync(context: Context, accounts: tuple[str, ...], plan: bool) -> int:
 
 
 def worst(codes: Iterator[int] | Sequence[int]) -> int:
-    """Return the code that speaks for all of ``codes`` (contract, "Verbs")."""
+    """Return the code that speaks for all of ``codes`` (docs/settings.md)."""
     given = set(codes)
     return next((code for code in WORST_FIRST if code in given), max(given, default=0))
 

@@ -18,7 +18,7 @@ Digest = bytes
 
 
 class Outcome(StrEnum):
-    """How a run ended (contract, "Verbs")."""
+    """How a run ended (docs/settings.md)."""
 
     SUCCEEDED = "succeeded"
     UNCHANGED = "unchanged"

@@ -1,7 +1,7 @@
 """One item of the list as received -> a `Track`, or the reason why it cannot be read. Not here: what is stored, and how.
 
-The quirks it answers are in `boomplay-api.md` section 5: empty text for nothing, doubled genres and artists, three spellings of
-a duration, numbers as text, market codes outside ISO 3166. Rules are the contract's ("Normalising").
+The quirks it answers: empty text for nothing, doubled genres and artists, three spellings of a duration,
+numbers as text, market codes outside ISO 3166.
 
 Invariants: an item with a readable id is never lost, at worst it is a reject; a title is kept to the last character, but for
 NUL and lone surrogates, which neither UTF-8 nor PostgreSQL can hold and which become U+FFFD.
@@ -235,7 +235,7 @@ def _as_text(name: str, value: Any) -> str | None:
 
 
 def _as_integer(name: str, value: Any, notes: list[str]) -> int | None:
-    """``"15"`` is 15 (boomplay-api.md 5.3); what is no number at all is unknown, with a note."""
+    """``"15"`` is 15; what is no number at all is unknown, with a note."""
     if value is None or value == "":
         return None
     if isinstance(value, int) and not isinstance(value, bool):

@@ -6,7 +6,7 @@ from etl.core.model import ChangeSet, Decision, Outcome
 
 
 def outcome_of(*, proven: bool, change: ChangeSet, changed: int, decision: str | None = None) -> Outcome:
-    """Say how a run that landed an observation ended (contract, "Verbs")."""
+    """Say how a run that landed an observation ended (docs/settings.md)."""
     if not proven or decision == Decision.REJECTED:
         return Outcome.PARTIAL
     if change.held:

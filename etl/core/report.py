@@ -11,7 +11,7 @@ from etl.errors import FavsyncError
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How a run went, as `favsync sync --json` prints it (contract, "Verbs")."""
+    """How a run went, as `favsync sync --json` prints it (docs/settings.md)."""
 
     account: str
     trigger: str

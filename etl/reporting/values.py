@@ -43,7 +43,7 @@ def is_time(name: str) -> bool:
 
 
 def instant_text(instant: datetime) -> str:
-    """Return ``instant`` as SQLite holds it (contract): so that text sorts as time does."""
+    """Return ``instant`` as SQLite holds it, so that text sorts as time does."""
     return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 

@@ -1,6 +1,6 @@
 """A stand-in Boomplay API, shipped with favsync: for its demo, its tests and its benchmarks.
 
-Modelled on the public documentation alone (`boomplay-api.md`); nothing was recorded from the service. It imports nothing of
+Modelled on the public documentation alone; nothing was recorded from the service. It imports nothing of
 favsync's own reading of that API, so that a misunderstanding there is not repeated here. See ``docs/sandbox.md``.
 
 From the door inwards: `sandbox` and `running` (Python), `server` (sockets), `app` (routes), `control`, `oauth`, `lookups` and

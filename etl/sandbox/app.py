@@ -1,6 +1,6 @@
 """The stand-in's routes: which request is answered by what, and whether it may be. Not here: sockets (`server`), the answers.
 
-Every answer is modelled on Boomplay's documentation (`boomplay-api.md`), none is recorded from the service.
+Every answer is modelled on Boomplay's documentation, none is recorded from the service.
 """
 
 from __future__ import annotations

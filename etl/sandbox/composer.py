@@ -1,6 +1,6 @@
 """Composes the made-up entries: each is a function of the seed and its index. Not here: encoding, caching, dirt, changes.
 
-Field names, their order and the form of every value follow `boomplay-api.md` section 4. Hosts are reserved ones.
+Field names, their order and the form of every value follow Boomplay's documentation. Hosts are reserved ones.
 """
 
 from __future__ import annotations

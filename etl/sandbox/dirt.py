@@ -1,4 +1,4 @@
-"""The dirty rows: ways in which entries of the real pages disagree with their own documentation (`boomplay-api.md` 5.2, 5.3).
+"""The dirty rows: ways in which entries of the real pages disagree with their own documentation.
 
 Each row can be switched on by its own. Not here: which entries are hit, and encoding.
 

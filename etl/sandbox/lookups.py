@@ -1,6 +1,6 @@
 """The catalogue's endpoints: by ids, ISRC, play counts, search, charts, and the user's own page. Not here: favourites (`pages`).
 
-Each answers what the documentation shows, as far as the made-up catalogue has it (`boomplay-api.md` sections 3 and 4).
+Each answers what the documentation shows, as far as the made-up catalogue has it.
 """
 
 from __future__ import annotations

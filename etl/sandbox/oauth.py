@@ -1,6 +1,6 @@
 """Getting tokens: client credentials, the consent page in the browser, code exchange, refresh. Not here: checking them (`app`).
 
-The documentation contradicts itself on nearly all of this (`boomplay-api.md` section 2), hence the switches.
+The documentation contradicts itself on nearly all of this, hence the switches.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """APScheduler with one job: the tick. Not here: what a tick does (`service`).
 
 One job, since two processes on one job store ran each job twice; kept in memory, since the accounts' turns are in our own
-tables; without a misfire limit, since APScheduler's one second drops late runs in silence (libraries.md).
+tables; without a misfire limit, since APScheduler's one second drops late runs in silence.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The only SQL that differs between SQLite and PostgreSQL: sets of rows, written at once. Not here: what is written.
 
-Rows are tuples in the order of ``columns``. PostgreSQL takes a large set by COPY (28,000 against 125,000 rows a second,
-libraries.md): straight into the table where nothing can conflict, else into a temporary table and from there by one INSERT …
+Rows are tuples in the order of ``columns``. PostgreSQL takes a large set by COPY (28,000 against 125,000 rows a second
+when measured): straight into the table where nothing can conflict, else into a temporary table and from there by one INSERT …
 SELECT. SQLite takes it by one prepared statement of a hundred rows: where a table has triggers, each statement pays for the means
 to undo itself, which is as much as for five rows. Every upsert is sorted by its key, so that two writers never wait for each
 other in a circle, and touches only rows that differ.

@@ -1,7 +1,7 @@
 """Engines: how favsync opens its database. Not here: SQL of one dialect (`etl.store.dialect`), the schema.
 
-Invariants: a transaction on SQLite takes the write lock when it begins (the driver's own way loses updates without an error,
-libraries.md); foreign keys are on; a new database file is readable by its owner alone.
+Invariants: a transaction on SQLite takes the write lock when it begins (the driver's own way loses updates without an
+error); foreign keys are on; a new database file is readable by its owner alone.
 """
 
 from __future__ import annotations

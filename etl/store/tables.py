@@ -1,7 +1,7 @@
 """The tables, as SQLAlchemy Core. Not here: views (`etl.reporting`), triggers (the migrations), queries, `dialect_tables`.
 
-The columns that users rely on are the contract's; what stands beyond them is marked *ours*. The migrations are the truth about
-a database, and a test holds them against this metadata.
+The columns that users rely on stand upright in docs/data-model.md; what stands beyond them is marked *ours*.
+The migrations are the truth about a database, and a test holds them against this metadata.
 """
 
 from __future__ import annotations

@@ -78,6 +78,18 @@ def test_no_file_names_a_registry_or_somebodys_folder() -> None:
     assert not found
 
 
+def test_no_file_refers_to_notes_that_are_not_here() -> None:
+    documents = {path.name for path in tracked_files() if path.suffix == ".md"}
+    lost = [
+        f"{place(path)}: {found[0]}"
+        for path in tracked_files()
+        if path.suffix in (".py", ".md")
+        for found in re.finditer(r"`([\w-]+\.md)`|\blessons? L\d", path.read_text(encoding="utf-8"))
+        if found[1] not in documents
+    ]
+    assert not lost
+
+
 @pytest.mark.parametrize("text", [f"pip install {REGISTRIES[-1]} x", f"cd {FOLDERS[0]}main"])
 def test_such_a_name_would_be_found(text: str) -> None:
     assert FORBIDDEN.search(text)

@@ -1,4 +1,4 @@
-"""The views: the contract's columns, and the same rows on both engines."""
+"""The views: the columns that are promised, and the same rows on both engines."""
 
 from __future__ import annotations
 
