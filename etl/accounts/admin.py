@@ -261,12 +261,13 @@ def listed_accounts(engine: Engine) -> list[dict[str, Any]]:
 def _default_works(connection: Connection) -> bool:
     """Say whether the settings' token, which has no row before it is refused, has read a list (as `favsync status` does)."""
     query = (
-        select(runs.c.run_id)
+        select(runs.c.requests)
         .join(accounts, accounts.c.account_id == runs.c.account_id)
         .where(accounts.c.name == DEFAULT_ACCOUNT, runs.c.proven)
         .where(runs.c.retracted_at.is_(None), runs.c.observed_at.is_not(None))
+        .order_by(runs.c.observed_at.desc())
     )
-    return connection.execute(query.limit(1)).first() is not None
+    return bool(connection.execute(query.limit(1)).scalar())
 
 
 def is_enabled(engine: Engine, name: str) -> bool:

@@ -128,7 +128,7 @@ def _token_state(facts: Facts, now: datetime) -> str:
         return shown_state(facts.token, now)
     if facts.name != DEFAULT_ACCOUNT:
         return "none"
-    return "valid" if facts.last_proven_at else "unknown"
+    return "valid" if facts.was_asked else "unknown"
 
 
 def _token_place(facts: Facts) -> str | None:

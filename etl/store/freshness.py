@@ -19,7 +19,10 @@ AT_ONCE = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """One account as the database knows it. ``held``: removals that wait for the operator's word now."""
+    """One account as the database knows it. ``held``: removals that wait for the operator's word now.
+
+    ``was_asked``: the newest proof came from the service, by the account's token, not from an import.
+    """
 
     account_id: int
     name: str
@@ -27,6 +30,7 @@ class Facts:
     schedule: str | None
     created_at: datetime
     last_proven_at: datetime | None
+    was_asked: bool
     favourites: int | None
     held: int
     held_run_id: int | None
@@ -108,6 +112,7 @@ def _facts(row: Row[Any], proven: Row[Any] | None, last: Row[Any] | None, token:
         schedule=row.schedule,
         created_at=row.created_at,
         last_proven_at=proven.observed_at if proven else None,
+        was_asked=proven is not None and bool(proven.requests),
         favourites=last.favourites if last and last.favourites is not None else (proven.favourites if proven else None),
         held=proven.held if proven and is_held else 0,
         held_run_id=proven.run_id if proven and is_held else None,

@@ -105,7 +105,9 @@ def test_a_retired_account_loses_its_token_and_keeps_its_history(database_url, e
         reads(config, engine)
 
 
-def test_the_token_of_the_settings_is_told_of_alike_by_list_and_status(engine, sandbox, environment, monkeypatch):
+def test_the_token_of_the_settings_is_told_of_alike_by_list_and_status(
+    engine, sandbox, environment, monkeypatch, tmp_path
+):
     from etl.monitor.status import statuses
     from etl.store.engine import writing
     from etl.store.runs import ensure_account
@@ -118,6 +120,9 @@ def test_the_token_of_the_settings_is_told_of_alike_by_list_and_status(engine, s
     with writing(engine) as connection:
         ensure_account(connection, "default", clock.now())
     assert told() == [("unknown", "environment")] * 2
+    (tmp_path / "2025-11-03.json").write_text(json.dumps(sandbox.favourites("ada")))
+    assert main(["backfill", "--from", str(tmp_path / "2025-11-03.json"), "--complete"]) == 0
+    assert told() == [("unknown", "environment")] * 2, "an import takes no token"
     assert main(["sync"]) == 0
     assert told() == [("valid", "environment")] * 2
 

@@ -18,7 +18,7 @@ HOUR = timedelta(hours=1)
 def status(max_age: timedelta | None = None, now: datetime = NOW, **more: object) -> AccountStatus:
     facts = {
         "account_id": 1, "name": "ada", "enabled": True, "schedule": None, "created_at": NOW - 90 * 24 * HOUR,
-        "last_proven_at": NOW - HOUR / 2, "favourites": 5, "held": 0, "held_run_id": None, "rejected": 0,
+        "last_proven_at": NOW - HOUR / 2, "was_asked": True, "favourites": 5, "held": 0, "held_run_id": None, "rejected": 0,
         "last_run_at": NOW, "last_outcome": "unchanged", "last_reason": None, "failures_in_a_row": 0,
         "next_run_at": None, "parked_until": None, "token": None,
     }  # fmt: skip
