@@ -57,7 +57,10 @@ def account_facts(connection: Connection, names: Collection[str] = ()) -> list[F
 
 
 def _accounts(names: Collection[str]) -> Any:
-    """Select each account with its newest proven run and its newest run: two look-ups in an index, however many runs."""
+    """Select each account with its newest proven run and its newest run: two look-ups in an index, however many runs.
+
+    What was not proven since counts as a failure, but for an imported part: that was never meant to be the whole list.
+    """
     each, other, newest = runs.alias("each"), runs.alias("other"), runs.alias("newest")
     proven = (
         select(each.c.run_id)
@@ -72,7 +75,7 @@ def _accounts(names: Collection[str]) -> Any:
     unproven = (
         select(func.count(other.c.run_id))
         .where(other.c.account_id == accounts.c.account_id, other.c.run_id > func.coalesce(proven, 0))
-        .where(other.c.outcome.in_((Outcome.FAILED, Outcome.PARTIAL)))
+        .where((other.c.outcome == Outcome.FAILED) | (other.c.outcome == Outcome.PARTIAL) & (other.c.requests > 0))
         .correlate(accounts)
         .scalar_subquery()
     )

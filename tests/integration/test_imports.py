@@ -11,6 +11,7 @@ from etl.core.brake import Brake
 from etl.core.model import Outcome
 from etl.errors import UsageError
 from etl.store.engine import open_engine, reading, writing
+from etl.store.freshness import account_facts
 from etl.store.tables import favourites, rejects, runs, track_versions, tracks
 from etl.sync import Way, sync_account
 from tests.lists import FakeSource, item, raw
@@ -51,6 +52,9 @@ def test_a_part_adds_and_removes_nothing(engine):
     land(engine, ada, seen(1, [1, 2]), seen(2, [2, 3], whole=False))
     assert all(row.valid_to is None for row in rows(engine, favourites))
     assert len(rows(engine, favourites)) == 3
+    with reading(engine) as connection:
+        (facts,) = account_facts(connection)
+    assert facts.failures_in_a_row == 0
 
 
 def test_the_brake_does_not_hold_what_the_user_says_is_whole(engine):
