@@ -21,6 +21,7 @@ import os
 import shutil
 import signal
 import socket
+import sys
 import tempfile
 import time
 import warnings
@@ -71,6 +72,14 @@ def home(monkeypatch: pytest.MonkeyPatch, homes: Iterator[Path]) -> Path:
     folder = next(homes)
     monkeypatch.setenv("HOME", str(folder))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _nobody_waits_for_another_test() -> Iterator[None]:
+    """Forget what services asked this process to wait: the next sandbox may get the port of one that asked for hours."""
+    yield
+    if limiter := sys.modules.get("etl.boomplay.limiter"):
+        limiter._limiters.clear()
 
 
 @pytest.fixture(scope="session")
