@@ -20,7 +20,7 @@ from etl.core.model import Item, Outcome, Page, Trigger, Walk
 from etl.core.snapshots import snapshot_digest
 from etl.store.engine import reading
 from etl.store.landing import last_track
-from etl.store.state import Account, Newest, newest_observation, open_tracks
+from etl.store.state import Account, Newest, newest_observation, open_tracks, seen_only_since
 
 YOUNG = timedelta(days=1)
 SMALLEST_STEP = timedelta(microseconds=1)
@@ -96,13 +96,16 @@ def observe(engine: Engine | None, account: Account, source: Source, way: Way, s
     newest = _newest(engine, account)
     since = clock.monotonic()
     walks: list[Walk] = []
+    favourites: frozenset[int] | None = None
     fetch: Fetch = source.favourite_tracks
     while True:
         size = len(walks[-1].items) if walks else (newest.size if newest else 0)
         walk = read_list(fetch, concurrency=way.concurrency, expected=size, progress=way.progress)
         walks.append(walk)
         seen = _seen_again(walk, newest) if len(walks) == 1 else None
-        seen = seen or _sum_up(engine, account, newest, walks, started_at)
+        if seen is None:
+            favourites = _favourites(engine, account) if favourites is None else favourites
+            seen = seen_by(walks, favourites, _at_risk(engine, account, newest, walks, favourites, started_at))
         if not seen.needs_walk:
             break
         fetch = _sharing(source.favourite_tracks, walk.seen)
@@ -146,17 +149,30 @@ def _seen_again(walk: Walk, newest: Newest | None) -> Seen | None:
     return Seen(walk.seen, is_whole=True, reason="", needs_walk=False) if is_same else None
 
 
-def _sum_up(
-    engine: Engine | None, account: Account, newest: Newest | None, walks: Sequence[Walk], started_at: datetime
-) -> Seen:
-    """Hold the walks against the open favourites; a wrong list lacks first those of the last day, or the list's last."""
+def _favourites(engine: Engine | None, account: Account) -> frozenset[int]:
+    """Return the open favourites; asked for once a run, which alone writes them while it holds the account's lease."""
     if engine is None:
-        return seen_by(walks, frozenset())
+        return frozenset()
     with reading(engine) as connection:
-        tracks, at_risk = open_tracks(connection, account.account_id, seen_since=started_at - YOUNG)
-        if newest is not None and not tracks.issubset(item.track_id for walk in walks for item in walk.seen):
-            at_risk |= last_track(connection, newest.snapshot_id, tracks)
-    return seen_by(walks, tracks, at_risk)
+        return open_tracks(connection, account.account_id)
+
+
+def _at_risk(
+    engine: Engine | None,
+    account: Account,
+    newest: Newest | None,
+    walks: Sequence[Walk],
+    favourites: frozenset[int],
+    started_at: datetime,
+) -> frozenset[int]:
+    """Return those of the favourites that no walk saw which a wrong list lacks first: the last day's, and the list's last."""
+    missing = favourites.difference(item.track_id for walk in walks for item in walk.seen)
+    if engine is None or not missing:
+        return frozenset()
+    with reading(engine) as connection:
+        young = seen_only_since(connection, account.account_id, missing, started_at - YOUNG)
+        last = last_track(connection, newest.snapshot_id, favourites) if newest is not None else frozenset()
+    return young | last
 
 
 def is_unchanged(observed: Observed, newest: Newest | None) -> bool:

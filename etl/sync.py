@@ -82,6 +82,7 @@ def plan_account(engine: Engine | None, account: Account, source: Source, way: W
     """
     begun = Report(account=account.name, trigger=way.trigger, started_at=clock.now())
     observed = observe(engine, account, source, way, begun.started_at)
+    seen = _observation(0, observed)
     done = Written()
     if engine is None:
         state, news = State(), find_news(None, observed, None)
@@ -90,14 +91,14 @@ def plan_account(engine: Engine | None, account: Account, source: Source, way: W
     else:
         with reading(engine) as connection:
             newest = newest_observation(connection, account.account_id)
-            state = state_of(connection, account.account_id)
+            state = state_of(connection, account.account_id, seen.present)
             news = find_news(connection, observed, newest)
             for part in news.parts():
                 tracks, rejects = normalised_part(observed, part)
                 known = known_facts(connection, [track.track_id for track in tracks])
                 done.changed += len(fact_changes(known, tracks, observed.observed_at).changed)
                 done.rejects += rejects
-    change = changes(state, _observation(0, observed), way.brake)
+    change = changes(state, seen, way.brake)
     report = _report(begun, source, observed, change, done.changed, news.carried + len(done.rejects))
     plan = {
         "added": [interval.track_id for interval in change.opened],
@@ -174,8 +175,8 @@ def _land(
     """Write everything that the run found, in the caller's transaction."""
     if begun.run_id is None:
         raise FavsyncError("a run without a row cannot land")
-    state = state_of(connection, account.account_id)
-    change = changes(state, _observation(begun.run_id, observed), way.brake)
+    seen = _observation(begun.run_id, observed)
+    change = changes(state_of(connection, account.account_id, seen.present), seen, way.brake)
     snapshot_id, done = land_news(connection, observed, news, keep_bodies=way.keep_bodies)
     report = _report(begun, source, observed, change, done.changed, news.carried + len(done.rejects))
     report = _finished(connection, report, observed, snapshot_id, way.brake)

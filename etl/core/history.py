@@ -24,13 +24,13 @@ from etl.core.model import ChangeSet, Decision, Interval, Observation, State
 def changes(state: State, seen: Observation, brake: Brake) -> ChangeSet:
     """Decide what ``seen`` does to the history in ``state``."""
     present = set(seen.present)
-    missing = [interval for track_id, interval in state.open.items() if track_id not in present]
+    missing = [state.intervals[track_id] for track_id in sorted(state.open - present)]
     may_remove = _proves_removals(state, seen)
     is_held = may_remove and seen.decision is None and brake.holds(len(missing), len(state.open))
     opened = tuple(_opened(track_id, state, seen) for track_id in seen.present if track_id not in state.open)
     marked = [
         with_fields(interval, last_seen_at=None)
-        for track_id, interval in state.open.items()
+        for track_id, interval in state.intervals.items()
         if interval.last_seen_at is not None and track_id in present
     ]
     closed: tuple[Interval, ...] = ()
@@ -79,8 +79,8 @@ def _closed(interval: Interval, state: State, seen: Observation) -> Interval:
 
 
 def advanced(state: State, seen: Observation, change: ChangeSet) -> State:
-    """Return the state after ``change``, which `changes` made of ``state`` and ``seen``."""
-    stays = dict(state.open)
+    """Return the state after ``change``, which `changes` made of ``state`` (with every interval) and ``seen``."""
+    stays = dict(state.intervals)
     for interval in change.closed:
         del stays[interval.track_id]
     for interval in (*change.marked, *change.opened):
@@ -89,7 +89,8 @@ def advanced(state: State, seen: Observation, change: ChangeSet) -> State:
     if seen.proves_absence and seen.decision is not Decision.REJECTED:
         absence_at = seen.started_at if absence_at is None else max(absence_at, seen.started_at)
     return State(
-        open=stays,
+        open=stays.keys(),
+        intervals=stays,
         seen_at=seen.started_at,
         absence_at=absence_at,
         observed_at=seen.observed_at,
@@ -123,7 +124,7 @@ def folded(ordered: Iterable[Observation], brake: Brake, start: State | None = N
         finished += change.closed
         by_run |= {other.run_id: ChangeSet(favourites=change.favourites) for other in same}
         by_run[seen.run_id] = change
-    everything = sorted((*finished, *state.open.values()), key=lambda i: (i.valid_from, i.track_id))
+    everything = sorted((*finished, *state.intervals.values()), key=lambda i: (i.valid_from, i.track_id))
     return History(intervals=tuple(everything), state=state, by_run=by_run)
 
 

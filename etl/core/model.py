@@ -6,6 +6,7 @@ instants are timezone-aware UTC; a digest is 16 bytes (BLAKE2b) over bytes as re
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -180,11 +181,13 @@ class Interval(msgspec.Struct, frozen=True, gc=False):
 class State:
     """An account's history up to its newest observation, as far as the next one needs it.
 
-    ``open``: open intervals by track. ``seen_at``: start of the newest observation. ``absence_at``: start of the newest
-    observation that proves absence. ``observed_at``: end of the newest observation.
+    ``open``: the tracks that are favourites. ``intervals``: theirs, by track; who knows what the next observation holds may
+    leave out those that it changes nothing about. ``seen_at``: start of the newest observation. ``absence_at``: start of the
+    newest observation that proves absence. ``observed_at``: end of the newest observation.
     """
 
-    open: dict[int, Interval] = field(default_factory=dict)
+    open: Set[int] = frozenset()
+    intervals: Mapping[int, Interval] = field(default_factory=dict)
     seen_at: datetime | None = None
     absence_at: datetime | None = None
     observed_at: datetime | None = None

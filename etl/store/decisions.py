@@ -82,8 +82,9 @@ def _decide(connection: Connection, row: Any, decision: Decision, brake: Brake) 
         return int(row.held)
     change = ChangeSet(favourites=row.favourites)
     if decision is Decision.APPROVED:
-        before = replace(state_of(connection, row.account_id), observed_at=None)  # the run itself is in that state
-        change = changes(before, _observation(connection, row), brake)
+        seen = _observation(connection, row)
+        before = state_of(connection, row.account_id, seen.present)
+        change = changes(replace(before, observed_at=None), seen, brake)  # the run itself is in that state
         apply_membership(connection, row.account_id, change)
     outcome = Outcome.SUCCEEDED if decision is Decision.APPROVED else Outcome.PARTIAL
     counts = {"held": 0, "removed": len(change.closed), "favourites": change.favourites, "outcome": outcome}
@@ -113,10 +114,9 @@ def held_intervals(connection: Connection, row: Any) -> list[Interval]:
     """Return the favourites whose removal run ``row`` holds, as long as it does."""
     if row.outcome != Outcome.HELD or superseding(connection, row) is not None:
         return []
-    seen = replace(_observation(connection, row), decision=None)
-    present = set(seen.present)
-    intervals = state_of(connection, row.account_id).open.values()
-    return [interval for interval in intervals if interval.track_id not in present]
+    present = set(_observation(connection, row).present)
+    state = state_of(connection, row.account_id, present)
+    return [state.intervals[track_id] for track_id in sorted(state.open - present)]
 
 
 def supersede(connection: Connection, account_id: int, run_id: int) -> None:

@@ -18,6 +18,7 @@ def _partial(name: str, *columns: Column[object], where: str, unique: bool = Fal
 
 _partial("uq_track_versions_current", track_versions.c.track_id, where="valid_to IS NULL", unique=True)
 _partial("ix_favourites_removed_run_id", favourites.c.removed_run_id, where="removed_run_id IS NOT NULL")
+_partial("ix_favourites_missed", favourites.c.account_id, where="last_seen_at IS NOT NULL")
 _partial("uq_favourites_open", favourites.c.account_id, favourites.c.track_id, where="valid_to IS NULL", unique=True)
 
 for _table in (market_set_members, track_artists, track_genres, favourites):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -108,40 +108,62 @@ def open_count(connection: Connection, account_id: int) -> int:
     return connection.execute(select(func.count()).where(is_open)).scalar_one()
 
 
-def state_of(connection: Connection, account_id: int) -> State:
-    """Return the account's history as far as the next observation needs it."""
-    open_intervals = {interval.track_id: interval for interval in _open_intervals(connection, account_id)}
+def state_of(connection: Connection, account_id: int, present: Collection[int]) -> State:
+    """Return the account's history as far as an observation needs it that saw the tracks ``present``."""
+    is_open = open_tracks(connection, account_id)
     newest = newest_observation(connection, account_id)
     instants = instants_of(account_id).subquery()
     seen_at = select(instants.c.started_at).order_by(instants.c.observed_at.desc()).limit(1)
     absence_at = select(func.max(instants.c.started_at)).where(instants.c.proofs > 0)
+    touched: list[Interval] = []
+    if is_open:
+        touched = [*_missed(connection, account_id), *_open_among(connection, account_id, is_open.difference(present))]
     return State(
-        open=open_intervals,
+        open=is_open,
+        intervals={interval.track_id: interval for interval in touched},
         seen_at=connection.execute(seen_at).scalar(),
         absence_at=connection.execute(absence_at).scalar(),
         observed_at=newest.observed_at if newest else None,
     )
 
 
-def _open_intervals(connection: Connection, account_id: int) -> Iterator[Interval]:
-    """Yield the open intervals; plain SQL, since there are as many as the list is long, and each has four instants."""
-    columns = "track_id, valid_from, added_after, added_run_id, last_seen_at"
-    sql = f"SELECT {columns} FROM favourites WHERE account_id = {dialect.holder(connection)} AND valid_to IS NULL"  # noqa: S608
+def open_tracks(connection: Connection, account_id: int) -> frozenset[int]:
+    """Return the tracks that are favourites (from an index alone: there are as many as the list is long)."""
+    where = f"account_id = {dialect.holder(connection)} AND valid_to IS NULL"
+    source = dialect.by_index(connection, favourites, "uq_favourites_open")
+    rows = dialect.rows_of(connection, f"SELECT track_id FROM {source} WHERE {where}", (account_id,))  # noqa: S608
+    return frozenset(row[0] for row in rows)
+
+
+def seen_only_since(connection: Connection, account_id: int, among: Collection[int], since: datetime) -> frozenset[int]:
+    """Return those favourites ``among`` these tracks that were first seen after ``since``."""
+    return frozenset(i.track_id for i in _open_among(connection, account_id, among) if i.valid_from > since)
+
+
+_INTERVAL = "track_id, valid_from, added_after, added_run_id, last_seen_at"
+
+
+def _open_among(connection: Connection, account_id: int, track_ids: Collection[int]) -> list[Interval]:
+    """Return the open intervals of these tracks."""
+    is_open, index = f" AND account_id = {int(account_id)} AND valid_to IS NULL", "uq_favourites_open"
+    rows = dialect.select_in(connection, _INTERVAL, favourites, "track_id", sorted(track_ids), is_open, index=index)
+    return _open_intervals(connection, rows)
+
+
+def _missed(connection: Connection, account_id: int) -> list[Interval]:
+    """Return the open intervals that the newest observation lacks."""
+    where = f"account_id = {dialect.holder(connection)} AND last_seen_at IS NOT NULL"
+    source = dialect.by_index(connection, favourites, "ix_favourites_missed")
+    rows = dialect.rows_of(connection, f"SELECT {_INTERVAL} FROM {source} WHERE {where}", (account_id,))  # noqa: S608
+    return _open_intervals(connection, rows)
+
+
+def _open_intervals(connection: Connection, rows: Iterable[dialect.Row]) -> list[Interval]:
     instant = dialect.instant_reader(connection)
-    for track_id, valid_from, added_after, run_id, last_seen_at in dialect.rows_of(connection, sql, (account_id,)):
-        yield Interval(
-            track_id, instant(valid_from), instant(added_after), run_id, None, None, None, instant(last_seen_at)
-        )
-
-
-def open_tracks(
-    connection: Connection, account_id: int, *, seen_since: datetime
-) -> tuple[frozenset[int], frozenset[int]]:
-    """Return the tracks that are favourites, and those of them that were first seen after ``seen_since``."""
-    holder, since = dialect.holder(connection), dialect.instants(connection)(seen_since)
-    sql = f"SELECT track_id, valid_from > {holder} FROM favourites WHERE account_id = {holder} AND valid_to IS NULL"  # noqa: S608
-    rows = dialect.rows_of(connection, sql, (since, account_id))
-    return frozenset(track_id for track_id, _ in rows), frozenset(track_id for track_id, is_young in rows if is_young)
+    return [
+        Interval(track_id, instant(valid_from), instant(added_after), run_id, None, None, None, instant(last_seen_at))
+        for track_id, valid_from, added_after, run_id, last_seen_at in rows
+    ]
 
 
 def instants_of(account_id: int) -> Select[Any]:

@@ -67,7 +67,7 @@ def test_folding_is_the_same_as_going_on_from_any_state(seen: list[Observation],
         closed += change.closed
     whole = fold(seen, Brake())
     assert whole.state == state
-    assert {*closed, *state.open.values()} == set(whole.intervals)
+    assert {*closed, *state.intervals.values()} == set(whole.intervals)
     before = fold(ordered[:at], Brake())
     after = fold(ordered[at:], Brake(), before.state)
     assert after.state == whole.state

@@ -1,4 +1,4 @@
--- Made by `python -m etl.store.make_template` of the files with this digest: cb74bed4644f66d1e0e6b6a1344695dc
+-- Made by `python -m etl.store.make_template` of the files with this digest: d3bb4a28f55822cbe037218ee966e2de
 -- next
 CREATE TABLE alembic_version (
 	version_num VARCHAR(32) NOT NULL, 
@@ -323,6 +323,8 @@ CREATE TABLE digests (
 	CONSTRAINT pk_digests PRIMARY KEY (account_id, channel), 
 	CONSTRAINT fk_digests_account_id FOREIGN KEY(account_id) REFERENCES accounts (account_id) ON DELETE CASCADE
 )
+-- next
+CREATE INDEX ix_favourites_missed ON favourites (account_id) WHERE last_seen_at IS NOT NULL
 -- next
 CREATE VIEW report_albums AS
 SELECT
@@ -953,4 +955,4 @@ FROM report_market_coverage
 WHERE region IS NOT NULL
 WINDOW region_of_account AS (PARTITION BY account, continent, region)
 -- next
-INSERT INTO alembic_version (version_num) VALUES ('0004')
+INSERT INTO alembic_version (version_num) VALUES ('0005')
