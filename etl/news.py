@@ -83,7 +83,8 @@ def land_news(connection: Connection, observed: Observed, news: News, *, keep_bo
     """Write the news, part by part, and the list; return the number of its snapshot, and what became of the news."""
     done = Written()
     items = observed.seen.items
-    if len(news.places) > PART:
+    is_alone = len(news.places) > PART
+    if is_alone:
         dialect.lock_facts(connection)
     ids = {item.digest: item.raw_item_id for item in news.known}
     numbers = dict(zip(sorted(news.places), dialect.new_keys(connection, raw_items, len(news.places)), strict=True))
@@ -92,9 +93,9 @@ def land_news(connection: Connection, observed: Observed, news: News, *, keep_bo
         unreadable = {items[reject.position].digest for reject in rejects}
         numbered = {items[place].digest: numbers[place] for place in part}
         fresh = [items[place] for place in part]
-        ids |= landing.stored(connection, fresh, unreadable, numbered, keep_bodies=keep_bodies)
+        ids |= landing.stored(connection, fresh, unreadable, numbered, keep_bodies=keep_bodies, is_alone=is_alone)
         bare_ids = [reject.track_id for reject in rejects if reject.track_id is not None]
-        facts = apply_news(connection, tracks, bare_ids, observed.observed_at)
+        facts = apply_news(connection, tracks, bare_ids, observed.observed_at, is_alone=is_alone)
         done.changed += len(facts.changed)
         done.late += [track.track_id for track in facts.late]
         done.rejects += rejects

@@ -34,11 +34,13 @@ def apply_news(
     news: Sequence[Track],
     bare_ids: Collection[int],
     observed_at: datetime,
+    *,
+    is_alone: bool = False,
 ) -> FactChanges:
     """Write what ``news`` changes in the facts of tracks, and return it.
 
-    ``bare_ids``: tracks that were seen, but of which nothing but the id could be read. What the result calls late is not
-    written: the caller folds those tracks again.
+    ``bare_ids``: tracks that were seen, but of which nothing but the id could be read. ``is_alone``: every other writer waits
+    (`dialect.lock_facts`). What the result calls late is not written: the caller folds those tracks again.
     """
     ids = [track.track_id for track in news]
     dialect.lock_tracks(connection, ids)
@@ -63,7 +65,7 @@ def apply_news(
     genres = genre_ids(connection, {name for track in touched for name in track.genres})
     raced: set[int] = set()
     for batch in _batches(sorted(touched, key=lambda track: track.track_id)):
-        raced |= _write_batch(connection, batch, known.keys(), at, (set_ids, genres))
+        raced |= _write_batch(connection, batch, known.keys(), at, (set_ids, genres), is_alone=is_alone)
     if not raced:
         return change
     second = apply_news(connection, [t for t in news if t.track_id in raced], (), observed_at)
@@ -83,6 +85,8 @@ def _write_batch(
     known: Collection[int],
     at: object,
     ids: tuple[SetIds, Mapping[str, int]],
+    *,
+    is_alone: bool,
 ) -> set[int]:
     """Write facts, links and versions of ``batch``, and return the tracks that another writer inserted first.
 
@@ -91,7 +95,9 @@ def _write_batch(
     set_ids, genres = ids
     written = {track.track_id: written_facts(track) for track in batch}
     fresh = {t.track_id: track_row(t, at, set_ids, written[t.track_id][1]) for t in batch}
-    raced = _insert_tracks(connection, [row for track_id, row in fresh.items() if track_id not in known], at)
+    columns = ("track_id", *FACT_COLUMNS, "first_seen_at", "sighted_at")
+    new = [(*row, at, at) for track_id, row in fresh.items() if track_id not in known]
+    raced = dialect.insert_or_yield(connection, tracks, columns, new, is_alone=is_alone)
     there = [track_id for track_id in fresh if track_id in known]
     _update_tracks(connection, [fresh[track_id] for track_id in there])
     _end_versions(connection, there, at)
@@ -132,12 +138,6 @@ def track_row(track: Track, at: object, set_ids: SetIds, digest: Digest | None =
         at,
         digest or facts_digest(track),
     )
-
-
-def _insert_tracks(connection: Connection, fresh: Sequence[dialect.Row], at: object) -> set[int]:
-    """Insert tracks that were not there a moment ago, and return those that another writer inserted first."""
-    columns = ("track_id", *FACT_COLUMNS, "first_seen_at", "sighted_at")
-    return dialect.insert_or_yield(connection, tracks, columns, [(*row, at, at) for row in fresh])
 
 
 def _update_tracks(connection: Connection, rows: Sequence[dialect.Row]) -> None:

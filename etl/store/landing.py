@@ -112,17 +112,19 @@ def stored(
     numbers: Mapping[Digest, int],
     *,
     keep_bodies: bool = True,
+    is_alone: bool = False,
 ) -> dict[Digest, int]:
     """Return the ids of these items by digest, storing those that are not there.
 
-    ``numbers``: the ids that new items are given; in list order, which `packed` counts on.
+    ``numbers``: the ids that new items are given; in list order, which `packed` counts on. ``is_alone``: every other writer
+    waits (`dialect.lock_facts`).
     """
     if not items:
         return {}
     missing = {item.digest: item for item in items}
     ids = {item.digest: item.raw_item_id for item in raw_items_by_digest(connection, missing)}
     unstored = [item for digest, item in missing.items() if digest not in ids]
-    ids.update(_store(connection, unstored, unreadable, numbers, keep_bodies=keep_bodies))
+    ids.update(_store(connection, unstored, unreadable, numbers, keep_bodies=keep_bodies, is_alone=is_alone))
     return ids
 
 
@@ -133,6 +135,7 @@ def _store(
     numbers: Mapping[Digest, int],
     *,
     keep_bodies: bool,
+    is_alone: bool,
 ) -> dict[Digest, int]:
     """Store new items and return their ids by digest (another writer may have been first)."""
     if not items:
@@ -150,7 +153,7 @@ def _store(
         "raw_block_id",
         "position",
     )
-    written = dialect.insert(connection, raw_items, columns, rows, key=("digest",))
+    written = dialect.insert(connection, raw_items, columns, rows, key=("digest",), is_alone=is_alone)
     if connection.dialect.name == "sqlite" or written == len(rows):
         return {item.digest: numbers[item.digest] for item in items}
     stored = raw_items_by_digest(connection, [item.digest for item in items])
