@@ -9,8 +9,8 @@ Invariant: everything is written in the caller's one transaction; each part's it
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 
+import msgspec
 from sqlalchemy import Connection
 
 from etl.core.model import Reject, Track
@@ -24,8 +24,7 @@ from etl.store.tables import raw_items
 PART = 5_000
 
 
-@dataclass(frozen=True, slots=True)
-class News:
+class News(msgspec.Struct, frozen=True):
     """What this account's list holds that its previous observation did not.
 
     ``places``: where in the list it stands, in order of track ids, as their tables are. ``known``: the items of the
@@ -42,13 +41,12 @@ class News:
             yield self.places[start : start + PART]
 
 
-@dataclass(slots=True)
-class Written:
+class Written(msgspec.Struct):
     """What became of the news while it was written: how many tracks changed, which are late, what could not be read."""
 
     changed: int = 0
-    late: list[int] = field(default_factory=list)
-    rejects: list[Reject] = field(default_factory=list)
+    late: list[int] = msgspec.field(default_factory=list)
+    rejects: list[Reject] = msgspec.field(default_factory=list)
 
 
 def find_news(connection: Connection | None, observed: Observed, newest: Newest | None) -> News:

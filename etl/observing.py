@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol, Self
 
+import msgspec
 from msgspec.structs import replace as with_fields
 from sqlalchemy import Engine
 
@@ -49,14 +49,13 @@ class Source(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
+class Way(msgspec.Struct, frozen=True):
     """How a run is carried out: the settings that it obeys, and whom it tells how far it is.
 
     ``reading_since``: when the first page that it uses was fetched, where an earlier run that broke off has kept pages.
     """
 
-    brake: Brake = field(default_factory=Brake)
+    brake: Brake = msgspec.field(default_factory=Brake)
     concurrency: int = 4
     keep_bodies: bool = True
     trigger: Trigger = Trigger.MANUAL
@@ -75,8 +74,7 @@ class Way:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Observed:
+class Observed(msgspec.Struct, frozen=True):
     """What the walks of a run gave, before anything is decided."""
 
     seen: Seen

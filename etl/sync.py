@@ -8,8 +8,7 @@ found, so a crash leaves the history of before or of after; a plan goes the same
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from msgspec.structs import replace
 from sqlalchemy import Connection, Engine
 
 from etl import clock, logs

@@ -205,7 +205,7 @@ def rekey(config: Config, engine: Engine) -> int:
 
 
 def _rekeyed(engine: Engine, vault: Vault, account_id: int, name: str) -> bool:
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     with hold_in_turn(engine, Held.TOKEN, account_id, RENEWAL_SECONDS), writing(engine) as connection:
         row = token_rows.token_row(connection, account_id)

@@ -12,9 +12,10 @@ observation, are not used; once a page has to be read again, no kept one is used
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from msgspec.structs import replace
 from sqlalchemy import Engine
 
 from etl import clock

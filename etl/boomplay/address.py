@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
 from urllib.parse import SplitResult, urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
+
+import msgspec
 
 from etl.boomplay.secret import one_line
 from etl.errors import SettingsError
@@ -20,8 +21,7 @@ _PLAIN = re.compile(r"[\x21-\x5b\x5d-\x7e]{1,4000}")  # no blank, backslash or u
 _REMEDY = "set BOOMPLAY_API_URL to an address like https://openapi.boomplay.com"
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(msgspec.Struct, frozen=True):
     """The service: its origin (``scheme://host[:port]``), and the path before every path of the API."""
 
     origin: str

@@ -10,7 +10,6 @@ Invariant: secrets travel in the body of a POST, never in an address.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Self, Unpack
 
@@ -27,8 +26,7 @@ _PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 _REFUSALS = frozenset({200, 400, 401, 403})  # a 404 speaks of the path, not of the credentials
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grant:
+class Grant(msgspec.Struct, frozen=True, kw_only=True):
     """How one kind of token is asked for. An empty ``grant_type`` or field name leaves that field out."""
 
     name: str

@@ -37,8 +37,7 @@ class Garbled(PayloadError):
     """The answer is no JSON at all: often a proxy's page or a cut body, so worth asking again."""
 
 
-@dataclass(frozen=True, slots=True)
-class User:
+class User(msgspec.Struct, frozen=True):
     """Whose token it is. ``user_id`` is opaque text."""
 
     user_id: str

@@ -21,6 +21,8 @@ from email.utils import parsedate_to_datetime
 from enum import Enum, auto
 from math import isfinite
 
+import msgspec
+
 TRANSIENT_STATUSES = frozenset({408, 500, 502, 503, 504})
 THROTTLED_STATUS = 429
 TOKEN_STATUS = 401
@@ -70,36 +72,31 @@ class Failure:
     retry_after: str | None = field(default=None, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
+class Retry(msgspec.Struct, frozen=True):
     """Try again after so many seconds; ``is_shared``: and let every request of this app id wait as long."""
 
     after_seconds: float
     is_shared: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Renew:
+class Renew(msgspec.Struct, frozen=True):
     """Get another token, then try again at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Park:
+class Park(msgspec.Struct, frozen=True):
     """End the run; the service is not to be asked before this instant (UTC)."""
 
     until: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class GiveUp:
+class GiveUp(msgspec.Struct, frozen=True):
     """Trying again will not help, or did not."""
 
 
 Verdict = Retry | Renew | Park | GiveUp
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """How patient to be. ``token_codes``, ``throttled_codes``: numbers in ``code`` that say so; none documented."""
 
     max_retries: int = 5

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from random import SystemRandom
+
+import msgspec
 
 from etl import clock
 
@@ -36,8 +37,7 @@ class Halt:
         return self.is_set()
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
+class Timing(msgspec.Struct, frozen=True):
     """Every source of time and chance in this package. ``jitter`` gives 0 to 1; ``wait`` None means `Halt.wait`."""
 
     now: Callable[[], datetime] = clock.now

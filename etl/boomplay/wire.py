@@ -15,9 +15,11 @@ import logging
 import re
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Generic, NoReturn, Protocol, Required, TypedDict, TypeVar
+
+import msgspec
 
 from etl import __version__
 from etl.boomplay import payloads
@@ -77,8 +79,7 @@ class WireOptions(TypedDict, total=False):
     timing: Timing
 
 
-@dataclass(frozen=True, slots=True)
-class _Success(Generic[T]):
+class _Success(msgspec.Struct, Generic[T], frozen=True):
     value: T
 
 

@@ -16,7 +16,8 @@ so the list's last favourite. Where that one is missing, as many walks must agre
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from etl.core.model import Item, Walk
 
@@ -26,8 +27,7 @@ AGREEING_PAGES_IF_DOUBTFUL = 24
 MAX_WALKS = 7
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(msgspec.Struct, frozen=True):
     """What the walks of one run amount to.
 
     ``items``: everything that any of them saw, the last walk's list first. ``needs_walk``: the removals are not confirmed

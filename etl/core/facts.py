@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
@@ -85,8 +84,7 @@ def market_set_digest(codes: tuple[str, ...]) -> Digest:
     return digest
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+class Version(msgspec.Struct, frozen=True):
     """Facts of a track that held from ``valid_from`` until ``valid_to`` (None: still)."""
 
     track: Track
@@ -120,8 +118,7 @@ def versions(sightings: Iterable[tuple[datetime, Track]]) -> list[Version]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(msgspec.Struct, frozen=True):
     """What is stored of a track: the digest of its current facts (None: only its id is known), and since when.
 
     ``sighted_at``: the newest observation in which some account's item of it was news, whether or not it changed anything.
@@ -140,8 +137,7 @@ class Known:
         return any(instant is not None and instant >= observed_at for instant in (self.changed_at, self.sighted_at))
 
 
-@dataclass(frozen=True, slots=True)
-class FactChanges:
+class FactChanges(msgspec.Struct, frozen=True):
     """What an observation's news does to the facts of tracks.
 
     ``new``: tracks whose facts are the first known. ``changed``: tracks whose facts differ from the stored ones.

@@ -12,9 +12,10 @@ the interval cites.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from itertools import groupby
 
+import msgspec
+from msgspec.structs import replace
 from msgspec.structs import replace as with_fields
 
 from etl.core.brake import Brake
@@ -97,8 +98,7 @@ def advanced(state: State, seen: Observation, change: ChangeSet) -> State:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(msgspec.Struct, frozen=True):
     """A whole account: every interval, in order of opening, the state at the end, and what each run did."""
 
     intervals: tuple[Interval, ...]

@@ -7,7 +7,6 @@ instants are timezone-aware UTC; a digest is 16 bytes (BLAKE2b) over bytes as re
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -76,8 +75,7 @@ class Page(msgspec.Struct, frozen=True):
     counts: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Walk:
+class Walk(msgspec.Struct, frozen=True):
     """One reading of the whole list. ``reason`` says why it is not ``proven``, and is empty where it is.
 
     ``items``: in list order, one per key. ``extras``: seen in an answer that a repair threw away, and not again: they were
@@ -132,8 +130,7 @@ class Track(msgspec.Struct, frozen=True, gc=False):
     has_facts: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Reject:
+class Reject(msgspec.Struct, frozen=True):
     """An item that could not be read as a track. ``position`` counts from 0 in the observed list."""
 
     position: int
@@ -142,8 +139,7 @@ class Reject:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(msgspec.Struct, frozen=True):
     """What one run saw, as history needs it: who was there, when, and what that proves.
 
     ``present``: track ids in list order. ``proves_absence``: a track that is not in ``present`` was absent at some moment
@@ -177,8 +173,7 @@ class Interval(msgspec.Struct, frozen=True, gc=False):
     last_seen_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(msgspec.Struct, frozen=True):
     """An account's history up to its newest observation, as far as the next one needs it.
 
     ``open``: the tracks that are favourites. ``intervals``: theirs, by track; who knows what the next observation holds may
@@ -187,14 +182,13 @@ class State:
     """
 
     open: Set[int] = frozenset()
-    intervals: Mapping[int, Interval] = field(default_factory=dict)
+    intervals: Mapping[int, Interval] = msgspec.field(default_factory=dict)
     seen_at: datetime | None = None
     absence_at: datetime | None = None
     observed_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeSet:
+class ChangeSet(msgspec.Struct, frozen=True):
     """What one observation does to an account's history. ``etl.store`` writes it and does not think.
 
     ``opened``: new intervals, in list order. ``closed``: intervals that end. ``marked``: open intervals whose

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 from etl.core.model import Outcome
 from etl.errors import FavsyncError
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(msgspec.Struct, frozen=True):
     """How a run went, as `favsync sync --json` prints it (docs/settings.md)."""
 
     account: str

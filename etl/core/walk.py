@@ -13,7 +13,7 @@ look-ahead and proves nothing; requests, repairs and restarts are bounded.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from etl.core.chain import EMPTY_ANSWERS, REFUSED, Key, has_end, joins, judge, list_of
 from etl.core.model import Item, Page
@@ -26,8 +26,7 @@ MAX_RESTARTS = 3
 LOOK_AHEAD = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(msgspec.Struct, frozen=True):
     """A range to ask for. ``generation`` tells answers to asks from before a repair, which are thrown away."""
 
     offset: int
@@ -35,8 +34,7 @@ class Ask:
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """What a reading amounts to. ``reason`` says why it is not proven, and is empty where it is."""
 
     items: tuple[Item, ...]

@@ -5,9 +5,9 @@ Only the newest proven observation can be decided on: a later one has seen the l
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
+from msgspec.structs import replace
 from sqlalchemy import Connection, Engine, select, update
 
 from etl.core.brake import Brake

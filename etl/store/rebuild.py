@@ -7,10 +7,10 @@ bring an older observation, by decisions on a held run, and by retracting one. `
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, select
 
 from etl.core.brake import Brake
@@ -30,8 +30,7 @@ Place = tuple[int, datetime]
 COUNTS = ("favourites", "added", "removed", "held", "outcome")
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(msgspec.Struct, frozen=True):
     """Where what is stored and what the observations tell differ: intervals by what has to be done to them.
 
     ``unequal``: as they should be. ``runs``: runs whose counts or outcome differ.

@@ -7,7 +7,6 @@ called, and whether items are readable. A track that no observation shows any mo
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -36,8 +35,7 @@ Names = dict[int, str | None]
 FieldChange = tuple[int, str, object, object]
 
 
-@dataclass(slots=True)
-class FactDifference:
+class FactDifference(msgspec.Struct):
     """Where stored facts are not what the observations tell.
 
     ``tracks``: tracks that differ. ``surplus``: tracks that no observation shows. ``names``: albums and artists called
@@ -45,12 +43,12 @@ class FactDifference:
     of them had to be believed. ``samples``: (track, field, stored, told) of the first few.
     """
 
-    tracks: list[int] = field(default_factory=list)
-    surplus: list[int] = field(default_factory=list)
+    tracks: list[int] = msgspec.field(default_factory=list)
+    surplus: list[int] = msgspec.field(default_factory=list)
     names: int = 0
     turned: int = 0
     bodiless: int = 0
-    samples: list[FieldChange] = field(default_factory=list)
+    samples: list[FieldChange] = msgspec.field(default_factory=list)
 
     def __bool__(self) -> bool:
         """Say whether there is any difference."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 
+import msgspec
 from sqlalchemy import Connection, select
 
 from etl.core.model import Item, Track
@@ -25,12 +25,11 @@ BATCH = 5_000
 Sighting = tuple[datetime, int]
 
 
-@dataclass(slots=True)
-class Sightings:
+class Sightings(msgspec.Struct):
     """For each track the items that were news, as (instant, raw item), in order of time; and when each was first seen."""
 
-    by_track: dict[int, list[Sighting]] = field(default_factory=dict)
-    first_seen: dict[int, datetime] = field(default_factory=dict)
+    by_track: dict[int, list[Sighting]] = msgspec.field(default_factory=dict)
+    first_seen: dict[int, datetime] = msgspec.field(default_factory=dict)
 
     def batches(self) -> Iterator[dict[int, list[Sighting]]]:
         """Yield the tracks a few thousand at a time, those together whose items were stored together."""
@@ -65,13 +64,12 @@ def sightings_of(connection: Connection, only: Collection[int] | None = None) ->
     return found
 
 
-@dataclass(slots=True)
-class Readings:
+class Readings(msgspec.Struct):
     """What raw items say: their tracks, those whose readability is not what is stored, and how many have no body."""
 
-    tracks: dict[int, Track] = field(default_factory=dict)
-    turned: dict[int, bool] = field(default_factory=dict)
-    bodiless: set[int] = field(default_factory=set)
+    tracks: dict[int, Track] = msgspec.field(default_factory=dict)
+    turned: dict[int, bool] = msgspec.field(default_factory=dict)
+    bodiless: set[int] = msgspec.field(default_factory=set)
 
 
 def read_items(connection: Connection, ids: Collection[int], given: Mapping[int, Track]) -> Readings:

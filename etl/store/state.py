@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, Row, Select, case, func, select
 
 from etl.core.facts import Known
@@ -16,8 +16,7 @@ from etl.store import dialect
 from etl.store.tables import accounts, favourites, runs, snapshots, tracks
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(msgspec.Struct, frozen=True):
     """A Boomplay user whose favourites are copied."""
 
     account_id: int
@@ -28,8 +27,7 @@ class Account:
     schedule: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Newest:
+class Newest(msgspec.Struct, frozen=True):
     """An account's newest observation: the run, and the digest of the list that it saw."""
 
     run_id: int

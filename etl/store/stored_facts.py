@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -27,8 +26,7 @@ CHUNK = 5_000
 Codes = Mapping[int | None, tuple[str, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class StoredVersion:
+class StoredVersion(msgspec.Struct, frozen=True):
     """A row of ``track_versions``. ``title`` and ``album_id`` are its own columns, beside those within ``track``."""
 
     track: Track
@@ -39,8 +37,7 @@ class StoredVersion:
     album_id: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class StoredTrack:
+class StoredTrack(msgspec.Struct, frozen=True):
     """A row of ``tracks`` with its links; ``track`` None: nothing but the id is known."""
 
     track: Track | None

@@ -6,11 +6,11 @@ Invariant: a row replaces the one before it whole, in one transaction.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, cast
 
+import msgspec
 from sqlalchemy import Connection, delete, insert, select
 
 from etl.store.tables import accounts, tokens
@@ -32,8 +32,7 @@ class Standing(StrEnum):
     DEAD = "dead"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenRow:
+class TokenRow(msgspec.Struct, frozen=True, kw_only=True):
     """One account's token. ``secret``: encrypted, where the place is the database; ``reference``: where else it is.
 
     ``fingerprint`` tells which token of the environment or of a file the row speaks of; with another one there, the row is void.
@@ -70,9 +69,8 @@ def token_rows(connection: Connection) -> dict[int, TokenRow]:
 
 def put_token_row(connection: Connection, row: TokenRow) -> None:
     """Write the row in place of the account's former one."""
-    values = {name: getattr(row, name) for name in TokenRow.__slots__}
     connection.execute(delete(tokens).where(tokens.c.account_id == row.account_id))
-    connection.execute(insert(tokens).values(**values))
+    connection.execute(insert(tokens).values(**msgspec.structs.asdict(row)))
 
 
 def delete_token_row(connection: Connection, account_id: int) -> None:

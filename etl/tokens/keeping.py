@@ -9,11 +9,12 @@ the row of another token than the one in use is never marked.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import msgspec
+from msgspec.structs import replace
 from sqlalchemy import Connection, Engine
 
 from etl import clock
@@ -40,8 +41,7 @@ class Bundle(msgspec.Struct, omit_defaults=True):
     expires_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(msgspec.Struct, frozen=True):
     """A token and its row. ``is_stored``: the row is in the database, and not only what it would be."""
 
     row: TokenRow
@@ -197,7 +197,7 @@ def kept_row(
     if (
         place is Place.FILE
         and reference is not None
-        and token_in_file(reference) != replace(token, expires_in_seconds=None)
+        and token_in_file(reference) != dataclasses.replace(token, expires_in_seconds=None)
     ):
         write_token_file(reference, body)
     if place is not Place.DATABASE:

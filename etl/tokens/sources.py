@@ -94,7 +94,7 @@ def token_endpoint(config: Config, wire: WireOptions) -> TokenEndpoint:
 
     Raises: SettingsError.
     """
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     return TokenEndpoint(
         app_secret=config.app_secret.reveal() if config.app_secret else "",

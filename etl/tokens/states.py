@@ -12,8 +12,9 @@ Invariant: no answer makes a token be thrown away; a dead one that works again i
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
+
+from msgspec.structs import replace
 
 from etl.store.tokens import Standing, TokenRow
 

@@ -3,10 +3,10 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from etl import clock
 from etl.boomplay.client import Boomplay

@@ -1,6 +1,6 @@
 """Whether removals are confirmed."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from etl.core.confirm import MAX_WALKS, seen_by
 from tests.lists import SMALL, raw, walked

@@ -1,9 +1,9 @@
 """From observations to intervals, with both their bounds."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from etl.core.brake import Brake
 from etl.core.history import changes, fold

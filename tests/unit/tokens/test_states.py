@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+
+from msgspec.structs import replace
 
 from etl.store.tokens import Place, Standing, TokenRow
 from etl.tokens.states import CONFIRM_AFTER, accepted, refused, shown_state
