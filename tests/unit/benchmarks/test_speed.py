@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from benchmarks.speed import plan, targets
+from benchmarks.speed import costs, plan, targets
 from benchmarks.speed.measure import Sample, Taken
 from benchmarks.speed.plan import Plan, Tool, hopeless
+from etl.store import engine, facts
 
 
 def sample(tool: str, phase: str, size: int = 10_000, latency_ms: int = 0, **numbers: Any) -> Sample:
@@ -102,3 +103,13 @@ def test_a_phase_that_is_wanted_alone_comes_after_those_that_lead_to_it(started:
     samples = list(planned(phases=["added"], latencies_ms=[50], sizes=[10], runs=1).samples())
     assert [(each.tool, each.phase) for each in samples] == [("quick", "added"), ("slow", "added")]
     assert started == ["quick"] * 3 + ["slow"]
+
+
+def test_what_is_left_out_is_there_to_be_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert all(any(name in pragma for pragma in engine.PRAGMAS) for name in ("foreign_keys", "journal_mode"))
+    assert callable(facts.insert_versions)
+    monkeypatch.setattr(engine, "PRAGMAS", engine.PRAGMAS)
+    monkeypatch.setattr(facts, "insert_versions", facts.insert_versions)
+    for each in costs.LEFT_OUT:
+        exec(each.first)
+    assert not any("foreign_keys" in pragma for pragma in engine.PRAGMAS)
