@@ -29,7 +29,7 @@ START = Sample("interpreter", 0, "", 0, "start", cpu_seconds=0.02)
 @pytest.mark.parametrize(("ours", "is_met"), [(1.01, True), (1.03, False)])
 def test_the_first_load_is_judged_with_the_interpreters_start_apart(ours: float, is_met: bool) -> None:
     found = judged(START, sample("floor", "first", cpu_seconds=0.42), sample("favsync", "first", cpu_seconds=ours))
-    assert found["first load: 2.5 × the floor, start apart (CPU)"] is is_met
+    assert found["first load: 2.5 × the floor, interpreter's start apart (CPU)"] is is_met
     assert found["unchanged: 1.5 × fetch and hash, interpreter's start apart (CPU)"] is None
 
 
