@@ -49,7 +49,7 @@ def report_line(report: Report) -> str:
     """Return the report as one line."""
     if report.error is not None:
         return f"{report.account}: failed: {report.reason}"  # which says until when, where the service asked to wait
-    verb = "would be " if report.plan is not None else ""
+    verb = "would end as " if report.plan is not None else ""
     counts = [f"{report.favourites:,} favourites"]
     counts += [
         f"{count:,} {word}"

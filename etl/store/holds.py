@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from enum import Enum
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, Executable, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from etl import clock
@@ -88,10 +88,7 @@ def _all_postgresql(engine: Engine, keys: list[int]) -> Iterator[int | None]:
     try:
         yield missed
     finally:
-        with suppress(SQLAlchemyError):
-            connection.execute(text("SELECT pg_advisory_unlock_all()"))
-        connection.invalidate()
-        connection.close()
+        _let_go(connection, text("SELECT pg_advisory_unlock_all() IS NOT NULL"))
 
 
 @contextmanager
@@ -119,11 +116,18 @@ def _postgresql(engine: Engine, key: int) -> Iterator[Hold | None]:
     try:
         yield Hold(connection) if is_mine else None
     finally:
-        if is_mine:
-            with suppress(SQLAlchemyError):  # the server ends a dropped session only a moment later
-                connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": key})
+        _let_go(connection, text("SELECT pg_advisory_unlock(:key)").bindparams(key=key) if is_mine else None)
+
+
+def _let_go(connection: Connection, unlock: Executable | None) -> None:
+    """Give the connection back; where the server does not say that it holds nothing any more, end it with all it holds."""
+    is_free = unlock is None
+    if unlock is not None:
+        with suppress(SQLAlchemyError):
+            is_free = bool(connection.execute(unlock).scalar())
+    if not is_free:
         connection.invalidate()
-        connection.close()
+    connection.close()
 
 
 @contextmanager

@@ -100,7 +100,7 @@ def counts(home: Path) -> dict[str, int]:
 def test_a_plan_writes_nothing_at_all(favsync, connected, home):
     planned = favsync("sync", "--plan")
     assert planned.code == 0
-    assert "would be succeeded: 120 favourites, 120 added" in planned.out
+    assert "would end as succeeded: 120 favourites, 120 added" in planned.out
     assert list(home.iterdir()) == []
     favsync("sync")
     connected.unfavourite("ada", connected.favourites("ada")[0])
