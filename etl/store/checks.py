@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy import Connection, Engine, Inspector, inspect, text
+from sqlalchemy.schema import CreateIndex
 
 from etl.store import migrate
 from etl.store.engine import reading
@@ -43,7 +44,19 @@ def _missing(connection: Connection, views: Collection[str]) -> list[str]:
     triggers = {row[0] for row in connection.execute(text(catalogue[connection.dialect.name]))}
     expected = TRIGGERS[connection.dialect.name]
     faults += [f"trigger {name} is missing or off: restore a backup" for name in expected if name not in triggers]
-    return faults
+    return [*faults, *_missing_indexes(connection, there, tables)]
+
+
+def _missing_indexes(connection: Connection, there: Inspector, tables: Collection[str]) -> list[str]:
+    """Name the indexes that are not there; on SQLite a run stops without one that a query names."""
+    from etl.store import dialect_tables  # noqa: F401 - adds those that are partial
+
+    made = {index["name"] for name in tables for index in there.get_indexes(name)}
+    wanted = [index for table in metadata.sorted_tables for index in table.indexes if index.name not in made]
+    statements = {
+        str(index.name): " ".join(str(CreateIndex(index).compile(connection.engine)).split()) for index in wanted
+    }
+    return [f"index {name} is missing: make it again with {statement}" for name, statement in statements.items()]
 
 
 def _broken(connection: Connection) -> list[str]:

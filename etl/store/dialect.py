@@ -18,7 +18,7 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Column, Connection, Table
 from sqlalchemy.exc import DBAPIError
 
 from etl.store.types import instant_text
@@ -28,6 +28,7 @@ COPY_FROM_ROWS = 200
 SQLITE_VARIABLES = 30_000
 ROWS_AT_ONCE = 100
 JSONB_VERSION = b"\x01"
+LARGEST_INTEGER = 2**31 - 1
 
 
 def instants(connection: Connection) -> Any:
@@ -282,7 +283,12 @@ def _stage(connection: Connection, table: Table, columns: Sequence[str], rows: S
 def _copy(connection: Connection, table: Table, target: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
     """COPY ``rows`` into ``target``, whose columns are those of ``table``; in binary, which takes a fifth of the text's time."""
     driver: Any = connection.connection.driver_connection
-    types = [table.c[name].type.compile(connection.dialect).lower() for name in columns]
+    types = [_type_name(table.c[name], connection) for name in columns]
+    for place, name in enumerate(types):
+        if name == "integer" and any(abs(row[place] or 0) > LARGEST_INTEGER for row in rows):
+            raise ValueError(
+                f"{table.name}.{columns[place]} holds 32 bits, and is given more"
+            )  # the driver would cut it
     documents = [place for place, name in enumerate(types) if name == "jsonb"]
     statement = f"COPY {target} ({', '.join(columns)}) FROM STDIN (FORMAT binary)"
     try:
@@ -292,6 +298,11 @@ def _copy(connection: Connection, table: Table, target: str, columns: Sequence[s
                 copy.write_row(row)
     except connection.dialect.loaded_dbapi.Error as error:  # the driver's own, which SQLAlchemy has not seen
         raise DBAPIError.instance(statement, None, error, connection.dialect.loaded_dbapi.Error) from error
+
+
+def _type_name(column: Column[Any], connection: Connection) -> str:
+    name = column.type.compile(connection.dialect).lower()
+    return "float8" if name == "float" else name
 
 
 def _with_documents(rows: Iterable[Row], places: Sequence[int]) -> Iterator[list[Any]]:

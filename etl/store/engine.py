@@ -126,6 +126,7 @@ def _postgresql(url: URL) -> Engine:
             "connect_timeout": 10,
             "options": "-c timezone=UTC",
         },
+        isolation_level="READ COMMITTED",  # whatever the server's default is: who waited for a lock must see what it waited for
         pool_pre_ping=True,
         max_overflow=-1,  # as many as the scheduler has workers, each with a lease of its own; no more is ever asked for
     )

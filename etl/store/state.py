@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, Select, case, func, select
 
 from etl.core.facts import Known
 from etl.core.model import Decision, Digest, Interval, State
-from etl.errors import UsageError
+from etl.errors import DatabaseError, UsageError
 from etl.store import dialect
 from etl.store.tables import accounts, favourites, runs, snapshots, tracks
 
@@ -107,18 +107,25 @@ def open_count(connection: Connection, account_id: int) -> int:
 
 
 def state_of(connection: Connection, account_id: int, present: Collection[int]) -> State:
-    """Return the account's history as far as an observation needs it that saw the tracks ``present``."""
+    """Return the account's history as far as an observation needs it that saw the tracks ``present``.
+
+    Raises: DatabaseError, where another run writes it meanwhile: the lease was lost.
+    """
     is_open = open_tracks(connection, account_id)
     newest = newest_observation(connection, account_id)
     instants = instants_of(account_id).subquery()
     seen_at = select(instants.c.started_at).order_by(instants.c.observed_at.desc()).limit(1)
     absence_at = select(func.max(instants.c.started_at)).where(instants.c.proofs > 0)
+    missing = is_open.difference(present)
     touched: list[Interval] = []
     if is_open:
-        touched = [*_missed(connection, account_id), *_open_among(connection, account_id, is_open.difference(present))]
+        touched = [*_missed(connection, account_id), *_open_among(connection, account_id, missing)]
+    intervals = {interval.track_id: interval for interval in touched}
+    if not missing <= intervals.keys():
+        raise DatabaseError("the account's favourites were changed by another run", remedy="run the sync again")
     return State(
         open=is_open,
-        intervals={interval.track_id: interval for interval in touched},
+        intervals=intervals,
         seen_at=connection.execute(seen_at).scalar(),
         absence_at=connection.execute(absence_at).scalar(),
         observed_at=newest.observed_at if newest else None,
@@ -126,11 +133,12 @@ def state_of(connection: Connection, account_id: int, present: Collection[int]) 
 
 
 def open_tracks(connection: Connection, account_id: int) -> frozenset[int]:
-    """Return the tracks that are favourites (from an index alone: there are as many as the list is long)."""
-    where = f"account_id = {dialect.holder(connection)} AND valid_to IS NULL"
-    source = dialect.by_index(connection, favourites, "uq_favourites_open")
-    rows = dialect.rows_of(connection, f"SELECT track_id FROM {source} WHERE {where}", (account_id,))  # noqa: S608
-    return frozenset(row[0] for row in rows)
+    """Return the tracks that are favourites.
+
+    SQLite goes through all that the account ever had: by the index of the open ones it would look each of them up.
+    """
+    sql = f"SELECT track_id FROM favourites WHERE account_id = {dialect.holder(connection)} AND valid_to IS NULL"  # noqa: S608
+    return frozenset(row[0] for row in dialect.rows_of(connection, sql, (account_id,)))
 
 
 def seen_only_since(connection: Connection, account_id: int, among: Collection[int], since: datetime) -> frozenset[int]:
