@@ -47,7 +47,7 @@ DROPPED_TRIGGERS = {
 }
 DROPPED_INDEXES = {
     "sqlite": "SELECT 'DROP INDEX ' || name FROM sqlite_master WHERE type = 'index' AND name LIKE 'ix!_%' ESCAPE '!' "
-    "AND name <> 'ix_favourites_missed'",
+    "AND name NOT IN ('ix_favourites_missed', 'ix_favourites_open')",
     "postgresql": "SELECT format('DROP INDEX %I', indexname) FROM pg_indexes WHERE schemaname = 'public' "
     "AND indexname LIKE 'ix!_%' ESCAPE '!' AND indexname <> 'ix_favourites_missed'",
 }

@@ -49,10 +49,11 @@ def _missing(connection: Connection, views: Collection[str]) -> list[str]:
 
 def _missing_indexes(connection: Connection, there: Inspector, tables: Collection[str]) -> list[str]:
     """Name the indexes that are not there; on SQLite a run stops without one that a query names."""
-    from etl.store import dialect_tables  # noqa: F401 - adds those that are partial
+    from etl.store.dialect_tables import is_on  # which adds those that are partial
 
     made = {index["name"] for name in tables for index in there.get_indexes(name)}
-    wanted = [index for table in metadata.sorted_tables for index in table.indexes if index.name not in made]
+    every = [index for table in metadata.sorted_tables for index in table.indexes]
+    wanted = [index for index in every if index.name not in made and is_on(index, connection.dialect.name)]
     statements = {
         str(index.name): " ".join(str(CreateIndex(index).compile(connection.engine)).split()) for index in wanted
     }

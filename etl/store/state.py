@@ -133,12 +133,11 @@ def state_of(connection: Connection, account_id: int, present: Collection[int]) 
 
 
 def open_tracks(connection: Connection, account_id: int) -> frozenset[int]:
-    """Return the tracks that are favourites.
-
-    SQLite goes through all that the account ever had: by the index of the open ones it would look each of them up.
-    """
-    sql = f"SELECT track_id FROM favourites WHERE account_id = {dialect.holder(connection)} AND valid_to IS NULL"  # noqa: S608
-    return frozenset(row[0] for row in dialect.rows_of(connection, sql, (account_id,)))
+    """Return the tracks that are favourites."""
+    where = f"account_id = {dialect.holder(connection)} AND valid_to IS NULL"
+    source = dialect.by_index(connection, favourites, "ix_favourites_open")
+    rows = dialect.rows_of(connection, f"SELECT track_id FROM {source} WHERE {where}", (account_id,))  # noqa: S608
+    return frozenset(row[0] for row in rows)
 
 
 def seen_only_since(connection: Connection, account_id: int, among: Collection[int], since: datetime) -> frozenset[int]:

@@ -1,4 +1,4 @@
--- Made by `python -m etl.store.make_template` of the files with this digest: d3bb4a28f55822cbe037218ee966e2de
+-- Made by `python -m etl.store.make_template` of the files with this digest: fff2051c0ec76755c9fe23f8e667e101
 -- next
 CREATE TABLE alembic_version (
 	version_num VARCHAR(32) NOT NULL, 
@@ -325,6 +325,8 @@ CREATE TABLE digests (
 )
 -- next
 CREATE INDEX ix_favourites_missed ON favourites (account_id) WHERE last_seen_at IS NOT NULL
+-- next
+CREATE INDEX ix_favourites_open ON favourites (account_id, track_id, valid_to) WHERE valid_to IS NULL
 -- next
 CREATE VIEW report_albums AS
 SELECT
