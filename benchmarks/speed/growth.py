@@ -1,6 +1,6 @@
 """What years and many accounts do to the time of a sync: a list that changes by 1 % a day, and accounts side by side.
 
-    python -m benchmarks.speed.growth --days 1095 --favourites 10000 sqlite:///growth.db
+    python -m benchmarks.speed.growth --days 1095 --favourites 10000 --young sqlite:///young.db sqlite:///growth.db
     python -m benchmarks.speed.growth --accounts 1000 --at-once 1,4,8 postgresql://postgres@localhost/growth
 
 The clock is moved, and the service is in memory, so that the numbers are those of favsync and its database alone.
@@ -14,7 +14,7 @@ import json
 import random
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -98,36 +98,40 @@ def size_bytes(engine: Engine) -> int:
         return int(connection.execute(text("SELECT pg_database_size(current_database())")).scalar_one())
 
 
-def days(engine: Engine, count: int, size: int) -> Iterator[tuple[int, float]]:
-    """Sync a list that changes by 1 % a day; yield each day's number and CPU seconds."""
-    chance = random.Random(1)
-    (account,) = accounts(engine, ["ada"])
-    listed = [track(number) for number in range(1, size + 1)]
-    service = Memory(listed, "ada")
-    fresh = size
-    for day in range(count):
-        if day:
-            for _ in range(max(1, round(size * SHARE / 2))):
-                fresh += 1
-                service.items.pop(chance.randrange(len(service.items)))
-                service.items.insert(0, track(fresh))
-        with time_machine.travel(BEGIN + timedelta(days=day), tick=True):
+class Life:
+    """An account whose list changes by 1 % a day, and is synced once a day."""
+
+    def __init__(self, engine: Engine, size: int) -> None:
+        self._chance = random.Random(1)
+        (self._account,) = accounts(engine, ["ada"])
+        self._engine = engine
+        self._service = Memory([track(number) for number in range(1, size + 1)], "ada")
+        self._changes = max(1, round(size * SHARE / 2))
+        self._fresh = size
+        self._days = 0
+
+    def day(self) -> float:
+        """Sync the list of the next day, and return the CPU seconds."""
+        for _ in range(self._changes if self._days else 0):
+            self._fresh += 1
+            self._service.items.pop(self._chance.randrange(len(self._service.items)))
+            self._service.items.insert(0, track(self._fresh))
+        with time_machine.travel(BEGIN + timedelta(days=self._days), tick=True):
             begun = time.process_time()
-            report = sync_account(engine, account, service, Way())
+            report = sync_account(self._engine, self._account, self._service, Way())
             took = time.process_time() - begun
         assert report.outcome == "succeeded", report
-        yield day, took
+        self._days += 1
+        return took
 
 
-def grow(engine: Engine, count: int, size: int) -> None:
+def grow(engine: Engine, young: Engine | None, count: int, size: int) -> None:
     """Print what the years cost."""
-    took: list[float] = []
-    after_first = 0
-    for day, seconds in days(engine, count, size):
-        took.append(seconds)
-        if day == 0:
-            after_first = size_bytes(engine)
-            print(f"day 1: {seconds:.3f} s CPU, {after_first / 1e6:.1f} MB", flush=True)
+    life = Life(engine, size)
+    took = [life.day()]
+    after_first = size_bytes(engine)
+    print(f"day 1: {took[0]:.3f} s CPU, {after_first / 1e6:.1f} MB", flush=True)
+    took += [life.day() for _ in range(count - 1)]
     early = statistics.median(took[1 : SPAN + 1])
     late = statistics.median(took[-SPAN:])
     print(
@@ -142,6 +146,18 @@ def grow(engine: Engine, count: int, size: int) -> None:
         difference, _ = membership_difference(connection, 1, Brake())
         print(f"{packed:.0f} bytes an observation's list; {stays:,} intervals")
         print(f"rebuild --check of membership: {time.process_time() - begun:.2f} s CPU, differs: {bool(difference)}")
+    if young is not None:
+        in_turn(Life(young, size), life)
+
+
+def in_turn(young: Life, old: Life) -> None:
+    """Print what a sync takes in a database of the first days and in one of years, one after the other: the machine is the same."""
+    young.day()
+    pairs = [(young.day(), old.day()) for _ in range(SPAN)]
+    first, last = (statistics.median(each) for each in zip(*pairs, strict=True))
+    print(
+        f"in turn, {SPAN} days each: {first:.3f} s CPU in a young database, {last:.3f} s in the old one; {last / first:.2f} times"
+    )
 
 
 def side_by_side(engine: Engine, count: int, at_once: Sequence[int], size: int, catalogue: int) -> None:
@@ -170,6 +186,9 @@ def main() -> None:
     """Measure what the arguments say."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.speed.growth")
     parser.add_argument("url", help="an empty database")
+    parser.add_argument(
+        "--young", help="another empty database, to sync in turn with the one that the years have passed in"
+    )
     parser.add_argument("--days", type=int, default=1095)
     parser.add_argument("--favourites", type=int, default=10_000)
     parser.add_argument("--accounts", type=int, default=0, help="measure accounts side by side instead")
@@ -177,16 +196,21 @@ def main() -> None:
     parser.add_argument("--catalogue", type=int, default=50_000)
     parser.add_argument("--at-once", default="1,4,8")
     options = parser.parse_args()
-    path = sqlite_path(options.url)
-    if path is not None:
-        Path(path).unlink(missing_ok=True)
-    upgrade(options.url)
-    engine = open_engine(options.url)
+    engine = new(options.url)
     if options.accounts:
         workers = [int(part) for part in options.at_once.split(",")]
         side_by_side(engine, options.accounts, workers, options.account_favourites, options.catalogue)
     else:
-        grow(engine, options.days, options.favourites)
+        grow(engine, new(options.young) if options.young else None, options.days, options.favourites)
+
+
+def new(url: str) -> Engine:
+    """Return an engine for an empty database, which a SQLite file is made."""
+    path = sqlite_path(url)
+    if path is not None:
+        Path(path).unlink(missing_ok=True)
+    upgrade(url)
+    return open_engine(url)
 
 
 if __name__ == "__main__":
