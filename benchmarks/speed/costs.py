@@ -79,17 +79,18 @@ LEFT_OUT = (
 def measured(left_out: LeftOut, engine: str, folder: Path, server_url: str, service: Service) -> tuple[Taken, float]:
     """Return what a first load takes without that, and the size of its database in MB."""
     database = Database(engine, folder, server_url)
-    environment = _environment(folder, service, database.url) | left_out.settings
+    settings = environment(folder, service, database.url) | left_out.settings
     favsync = str(Path(sys.executable).with_name("favsync"))
-    subprocess.run([favsync, "db", "upgrade"], env=environment, check=True, capture_output=True)
+    subprocess.run([favsync, "db", "upgrade"], env=settings, check=True, capture_output=True)
     _prepare(database.url, engine, left_out.sql.get(engine, ""))
     program = "\n".join([left_out.first, RUN])
-    taken = timed([sys.executable, "-c", program], environment, folder / "output.txt")
+    taken = timed([sys.executable, "-c", program], settings, folder / "output.txt")
     assert not taken.failure, taken
     return taken, database.megabytes()
 
 
-def _environment(folder: Path, service: Service, url: str) -> dict[str, str]:
+def environment(folder: Path, service: Service, url: str) -> dict[str, str]:
+    """Return the environment of a measured process: the settings, and nothing of the caller's own."""
     return {
         "PATH": os.environ["PATH"],
         "HOME": str(folder),
@@ -127,8 +128,8 @@ def table(favourites: int, runs: int, folder: Path, server_url: str) -> str:
                         found[each.words, engine].append(measured(each, engine, folder, server_url, service))
                         print(engine, each.words, found[each.words, engine][-1], flush=True)
         for _ in range(runs):
-            environment = _environment(folder, service, "")
-            starts.append(timed([sys.executable, "-c", STARTS["favsync-start"]], environment, folder / "o").cpu_seconds)
+            settings = environment(folder, service, "")
+            starts.append(timed([sys.executable, "-c", STARTS["favsync-start"]], settings, folder / "o").cpu_seconds)
     finally:
         service.stop()
     where = machine().partition(". Peers")[0]
@@ -165,10 +166,13 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="favsync-bench-") as folder, postgres_server(options.postgres_url) as url:
         written = table(options.favourites, options.runs, Path(folder), url)
-    text = PAGE.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    after = rest.partition(END)[2]
-    PAGE.write_text(f"{before}{BEGIN}\n{written}\n{END}{after}", encoding="utf-8")
+    PAGE.write_text(replaced(PAGE.read_text(encoding="utf-8"), BEGIN, END, written), encoding="utf-8")
+
+
+def replaced(text: str, begin: str, end: str, written: str) -> str:
+    """Return ``text`` with ``written`` between the marks."""
+    before, _, rest = text.partition(begin)
+    return f"{before}{begin}\n{written}\n{end}{rest.partition(end)[2]}"
 
 
 if __name__ == "__main__":
