@@ -1,6 +1,7 @@
 """What years and many accounts do to the time of a sync: a list that changes by 1 % a day, and accounts side by side.
 
-    python -m benchmarks.speed.growth --days 1095 --favourites 10000 --young sqlite:///young.db sqlite:///growth.db
+    python -m benchmarks.speed.growth --days 1095 --favourites 10000 sqlite:///growth.db
+    python -m benchmarks.speed.growth --favourites 10000 --beside sqlite:///growth.db sqlite:///young.db
     python -m benchmarks.speed.growth --accounts 1000 --at-once 1,4,8 postgresql://postgres@localhost/growth
 
 The clock is moved, and the service is in memory, so that the numbers are those of favsync and its database alone.
@@ -28,10 +29,11 @@ from etl.core.model import Item, Page
 from etl.core.snapshots import digest_of
 from etl.store import runs
 from etl.store.engine import open_engine, reading, sqlite_path, writing
+from etl.store.landing import items_of
 from etl.store.migrate import upgrade
 from etl.store.rebuild import membership_difference
-from etl.store.state import Account, find_accounts
-from etl.store.tables import favourites, snapshots
+from etl.store.state import Account, find_accounts, newest_observation
+from etl.store.tables import favourites, snapshots, tracks
 from etl.sync import Way, sync_account
 
 BEGIN = datetime(2023, 1, 1, 6, 0, tzinfo=UTC)
@@ -99,16 +101,21 @@ def size_bytes(engine: Engine) -> int:
 
 
 class Life:
-    """An account whose list changes by 1 % a day, and is synced once a day."""
+    """An account whose list changes by 1 % a day, and is synced once a day; it goes on where its database has come to."""
 
     def __init__(self, engine: Engine, size: int) -> None:
         self._chance = random.Random(1)
         (self._account,) = accounts(engine, ["ada"])
         self._engine = engine
-        self._service = Memory([track(number) for number in range(1, size + 1)], "ada")
+        with reading(engine) as connection:
+            newest = newest_observation(connection, self._account.account_id)
+            listed = items_of(connection, newest.snapshot_id) if newest else []
+            last = connection.execute(select(func.max(tracks.c.track_id))).scalar_one()
+        numbers = [item.track_id or 0 for item in listed] or range(1, size + 1)
+        self._service = Memory([track(number) for number in numbers], "ada")
         self._changes = max(1, round(size * SHARE / 2))
-        self._fresh = size
-        self._days = 0
+        self._fresh = last or size
+        self._days = (newest.observed_at - BEGIN).days + 1 if newest else 0
 
     def day(self) -> float:
         """Sync the list of the next day, and return the CPU seconds."""
@@ -125,7 +132,7 @@ class Life:
         return took
 
 
-def grow(engine: Engine, young: Engine | None, count: int, size: int) -> None:
+def grow(engine: Engine, count: int, size: int) -> None:
     """Print what the years cost."""
     life = Life(engine, size)
     took = [life.day()]
@@ -146,12 +153,13 @@ def grow(engine: Engine, young: Engine | None, count: int, size: int) -> None:
         difference, _ = membership_difference(connection, 1, Brake())
         print(f"{packed:.0f} bytes an observation's list; {stays:,} intervals")
         print(f"rebuild --check of membership: {time.process_time() - begun:.2f} s CPU, differs: {bool(difference)}")
-    if young is not None:
-        in_turn(Life(young, size), life)
 
 
 def in_turn(young: Life, old: Life) -> None:
-    """Print what a sync takes in a database of the first days and in one of years, one after the other: the machine is the same."""
+    """Print what a sync takes in a database of the first days and in one of years, one after the other.
+
+    So the machine is the same; and in a process of their own, since one that has run for years has its lists all over its memory.
+    """
     young.day()
     pairs = [(young.day(), old.day()) for _ in range(SPAN)]
     first, last = (statistics.median(each) for each in zip(*pairs, strict=True))
@@ -187,7 +195,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.speed.growth")
     parser.add_argument("url", help="an empty database")
     parser.add_argument(
-        "--young", help="another empty database, to sync in turn with the one that the years have passed in"
+        "--beside", metavar="URL", help="where the years have passed: syncs there and in the empty database, in turn"
     )
     parser.add_argument("--days", type=int, default=1095)
     parser.add_argument("--favourites", type=int, default=10_000)
@@ -200,8 +208,10 @@ def main() -> None:
     if options.accounts:
         workers = [int(part) for part in options.at_once.split(",")]
         side_by_side(engine, options.accounts, workers, options.account_favourites, options.catalogue)
+    elif options.beside:
+        in_turn(Life(engine, options.favourites), Life(open_engine(options.beside), options.favourites))
     else:
-        grow(engine, new(options.young) if options.young else None, options.days, options.favourites)
+        grow(engine, options.days, options.favourites)
 
 
 def new(url: str) -> Engine:
