@@ -28,6 +28,7 @@ from etl.store.decisions import supersede
 from etl.store.engine import reading, retrying, writing
 from etl.store.lease import lease
 from etl.store.rebuild import refold_facts
+from etl.store.sightings import holders_of
 from etl.store.state import Account, Newest, known_facts, newest_observation, state_of
 
 __all__ = ["Report", "Source", "Way", "plan_account", "sync_account"]
@@ -184,7 +185,7 @@ def _land(
         supersede(connection, account.account_id, begun.run_id)
     write_rejects(connection, begun.run_id, done.rejects)
     if done.late:
-        refold_facts(connection, done.late)
+        refold_facts(connection, done.late, accounts=holders_of(connection, done.late))
     if user is not None:
         runs.require_own_user(connection, account.account_id, user.user_id)
         known_as = {

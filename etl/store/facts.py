@@ -15,6 +15,7 @@ from etl.core.facts import FactChanges, fact_changes, facts_digest, facts_json
 from etl.core.model import Digest, Track
 from etl.store import dialect
 from etl.store.dimensions import genre_ids, market_set_ids, write_names
+from etl.store.earlier import begin_earlier
 from etl.store.state import known_facts
 from etl.store.tables import track_artists, track_genres, track_versions, tracks
 
@@ -46,6 +47,8 @@ def apply_news(
     dialect.lock_tracks(connection, ids)
     known = known_facts(connection, ids)
     change = fact_changes(known, news, observed_at)
+    earlier = begin_earlier(connection, change.late, known, observed_at)
+    change = FactChanges(change.new, change.changed, tuple(t for t in change.late if t.track_id not in earlier))
     at = dialect.instants(connection)(observed_at)
     bare = [track_id for track_id in bare_ids if track_id not in known]
     bare += [track.track_id for track in news if not track.has_facts and track.track_id not in known]

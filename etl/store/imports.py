@@ -23,6 +23,7 @@ from etl.store.decisions import supersede
 from etl.store.observations import Lists
 from etl.store.rebuild import Difference, refold_facts, refold_membership
 from etl.store.runs import holder
+from etl.store.sightings import holders_of
 from etl.store.state import is_observation, newest_observation
 from etl.store.tables import runs, snapshots, track_versions
 
@@ -100,7 +101,8 @@ def land_past(
     if not new:
         return done
     done.difference = refold_membership(connection, account_id, brake)
-    refold_facts(connection, touched_tracks(connection, account_id, [each.run_id for each in new]), given=given)
+    touched = touched_tracks(connection, account_id, [each.run_id for each in new])
+    refold_facts(connection, touched, given=given, accounts=holders_of(connection, touched))
     _tell(connection, account_id, new, done.difference)
     done.held = tuple(sorted(_held(connection, account_id) - held))
     return done

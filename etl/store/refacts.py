@@ -61,12 +61,14 @@ def refold_facts(
     *,
     write: bool = True,
     given: Mapping[int, Track] | None = None,
+    accounts: Collection[int] | None = None,
 ) -> FactDifference:
     """Make the facts of tracks (all, or ``only`` some) what the observations tell, and return where they differed.
 
-    ``given``: raw items that the caller has just read, by id, for those whose bodies are not kept.
+    ``given``: raw items that the caller has just read, by id, for those whose bodies are not kept. ``accounts``: as
+    `sightings_of` has it.
     """
-    seen = sightings_of(connection, only)
+    seen = sightings_of(connection, only, accounts)
     codes = market_codes_by_set(connection)
     difference = FactDifference()
     titles, names = _Newest(), _Newest()

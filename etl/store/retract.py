@@ -18,6 +18,7 @@ from etl.store import dialect
 from etl.store.imports import touched_tracks
 from etl.store.rebuild import Difference, refold_facts, refold_membership
 from etl.store.runs import find_run
+from etl.store.sightings import holders_of
 from etl.store.tables import runs
 
 
@@ -74,7 +75,8 @@ def _refolded(connection: Connection, row: Any, retracted_at: datetime | None, b
     this = runs.c.run_id == row.run_id
     connection.execute(update(runs).where(this).values(retracted_at=retracted_at))
     difference = refold_membership(connection, row.account_id, brake)
-    facts = refold_facts(connection, touched_tracks(connection, row.account_id, [row.run_id]))
+    touched = touched_tracks(connection, row.account_id, [row.run_id])
+    facts = refold_facts(connection, touched, accounts=holders_of(connection, touched))
     words = difference.words or "no interval changed"
     before = (row.reason or "").split("retracted", 1)[0].removesuffix("; ")
     told = "; ".join(part for part in (before, f"retracted{'' if retracted_at else ' and put back'}: {words}") if part)

@@ -15,11 +15,12 @@ from sqlalchemy import Connection, select
 
 from etl.core.model import Item, Track
 from etl.core.normalise import Unreadable, normalised
+from etl.store import dialect
 from etl.store.landing import bodies_of, raw_items_by_id
 from etl.store.observations import Lists
 from etl.store.state import is_observation
 from etl.store.stored_facts import StoredVersion
-from etl.store.tables import runs
+from etl.store.tables import favourites, runs
 
 BATCH = 5_000
 Sighting = tuple[datetime, int]
@@ -38,16 +39,18 @@ class Sightings(msgspec.Struct):
             yield dict(ordered[start : start + BATCH])
 
 
-def sightings_of(connection: Connection, only: Collection[int] | None = None) -> Sightings:
-    """Go through every observation of every account, in order of time, and note each item that its account had not before."""
-    query = select(runs.c.account_id, runs.c.observed_at, runs.c.snapshot_id).where(is_observation)
+def sightings_of(
+    connection: Connection, only: Collection[int] | None = None, accounts: Collection[int] | None = None
+) -> Sightings:
+    """Go through every observation, in order of time, and note each item that its account had not before.
+
+    ``only``: the tracks that are wanted; None is all. ``accounts``: the only ones that can have seen them; None is all.
+    """
     before: dict[int, tuple[int, frozenset[int]]] = {}
     lists = Lists(connection)
     found = Sightings()
     wanted = None if only is None else frozenset(only)
-    for account_id, observed_at, snapshot_id in connection.execute(
-        query.order_by(runs.c.observed_at, runs.c.run_id)
-    ).all():
+    for account_id, observed_at, snapshot_id in _observations(connection, accounts):
         had_snapshot, had = before.get(account_id, (0, frozenset()))
         if had_snapshot == snapshot_id:
             continue
@@ -62,6 +65,25 @@ def sightings_of(connection: Connection, only: Collection[int] | None = None) ->
                 found.first_seen.setdefault(track_id, observed_at)
         before[account_id] = (snapshot_id, has)
     return found
+
+
+def holders_of(connection: Connection, track_ids: Collection[int]) -> set[int]:
+    """Return the accounts that ever had one of these tracks among their favourites: nobody else's list can have shown it."""
+    rows = dialect.select_in(connection, "DISTINCT account_id", favourites, "track_id", track_ids)
+    return {row[0] for row in rows}
+
+
+def _observations(connection: Connection, accounts: Collection[int] | None) -> Iterator[tuple[int, datetime, int]]:
+    """Yield account, instant and snapshot of each observation, in order of time."""
+    query = select(runs.c.account_id, runs.c.observed_at, runs.c.snapshot_id, runs.c.run_id).where(is_observation)
+    if accounts is None:
+        found = list(connection.execute(query))
+    else:
+        ids = sorted(accounts)
+        parts = (ids[start : start + BATCH] for start in range(0, len(ids), BATCH))
+        found = [row for part in parts for row in connection.execute(query.where(runs.c.account_id.in_(part)))]
+    for row in sorted(found, key=lambda row: (row.observed_at, row.run_id)):
+        yield row.account_id, row.observed_at, row.snapshot_id
 
 
 class Readings(msgspec.Struct):
