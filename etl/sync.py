@@ -69,9 +69,15 @@ def _logged(report: Report) -> Report:
     say = log.warning if report.outcome in (Outcome.FAILED, Outcome.HELD) else log.info
     if report.trigger != Trigger.SCHEDULE:
         say = log.debug
-    remedy = report.error.remedy if report.error is not None else None
     event = "synced" if report.outcome != Outcome.FAILED else "the sync failed"
-    say(event, outcome=report.outcome, favourites=report.favourites, **counts, reason=report.reason, remedy=remedy)
+    say(
+        event,
+        outcome=report.outcome,
+        favourites=report.favourites,
+        **counts,
+        reason=report.reason,
+        remedy=report.remedy or None,
+    )
     return report
 
 

@@ -295,8 +295,8 @@ def _tell_reread(context: Context, reread: Reread) -> None:
         context.say(report_line(report))
         if report.run_id is not None:
             context.say(f"  what was read is kept for a day: `favsync backfill {report.account}` goes on from there")
-        if report.error.remedy:
-            context.say(f"  what to do: {report.error.remedy}")
+        if report.remedy:
+            context.say(f"  what to do: {report.remedy}")
         return
     context.show(report_line(report))
     if reread.reused_pages:

@@ -217,8 +217,8 @@ def _tell(context: Context, report: Report) -> None:
 
     if report.error is not None:
         context.say(report_line(report))
-        if report.error.remedy:
-            context.say(f"  what to do: {report.error.remedy}")
+        if report.remedy:
+            context.say(f"  what to do: {report.remedy}")
         return
     context.show(report_line(report))
     for line in plan_lines(report):

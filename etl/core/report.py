@@ -36,6 +36,11 @@ class Report(msgspec.Struct, frozen=True):
     error: FavsyncError | None = None
 
     @property
+    def remedy(self) -> str:
+        """What to do about the error, with the account's name where a command takes it; empty where there is nothing."""
+        return self.error.remedy.replace(" NAME", f" {self.account}") if self.error is not None else ""
+
+    @property
     def exit_code(self) -> int:
         """The exit code that this run alone would give."""
         if self.error is not None:

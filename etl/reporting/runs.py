@@ -39,7 +39,7 @@ def report_fields(report: Report) -> dict[str, Any]:
     if report.retry_at is not None:
         fields["retry_at"] = report.retry_at
     if report.error is not None:
-        fields["remedy"] = report.error.remedy
+        fields["remedy"] = report.remedy
     if report.plan is not None:
         fields["plan"] = report.plan
     return fields
