@@ -91,12 +91,14 @@ def _bad(subject: str, error: FavsyncError) -> Finding:
 def _settings(config: Config) -> Iterator[Finding]:
     for warning in config.warnings:
         yield Finding(LOOK, "settings", warning)
-    try:
-        wire_options(config)
-        times.parse(config.schedule)
-    except UsageError as error:
-        yield _bad("settings", error)
-    else:
+    faults: list[UsageError] = []
+    for check in (lambda: wire_options(config), lambda: times.parse(config.schedule)):
+        try:
+            check()
+        except UsageError as error:
+            faults.append(error)
+    yield from (_bad("settings", error) for error in faults)
+    if not faults:
         yield Finding(GOOD, "settings", f"app id {config.app_id}, schedule {config.schedule!r}")
     if not config.keep_raw:
         yield Finding(LOOK, "settings", LOST_WITHOUT_RAW, "set FAVSYNC_KEEP_RAW=true, unless that is meant")

@@ -130,6 +130,9 @@ def test_a_dead_token_is_exit_4_everywhere_and_another_one_mends_it(run, sandbox
 
 
 def test_the_doctor_says_what_is_wrong_and_what_to_do(run, sandbox, home):
+    both = run("doctor", env={"FAVSYNC_SCHEDULE": "every banana", "BOOMPLAY_APP_ID": ""})
+    assert "there is no app id" in both.out
+    assert "'every banana' is not a schedule" in both.out
     nothing = run("doctor")
     assert nothing.code == 5
     assert "there is no database" in nothing.out
