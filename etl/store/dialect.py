@@ -185,9 +185,8 @@ def select_in(
     if connection.dialect.name == "postgresql":
         if not wanted:
             return []
-        return rows_of(
-            connection, f"{head} = ANY(%b){suffix}", (wanted,)
-        )  # as text, each digest would be escaped twice
+        sql = f"{head} = ANY(%b){suffix}"  # in binary: as text, each digest would be escaped twice
+        return rows_of(connection, sql, (wanted,))
     found: list[Row] = []
     for start in range(0, len(wanted), SQLITE_VARIABLES):
         part = wanted[start : start + SQLITE_VARIABLES]
@@ -286,9 +285,7 @@ def _copy(connection: Connection, table: Table, target: str, columns: Sequence[s
     types = [_type_name(table.c[name], connection) for name in columns]
     for place, name in enumerate(types):
         if name == "integer" and any(abs(row[place] or 0) > LARGEST_INTEGER for row in rows):
-            raise ValueError(
-                f"{table.name}.{columns[place]} holds 32 bits, and is given more"
-            )  # the driver would cut it
+            raise ValueError(f"{table.name}.{columns[place]} holds 32 bits: the driver would cut what it is given")
     documents = [place for place, name in enumerate(types) if name == "jsonb"]
     statement = f"COPY {target} ({', '.join(columns)}) FROM STDIN (FORMAT binary)"
     try:

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
+import msgspec
 from sqlalchemy import Connection, Table
 
 from etl.core.facts import Known, facts_digest
 from etl.core.model import Track
 from etl.store import dialect
+from etl.store.stored_facts import track_from
 from etl.store.tables import albums, artists, track_versions, tracks
 
 CLOSE = timedelta(minutes=10)
@@ -25,16 +27,14 @@ def begin_earlier(
 ) -> set[int]:
     """Let the facts of those ``late`` tracks begin at ``observed_at`` of which that is all there is to say, and return their ids.
 
-    It is where the facts are the only ones ever stored of the track, and what its album and its artists are called is stored too.
-    The caller has locked the tracks.
+    It is where the facts are, to the order of genres, the only ones ever stored of the track, and what its album and its artists
+    are called is stored too. The caller has locked the tracks.
     """
     same = {track.track_id: track for track in late if _is_close(known[track.track_id], track, observed_at)}
     if not same:
         return set()
-    ended = dialect.select_in(connection, "track_id", track_versions, "track_id", same, " AND valid_to IS NOT NULL")
-    for (track_id,) in ended:
-        same.pop(track_id, None)
-    moved = same.keys() - _named_otherwise(connection, list(same.values()))
+    alone = _without_a_past(connection, same)
+    moved = alone - _named_otherwise(connection, [same[track_id] for track_id in alone])
     at = dialect.instants(connection)(observed_at)
     seen = dialect.select_in(connection, "track_id, first_seen_at", tracks, "track_id", moved)
     rows = [(track_id, min(first_seen_at, at), at) for track_id, first_seen_at in seen]
@@ -48,6 +48,19 @@ def _is_close(known: Known, track: Track, observed_at: datetime) -> bool:
     if known.changed_at is None or not observed_at < known.changed_at <= observed_at + CLOSE:
         return False
     return known.digest == facts_digest(track)
+
+
+def _without_a_past(connection: Connection, found: Mapping[int, Track]) -> set[int]:
+    """Return the tracks of which one version is stored, and that is what was found."""
+    stored: dict[int, list[Track]] = {}
+    for track_id, facts in dialect.select_in(connection, "track_id, facts", track_versions, "track_id", found):
+        stored.setdefault(track_id, []).append(track_from(track_id, facts, ()))
+    return {track_id for track_id, versions in stored.items() if versions == [_told(found[track_id])]}
+
+
+def _told(track: Track) -> Track:
+    """Return the track as a version tells it: the digest has seen to the markets."""
+    return msgspec.structs.replace(track, markets=(), notes=(), has_facts=True)
 
 
 def _named_otherwise(connection: Connection, found: Collection[Track]) -> set[int]:

@@ -94,6 +94,13 @@ def test_what_is_called_otherwise_by_now_is_folded(stage, folds):
     assert is_sound(stage)
 
 
+def test_genres_in_another_order_are_folded(stage, folds):
+    seen(stage, "ada", NOON + MOMENT, item(2, genres="Pop,Gospel"))
+    seen(stage, "bob", NOON, item(2, genres="Gospel,Pop"))
+    assert folds == [[2]]
+    assert is_sound(stage)
+
+
 def test_what_was_seen_long_before_is_folded(stage, folds):
     seen(stage, "ada", NOON + timedelta(hours=1), item(2))
     seen(stage, "bob", NOON, item(2))
