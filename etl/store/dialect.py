@@ -1,7 +1,7 @@
 """The only SQL that differs between SQLite and PostgreSQL: sets of rows, written at once. Not here: what is written.
 
 Rows are tuples in the order of ``columns``. PostgreSQL takes a large set by COPY, in binary (28,000 rows a second by INSERT,
-125,000 by COPY as text; binary takes a fifth of the text's CPU): straight into the table where nothing can conflict, else into a
+125,000 by COPY as text; `etl.store.copying`): straight into the table where nothing can conflict, else into a
 temporary table and from there by one INSERT … SELECT. SQLite takes it by one prepared statement of a hundred rows: where a table
 has triggers, each statement pays for the means to undo itself, which is as much as for five rows. Every upsert is sorted by its
 key, so that two writers never wait for each other in a circle, and touches only rows that differ.
@@ -11,24 +11,22 @@ Invariant: no key twice in ``rows`` (PostgreSQL raises on it, SQLite is silent).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import chain
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Column, Connection, Table
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, Table
 
+from etl.store import copying
 from etl.store.types import instant_text
 
-Row = tuple[Any, ...]
+Row = copying.Row
 COPY_FROM_ROWS = 200
 SQLITE_VARIABLES = 30_000
 ROWS_AT_ONCE = 100
-JSONB_VERSION = b"\x01"
-LARGEST_INTEGER = 2**31 - 1
 
 
 def instants(connection: Connection) -> Any:
@@ -116,9 +114,9 @@ def _copy_in(
 ) -> int:
     """Do what `insert` does by COPY."""
     if not key:
-        _copy(connection, table, table.name, columns, rows)
+        copying.copy(connection, table, table.name, columns, rows)
         return len(rows)
-    staged = _stage(connection, table, columns, rows)
+    staged = copying.stage(connection, table, columns, rows)
     names = ", ".join(columns)
     conflict = _on_conflict(connection, table, key, update)
     done = connection.exec_driver_sql(
@@ -156,7 +154,7 @@ def update(
         return
     rows = sorted(rows, key=lambda row: row[: len(key)])
     if connection.dialect.name == "postgresql":
-        staged = _stage(connection, table, (*key, *columns), rows)
+        staged = copying.stage(connection, table, (*key, *columns), rows)
         sets = ", ".join(f"{name} = new.{name}" for name in columns)
         same = " AND ".join(f"t.{name} = new.{name}" for name in key)
         connection.exec_driver_sql(f"UPDATE {table.name} t SET {sets} FROM {staged} new WHERE {same}")  # noqa: S608
@@ -266,46 +264,3 @@ def _on_conflict(connection: Connection, table: Table, key: Sequence[str], updat
     sets = ", ".join(f"{name} = excluded.{name}" for name in update)
     where = " OR ".join(f"{table.name}.{name} {differs} excluded.{name}" for name in update)
     return f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {sets} WHERE {where}"
-
-
-def _stage(connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[Row]) -> str:
-    """COPY ``rows`` into a temporary table with the types of ``table``, and return its name."""
-    names = ", ".join(columns)
-    staged = f"favsync_{table.name}"
-    connection.exec_driver_sql(
-        f"CREATE TEMPORARY TABLE {staged} ON COMMIT DROP AS SELECT {names} FROM {table.name} WITH NO DATA"  # noqa: S608
-    )
-    _copy(connection, table, staged, columns, rows)
-    return staged
-
-
-def _copy(connection: Connection, table: Table, target: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
-    """COPY ``rows`` into ``target``, whose columns are those of ``table``; in binary, which takes a fifth of the text's time."""
-    driver: Any = connection.connection.driver_connection
-    types = [_type_name(table.c[name], connection) for name in columns]
-    for place, name in enumerate(types):
-        if name == "integer" and any(abs(row[place] or 0) > LARGEST_INTEGER for row in rows):
-            raise ValueError(f"{table.name}.{columns[place]} holds 32 bits: the driver would cut what it is given")
-    documents = [place for place, name in enumerate(types) if name == "jsonb"]
-    statement = f"COPY {target} ({', '.join(columns)}) FROM STDIN (FORMAT binary)"
-    try:
-        with driver.cursor() as cursor, cursor.copy(statement) as copy:
-            copy.set_types(["bytea" if name == "jsonb" else name for name in types])
-            for row in _with_documents(rows, documents) if documents else rows:
-                copy.write_row(row)
-    except connection.dialect.loaded_dbapi.Error as error:  # the driver's own, which SQLAlchemy has not seen
-        raise DBAPIError.instance(statement, None, error, connection.dialect.loaded_dbapi.Error) from error
-
-
-def _type_name(column: Column[Any], connection: Connection) -> str:
-    name = column.type.compile(connection.dialect).lower()
-    return "float8" if name == "float" else name
-
-
-def _with_documents(rows: Iterable[Row], places: Sequence[int]) -> Iterator[list[Any]]:
-    """Yield rows with the JSON at these places as PostgreSQL receives ``jsonb``: the format's version, then the text."""
-    for row in rows:
-        values = list(row)
-        for place in places:
-            values[place] = None if row[place] is None else JSONB_VERSION + row[place].encode()
-        yield values
