@@ -6,6 +6,7 @@ imported when the verb is used. A new verb is one line in `VERBS`.
 
 from __future__ import annotations
 
+import atexit
 import gc
 from collections.abc import Sequence
 
@@ -61,4 +62,5 @@ app = LazyGroup(
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``favsync`` with ``argv`` (default: the process's own arguments) and return its exit code."""
     gc.set_threshold(200_000, 20, 50)  # what a run makes stays until its end: no need to look through it at each step
+    atexit.register(gc.freeze)  # nor once more when all of it goes, which took a sixth of an unchanged sync
     return run(app, argv, Context())

@@ -6,12 +6,14 @@ error); foreign keys are on; a new database file is readable by its owner alone.
 
 from __future__ import annotations
 
+import atexit
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
@@ -21,6 +23,7 @@ from etl.errors import DatabaseError, SettingsError
 BUSY_TIMEOUT_MS = 60_000
 DEADLOCK_RETRIES = 4
 T = TypeVar("T")
+_open: WeakSet[Engine] = WeakSet()
 PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = NORMAL",
@@ -52,6 +55,19 @@ def open_engine(url: str, *, create: bool = False) -> Engine:
 
     Raises: SettingsError for a URL of another kind; DatabaseError where the file cannot be made or is not there.
     """
+    engine = _engine(url, create=create)
+    _open.add(engine)
+    return engine
+
+
+@atexit.register
+def _close() -> None:
+    """Close what is open still when the process ends: SQLite then takes its log back into the file."""
+    for engine in list(_open):
+        engine.dispose()
+
+
+def _engine(url: str, *, create: bool) -> Engine:
     path = sqlite_path(url)
     if path is None:
         return _postgresql(_parsed(url))

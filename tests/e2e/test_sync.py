@@ -70,6 +70,7 @@ def test_the_settings_hold_for_a_sync(favsync, connected, home):
 
 def test_what_the_list_did_between_syncs_becomes_history(favsync, connected, home):
     favsync("sync")
+    assert not list(home.glob("*.db-*")), "all of it is in the one file once the process has ended"
     gone, back = connected.favourites("ada")[3], connected.favourites("ada")[60]
     connected.unfavourite("ada", gone)
     connected.unfavourite("ada", back)

@@ -51,3 +51,16 @@ def test_a_first_sync_imports_neither_alembic_nor_what_draws_for_people(tmp_path
     modules = imported(tmp_path, "--database-url", f"sqlite:///{tmp_path}/new.db", "sync", code=3)
     assert "httpx" in modules
     assert modules <= {"asyncio", "click", "httpx", "msgspec", "sqlalchemy"}
+
+
+ENDING = """
+import atexit, gc, sys
+atexit.register(lambda: print(gc.get_freeze_count() > 1_000))  # called after what is registered later
+from etl.cli import main
+sys.exit(main(["--version"]))
+"""
+
+
+def test_the_collector_does_not_look_through_everything_once_more_at_the_end():
+    ended = subprocess.run([sys.executable, "-c", ENDING], check=True, capture_output=True, text=True)
+    assert ended.stdout.splitlines()[-1] == "True"
