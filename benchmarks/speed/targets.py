@@ -12,12 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.speed.measure import LIMIT_SECONDS, Sample
-from benchmarks.speed.plan import ENGINES, PHASES, tools
+from benchmarks.speed.plan import ENGINES, PHASES, USUAL, tools
 
 Cell = tuple[str, int, str, int, str]
 Found = Mapping[Cell, Sample]
 CONCURRENCY = 4
-USUAL, LARGE = 10_000, 100_000
+LARGE = 100_000
 NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 CLOCKS = {"CPU": "cpu_seconds", "wall": "wall_seconds"}
 NOT_MEASURED = "not measured"
