@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
+from sqlalchemy.exc import OperationalError
 
 from benchmarks.side_by_side import USERS, play
 from etl.core.brake import Brake
@@ -151,3 +152,21 @@ def test_eight_accounts_with_overlapping_lists_are_synced_by_eight_processes_at_
     assert result.wrong == []
     assert result.runs == ROUNDS * len(USERS)
     assert result.open_versions == result.tracks
+
+
+@pytest.mark.postgresql
+def test_a_lease_that_could_not_be_given_back_ends_with_its_connection(new_database: NewDatabase) -> None:
+    """Else the pool would keep a connection that holds the account, and no run of it would begin any more."""
+    url = new_database("postgresql")
+
+    def refuse(*given: object) -> None:
+        if "pg_advisory_unlock" in str(given[2]):
+            raise OperationalError(str(given[2]), {}, Exception("canceling statement due to statement timeout"))
+
+    with stage_at(url) as stage, stage_at(url) as other:
+        account = stage.account()
+        event.listen(stage.engine, "before_cursor_execute", refuse)
+        with lease(stage.engine, account.account_id, account.name):
+            assert _is_held(other)
+        asked = (not _is_held(other) or threading.Event().wait(0.05) for _ in range(200))
+        assert any(asked), "the server ends a session a moment after its client has gone"
