@@ -7,7 +7,6 @@ Numbers are kept in ``docs/benchmarks.json`` after each run, so that it can be d
 ``--engines``, ``--latencies``, ``--phases``): those of the cells that are measured again are replaced, or added to (``--add``).
 A phase needs those before it, which are carried out and not told. A tool that does not come to the end of its first load is not
 started again on that engine, nor at a larger size.
-Not here: how many removals are false (`benchmarks.false_removals`), how long the reports take (`benchmarks.views`).
 """
 
 from __future__ import annotations

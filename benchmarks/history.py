@@ -3,7 +3,7 @@
     python -m benchmarks.history --accounts 1 --favourites 10000 --days 1095 sqlite:///history.db
 
 Used by the benchmark of the views, the tests of the reports and the pictures in the documentation. The same arguments give
-the same history, to the microsecond, on both engines. Not here: HTTP, which `etl.sandbox` has.
+the same history, to the microsecond, on both engines.
 
 A listener has a taste: artists that matter more and less as time goes by. Favourites come in bursts, most on Fridays; many go
 within weeks, some stay for good, a few come back. The service has its moods: it is away, moves under the reader, or shows an
@@ -27,14 +27,14 @@ import time_machine
 from sqlalchemy import Engine
 
 from etl.boomplay.payloads import User
-from etl.core.model import Item, Page
+from etl.db.engine import open_engine, reading, writing
+from etl.db.migrate import upgrade
 from etl.errors import ApiUnreachable
+from etl.load import runs
+from etl.load.baseline import find_accounts
+from etl.model.records import Item, Page
 from etl.sandbox.catalogue import Catalogue
 from etl.sandbox.markets import market_lists
-from etl.store import runs
-from etl.store.engine import open_engine, reading, writing
-from etl.store.migrate import upgrade
-from etl.store.state import find_accounts
 from etl.sync import Report, Way, sync_account
 
 END = datetime(2026, 6, 30, 6, 0, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""A PostgreSQL server for the measurements. Not here: what is measured on it."""
+"""A PostgreSQL server for the measurements."""
 
 from __future__ import annotations
 

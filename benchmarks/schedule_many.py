@@ -1,4 +1,4 @@
-"""Many accounts on one scheduler process: how long a round takes, and how much memory. Not here: one big account.
+"""Many accounts on one scheduler process: how long a round takes, and how much memory.
 
     python -m benchmarks.schedule_many [--accounts 1000] [--tracks 300] [--workers 4] [--database-url URL] [--json]
 
@@ -25,16 +25,16 @@ from typing import Any
 from sqlalchemy import delete
 
 from etl import clock, config, logs
+from etl.accounts.credentials import kept_row
+from etl.accounts.encryption import new_key
+from etl.accounts.token_rows import Place, put_token_row
 from etl.boomplay.payloads import Token
-from etl.crypto import new_key
+from etl.db.engine import writing
+from etl.db.migrate import ready_engine, upgrade
+from etl.db.tables import accounts, schedules
 from etl.monitor.metrics import Metrics
 from etl.monitor.status import statuses
 from etl.scheduler.service import Pulse, Service
-from etl.store.engine import writing
-from etl.store.migrate import ready_engine, upgrade
-from etl.store.tables import accounts, schedules
-from etl.store.tokens import Place, put_token_row
-from etl.tokens.keeping import kept_row
 
 STAND_IN = """
 import json, sys, threading

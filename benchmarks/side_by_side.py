@@ -3,7 +3,7 @@
     python -m benchmarks.side_by_side --rounds 20 --database-url postgresql://…
 
 Each process changes its own user's list and a fact of a track that others have too, syncs, and does so again. At the end the
-database must tell the truth about all eight, without a deadlock that anybody noticed. Not here: speed.
+database must tell the truth about all eight, without a deadlock that anybody noticed.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from urllib.request import Request, urlopen
 from sqlalchemy import text
 
 from etl import clock, logs
-from etl.boomplay.auth import StaticToken
 from etl.boomplay.client import Boomplay
-from etl.observing import Way
+from etl.boomplay.tokens import StaticToken
+from etl.db.engine import open_engine, reading, writing
+from etl.db.migrate import upgrade
+from etl.extract.snapshot import Way
+from etl.load import runs
+from etl.load.baseline import find_accounts
 from etl.sandbox import Sandbox
-from etl.store import runs
-from etl.store.engine import open_engine, reading, writing
-from etl.store.migrate import upgrade
-from etl.store.state import find_accounts
 from etl.sync import sync_account
 
 USERS = ("ada", "ben", "chi", "dayo", "efua", "femi", "gugu", "hawa")

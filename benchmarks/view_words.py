@@ -1,4 +1,4 @@
-"""The page about the speed of the views: a table, and the plans. Not here: measuring (`benchmarks.views`)."""
+"""The page about the speed of the views: a table, and the plans."""
 
 from __future__ import annotations
 

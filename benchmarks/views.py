@@ -5,7 +5,7 @@
     python -m benchmarks.views years.db many.db >docs/view-speed.md
 
 The databases are those that `benchmarks.history` made; what the views read is copied from each into a PostgreSQL that is started
-for this. Not here: making them; what Python needs to take 100,000 rows in.
+for this.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from sqlalchemy import Connection, create_engine, insert, make_url, select, text
 
 from benchmarks.postgres import postgres_server
 from benchmarks.view_words import told
-from etl.reporting.question import Question, ask, known_accounts
+from etl.db.engine import open_engine, reading, writing
+from etl.db.migrate import upgrade
+from etl.db.tables import metadata
+from etl.reporting.query import Question, ask, known_accounts
 from etl.reporting.views import View, create_views, drop_views, views
-from etl.store.engine import open_engine, reading, writing
-from etl.store.migrate import upgrade
-from etl.store.tables import metadata
 
 REPEATS = 3
 LONG_MS = 1_000

@@ -1,4 +1,4 @@
-"""The only place that asks the time. Not here: parsing what a person typed (`etl.cli`), comparing clocks (`etl.core`).
+"""The only place that asks the time.
 
 Invariant: every instant in favsync is timezone-aware UTC.
 """

@@ -1,7 +1,5 @@
 """The settings: command line, environment and file become one frozen `Config`. The only reader of the environment.
 
-Not here: what a setting's text means (`etl.settings`) or a schedule's (`etl.scheduler`), opening anything that a setting names.
-
 Invariants: a flag beats the environment, which beats the file, which beats the default; ``sources`` says which it was.
 A value that cannot be used is a `SettingsError` of one line that names the setting, its source and the fault, with what
 would be right. Secrets are `Secret` and print as ``***``, in errors too.
@@ -17,8 +15,8 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from etl.core.brake import Brake
 from etl.errors import SettingsError
+from etl.model.threshold import Brake
 from etl.settings import KEY_WANTED, SETTINGS, Secret, Setting, key_list, masked, nearest, quoted, truth
 
 __all__ = ["SETTINGS", "Config", "Secret", "Setting", "Source", "environment", "load", "nearest"]

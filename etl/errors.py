@@ -1,4 +1,4 @@
-"""The whole error tree. Not here: catching, printing, logging. Imports nothing.
+"""The whole error tree.
 
 Errors are sorted by what the operator does next, and each carries its exit code (docs/settings.md)::
 

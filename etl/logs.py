@@ -1,4 +1,4 @@
-"""What favsync says while it works: text for people or JSON lines for machines, on stderr. Not here: a verb's result.
+"""What favsync says while it works: text for people or JSON lines for machines, on stderr.
 
 Invariants: every line passes `masked`, so no secret that was registered with `mask`, no URL's password and no bearer
 token is ever printed; one call is one line, whatever its values hold; libraries are heard from WARNING upwards only, as

@@ -1,4 +1,4 @@
-"""Every setting: its name, its variable, its default, what its text means. Not here: where the text comes from (`etl.config`).
+"""Every setting: its name, its variable, its default, what its text means.
 
 A reader turns text into a value, or raises ValueError with a fault that reads on after the value: ``is out of range``.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from etl.core.brake import Brake
+from etl.model.threshold import Brake
 
 LOG_FORMATS = ("text", "json")
 LOG_LEVELS = ("debug", "info", "warning", "error")

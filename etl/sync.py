@@ -1,7 +1,5 @@
 """ONE run: lease, walk, confirm, decide, land, apply, report. Schedule, manual sync and demo all come here.
 
-Not here: HTTP (`etl.boomplay`), judgement (`etl.core`), SQL (`etl.store`), words for people (`etl.cli`).
-
 Invariants: the run's row is there before the first request, and is finished in the one transaction that writes what the run
 found, so a crash leaves the history of before or of after; a plan goes the same way up to the decision, and writes nothing.
 """
@@ -13,23 +11,23 @@ from sqlalchemy import Connection, Engine
 
 from etl import clock, logs
 from etl.boomplay.payloads import User
-from etl.core.brake import Brake
-from etl.core.facts import fact_changes
-from etl.core.history import changes
-from etl.core.model import ChangeSet, Observation, Outcome, State, Trigger
-from etl.core.outcomes import outcome_of
-from etl.core.report import Report
+from etl.db.engine import reading, retrying, writing
 from etl.errors import ApiError, CredentialsError, FavsyncError, RateLimited, WrongUser
-from etl.news import News, Written, find_news, land_news, normalised_part
-from etl.observing import Observed, Source, Way, is_unchanged, observe
-from etl.store import runs
-from etl.store.apply import apply_membership, write_rejects
-from etl.store.decisions import supersede
-from etl.store.engine import reading, retrying, writing
-from etl.store.lease import lease
-from etl.store.rebuild import refold_facts
-from etl.store.sightings import holders_of
-from etl.store.state import Account, Newest, known_facts, newest_observation, state_of
+from etl.extract.snapshot import Observed, Source, Way, is_unchanged, observe
+from etl.load import runs
+from etl.load.baseline import Account, Newest, known_facts, newest_observation, state_of
+from etl.load.delta import News, Written, find_news, land_news, normalised_part
+from etl.load.favourites import apply_membership, write_rejects
+from etl.load.run_lock import lease
+from etl.model.outcomes import outcome_of
+from etl.model.records import ChangeSet, Observation, Outcome, State, Trigger
+from etl.model.result import Report
+from etl.model.threshold import Brake
+from etl.replay.favourites import refold_facts
+from etl.replay.review import supersede
+from etl.replay.track_events import holders_of
+from etl.transform.favourite_history import changes
+from etl.transform.track_versions import fact_changes
 
 __all__ = ["Report", "Source", "Way", "plan_account", "sync_account"]
 

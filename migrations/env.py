@@ -16,9 +16,9 @@ config = context.config
 
 def run(connection: sa.Connection) -> None:
     """Migrate over ``connection``, in its transaction."""
+    from etl.db import engine_indexes  # noqa: F401 - completes the metadata
+    from etl.db.tables import metadata
     from etl.reporting.views import create_views, drop_views
-    from etl.store import dialect_tables  # noqa: F401 - completes the metadata
-    from etl.store.tables import metadata
 
     is_postgresql = connection.dialect.name == "postgresql"
     if is_postgresql:
@@ -51,7 +51,7 @@ if context.is_offline_mode():
 elif given := config.attributes.get("connection"):
     run(given)
 else:
-    from etl.store.engine import open_engine
+    from etl.db.engine import open_engine
 
     with open_engine(os.environ["FAVSYNC_DATABASE_URL"], create=True).begin() as connection:
         run(connection)

@@ -1,4 +1,4 @@
-"""What every test has: a home of its own, no way out to the network, and databases on both engines. Not here: fakes.
+"""What every test has: a home of its own, no way out to the network, and databases on both engines.
 
 For a test that must hold on both engines::
 
@@ -29,12 +29,15 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import psycopg
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import Connection, make_url
+
+if TYPE_CHECKING:
+    from tests.support.seeded import Histories
 
 ENGINES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)]
 OUTSIDE_POSTGRES_URL = os.environ.get("FAVSYNC_TEST_POSTGRES_URL")
@@ -78,7 +81,7 @@ def home(monkeypatch: pytest.MonkeyPatch, homes: Iterator[Path]) -> Path:
 def _nobody_waits_for_another_test() -> Iterator[None]:
     """Forget what services asked this process to wait: the next sandbox may get the port of one that asked for hours."""
     yield
-    if limiter := sys.modules.get("etl.boomplay.limiter"):
+    if limiter := sys.modules.get("etl.boomplay.rate_limit"):
         limiter._limiters.clear()
 
 
@@ -153,7 +156,7 @@ class Postgres:
 
     @cached_property
     def _template(self) -> str:
-        from etl.store.migrate import upgrade
+        from etl.db.migrate import upgrade
 
         url = self.create()
         if OUTSIDE_POSTGRES_URL:
@@ -246,7 +249,7 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Pa
 
     def template() -> Path:
         if not path.exists():
-            from etl.store.migrate import upgrade
+            from etl.db.migrate import upgrade
 
             upgrade(f"sqlite:///{path}")
         return path
@@ -286,3 +289,24 @@ def database_url(request: pytest.FixtureRequest, new_database: NewDatabase) -> s
 def empty_database_url(request: pytest.FixtureRequest, new_database: NewDatabase) -> str:
     """Return the URL of a database that was never migrated; the test runs once per engine."""
     return new_database(request.param, migrated=False)
+
+
+@pytest.fixture(scope="session")
+def histories(
+    postgres: Postgres, sqlite_template: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Histories]:
+    """Return the seeded history, on the engine that is asked for."""
+    from tests.support.seeded import Histories
+
+    made = Histories(postgres, sqlite_template, tmp_path_factory.mktemp("histories"))
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=ENGINES)
+def seeded(request: pytest.FixtureRequest, histories: Histories) -> Iterator[Connection]:
+    """Return a connection for reading to the seeded history; the test runs once per engine."""
+    from etl.db.engine import reading
+
+    with reading(histories.engine(request.param)) as opened:
+        yield opened

@@ -1,10 +1,7 @@
 """The examples of docs/data-model.md and docs/recipes.md: each block there that asks, and under it what a history answers.
 
-    python -m tools.examples            writes the answers again
-    python -m tools.examples --check    says whether they are still true; exit 1 if not
-
-Not here: the questions, which stand in the documents. Instants and numbers of SQL are read as `favsync report` reads them, so
-that an answer is the same on both engines; the tests ask both. DuckDB, pandas and polars ask the Parquet export.
+python -m tools.examples            writes the answers again
+python -m tools.examples --check    says whether they are still true; exit 1 if not
 """
 
 from __future__ import annotations
@@ -24,10 +21,10 @@ from sqlalchemy import Connection, text
 
 from benchmarks.history import make_history
 from etl.cli import main as main_of_favsync
+from etl.db.engine import open_engine, reading
+from etl.db.migrate import upgrade
+from etl.reporting.column_types import readers
 from etl.reporting.render import render
-from etl.reporting.values import readers
-from etl.store.engine import open_engine, reading
-from etl.store.migrate import upgrade
 
 DOCS: Final = Path(__file__).resolve().parents[1] / "docs"
 DOCUMENT: Final = DOCS / "data-model.md"

@@ -6,7 +6,7 @@
 
 FOLDER is a virtual environment with `benchmarks/false_removals/requirements.txt` installed. Ends with 1 if favsync removed one
 favourite falsely, or if a quiet sync did not end at the truth. With ``--results FILE`` the same command goes on where it was
-broken off, and ``--tables`` shows what is in it. Not here: what a trial is (`trials`).
+broken off, and ``--tables`` shows what is in it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""favsync as it is run: the real client over HTTP, `sync_account`, SQLite. Not here: what happens to the list (`trials`)."""
+"""favsync as it is run: the real client over HTTP, `sync_account`, SQLite."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ import time_machine
 from sqlalchemy import select
 
 from etl import clock
-from etl.boomplay.auth import StaticToken
 from etl.boomplay.client import Boomplay
-from etl.boomplay.timing import Timing
-from etl.core.brake import Brake
-from etl.core.model import Decision, Outcome
-from etl.observing import Way
+from etl.boomplay.tokens import StaticToken
+from etl.boomplay.waiting import Timing
+from etl.db import tables
+from etl.db.engine import open_engine, reading, writing
+from etl.db.migrate import upgrade
+from etl.extract.snapshot import Way
+from etl.load import runs
+from etl.load.baseline import Account, find_accounts
+from etl.model.records import Decision, Outcome
+from etl.model.threshold import Brake
+from etl.replay.review import decide
 from etl.sandbox import Sandbox
-from etl.store import runs, tables
-from etl.store.decisions import decide
-from etl.store.engine import open_engine, reading, writing
-from etl.store.migrate import upgrade
-from etl.store.state import Account, find_accounts
 from etl.sync import Report, sync_account
 
 

@@ -1,4 +1,4 @@
-"""What trials counted, kept in a file of JSON lines, so that a long measurement can be broken off and go on. Not here: trials."""
+"""What trials counted, kept in a file of JSON lines, so that a long measurement can be broken off and go on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Other tools, each in a process of its own that answers a line for each sync. Not here: their set-up (`peers`)."""
+"""Other tools, each in a process of its own that answers a line for each sync."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables that docs/trust.md and the README show, from what trials add up to. Not here: playing them (`__main__`)."""
+"""The tables that docs/trust.md and the README show, from what trials add up to."""
 
 from __future__ import annotations
 

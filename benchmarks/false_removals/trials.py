@@ -4,7 +4,7 @@ A removal is *false* where the tool says that a track left though it was in the 
 last sync to the end of this one. It is *late* where a sync that ran wholly after the removal did not see it, and *missed* where
 even the quiet sync at the end of the trial did not. *Lacking*: favourites that the tool does not have after the quiet sync.
 
-The truth is the sandbox's own record of every change. Not here: the tools (`favsync`, `peers`).
+The truth is the sandbox's own record of every change.
 """
 
 from __future__ import annotations

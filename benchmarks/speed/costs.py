@@ -4,7 +4,7 @@
 
 Each is a whole process with its start-up, in a new database that is at the newest schema; they take turns, and the medians stand in
 ``docs/benchmarks.md``. What is left out is left out in the measured process or its database alone: no setting does it, but for the
-bodies. Not here: other tools (``python -m benchmarks``).
+bodies.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from benchmarks.speed.report import machine
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- costs: begin -->", "<!-- costs: end -->"
 RUN = "import sys; from etl.cli import main; sys.exit(main(['sync']))"
-FOREIGN_KEYS = "import etl.store.engine as e; e.PRAGMAS = tuple(p for p in e.PRAGMAS if 'foreign_keys' not in p)"
-ROLLBACK_JOURNAL = "import etl.store.engine as e; e.PRAGMAS = tuple(p for p in e.PRAGMAS if 'journal_mode' not in p)"
-VERSIONS = "import etl.store.facts as f; f.insert_versions = lambda *_: None"
+FOREIGN_KEYS = "import etl.db.engine as e; e.PRAGMAS = tuple(p for p in e.PRAGMAS if 'foreign_keys' not in p)"
+ROLLBACK_JOURNAL = "import etl.db.engine as e; e.PRAGMAS = tuple(p for p in e.PRAGMAS if 'journal_mode' not in p)"
+VERSIONS = "import etl.load.tracks as f; f.insert_versions = lambda *_: None"
 DROPPED_KEYS = """
     SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname)
     FROM pg_constraint WHERE contype = 'f' AND connamespace = 'public'::regnamespace

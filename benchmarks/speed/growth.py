@@ -5,7 +5,6 @@
     python -m benchmarks.speed.growth --accounts 1000 --at-once 1,4,8 postgresql://postgres@localhost/growth
 
 The clock is moved, and the service is in memory, so that the numbers are those of favsync and its database alone.
-Not here: HTTP (``python -m benchmarks``).
 """
 
 from __future__ import annotations
@@ -24,16 +23,16 @@ import time_machine
 from sqlalchemy import Engine, func, select, text
 
 from etl.boomplay.payloads import User
-from etl.core.brake import Brake
-from etl.core.model import Item, Page
-from etl.core.snapshots import digest_of
-from etl.store import runs
-from etl.store.engine import open_engine, reading, sqlite_path, writing
-from etl.store.landing import items_of
-from etl.store.migrate import upgrade
-from etl.store.rebuild import membership_difference
-from etl.store.state import Account, find_accounts, newest_observation
-from etl.store.tables import favourites, snapshots, tracks
+from etl.db.engine import open_engine, reading, sqlite_path, writing
+from etl.db.migrate import upgrade
+from etl.db.tables import favourites, snapshots, tracks
+from etl.load import runs
+from etl.load.baseline import Account, find_accounts, newest_observation
+from etl.load.raw import items_of
+from etl.model.encoding import digest_of
+from etl.model.records import Item, Page
+from etl.model.threshold import Brake
+from etl.replay.favourites import membership_difference
 from etl.sync import Way, sync_account
 
 BEGIN = datetime(2023, 1, 1, 6, 0, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""One run of one tool: a whole process, and what it took. Not here: which runs there are (`plan`), the tables (`report`).
+"""One run of one tool: a whole process, and what it took.
 
 Invariants: every tool gets a new database and the same list; time, CPU and memory are those of the process with its children, by
 `os.wait4`; a tool that does not end in time is killed and shown as such.

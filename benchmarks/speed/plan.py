@@ -1,4 +1,4 @@
-"""Which tools there are, and which runs. Not here: how one is measured (`measure`)."""
+"""Which tools there are, and which runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ENGINES = ("sqlite", "postgresql")
 STARTS = {
     "interpreter": "pass",
     "favsync-start": "import atexit, gc; gc.set_threshold(200_000, 20, 50); atexit.register(gc.freeze); "
-    "import etl.cli.sync, etl.connect, etl.sync, etl.store.migrate",
+    "import etl.cli.sync, etl.accounts.session, etl.sync, etl.db.migrate",
 }
 """What a process takes before it does anything: the interpreter alone, and with what `favsync sync` imports."""
 STARTS_MEASURED = 7

@@ -3,7 +3,7 @@
     python -m benchmarks.speed.profile --favourites 10000
 
 Into SQLite, each in a process of its own; the trees go into ``docs/benchmarks.md``. A sampler takes time itself, and sees the main thread
-alone: what the threads that read pages do shows as waiting for them. Not here: how long it takes without a sampler.
+alone: what the threads that read pages do shows as waiting for them.
 """
 
 from __future__ import annotations

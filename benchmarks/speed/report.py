@@ -1,4 +1,4 @@
-"""The measured part of ``docs/benchmarks.md``, and its chart, from the samples alone. Not here: measuring."""
+"""The measured part of ``docs/benchmarks.md``, and its chart, from the samples alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sandbox as a process of its own, told by lines of JSON what to change. Not here: what is measured.
+"""The sandbox as a process of its own, told by lines of JSON what to change.
 
     python -m benchmarks.speed.service 10000
 

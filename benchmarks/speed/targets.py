@@ -1,4 +1,4 @@
-"""The targets, each judged from the samples alone. Not here: measuring, tables of the samples (`report`).
+"""The targets, each judged from the samples alone.
 
 A target that compares times is judged twice, by CPU seconds and by the wall clock: on a shared machine only the first is worth
 much. ``start``: the interpreter's, taken off the floor's time before it is multiplied, and added again; favsync's own start, with its

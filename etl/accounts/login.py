@@ -1,4 +1,4 @@
-"""Signing in: the consent page in a browser, and the token that comes of it. Not here: listening (`loopback`), storing (`admin`).
+"""Signing in: the consent page in a browser, and the token that comes of it.
 
 Invariant: what comes back counts only with the state that this sign-in sent.
 """
@@ -12,12 +12,12 @@ from collections.abc import Callable
 
 from etl import logs
 from etl.accounts.loopback import listening
+from etl.accounts.session import wire_options
+from etl.accounts.token_source import token_endpoint
 from etl.boomplay.payloads import Token
 from etl.boomplay.signin import Redirect, consent_url, parse_redirect
 from etl.config import Config
-from etl.connect import wire_options
 from etl.errors import CredentialsError
-from etl.tokens.sources import token_endpoint
 
 Say = Callable[[str], None]
 

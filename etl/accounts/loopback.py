@@ -1,4 +1,4 @@
-"""Waiting on this machine for the browser to come back from the consent page. Not here: what it brings (`etl.boomplay.signin`).
+"""Waiting on this machine for the browser to come back from the consent page.
 
 A fragment never reaches a server, so the page that is served posts it back. Invariants: it listens on loopback alone; whoever
 calls with another ``Host`` (DNS rebinding), another path or another sign-in's state is turned away, and the waiting goes on.

@@ -1,4 +1,4 @@
-"""Where the service is, and what may be sent there. Not here: sending.
+"""Where the service is, and what may be sent there.
 
 Invariants: plain http only to this very machine; no credentials, query or fragment in the address; a redirect is
 followed only within the same scheme, host and port, so that no token ever goes elsewhere.
@@ -13,7 +13,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import msgspec
 
-from etl.boomplay.secret import one_line
+from etl.boomplay.redact import one_line
 from etl.errors import SettingsError
 
 _PORTS = {"http": 80, "https": 443}

@@ -1,4 +1,4 @@
-"""What favsync asks of Boomplay. Not here: how it is asked (`wire`), what the answers look like (`payloads`).
+"""What favsync asks of Boomplay.
 
 Invariants: read-only; only errors of `etl.errors` are raised, and none of them holds a token.
 """
@@ -11,9 +11,9 @@ from typing import Self, Unpack
 
 from etl.boomplay import payloads
 from etl.boomplay.exchange import Call
+from etl.boomplay.http import TokenSource, Wire, WireOptions
 from etl.boomplay.payloads import User
-from etl.boomplay.wire import TokenSource, Wire, WireOptions
-from etl.core.model import Item, Page
+from etl.model.records import Item, Page
 
 MAX_LIMIT = 50
 MAX_IDS = 20
@@ -22,7 +22,7 @@ MAX_IDS = 20
 class Boomplay:
     """One user's view of the service; safe to share between threads. A context manager, or close it.
 
-    Raises: SettingsError, for options that cannot be used (`etl.boomplay.wire.WireOptions`).
+    Raises: SettingsError, for options that cannot be used (`etl.boomplay.http.WireOptions`).
     """
 
     def __init__(self, *, tokens: TokenSource, **options: Unpack[WireOptions]) -> None:

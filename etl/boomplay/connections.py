@@ -1,4 +1,4 @@
-"""The pool of connections to one service, set up by httpx. Not here: deadlines (`guard`), what an answer means (`exchange`).
+"""The pool of connections to one service, set up by httpx.
 
 httpx builds the pool (TLS, proxy, limits); requests go to it as they are, since httpx's own records of a request and its
 answer cost as much as sending it. What they add to the bytes on the wire is added here: the host, the length of a body, and a

@@ -1,4 +1,4 @@
-"""One attempt at one request: the only place that sends. Not here: trying again, and what an answer says.
+"""One attempt at one request: the only place that sends.
 
 No `httpx.Client`: that leaves out what must not happen here anyway: redirects that carry the token, credentials from the
 URL or from ``.netrc`` that replace ``Authorization``, cookies, a log line for each page. The environment's proxies and CA
@@ -20,9 +20,9 @@ import httpcore
 from etl.boomplay.address import Address, named_host
 from etl.boomplay.connections import BROKEN, CONNECT_SECONDS, Connections, Reply
 from etl.boomplay.guard import Guard
+from etl.boomplay.redact import one_line
 from etl.boomplay.retry import Failure, Kind
-from etl.boomplay.secret import one_line
-from etl.boomplay.timing import Halt
+from etl.boomplay.waiting import Halt
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MAX_REDIRECTS = 3

@@ -1,4 +1,4 @@
-"""Which error a failure becomes, and its remedy. Pure. Not here: whether to give up (`retry`).
+"""Which error a failure becomes, and its remedy. Pure.
 
 Invariant: an error is made of the failure's message, which holds no secret, and of nothing else.
 """

@@ -1,4 +1,4 @@
-"""Ends reads that would outlive their request. Not here: retries.
+"""Ends reads that would outlive their request.
 
 httpx's time-outs count from the last byte, so a server that drips one byte a second holds a request for ever
 (encode/httpx issue 1450, open). Here a request has a deadline that counts from its start, through connecting, TLS,
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import httpcore
 
 from etl import clock
-from etl.boomplay.timing import NAP_SECONDS, Halt
+from etl.boomplay.waiting import NAP_SECONDS, Halt
 
 if TYPE_CHECKING:
     import httpx

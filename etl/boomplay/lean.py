@@ -1,4 +1,4 @@
-"""Lets httpx be imported without its command line. Not here: anything that sends.
+"""Lets httpx be imported without its command line.
 
 ``import httpx`` imports rich, click and pygments for the command ``httpx`` where they are installed, which takes longer than all
 the rest of it; without them it does without. Import this module before httpx, and call `restore` after it.

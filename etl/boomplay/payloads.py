@@ -1,4 +1,4 @@
-"""What the service's answers say. Wire names live only here. Not here: HTTP; a track's facts (`etl.core.normalise`).
+"""What the service's answers say. Wire names live only here.
 
 Invariants: an item is kept byte for byte as received, also one that msgspec cannot read; its digest is over those
 bytes. Nothing raised here quotes an answer, except ``desc`` (cleaned and cut).
@@ -15,11 +15,11 @@ from typing import Annotated, Any, NoReturn
 import msgspec
 from msgspec import Raw, Struct
 
-from etl.boomplay.mending import mended
-from etl.boomplay.secret import Secret, one_line
-from etl.core.model import Item, Page
-from etl.core.snapshots import shared
+from etl.boomplay.json_repair import mended
+from etl.boomplay.redact import Secret, one_line
 from etl.errors import ApiRefused, PayloadError
+from etl.model.encoding import shared
+from etl.model.records import Item, Page
 
 BIGINT = 2**63 - 1
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # what UTF-8 or PostgreSQL cannot hold

@@ -1,4 +1,4 @@
-"""What to do after an attempt that failed. Pure: no I/O, no clock, no chance. Not here: waiting, sending, raising.
+"""What to do after an attempt that failed. Pure: no I/O, no clock, no chance.
 
 | what happened                                      | verdict                                                       |
 |----------------------------------------------------|---------------------------------------------------------------|

@@ -1,4 +1,4 @@
-"""The browser's part of signing in: the address to open, and what comes back. Pure. Not here: sockets, requests.
+"""The browser's part of signing in: the address to open, and what comes back. Pure.
 
 What comes back is undocumented: query or fragment, a code or a token. All four are read.
 
@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote, urlencode
 
 from etl.boomplay.address import service_address
 from etl.boomplay.payloads import Token, token_in
-from etl.boomplay.secret import Secret, one_line
+from etl.boomplay.redact import Secret, one_line
 from etl.errors import CredentialsError
 
 _AGAIN = "sign in again with `favsync accounts login`"

@@ -1,4 +1,4 @@
-"""The command line: the table of verbs and the entry point. Not here: what a verb does (one file a verb).
+"""The command line: the table of verbs and the entry point.
 
 Invariant: this module and what it imports need click alone, so that ``favsync --help`` stays quick; a verb's module is
 imported when the verb is used. A new verb is one line in `VERBS`.
@@ -10,9 +10,9 @@ import atexit
 import gc
 from collections.abc import Sequence
 
-from etl.cli.boundary import run
+from etl.cli.commands import LazyGroup
 from etl.cli.context import Context
-from etl.cli.groups import LazyGroup
+from etl.cli.errors import run
 
 VERBS = {
     "demo": ("etl.cli.demo", "demo", "Show what favsync does, without credentials."),

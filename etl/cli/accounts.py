@@ -1,4 +1,4 @@
-"""``favsync accounts``: whose favourites are copied. Not here: what the verbs do (`etl.accounts`).
+"""``favsync accounts``: whose favourites are copied.
 
 Invariant: a token comes from standard input, the environment or a file, never from an argument, which every user of the machine
 could read.
@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from etl.cli.accounts_remove import remove
+from etl.cli.commands import VerbGroup
 from etl.cli.context import Context, pass_context
-from etl.cli.groups import VerbGroup
 from etl.cli.options import json_option
 from etl.cli.sync import worst
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from etl.accounts.given import Given
+    from etl.accounts.token_input import Given
     from etl.boomplay.payloads import User
 
 name_argument = click.argument("name")
@@ -66,7 +66,7 @@ def add(
     The first line is the access token; a second line, if you have one, is the refresh token. Boomplay is asked whose token it is;
     the same user twice is refused.
     """
-    from etl.accounts.admin import add_account, require_new
+    from etl.accounts.manage import add_account, require_new
 
     settings = {"schedule": _schedule(schedule), "region": _region(region)}
     engine = _engine(context, create=True)
@@ -81,7 +81,7 @@ def add(
 @pass_context
 def list_(context: Context) -> None:
     """List the accounts, with the state of their tokens."""
-    from etl.accounts.admin import listed_accounts
+    from etl.accounts.manage import listed_accounts
 
     rows = listed_accounts(_engine(context))
     hidden = () if context.json else ("boomplay_user_id", "plan", "created_at")
@@ -102,7 +102,7 @@ def list_(context: Context) -> None:
 @pass_context
 def set_(context: Context, /, name: str, **asked: Any) -> None:
     """Change the account NAME: schedule, region, name, token, and whether it is synced."""
-    from etl.accounts.admin import give_token, set_account
+    from etl.accounts.manage import give_token, set_account
     from etl.errors import UsageError
 
     values: dict[str, Any] = {}
@@ -142,9 +142,9 @@ def check(context: Context, names: tuple[str, ...]) -> int:
 
     A token that was found dead is tried too, and lives again if Boomplay takes it. Exit code 4 if one does not work.
     """
-    from etl.accounts.admin import check_account
-    from etl.store.engine import reading
-    from etl.store.state import find_accounts
+    from etl.accounts.manage import check_account
+    from etl.db.engine import reading
+    from etl.load.baseline import find_accounts
 
     engine = _engine(context)
     with reading(engine) as connection:
@@ -188,7 +188,7 @@ def check(context: Context, names: tuple[str, ...]) -> int:
 @pass_context
 def rekey(context: Context) -> None:
     """Encrypt all stored tokens with the first key of FAVSYNC_ENCRYPTION_KEY; then the older keys may go."""
-    from etl.accounts.admin import rekey as rekey_tokens
+    from etl.accounts.manage import rekey as rekey_tokens
 
     count = rekey_tokens(context.config, _engine(context))
     if context.json:
@@ -213,12 +213,12 @@ def login(context: Context, name: str, no_browser: bool, token_file: str | None,
 
     The browser comes back to BOOMPLAY_REDIRECT_URI, which Boomplay must know to the last character.
     """
-    from etl.accounts.admin import add_account, give_token, require_new
-    from etl.accounts.given import Given, Whereabouts, place_of
     from etl.accounts.login import signed_in
-    from etl.cli.stopping import stop_event
-    from etl.store.engine import reading
-    from etl.store.tokens import account_id_of
+    from etl.accounts.manage import add_account, give_token, require_new
+    from etl.accounts.token_input import Given, Whereabouts, place_of
+    from etl.accounts.token_rows import account_id_of
+    from etl.cli.signals import stop_event
+    from etl.db.engine import reading
 
     place, reference, note = place_of(context.config, Whereabouts(file=token_file))
     engine = _engine(context, create=True)
@@ -240,20 +240,20 @@ def login(context: Context, name: str, no_browser: bool, token_file: str | None,
 
 def _tell_disabled(context: Context, engine: Engine, name: str) -> None:
     """Say so where a token was given to an account that is not synced."""
-    from etl.accounts.admin import is_enabled
+    from etl.accounts.manage import is_enabled
 
     if not is_enabled(engine, name):
         context.say(f"account {name} is disabled: `favsync accounts set {name} --enable` has it synced again")
 
 
 def _engine(context: Context, *, create: bool = False) -> Engine:
-    from etl.store.migrate import ready_engine
+    from etl.db.migrate import ready_engine
 
     return ready_engine(context.config.database_url.reveal(), create=create)
 
 
 def _given(context: Context, variable: str | None, file: str | None) -> Given:
-    from etl.accounts.given import Whereabouts, given_token
+    from etl.accounts.token_input import Whereabouts, given_token
 
     return given_token(context.config, Whereabouts(variable, file), _asked("access token"))
 
@@ -279,7 +279,7 @@ def _pasted() -> str:
 
 def _schedule(text: str | None) -> str | None:
     """Return a schedule that can be read, None for the default one."""
-    from etl.scheduler.times import parse
+    from etl.scheduler.schedule import parse
 
     if text is None or text.strip().lower() == "default":
         return None

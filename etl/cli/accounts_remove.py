@@ -1,4 +1,4 @@
-"""``favsync accounts remove``: sync an account no more, or forget it altogether. Not here: what that does (`etl.cli.erasing`)."""
+"""``favsync accounts remove``: sync an account no more, or forget it altogether."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import sys
 
 import click
 
+from etl.cli.commands import Verb
 from etl.cli.context import Context, pass_context
-from etl.cli.groups import Verb
 from etl.cli.options import json_option
 
 
@@ -19,11 +19,11 @@ from etl.cli.options import json_option
 @pass_context
 def remove(context: Context, name: str, erase: bool, yes: bool) -> None:
     """Stop syncing the account NAME and forget its token. Its history stays, unless --erase is given."""
-    from etl.accounts.admin import retire_account
+    from etl.accounts.manage import retire_account
     from etl.cli.erasing import erase_and_tell
-    from etl.store.engine import reading
-    from etl.store.migrate import ready_engine
-    from etl.store.state import find_accounts
+    from etl.db.engine import reading
+    from etl.db.migrate import ready_engine
+    from etl.load.baseline import find_accounts
 
     engine = ready_engine(context.config.database_url.reveal())
     with reading(engine) as connection:

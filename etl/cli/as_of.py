@@ -1,4 +1,4 @@
-"""``favsync as-of``: the list at an instant, and what changed between two. Not here: what is sure (`etl.core.asof`)."""
+"""``favsync as-of``: the list at an instant, and what changed between two."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from etl.cli.commands import Verb
 from etl.cli.context import Context, pass_context
-from etl.cli.groups import Verb
 from etl.cli.options import json_option
-from etl.cli.times import instant as typed
+from etl.cli.time_input import instant as typed
 from etl.errors import UsageError
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from etl.core.asof import Horizon
-    from etl.store.asof import Change, Standing
-    from etl.store.state import Account
+    from etl.load.baseline import Account
+    from etl.reporting.list_as_of import Change, Standing
+    from etl.transform.as_of import Horizon
 
 COLUMNS = ("answer", "track_id", "title", "artists", "added_after", "valid_from", "removed_after", "valid_to")
 CHANGE_COLUMNS = ("change", "track_id", "title", "artists", "before", "after")
@@ -47,9 +47,9 @@ def as_of(context: Context, words: tuple[str, ...], is_all: bool, diff: tuple[st
     favsync as-of "3 months ago" ada --all
     favsync as-of --diff 2025-01-01 2025-07-01
     """
-    from etl.store.engine import reading
-    from etl.store.migrate import ready_engine
-    from etl.store.state import every_account, find_accounts
+    from etl.db.engine import reading
+    from etl.db.migrate import ready_engine
+    from etl.load.baseline import every_account, find_accounts
 
     instants, names = _read(words, diff)
     engine = ready_engine(context.config.database_url.reveal())
@@ -91,7 +91,7 @@ def _quoted(text: str) -> str:
 def _show_list(
     context: Context, connection: Connection, accounts: Sequence[Account], instant: datetime, *, is_all: bool
 ) -> None:
-    from etl.store.asof import horizon_of, list_at
+    from etl.reporting.list_as_of import horizon_of, list_at
 
     listed = {account.name: list_at(connection, account.account_id, instant) for account in accounts}
     if not context.json:
@@ -151,7 +151,7 @@ def _fields(standing: Standing) -> dict[str, Any]:
 def _show_diff(
     context: Context, connection: Connection, accounts: Sequence[Account], instants: Sequence[datetime], *, is_all: bool
 ) -> None:
-    from etl.store.asof import UNKNOWN, changes_between
+    from etl.reporting.list_as_of import UNKNOWN, changes_between
 
     rows: list[dict[str, Any]] = []
     for account in accounts:

@@ -1,4 +1,4 @@
-"""``favsync backfill``: the whole list once more, or past exports. Not here: carrying that out (`etl.backfill`)."""
+"""``favsync backfill``: the whole list once more, or past exports."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from etl.cli.commands import Verb
 from etl.cli.context import Context, pass_context
-from etl.cli.groups import Verb
 from etl.cli.options import account_argument, json_option
-from etl.cli.stopping import stop_event
+from etl.cli.signals import stop_event
 from etl.cli.sync import DEFAULT_ACCOUNT, is_yet_to_be_made, no_account, open_favourites, worst
-from etl.cli.times import INSTANT
+from etl.cli.time_input import INSTANT
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from etl.backfill.importing import Result
-    from etl.backfill.live import KeepingSource, Reread
-    from etl.store.state import Account
+    from etl.backfill.full_refresh import KeepingSource, Reread
+    from etl.backfill.import_files import Result
+    from etl.load.baseline import Account
 
 SHOWN_FAULTS = 20
 SHOWN_PASSED = 3
@@ -80,7 +80,7 @@ def backfill(
 
 
 def _engine(context: Context) -> Engine:
-    from etl.store.migrate import ready_engine
+    from etl.db.migrate import ready_engine
 
     return ready_engine(context.config.database_url.reveal(), create=True)
 
@@ -88,9 +88,9 @@ def _engine(context: Context) -> Engine:
 def _accounts(context: Context, engine: Engine, name: str | None, *, makes_default: bool) -> list[Account]:
     """Find the account, or all enabled ones; the account ``default`` is made where there is none at all."""
     from etl import clock
-    from etl.store import runs
-    from etl.store.engine import reading, writing
-    from etl.store.state import find_accounts
+    from etl.db.engine import reading, writing
+    from etl.load import runs
+    from etl.load.baseline import find_accounts
 
     with reading(engine) as connection:
         if not makes_default or name not in (None, DEFAULT_ACCOUNT) or find_accounts(connection):
@@ -108,7 +108,7 @@ def _import(
     context: Context, name: str | None, paths: tuple[Path, ...], *, observed_at: datetime | None, is_complete: bool
 ) -> int:
     from etl import clock
-    from etl.backfill.importing import Orders, import_paths
+    from etl.backfill.import_files import Orders, import_paths
     from etl.errors import UsageError
 
     missing = [path for path in paths if not path.exists()]
@@ -131,9 +131,9 @@ def _import(
 
 
 def _details(engine: Engine, account: Account, result: Result) -> dict[str, Any]:
-    from etl.store.decisions import superseding
-    from etl.store.engine import reading
-    from etl.store.runs import find_run
+    from etl.db.engine import reading
+    from etl.load.runs import find_run
+    from etl.replay.review import superseding
 
     listed = []
     with reading(engine) as connection:
@@ -225,7 +225,7 @@ def _read(context: Context, name: str | None) -> int:
         raise no_account()
     rereads = [_reread(context, engine, account) for account in accounts]
     if context.json:
-        from etl.reporting.runs import report_fields
+        from etl.reporting.run_summary import report_fields
 
         context.show_json(
             [
@@ -241,8 +241,8 @@ def _read(context: Context, name: str | None) -> int:
 def _reread(context: Context, engine: Engine, account: Account) -> Reread:
     """Read one account's list; what goes wrong is its report."""
     from etl import clock
-    from etl.backfill.live import Reread, keeping, read_again
-    from etl.connect import connect
+    from etl.accounts.session import connect
+    from etl.backfill.full_refresh import Reread, keeping, read_again
     from etl.errors import FavsyncError, SettingsError
     from etl.sync import Report
 
@@ -280,7 +280,7 @@ def _reread(context: Context, engine: Engine, account: Account) -> Reread:
 @contextmanager
 def _telling(context: Context, name: str, source: KeepingSource) -> Iterator[Any]:
     """Give the way to read, which tells how far it is."""
-    from etl.cli.pace import pacing
+    from etl.cli.progress_bar import pacing
     from etl.sync import Way
 
     with pacing(context, name, source) as progress:
@@ -288,7 +288,7 @@ def _telling(context: Context, name: str, source: KeepingSource) -> Iterator[Any
 
 
 def _tell_reread(context: Context, reread: Reread) -> None:
-    from etl.reporting.runs import report_line
+    from etl.reporting.run_summary import report_line
 
     report = reread.report
     if report.error is not None:

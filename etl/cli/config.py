@@ -1,11 +1,11 @@
-"""``favsync config``: what every setting is and where it comes from. Not here: reading them (`etl.config`)."""
+"""``favsync config``: what every setting is and where it comes from."""
 
 from __future__ import annotations
 
 import click
 
+from etl.cli.commands import Verb
 from etl.cli.context import Context, pass_context
-from etl.cli.groups import Verb
 from etl.cli.options import json_option
 
 

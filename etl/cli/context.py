@@ -1,4 +1,4 @@
-"""What every verb is given: the settings, and ways to speak. Not here: errors (`boundary`), tables (`etl.reporting`).
+"""What every verb is given: the settings, and ways to speak.
 
 Invariants: a result goes to stdout, everything else to stderr; what is said on stderr passes the masks of `etl.logs`.
 The settings are read when a verb first asks for them, so a verb that needs none works with none.

@@ -1,11 +1,11 @@
-"""``favsync db``: the schema's version. Not here: migrating (`etl.store.migrate`)."""
+"""``favsync db``: the schema's version."""
 
 from __future__ import annotations
 
 import click
 
+from etl.cli.commands import VerbGroup
 from etl.cli.context import Context, pass_context
-from etl.cli.groups import VerbGroup
 from etl.cli.options import json_option
 
 
@@ -22,8 +22,8 @@ def db() -> None:
 @pass_context
 def upgrade(context: Context) -> None:
     """Bring the schema up to date, and build the views anew. Where both are as they should be, nothing changes."""
-    from etl.store import migrate
-    from etl.store.engine import open_engine, sqlite_path
+    from etl.db import migrate
+    from etl.db.engine import open_engine, sqlite_path
 
     url = context.config.database_url.reveal()
     path = sqlite_path(url)
@@ -46,8 +46,8 @@ def upgrade(context: Context) -> None:
 @pass_context
 def current(context: Context) -> None:
     """Print the version of the schema that the database has, and the one that this favsync writes."""
-    from etl.store import migrate
-    from etl.store.engine import open_engine
+    from etl.db import migrate
+    from etl.db.engine import open_engine
 
     found = migrate.current(open_engine(context.config.database_url.reveal()))
     newest = migrate.newest()
@@ -63,10 +63,10 @@ def current(context: Context) -> None:
 @pass_context
 def check(context: Context) -> int:
     """Check that the database can be used: its schema, its constraints and triggers, its views; exit 5 if not."""
+    from etl.db.engine import open_engine
+    from etl.db.schema_check import faults_of
     from etl.errors import DatabaseError
     from etl.reporting.views import views
-    from etl.store.checks import faults_of
-    from etl.store.engine import open_engine
 
     engine = open_engine(context.config.database_url.reveal())
     faults = faults_of(engine, views())

@@ -1,4 +1,4 @@
-"""``favsync demo``: the main job from start to end, on a stand-in API, without credentials. Not here: any short cut.
+"""``favsync demo``: the main job from start to end, on a stand-in API, without credentials.
 
 It goes the way that `favsync sync` goes: the same settings, client, run and database; only the address of the API is another.
 """
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from etl.cli.commands import Verb
 from etl.cli.context import Context, pass_context
-from etl.cli.groups import Verb
 from etl.cli.options import json_option
 
 if TYPE_CHECKING:
@@ -89,9 +89,9 @@ class _Story:
     def told(self) -> list[int]:
         """Carry the steps out, showing each, and return the runs' exit codes."""
         from etl import clock
-        from etl.store import runs
-        from etl.store.engine import writing
-        from etl.store.migrate import ready_engine
+        from etl.db.engine import writing
+        from etl.db.migrate import ready_engine
+        from etl.load import runs
 
         self.engine: Engine = ready_engine(self.config.database_url.reveal(), create=True)
         self.reports: list[Report] = []
@@ -123,10 +123,10 @@ class _Story:
         self.sandbox.change_track(retitled, track_title="A corrected title (Àtúnṣe)")
 
     def _step(self, title: str, happen: Callable[[], None]) -> None:
-        from etl.connect import connect
-        from etl.reporting.runs import report_line
-        from etl.store.engine import reading
-        from etl.store.state import find_accounts
+        from etl.accounts.session import connect
+        from etl.db.engine import reading
+        from etl.load.baseline import find_accounts
+        from etl.reporting.run_summary import report_line
         from etl.sync import Way, sync_account
 
         happen()
@@ -142,7 +142,7 @@ class _Story:
         """Show a question, the SQL that answers it, and the answer."""
         from sqlalchemy import text
 
-        from etl.store.engine import reading
+        from etl.db.engine import reading
 
         if self.context.json:
             return
@@ -160,9 +160,9 @@ class _Story:
 
     def close(self, folder: Path) -> None:
         """Write the report and say where everything is."""
+        from etl.db.engine import reading
         from etl.reporting.html import write_report
-        from etl.reporting.runs import report_fields
-        from etl.store.engine import reading
+        from etl.reporting.run_summary import report_fields
 
         database, page = folder / "favsync.db", folder / "report.html"
         with reading(self.engine) as connection:

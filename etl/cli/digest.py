@@ -1,4 +1,4 @@
-"""``favsync digest``: what changed since the last one, for a mail or a chat. Not here: what it tells, how it is sent."""
+"""``favsync digest``: what changed since the last one, for a mail or a chat."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from etl.cli.commands import Verb
 from etl.cli.context import Context, pass_context
-from etl.cli.groups import Verb
 from etl.cli.options import accounts_argument, json_option
-from etl.cli.times import INSTANT
+from etl.cli.time_input import INSTANT
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from etl.reporting.digest import Digest, Since
-    from etl.store.digests import Mark
+    from etl.reporting.digest_cursor import Mark
 
 FORMATS = ("text", "markdown", "html", "json", "chat", "discord")
 FIRST = timedelta(days=7)
@@ -60,7 +60,7 @@ def digest(
     favsync digest --since "7 days ago" --format html >week.html
     FAVSYNC_DIGEST_URL=https://chat.example.org/hook favsync digest --send
     """
-    from etl.store.migrate import ready_engine
+    from etl.db.migrate import ready_engine
 
     if context.json and format_ not in (None, "json"):
         raise click.UsageError(f"--json and --format {format_} exclude each other")
@@ -81,10 +81,10 @@ def _told(
 ) -> tuple[list[Digest], dict[int, Mark]]:
     """Return the digests, and by account the mark that they reach."""
     from etl import clock
+    from etl.db.engine import reading
+    from etl.load.baseline import find_accounts
     from etl.reporting.digest import digest as made
-    from etl.store.digests import mark_of, newest_mark
-    from etl.store.engine import reading
-    from etl.store.state import find_accounts
+    from etl.reporting.digest_cursor import mark_of, newest_mark
 
     now = clock.now()
     digests: list[Digest] = []
@@ -109,7 +109,7 @@ def _begin(since: datetime | None, former: Mark | None, now: datetime) -> Since:
 
 
 def _show(context: Context, found: list[Digest], format_: str) -> None:
-    from etl.reporting.digest_words import WORDS, digest_fields
+    from etl.reporting.digest_text import WORDS, digest_fields
 
     if format_ == "json":
         fields: list[dict[str, Any]] = [digest_fields(each) for each in found]
@@ -117,7 +117,7 @@ def _show(context: Context, found: list[Digest], format_: str) -> None:
         return
     news = [each for each in found if each.has_news]
     if format_ in ("chat", "discord"):
-        from etl.reporting.digest_chat import payload
+        from etl.reporting.digest_webhook import payload
 
         for each in news:
             click.echo(payload(format_, each)[1].decode())
@@ -139,10 +139,10 @@ def _refuse_beside_send(**given: Any) -> None:
 def _send(context: Context, engine: Engine, names: tuple[str, ...]) -> None:
     """Send each account's digest; where one is not taken, the others are sent all the same."""
     from etl import clock
+    from etl.db.engine import reading
     from etl.errors import NotDelivered, SettingsError
-    from etl.monitor.telling import tell
-    from etl.store.engine import reading
-    from etl.store.state import find_accounts
+    from etl.load.baseline import find_accounts
+    from etl.monitor.webhook import tell
 
     url = context.config.digest_url
     if url is None:
@@ -162,8 +162,8 @@ def _send(context: Context, engine: Engine, names: tuple[str, ...]) -> None:
 
 
 def _remember(engine: Engine, marks: dict[int, Mark], channel: str) -> None:
-    from etl.store.digests import set_mark
-    from etl.store.engine import writing
+    from etl.db.engine import writing
+    from etl.reporting.digest_cursor import set_mark
 
     with writing(engine) as connection:
         for account_id, mark in marks.items():

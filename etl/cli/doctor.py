@@ -1,11 +1,11 @@
-"""``favsync doctor``: what is wrong and what to do. Not here: the checks (`etl.monitor.doctor`)."""
+"""``favsync doctor``: what is wrong and what to do."""
 
 from __future__ import annotations
 
 import click
 
+from etl.cli.commands import Verb
 from etl.cli.context import Context, pass_context
-from etl.cli.groups import Verb
 from etl.cli.options import json_option
 from etl.cli.sync import worst
 

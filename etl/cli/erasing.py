@@ -1,4 +1,4 @@
-"""The deletion of an account, carried out and told: ``favsync accounts remove NAME --erase``. Not here: asking for it.
+"""The deletion of an account, carried out and told: ``favsync accounts remove NAME --erase``.
 
 What was written elsewhere (backups, exports, reports) is not within reach, so that is said.
 """
@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from sqlalchemy import Engine
 
-from etl.accounts.admin import numbered_accounts
+from etl.accounts.manage import numbered_accounts
 from etl.cli.context import Context
+from etl.db.engine import writing
 from etl.errors import DatabaseError
-from etl.store.engine import writing
-from etl.store.erase import erase_account
-from etl.store.lease import leases
-from etl.store.retention import compact
-from etl.store.state import Account
+from etl.load.baseline import Account
+from etl.load.run_lock import leases
+from etl.replay.erase import erase_account
+from etl.replay.prune import compact
 
 
 def erase_and_tell(context: Context, engine: Engine, account: Account) -> None:

@@ -1,4 +1,4 @@
-"""``favsync export``: every table and view as files. Not here: the files (`etl.reporting.export`)."""
+"""``favsync export``: every table and view as files."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from etl.cli.commands import Verb
 from etl.cli.context import Context, pass_context
-from etl.cli.groups import Verb
 from etl.cli.options import json_option
 
 if TYPE_CHECKING:
@@ -47,9 +47,9 @@ def export(context: Context, folder: Path, format_: str, force: bool) -> None:
     duckdb -c "select * from 'favourites/report_artists.parquet'"
     """
     from etl import __version__, clock
+    from etl.db.engine import reading
+    from etl.db.migrate import current_of, ready_engine
     from etl.reporting.export import require_parquet, write_manifest, write_relation
-    from etl.store.engine import reading
-    from etl.store.migrate import current_of, ready_engine
 
     if format_ == "parquet":
         require_parquet()
@@ -69,8 +69,8 @@ def export(context: Context, folder: Path, format_: str, force: bool) -> None:
 
 def _relations() -> Iterator[Relation]:
     from etl.reporting.export import Relation
+    from etl.reporting.export_tables import TABLES, columns_of, query_of
     from etl.reporting.views import views
-    from etl.store.exports import TABLES, columns_of, query_of
 
     for name in TABLES:
         yield Relation(name, "table", query_of(name), columns_of(name))

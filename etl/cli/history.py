@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from etl.cli.commands import Verb
 from etl.cli.context import Context, pass_context
-from etl.cli.groups import Verb
 from etl.cli.options import WholeNumber, account_argument, json_option
-from etl.cli.times import INSTANT
+from etl.cli.time_input import INSTANT
 
 if TYPE_CHECKING:
     from sqlalchemy import Column, Connection
 
-    from etl.store.story import Event
+    from etl.reporting.timeline import Event
 
 SHOWN_TRACKS = 12
 WORDS = {
@@ -54,10 +54,10 @@ def history(
     favsync history --track "Baba Yangu"
     favsync history ada --artist "Burna Boy"
     """
-    from etl.store.engine import reading
-    from etl.store.migrate import ready_engine
-    from etl.store.state import every_account, find_accounts
-    from etl.store.story import events
+    from etl.db.engine import reading
+    from etl.db.migrate import ready_engine
+    from etl.load.baseline import every_account, find_accounts
+    from etl.reporting.timeline import events
 
     engine = ready_engine(context.config.database_url.reveal())
     with reading(engine) as connection:
@@ -77,8 +77,8 @@ def history(
 def _tracks(connection: Connection, track: str | None, artist: str | None) -> set[int] | None:
     """Return the tracks that are meant, None for all."""
     from etl.cli.suggestions import unknown
-    from etl.store.story import tracks_by, tracks_called, tracks_of_artist
-    from etl.store.tables import artists, tracks
+    from etl.db.tables import artists, tracks
+    from etl.reporting.timeline import tracks_by, tracks_called, tracks_of_artist
 
     if track is not None and artist is not None:
         raise click.UsageError("--track and --artist exclude each other")

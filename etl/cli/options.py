@@ -1,4 +1,4 @@
-"""The options and arguments that several verbs share. Not here: what they mean (`etl.config`, the verbs).
+"""The options and arguments that several verbs share.
 
 Every global option may stand before the verb or after it; the last one given counts.
 """

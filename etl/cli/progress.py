@@ -1,4 +1,4 @@
-"""How far a long verb is, on a terminal only. Not here: logs."""
+"""How far a long verb is, on a terminal only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``favsync prune``: keep less without changing the history. Not here: what may go (`etl.store.retention`)."""
+"""``favsync prune``: keep less without changing the history."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from etl.cli.commands import Verb
 from etl.cli.context import Context, pass_context
-from etl.cli.groups import Verb
 from etl.cli.options import json_option
-from etl.cli.times import instant
+from etl.cli.time_input import instant
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from etl.store.retention import Limits, Plan
+    from etl.replay.prune import Limits, Plan
 
 MONTH = "1 month"
 
@@ -80,9 +80,9 @@ def prune(
     favsync prune --keep-daily --plan
     favsync prune --keep-daily "6 months" --raw-older-than "1 year"
     """
-    from etl.store.migrate import ready_engine
-    from etl.store.retention import Limits, plan
-    from etl.store.retention import prune as carry_out
+    from etl.db.migrate import ready_engine
+    from etl.replay.prune import Limits, plan
+    from etl.replay.prune import prune as carry_out
 
     if raw_older_than is None and keep_daily is None:
         raise click.UsageError("say what may go: --raw-older-than AGE, --keep-daily, or both")
@@ -112,7 +112,7 @@ def _is_meant(context: Context, *, yes: bool) -> bool:
 
 def _compacted(context: Context, engine: Engine) -> tuple[int, int] | None:
     from etl.errors import DatabaseError
-    from etl.store.retention import compact
+    from etl.replay.prune import compact
 
     try:
         return compact(engine)

@@ -1,4 +1,4 @@
-"""``favsync rebuild``: history from observations alone. Not here: the fold (`etl.core`), comparing (`etl.store.rebuilding`)."""
+"""``favsync rebuild``: history from observations alone."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from etl.cli.commands import Verb
 from etl.cli.context import Context, pass_context
-from etl.cli.groups import Verb
 from etl.cli.options import accounts_argument, json_option
 
 if TYPE_CHECKING:
-    from etl.core.model import Interval
-    from etl.store.rebuild import Difference, FactDifference
-    from etl.store.rebuilding import Rebuilt
+    from etl.model.records import Interval
+    from etl.replay.favourites import Difference, FactDifference
+    from etl.replay.rebuild import Rebuilt
 
 SHOWN = 10
 DIFFERS = 1
@@ -41,8 +41,8 @@ def rebuild(context: Context, accounts: tuple[str, ...], check: bool, plan: bool
     favsync rebuild --plan
     favsync rebuild
     """
-    from etl.store.migrate import ready_engine
-    from etl.store.rebuilding import compare, rewrite
+    from etl.db.migrate import ready_engine
+    from etl.replay.rebuild import compare, rewrite
 
     engine = ready_engine(context.config.database_url.reveal())
     brake = context.config.removal_brake

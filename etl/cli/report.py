@@ -1,4 +1,4 @@
-"""``favsync report``: what the views tell, as a table or a file, and the HTML report. Not here: the views (`etl.reporting`)."""
+"""``favsync report``: what the views tell, as a table or a file, and the HTML report."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from etl.cli.commands import Verb
 from etl.cli.context import Context, pass_context
-from etl.cli.groups import Verb
 from etl.cli.options import WholeNumber, json_option
-from etl.cli.times import INSTANT
+from etl.cli.time_input import INSTANT
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from etl.reporting.question import Answer, Question
+    from etl.reporting.query import Answer, Question
 
 FORMATS = ("table", "csv", "json", "jsonl", "markdown", "parquet")
 ENDINGS = {
@@ -85,7 +85,7 @@ def report(
     favsync report artists --order-by -ever_favourites | head
     favsync report html -o report.html
     """
-    from etl.reporting.question import Question
+    from etl.reporting.query import Question
     from etl.reporting.views import view_named
 
     if context.json and format_ not in (None, "json"):
@@ -121,9 +121,9 @@ def _list(format_: str) -> None:
 
 
 def _answer(context: Context, question: Question, columns: Sequence[str], format_: str, output: Path | None) -> None:
-    from etl.reporting.question import ask
-    from etl.store.engine import reading
-    from etl.store.migrate import ready_engine
+    from etl.db.engine import reading
+    from etl.db.migrate import ready_engine
+    from etl.reporting.query import ask
 
     with reading(ready_engine(context.config.database_url.reveal())) as connection:
         count = _write(ask(connection, question).only(columns), format_, output)
@@ -137,9 +137,9 @@ def _answer(context: Context, question: Question, columns: Sequence[str], format
 
 def _say_unknown(context: Context, connection: Connection, names: Sequence[str], as_of: datetime) -> None:
     """Say of how many tracks the observations cannot tell whether they were there: they are not among the rows."""
-    from etl.core.asof import Answer
-    from etl.store.asof import list_at
-    from etl.store.state import find_accounts
+    from etl.load.baseline import find_accounts
+    from etl.reporting.list_as_of import list_at
+    from etl.transform.as_of import Answer
 
     for account in find_accounts(connection, names):
         listed = list_at(connection, account.account_id, as_of)
@@ -153,7 +153,7 @@ def _say_unknown(context: Context, connection: Connection, names: Sequence[str],
 
 def _write(answer: Answer, format_: str, output: Path | None) -> int:
     """Write the answer, and return how many rows it had."""
-    from etl.reporting.question import Answer
+    from etl.reporting.query import Answer
 
     seen = 0
 
@@ -197,9 +197,9 @@ def _file(output: Path | None, what: str) -> Path:
 
 
 def _write_html(context: Context, accounts: Sequence[str], output: Path | None) -> None:
+    from etl.db.engine import reading
+    from etl.db.migrate import ready_engine
     from etl.reporting.html import write_report
-    from etl.store.engine import reading
-    from etl.store.migrate import ready_engine
 
     page = _file(output, "the HTML report")
     with reading(ready_engine(context.config.database_url.reveal())) as connection:

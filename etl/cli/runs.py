@@ -1,4 +1,4 @@
-"""``favsync runs``: what each run saw and did, and the operator's word on held ones. Not here: carrying that out."""
+"""``favsync runs``: what each run saw and did, and the operator's word on held ones."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from etl.cli.commands import VerbGroup
 from etl.cli.context import Context, pass_context
-from etl.cli.groups import VerbGroup
 from etl.cli.options import WholeNumber, json_option
 from etl.cli.runs_retract import retract
 
@@ -28,7 +28,7 @@ runs.add_command(retract)
 
 
 def _engine(context: Context) -> Engine:
-    from etl.store.migrate import ready_engine
+    from etl.db.migrate import ready_engine
 
     return ready_engine(context.config.database_url.reveal())
 
@@ -45,9 +45,9 @@ def _engine(context: Context) -> Engine:
 @pass_context
 def list_(context: Context, account: str | None, outcome: str | None, limit: int) -> None:
     """List the newest runs."""
-    from etl.store.engine import reading
-    from etl.store.listing import LIST_COLUMNS, list_runs
-    from etl.store.state import find_accounts
+    from etl.db.engine import reading
+    from etl.load.baseline import find_accounts
+    from etl.reporting.run_list import LIST_COLUMNS, list_runs
 
     with reading(_engine(context)) as connection:
         if account is not None:
@@ -62,8 +62,8 @@ def list_(context: Context, account: str | None, outcome: str | None, limit: int
 @pass_context
 def show(context: Context, run_id: int) -> None:
     """Show a run: what it added, removed and holds, with the evidence, and the items that it could not read."""
-    from etl.store.engine import reading
-    from etl.store.listing import run_details
+    from etl.db.engine import reading
+    from etl.reporting.run_list import run_details
 
     with reading(_engine(context)) as connection:
         details = run_details(connection, run_id)
@@ -80,7 +80,7 @@ def show(context: Context, run_id: int) -> None:
 @pass_context
 def approve(context: Context, run_id: int) -> None:
     """Apply the removals that a run holds: the list really is that short."""
-    from etl.core.model import Decision
+    from etl.model.records import Decision
 
     _decide(context, run_id, Decision.APPROVED)
 
@@ -91,13 +91,13 @@ def approve(context: Context, run_id: int) -> None:
 @pass_context
 def reject(context: Context, run_id: int) -> None:
     """Throw away the removals that a run holds: what it read was wrong. A later sync that finds the same holds again."""
-    from etl.core.model import Decision
+    from etl.model.records import Decision
 
     _decide(context, run_id, Decision.REJECTED)
 
 
 def _decide(context: Context, run_id: int, decision: Any) -> None:
-    from etl.store.decisions import decide
+    from etl.replay.review import decide
 
     count = decide(_engine(context), run_id, decision, context.config.removal_brake)
     if context.json:

@@ -1,11 +1,11 @@
-"""``favsync runs retract``: take a run out of the history, or put it back. Not here: the fold (`etl.store.retract`)."""
+"""``favsync runs retract``: take a run out of the history, or put it back."""
 
 from __future__ import annotations
 
 import click
 
+from etl.cli.commands import Verb
 from etl.cli.context import Context, pass_context
-from etl.cli.groups import Verb
 from etl.cli.options import WholeNumber, json_option
 
 
@@ -22,11 +22,11 @@ def retract(context: Context, run_id: int, undo: bool) -> None:
     from sqlalchemy import Connection
 
     from etl import clock
-    from etl.store import retract as retracting
-    from etl.store.engine import reading, retrying
-    from etl.store.lease import lease
-    from etl.store.migrate import ready_engine
-    from etl.store.runs import find_run
+    from etl.db.engine import reading, retrying
+    from etl.db.migrate import ready_engine
+    from etl.load.run_lock import lease
+    from etl.load.runs import find_run
+    from etl.replay import retract as retracting
 
     engine = ready_engine(context.config.database_url.reveal())
     brake = context.config.removal_brake

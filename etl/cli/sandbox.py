@@ -1,4 +1,4 @@
-"""``favsync sandbox``: the stand-in API in the foreground. Not here: the stand-in (`etl.sandbox`)."""
+"""``favsync sandbox``: the stand-in API in the foreground."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
+from etl.cli.commands import Verb
 from etl.cli.context import Context, pass_context
-from etl.cli.groups import Verb
 from etl.cli.options import json_option
 from etl.cli.suggestions import unknown
 from etl.errors import UsageError

@@ -1,4 +1,4 @@
-"""``favsync schedule``: the service. Not here: what it does (`etl.scheduler`), how it is watched (`etl.monitor`)."""
+"""``favsync schedule``: the service."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from etl.cli.boundary import INTERRUPTED
+from etl.cli.commands import Verb
 from etl.cli.context import Context, pass_context
-from etl.cli.groups import Verb
-from etl.cli.pinging import pinging, tell_end, tell_failing
-from etl.cli.stopping import stop_event
+from etl.cli.errors import INTERRUPTED
+from etl.cli.healthcheck import pinging, tell_end, tell_failing
+from etl.cli.signals import stop_event
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from etl.monitor.ping import Pinger
+    from etl.monitor.healthcheck_ping import Pinger
     from etl.scheduler.service import Ran, Service
 
 COLLECTING = (20_000, 10, 10)
@@ -69,8 +69,8 @@ def schedule(
     Exit code: 0 when it was told to stop. With --once the worst of its runs, as `favsync sync` has it; 75 where another
     scheduler is at work; 130 when it was told to stop before it was done.
     """
+    from etl.db.migrate import ready_engine
     from etl.scheduler.service import Service
-    from etl.store.migrate import ready_engine
 
     config = context.config
     _require_schedule(config.schedule)
@@ -103,7 +103,7 @@ def schedule(
 
 def _require_schedule(text: str) -> None:
     from etl.errors import SettingsError, UsageError
-    from etl.scheduler.times import parse
+    from etl.scheduler.schedule import parse
 
     try:
         parse(text)
@@ -126,10 +126,10 @@ def _ensure_default(context: Context, engine: Engine) -> None:
     from sqlalchemy import select
 
     from etl import clock
-    from etl.connect import DEFAULT_ACCOUNT
-    from etl.store.engine import reading, writing
-    from etl.store.runs import ensure_account
-    from etl.store.tables import accounts
+    from etl.accounts.session import DEFAULT_ACCOUNT
+    from etl.db.engine import reading, writing
+    from etl.db.tables import accounts
+    from etl.load.runs import ensure_account
 
     if context.config.access_token is not None or context.config.refresh_token is not None:
         with writing(engine) as connection:
@@ -142,7 +142,7 @@ def _ensure_default(context: Context, engine: Engine) -> None:
 
 @contextmanager
 def _telling(url: str, kind: str, engine: Engine, service: Service) -> Iterator[None]:
-    from etl.monitor.telling import Teller
+    from etl.monitor.webhook import Teller
 
     teller = Teller(engine, url, kind)
     service.after_run.append(teller.ended)
@@ -154,10 +154,10 @@ def _telling(url: str, kind: str, engine: Engine, service: Service) -> Iterator[
 
 @contextmanager
 def _watched(context: Context, engine: Engine, service: Service, http: str, account_limit: int) -> Iterator[str]:
+    from etl.db.migrate import require_newest
+    from etl.monitor.http import Answers, serving
     from etl.monitor.metrics import Metrics
     from etl.monitor.status import statuses
-    from etl.monitor.web import Answers, serving
-    from etl.store.migrate import require_newest
 
     metrics = Metrics(
         lambda: statuses(engine, context.config.schedule), lambda: service.pulse, account_limit=account_limit

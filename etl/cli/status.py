@@ -1,4 +1,4 @@
-"""``favsync status``: how fresh each account is. Not here: what that means (`etl.monitor.status`)."""
+"""``favsync status``: how fresh each account is."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from etl.cli.commands import Verb
 from etl.cli.context import Context, pass_context
-from etl.cli.groups import Verb
 from etl.cli.options import accounts_argument, json_option
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ def status(context: Context, accounts: tuple[str, ...], max_age: str | None, pro
       7  removals are held
       0  all is well
     """
+    from etl.db.migrate import ready_engine
     from etl.monitor.status import statuses, worst_code
-    from etl.store.migrate import ready_engine
 
     age = _age(max_age)
     engine = ready_engine(context.config.database_url.reveal())
@@ -100,7 +100,7 @@ def _advice(each: AccountStatus) -> str:
 
 def _age(text: str | None) -> timedelta | None:
     from etl.errors import UsageError
-    from etl.scheduler.times import parse
+    from etl.scheduler.schedule import parse
 
     if text is None:
         return None

@@ -1,4 +1,4 @@
-"""Answers to a word that favsync does not know. Not here: what click says of unknown options (`etl.cli.boundary`)."""
+"""Answers to a word that favsync does not know."""
 
 from __future__ import annotations
 

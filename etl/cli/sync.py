@@ -1,4 +1,4 @@
-"""``favsync sync``: sync accounts now. Not here: the run (`etl.sync`), how a token is found (`etl.connect`)."""
+"""``favsync sync``: sync accounts now."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from etl.cli.boundary import INTERRUPTED
+from etl.cli.commands import Verb
 from etl.cli.context import Context, pass_context
-from etl.cli.groups import Verb
+from etl.cli.errors import INTERRUPTED
+from etl.cli.healthcheck import pinging, tell_end
 from etl.cli.options import accounts_argument, json_option
-from etl.cli.pinging import pinging, tell_end
 from etl.cli.progress import counting
-from etl.cli.stopping import stop_event
+from etl.cli.signals import stop_event
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from etl.errors import SettingsError
-    from etl.monitor.ping import Pinger
-    from etl.store.state import Account
+    from etl.load.baseline import Account
+    from etl.monitor.healthcheck_ping import Pinger
     from etl.sync import Report
 
 WORST_FIRST = (70, 2, 5, 4, 3, 6, 7, 75, 0)
@@ -58,7 +58,7 @@ def sync(context: Context, accounts: tuple[str, ...], plan: bool) -> int:
         context.say_what_is_lost()
         reports = list(_reports(context, engine, accounts, plan=plan, stop=stop, pinger=pinger))
     if context.json:
-        from etl.reporting.runs import report_fields
+        from etl.reporting.run_summary import report_fields
 
         context.show_json([report_fields(report) for report in reports])
     if stop.is_set() and any(report.error for report in reports):
@@ -74,7 +74,7 @@ def worst(codes: Iterator[int] | Sequence[int]) -> int:
 
 def _engine(context: Context, *, plan: bool) -> Engine | None:
     """Open the database; a plan makes none."""
-    from etl.store.migrate import ready_engine
+    from etl.db.migrate import ready_engine
 
     is_new = is_yet_to_be_made(context)
     return None if plan and is_new else ready_engine(context.config.database_url.reveal(), create=not plan)
@@ -85,7 +85,7 @@ def is_yet_to_be_made(context: Context) -> bool:
 
     Raises: SettingsError, where it is not there and the settings have no account's token either.
     """
-    from etl.store.engine import sqlite_path
+    from etl.db.engine import sqlite_path
 
     path = sqlite_path(context.config.database_url.reveal())
     is_new = path is not None and not path.exists()
@@ -131,9 +131,9 @@ def _reports(
 def _accounts(context: Context, engine: Engine | None, names: Sequence[str], *, plan: bool) -> Sequence[Account]:
     """Find the accounts; the one that the environment's token belongs to is made when it is first synced."""
     from etl import clock
-    from etl.store import runs
-    from etl.store.engine import reading, writing
-    from etl.store.state import Account, find_accounts
+    from etl.db.engine import reading, writing
+    from etl.load import runs
+    from etl.load.baseline import Account, find_accounts
 
     blank = Account(account_id=0, name=DEFAULT_ACCOUNT, boomplay_user_id=None, region=None, enabled=True)
     wants_default = context.config.access_token is not None and (not names or DEFAULT_ACCOUNT in names)
@@ -159,7 +159,7 @@ def _has_accounts(connection: object, names: Sequence[str]) -> bool:
 
     from sqlalchemy import Connection, select
 
-    from etl.store.tables import accounts
+    from etl.db.tables import accounts
 
     query = select(accounts.c.name)
     if DEFAULT_ACCOUNT in names:
@@ -170,7 +170,7 @@ def _has_accounts(connection: object, names: Sequence[str]) -> bool:
 def _report(context: Context, engine: Engine | None, account: Account, *, plan: bool, stop: threading.Event) -> Report:
     """Sync or plan one account; what goes wrong is its report."""
     from etl import clock
-    from etl.connect import connect
+    from etl.accounts.session import connect
     from etl.errors import FavsyncError, SettingsError
     from etl.sync import Report, Way, plan_account, sync_account
 
@@ -198,9 +198,9 @@ def _report(context: Context, engine: Engine | None, account: Account, *, plan: 
 
 def open_favourites(engine: Engine | None, account: Account) -> int:
     """Return how many favourites a run leaves open that did not even begin; 0 too where the database is what failed."""
+    from etl.db.engine import reading
     from etl.errors import DatabaseError
-    from etl.store.engine import reading
-    from etl.store.state import open_count
+    from etl.load.baseline import open_count
 
     if engine is None:
         return 0
@@ -213,7 +213,7 @@ def open_favourites(engine: Engine | None, account: Account) -> int:
 
 def _tell(context: Context, report: Report) -> None:
     """Say in one line how it went, and what to do where there is something to do."""
-    from etl.reporting.runs import plan_lines, report_line
+    from etl.reporting.run_summary import plan_lines, report_line
 
     if report.error is not None:
         context.say(report_line(report))

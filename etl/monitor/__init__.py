@@ -1,5 +1,5 @@
 """How the service is, for people and machines that watch it. Sole owner of prometheus-client. Imports nothing.
 
 `status` tells how fresh each account is, `doctor` what is wrong and what to do, `metrics` both as numbers; `web` serves them and
-`ping` tells a dead man's switch. Not here: doing anything about it.
+`ping` tells a dead man's switch.
 """

@@ -1,4 +1,4 @@
-"""What is wrong, and what to do about it: settings, database, disk, API, clock, tokens. Not here: mending anything.
+"""What is wrong, and what to do about it: settings, database, disk, API, clock, tokens.
 
 Every check returns findings and none of them raises; one that cannot be made says why. Invariants: nothing is changed but what
 the service says of a token is noted; no finding holds a secret.
@@ -18,18 +18,19 @@ from urllib.parse import urlsplit
 from sqlalchemy import Engine
 
 from etl import clock
+from etl.accounts.encryption import MAKES_A_KEY, Vault
+from etl.accounts.session import connect, wire_options
+from etl.accounts.token_file import is_exposed
+from etl.accounts.token_rows import Place, token_rows
 from etl.config import Config
-from etl.connect import connect, wire_options
-from etl.crypto import MAKES_A_KEY, Vault
+from etl.db import migrate
+from etl.db.engine import open_engine, reading
+from etl.db.schema_check import faults_of
 from etl.errors import ApiError, FavsyncError, UsageError
+from etl.monitor import database_health
 from etl.monitor.status import AccountStatus, statuses
-from etl.scheduler import times
+from etl.scheduler import schedule
 from etl.settings import LOST_WITHOUT_RAW
-from etl.store import health, migrate
-from etl.store.checks import faults_of
-from etl.store.engine import open_engine, reading
-from etl.store.tokens import Place, token_rows
-from etl.tokens.files import is_exposed
 
 GOOD, LOOK, BAD = "ok", "look", "bad"
 LEAST_FREE_BYTES = 500_000_000
@@ -92,7 +93,7 @@ def _settings(config: Config) -> Iterator[Finding]:
     for warning in config.warnings:
         yield Finding(LOOK, "settings", warning)
     faults: list[UsageError] = []
-    for check in (lambda: wire_options(config), lambda: times.parse(config.schedule)):
+    for check in (lambda: wire_options(config), lambda: schedule.parse(config.schedule)):
         try:
             check()
         except UsageError as error:
@@ -160,7 +161,7 @@ def _clock(whose: str, there: datetime | None) -> Iterator[Finding]:
 
 
 def _database(_config: Config, engine: Engine) -> Iterator[Finding]:
-    found = health.vitals(engine)
+    found = database_health.vitals(engine)
     kind, _, version = found.version.partition(" ")
     numbers = tuple(int(part) for part in version.split()[0].split(".") if part.isdigit())
     least = LEAST_SQLITE if kind == "SQLite" else LEAST_POSTGRESQL
@@ -181,7 +182,7 @@ def _database(_config: Config, engine: Engine) -> Iterator[Finding]:
 
 
 def _rights(_config: Config, engine: Engine) -> Iterator[Finding]:
-    missing = health.missing_rights(engine)
+    missing = database_health.missing_rights(engine)
     if missing:
         words = ", ".join(missing[:6]) + (f" and {len(missing) - 6} more" if len(missing) > 6 else "")
         remedy = "grant the rights in deploy/grants.sql, or let this user write to the database file and its folder"
@@ -191,7 +192,7 @@ def _rights(_config: Config, engine: Engine) -> Iterator[Finding]:
 
 
 def _disk(_config: Config, engine: Engine) -> Iterator[Finding]:
-    file = health.database_file(engine)
+    file = database_health.database_file(engine)
     if file is None:
         return
     free = shutil.disk_usage(file.parent).free

@@ -1,4 +1,4 @@
-"""The numbers that Prometheus collects. Not here: serving them (`web`), working them out (`status`).
+"""The numbers that Prometheus collects.
 
 What happened since the start counts up from the runs as they end; how things stand is read from the database when somebody asks,
 and again after `CACHE_SECONDS` at the earliest. With more accounts than ``account_limit`` the series per account are left out,
@@ -18,8 +18,8 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from etl import __version__, clock
-from etl.core.model import Outcome
 from etl.errors import FavsyncError, UsageError
+from etl.model.records import Outcome
 from etl.monitor.status import AccountStatus
 from etl.scheduler.service import Pulse, Ran
 

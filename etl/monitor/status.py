@@ -1,4 +1,4 @@
-"""How fresh each account is, and the one exit code that says whether somebody should look. Not here: the SQL, the table.
+"""How fresh each account is, and the one exit code that says whether somebody should look.
 
 An account is stale when two turns of its schedule have gone by, and `SLACK` more, since the end of its last proven walk: one
 missed turn is no news. An account that was never proven counts from its beginning.
@@ -13,13 +13,13 @@ from datetime import datetime, timedelta
 from sqlalchemy import Engine
 
 from etl import clock
+from etl.accounts.credentials import DEFAULT_ACCOUNT
+from etl.accounts.token_rows import Place
+from etl.accounts.token_state import shown_state
+from etl.db.engine import reading
 from etl.errors import UsageError
-from etl.scheduler import times
-from etl.store.engine import reading
-from etl.store.freshness import Facts, account_facts
-from etl.store.tokens import Place
-from etl.tokens.keeping import DEFAULT_ACCOUNT
-from etl.tokens.states import shown_state
+from etl.monitor.freshness import Facts, account_facts
+from etl.scheduler import schedule
 
 SLACK = timedelta(minutes=10)
 FRESH, STALE, NEVER, DISABLED = "fresh", "stale", "never synced", "disabled"
@@ -137,10 +137,10 @@ def _token_place(facts: Facts) -> str | None:
     return str(Place.ENVIRONMENT) if facts.name == DEFAULT_ACCOUNT else None
 
 
-def _stale_at(schedule: str, since: datetime, seed: int) -> datetime:
+def _stale_at(text: str, since: datetime, seed: int) -> datetime:
     """Return when two turns are missed; a schedule that cannot be read is one that was typed into the table by hand."""
     try:
-        plan = times.parse(schedule)
+        plan = schedule.parse(text)
     except UsageError:
-        plan = times.parse("every 1h")
+        plan = schedule.parse("every 1h")
     return plan.next_after(plan.next_after(since, seed), seed) + SLACK

@@ -1,1 +1,1 @@
-"""What people read: the views, and how their rows are shown. Not here: writing anything but views."""
+"""What people read: the views, and how their rows are shown."""

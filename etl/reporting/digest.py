@@ -1,4 +1,4 @@
-"""What changed in an account's favourites since some point: the digest. Not here: its words (`digest_words`), who was told what.
+"""What changed in an account's favourites since some point: the digest.
 
 The point is a run (everything that later runs found), one run alone, or an instant. What a first look found is counted, not
 listed: those favourites are not new.
@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from etl.reporting.values import instant_text, readers
+from etl.reporting.column_types import instant_text, readers
 
 TOLD_FACTS = "'title', 'artists', 'album'"
 TROUBLES = "'failed', 'partial'"

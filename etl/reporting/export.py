@@ -1,4 +1,4 @@
-"""Tables and views as files, with a manifest: Parquet, CSV or JSON lines. Not here: which tables (`etl.store.exports`).
+"""Tables and views as files, with a manifest: Parquet, CSV or JSON lines.
 
 Files are written a batch of rows at a time. CSV and JSON lines have binary columns in Base64 and instants in ISO 8601 ending in
 Z; CSV is for programs, so text that a spreadsheet would take for a formula is written as it is.
@@ -18,8 +18,8 @@ from typing import Any, Final
 from sqlalchemy import Connection, text
 
 from etl.errors import UsageError
+from etl.reporting.column_types import DAYS, FLAGS, is_instant, readers
 from etl.reporting.render import json_text, render
-from etl.reporting.values import DAYS, FLAGS, is_instant, readers
 
 FORMATS: Final = ("parquet", "csv", "jsonl")
 MANIFEST: Final = "manifest.json"

@@ -1,4 +1,4 @@
-"""Rows as Parquet, for DuckDB, pandas and polars. Sole owner of pyarrow, which is an extra. Not here: the other formats.
+"""Rows as Parquet, for DuckDB, pandas and polars. Sole owner of pyarrow, which is an extra.
 
 A column that is all NULL is text, as in SQL nothing tells more; instants are UTC to the microsecond.
 """
@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from etl.errors import UsageError
-from etl.reporting.question import Answer
-from etl.reporting.values import DAYS, is_instant
+from etl.reporting.column_types import DAYS, is_instant
+from etl.reporting.query import Answer
 
 GROUP: Final = 50_000
 

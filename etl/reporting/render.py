@@ -1,4 +1,4 @@
-r"""Rows as people and programs want to read them: table, CSV, JSON (lines), Markdown. Not here: which rows; Parquet.
+r"""Rows as people and programs want to read them: table, CSV, JSON (lines), Markdown.
 
 Invariants: CSV and JSON are written as the rows come, so a long result needs no memory; what a table and Markdown show
 can neither drive a terminal nor be taken for markup; what a program reads is the value itself, but for what would not

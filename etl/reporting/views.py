@@ -1,4 +1,4 @@
-"""The views: one `.sql` file each, made anew with every migration. Not here: what they mean (each file's header says that).
+"""The views: one `.sql` file each, made anew with every migration.
 
 The files are one SQL for both engines but for the few phrases below, which are written ``${phrase}`` or ``${phrase(a; b)}``.
 The first comment of a file says what a row is. Then comes ``-- list: words``, a title that fits a narrow list, and there may

@@ -1,4 +1,4 @@
-"""The stand-in's routes: which request is answered by what, and whether it may be. Not here: sockets (`server`), the answers.
+"""The stand-in's routes: which request is answered by what, and whether it may be.
 
 Every answer is modelled on Boomplay's documentation, none is recorded from the service.
 """

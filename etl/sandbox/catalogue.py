@@ -1,4 +1,4 @@
-"""The stand-in's catalogue: entries as the exact bytes that are served. Not here: what the entries say (`composer`, `dirt`).
+"""The stand-in's catalogue: entries as the exact bytes that are served.
 
 Invariants: an entry is encoded once and then served from memory until it is changed; the same seed and the same dirty rows
 give the same bytes.

@@ -1,4 +1,4 @@
-"""Repeatable chance: every random decision of the stand-in comes from here. Not here: anything secret.
+"""Repeatable chance: every random decision of the stand-in comes from here.
 
 Invariant: the same key gives the same decisions, on every machine and in every process.
 """

@@ -1,4 +1,4 @@
-"""Composes the made-up entries: each is a function of the seed and its index. Not here: encoding, caching, dirt, changes.
+"""Composes the made-up entries: each is a function of the seed and its index.
 
 Field names, their order and the form of every value follow Boomplay's documentation. Hosts are reserved ones.
 """

@@ -1,6 +1,6 @@
 """The control path ``/_sandbox/``: looking at the stand-in and changing it over HTTP. It is favsync's own, no part of Boomplay.
 
-Reached on loopback only, like everything here. Not here: the same things from Python (`sandbox`).
+Reached on loopback only, like everything here.
 """
 
 from __future__ import annotations

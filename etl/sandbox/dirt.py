@@ -1,6 +1,6 @@
 """The dirty rows: ways in which entries of the real pages disagree with their own documentation.
 
-Each row can be switched on by its own. Not here: which entries are hit, and encoding.
+Each row can be switched on by its own.
 
 Invariant: a row changes only the fields that it names, and keeps the others in their order.
 """

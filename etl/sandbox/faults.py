@@ -1,4 +1,4 @@
-"""Faults: ways in which one answer can go wrong. Not here: when (`scenarios`, `Sandbox.script`), and the sending (`server`).
+"""Faults: ways in which one answer can go wrong.
 
 Three kinds. A `ListFault` changes which items are answered, in a sound envelope. An `AnswerFault` answers something else
 instead. A `DeliveryFault` breaks the sending of a sound answer. `FAULTS` names one of each sort.

@@ -1,4 +1,4 @@
-"""The catalogue's endpoints: by ids, ISRC, play counts, search, charts, and the user's own page. Not here: favourites (`pages`).
+"""The catalogue's endpoints: by ids, ISRC, play counts, search, charts, and the user's own page.
 
 Each answers what the documentation shows, as far as the made-up catalogue has it.
 """

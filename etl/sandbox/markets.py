@@ -1,4 +1,4 @@
-"""The market lists of the made-up catalogue: a few dozen, shared by all tracks. Not here: which track has which.
+"""The market lists of the made-up catalogue: a few dozen, shared by all tracks.
 
 As in the documentation's examples the lists are unsorted, and hold two codes that are not ISO 3166-1: ``XO`` and ``OT``.
 ``NA`` is Namibia.

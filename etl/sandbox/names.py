@@ -1,4 +1,4 @@
-"""Words for a made-up catalogue: parts of artist names, titles in many scripts, genres, labels. Not here: putting them together.
+"""Words for a made-up catalogue: parts of artist names, titles in many scripts, genres, labels.
 
 Every part is a common given name, family name or word; the artists made of them are nobody.
 """

@@ -1,4 +1,4 @@
-"""Getting tokens: client credentials, the consent page in the browser, code exchange, refresh. Not here: checking them (`app`).
+"""Getting tokens: client credentials, the consent page in the browser, code exchange, refresh.
 
 The documentation contradicts itself on nearly all of this, hence the switches.
 """

@@ -1,4 +1,4 @@
-"""Pages of the three favourites lists, and what scenarios make of them. Not here: authorisation and routes (`app`)."""
+"""Pages of the three favourites lists, and what scenarios make of them."""
 
 from __future__ import annotations
 

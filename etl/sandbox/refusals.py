@@ -1,4 +1,4 @@
-"""Refusals: requests that the stand-in turns down, and how that travels. Not here: deciding that a request is wrong.
+"""Refusals: requests that the stand-in turns down, and how that travels.
 
 Boomplay documents no error code, so the numbers are visibly made up: ``Switches.error_base`` plus the place in `REFUSALS`.
 """

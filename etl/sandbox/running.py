@@ -1,4 +1,4 @@
-"""Running the stand-in in the foreground, for ``favsync sandbox``. Not here: the command line, and what it prints."""
+"""Running the stand-in in the foreground, for ``favsync sandbox``."""
 
 from __future__ import annotations
 

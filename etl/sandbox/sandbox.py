@@ -1,4 +1,4 @@
-"""The stand-in as one object, for tests, the demo and the benchmarks. Not here: how it answers (`app`), its state (`world`).
+"""The stand-in as one object, for tests, the demo and the benchmarks.
 
 Every method may be called from any thread at any time, also from the hook ``before_request``.
 """

@@ -1,4 +1,4 @@
-"""Named hostile scenarios: what goes wrong, and how often. Not here: carrying it out (`world`), the faults themselves (`faults`).
+"""Named hostile scenarios: what goes wrong, and how often.
 
 Everything is decided with the chance of one request, made from (seed, request counter), so that a run can be repeated.
 A scenario is a value: switch positions, and functions from chance to a fault or to an intended change of the list.

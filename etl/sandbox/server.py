@@ -1,4 +1,4 @@
-"""A lean HTTP/1.1 server for loopback: one thread a connection, one send an answer. Not here: what is answered (`app`).
+"""A lean HTTP/1.1 server for loopback: one thread a connection, one send an answer.
 
 It is not built on `http.server` because the stand-in must break off, reset and drip answers, end all its threads when it is
 stopped, and cost little beside the client that is being measured.

@@ -1,4 +1,4 @@
-"""The accounts of the stand-in and their true lists. Not here: tokens (`tokens`), what is answered (`pages`), locking (`world`).
+"""The accounts of the stand-in and their true lists.
 
 Invariants: a list holds a track once; every change is on record with its instant, in order.
 """

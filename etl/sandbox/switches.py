@@ -1,7 +1,4 @@
-"""The switches: one position for everything that Boomplay's documentation leaves open.
-
-Not here: acting on them. Invariant: a `Switches` holds only positions that exist; anything else is refused when it is made.
-"""
+"""The switches: one position for everything that Boomplay's documentation leaves open."""
 
 from __future__ import annotations
 

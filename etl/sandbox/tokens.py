@@ -1,4 +1,4 @@
-"""Tokens and codes of the stand-in. Not here: the requests that ask for them (`oauth`), locking (`world`).
+"""Tokens and codes of the stand-in.
 
 Tokens look like the documented ones: 44 characters of standard base64 with ``+`` and ``=``. They are made from the seed and
 open nothing but this stand-in.

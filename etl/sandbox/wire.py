@@ -1,4 +1,4 @@
-"""Requests and replies of the stand-in as values, and their bytes. Not here: sockets (`server`), what is answered (`app`)."""
+"""Requests and replies of the stand-in as values, and their bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stand-in's whole state, and the decisions about each request. Not here: HTTP (`server`), routes (`app`), answers.
+"""The stand-in's whole state, and the decisions about each request.
 
 Invariants: everything that changes is changed under ``lock``; what goes wrong with the n-th favourites request depends on
 (seed, n) alone, besides what was scripted.

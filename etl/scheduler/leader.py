@@ -1,4 +1,4 @@
-"""One scheduler at a time on one database; the others stand by. Not here: what it does."""
+"""One scheduler at a time on one database; the others stand by."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from contextlib import ExitStack
 
 from sqlalchemy import Engine
 
+from etl.db.locks import Held, Hold, hold
 from etl.errors import DatabaseError
-from etl.store.holds import Held, Hold, hold
 
 
 class Leadership:

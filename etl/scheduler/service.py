@@ -1,4 +1,4 @@
-"""The service: picks the accounts that are due and syncs them, until it is told to stop. Not here: one run (`etl.sync`).
+"""The service: picks the accounts that are due and syncs them, until it is told to stop.
 
 A tick makes sure that this is the one scheduler of the database, and fills the free places; whoever ends a turn fills its place
 again at once. The queue is the database, so that accounts may be added, changed and removed while it runs, and downtime is
@@ -19,18 +19,17 @@ from typing import TypeVar
 from sqlalchemy import Engine
 
 from etl import clock, logs
+from etl.accounts.session import connect, wire_options
 from etl.config import Config
-from etl.connect import connect, wire_options
-from etl.core.model import Outcome, Trigger
+from etl.db.engine import reading, writing
 from etl.errors import CredentialsError, FavsyncError, RunInProgress, UsageError
-from etl.scheduler import times, turns
-from etl.scheduler.heartbeat import heartbeat
+from etl.model.records import Outcome, Trigger
+from etl.scheduler import next_run, queue, schedule
 from etl.scheduler.leader import Leadership
-from etl.scheduler.notify import notify
-from etl.scheduler.pool import Pool
-from etl.store import schedules
-from etl.store.engine import reading, writing
-from etl.store.schedules import Appointment
+from etl.scheduler.queue import Appointment
+from etl.scheduler.systemd import notify
+from etl.scheduler.ticker import heartbeat
+from etl.scheduler.workers import Pool
 from etl.sync import Report, Way, sync_account
 
 TICK_SECONDS = 2.0
@@ -67,7 +66,7 @@ class Service:
     """
 
     def __init__(self, config: Config, engine: Engine, *, workers: int = 4, grace_seconds: float = 30.0) -> None:
-        times.parse(config.schedule)
+        schedule.parse(config.schedule)
         wire_options(config)
         self.before_run: list[Callable[[str], None]] = []
         self.after_run: list[Callable[[Ran], None]] = []
@@ -180,13 +179,13 @@ class Service:
     def _move(self) -> None:
         """Give a new next turn to accounts whose schedule was changed, or that work again, as a run by hand has shown."""
         with reading(self._engine) as connection:
-            moved = schedules.moved(connection, self._config.schedule)
-            recovered = schedules.recovered(connection, self._config.schedule)
+            moved = queue.moved(connection, self._config.schedule)
+            recovered = queue.recovered(connection, self._config.schedule)
         now = clock.now()
         failures = {each: each.failures_in_a_row for each in moved} | dict.fromkeys(recovered, 0)
         for each, count in failures.items():
             at = self._schedule(each).next_after(now, each.account.account_id)
-            self._put(each, turns.Turn(at, count), now)
+            self._put(each, next_run.Turn(at, count), now)
 
     def _fill(self) -> bool:
         """Begin the turns that are due and have a place, and return whether there was one."""
@@ -198,7 +197,7 @@ class Service:
             now = min(clock.now(), self._until or LATEST)
             busy = running | self._cooled()
             with reading(self._engine) as connection:
-                found = schedules.due(connection, self._config.schedule, now, busy=busy, limit=free)
+                found = queue.due(connection, self._config.schedule, now, busy=busy, limit=free)
             lag = max((_late(each, now).total_seconds() for each in found), default=0.0)
             self._pulse = Pulse(True, lag, len(running) + len(found), clock.monotonic())
             for each in found:
@@ -260,7 +259,7 @@ class Service:
         account = appointment.account
         if report.outcome != Outcome.FAILED:
             self._told.pop(account.account_id, None)
-        result = turns.Result(
+        result = next_run.Result(
             is_proven=report.proven,
             is_busy=isinstance(report.error, RunInProgress),
             is_dead=isinstance(report.error, CredentialsError) and report.run_id is None,
@@ -268,12 +267,12 @@ class Service:
         )
         now = clock.now()
         schedule = self._schedule(appointment)
-        turn = turns.next_turn(schedule, account.account_id, result, appointment.failures_in_a_row, now)
+        turn = next_run.next_turn(schedule, account.account_id, result, appointment.failures_in_a_row, now)
         self._put(appointment, turn, now)
 
-    def _put(self, appointment: Appointment, turn: turns.Turn, now: datetime) -> None:
+    def _put(self, appointment: Appointment, turn: next_run.Turn, now: datetime) -> None:
         with writing(self._engine) as connection:
-            schedules.put_turn(
+            queue.put_turn(
                 connection,
                 appointment.account.account_id,
                 schedule=appointment.schedule,
@@ -283,12 +282,12 @@ class Service:
                 now=now,
             )
 
-    def _schedule(self, appointment: Appointment) -> times.Schedule:
+    def _schedule(self, appointment: Appointment) -> schedule.Schedule:
         try:
-            return times.parse(appointment.schedule)
+            return schedule.parse(appointment.schedule)
         except UsageError as error:
             log.warning("the account's schedule cannot be read", account=appointment.account.name, error=str(error))
-            return times.parse(self._config.schedule)
+            return schedule.parse(self._config.schedule)
 
     def _call(self, hook: Callable[[T], None], argument: T, name: str) -> None:
         try:

@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from etl.db.engine import open_engine, reading
+from etl.load.baseline import find_accounts
+from etl.load.runs import ensure_account
 from etl.reporting.html import write_report
-from etl.store.engine import open_engine, reading
-from etl.store.runs import ensure_account
-from etl.store.state import find_accounts
 from etl.sync import Way, sync_account
 from tests.conftest import Postgres
-from tests.integration.seeded import Histories
-from tests.lists import START, FakeSource
+from tests.support.lists import START, FakeSource
+from tests.support.seeded import Histories
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 

@@ -1,4 +1,4 @@
-"""The pictures of the HTML report in docs/pictures, taken in a real Chromium. Not here: judging them; a person looks.
+"""The pictures of the HTML report in docs/pictures, taken in a real Chromium.
 
     python -m benchmarks.history --accounts 1 --favourites 10000 --days 1095 --every 2 sqlite:///years.db
     python -m tests.browser.pictures years.db
@@ -20,8 +20,8 @@ import time_machine
 from playwright.sync_api import Browser, sync_playwright
 
 from benchmarks.history import END
+from etl.db.engine import open_engine, reading
 from etl.reporting.html import write_report
-from etl.store.engine import open_engine, reading
 
 FOLDER: Final = Path(__file__).resolve().parents[2] / "docs/pictures"
 WIDE, NARROW = 1200, 390

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from etl.db.engine import open_engine, reading
 from etl.reporting.html import write_report
-from etl.store.engine import open_engine, reading
 from tests.browser.conftest import Open
-from tests.lists import item
+from tests.support.lists import item
 
 HOSTILE = (
     "</script><script>window.hacked = 1</script>",

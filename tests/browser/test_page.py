@@ -10,9 +10,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from sqlalchemy import Connection, text
 
-from etl.store.engine import reading
+from etl.db.engine import reading
 from tests.browser.conftest import Open, Opened
-from tests.integration.seeded import Histories
+from tests.support.seeded import Histories
 
 SECTIONS = (
     "growth",

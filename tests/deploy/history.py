@@ -8,18 +8,18 @@ from collections.abc import Iterable
 from sqlalchemy import select
 
 from etl import clock
-from etl.core.brake import Brake
-from etl.core.report import Report
+from etl.db.engine import open_engine, reading, writing
+from etl.db.migrate import ready_engine
+from etl.db.schema_check import faults_of
+from etl.db.tables import metadata
+from etl.load.baseline import find_accounts
+from etl.load.runs import ensure_account
+from etl.model.result import Report
+from etl.model.threshold import Brake
+from etl.replay.favourites import membership_difference
 from etl.reporting.views import views
-from etl.store.checks import faults_of
-from etl.store.engine import open_engine, reading, writing
-from etl.store.migrate import ready_engine
-from etl.store.rebuild import membership_difference
-from etl.store.runs import ensure_account
-from etl.store.state import find_accounts
-from etl.store.tables import metadata
 from etl.sync import Way, sync_account
-from tests.lists import FakeSource, item
+from tests.support.lists import FakeSource, item
 
 
 def source_of(track_ids: Iterable[int]) -> FakeSource:

@@ -1,4 +1,4 @@
-"""What a PromQL expression asks for, read by a parser that knows Prometheus's types. Not here: what is told, any test."""
+"""What a PromQL expression asks for, read by a parser that knows Prometheus's types."""
 
 from __future__ import annotations
 

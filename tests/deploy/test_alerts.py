@@ -13,7 +13,7 @@ from etl.scheduler.service import Pulse, Ran
 from etl.sync import Report
 from tests.deploy.promql import asked, told, unanswered
 from tests.house.source import ROOT
-from tests.unit.monitor.test_status import status
+from tests.monitor.test_status import status
 
 RULES = [
     rule

@@ -22,13 +22,13 @@ import pytest
 from sqlalchemy import make_url, select
 
 from etl import clock
-from etl.store.engine import open_engine, reading, writing
-from etl.store.runs import ensure_account
-from etl.store.tables import favourites
+from etl.db.engine import open_engine, reading, writing
+from etl.db.tables import favourites
+from etl.load.runs import ensure_account
 from tests.conftest import NewDatabase, Postgres
 from tests.deploy.history import digests, faults, lived, source_of, synced
 from tests.house.source import ROOT
-from tests.lists import FakeSource, item
+from tests.support.lists import FakeSource, item
 
 GUIDE = (ROOT / "docs/backup.md").read_text(encoding="utf-8")
 LIVE, COPY = "/var/lib/favsync/favsync.db", "/var/backups/favsync.db"

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from sqlalchemy import Connection, inspect
 
+from etl.db.engine import open_engine
 from etl.reporting.views import views
-from etl.store.engine import open_engine
 from tests.conftest import NewDatabase
 from tests.deploy.history import lived
 from tests.house.source import ROOT

@@ -11,19 +11,19 @@ import psycopg
 import pytest
 import yaml
 
-from etl.core.model import Outcome, Trigger
-from etl.core.report import Report
+from etl.db.engine import open_engine
+from etl.db.migrate import upgrade
+from etl.model.records import Outcome, Trigger
+from etl.model.result import Report
 from etl.monitor.metrics import Metrics
 from etl.monitor.status import statuses
 from etl.scheduler.service import Pulse, Ran
-from etl.store.engine import open_engine
-from etl.store.migrate import upgrade
 from tests.conftest import NewDatabase
 from tests.deploy.history import lived, source_of, synced
 from tests.deploy.promql import unanswered
 from tests.deploy.roles import Roles, roles_in
 from tests.house.source import ROOT
-from tests.lists import START
+from tests.support.lists import START
 
 FOLDER = ROOT / "deploy/grafana"
 DASHBOARD = json.loads((FOLDER / "dashboards/favsync.json").read_text(encoding="utf-8"))

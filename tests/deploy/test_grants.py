@@ -8,15 +8,15 @@ import psycopg
 import pytest
 from sqlalchemy import create_engine, text
 
+from etl.db.engine import open_engine
+from etl.db.migrate import upgrade
+from etl.db.tables import metadata
+from etl.monitor.database_health import missing_rights
 from etl.reporting.views import views
-from etl.store.engine import open_engine
-from etl.store.health import missing_rights
-from etl.store.migrate import upgrade
-from etl.store.tables import metadata
 from tests.conftest import NewDatabase
 from tests.deploy.history import faults, source_of, synced
 from tests.deploy.roles import Roles, may, roles_in
-from tests.lists import item
+from tests.support.lists import item
 
 pytestmark = pytest.mark.postgresql
 

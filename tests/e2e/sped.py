@@ -1,4 +1,4 @@
-"""``favsync`` in a process of its own whose clock runs faster. Not here: any test; the test's own clock is `Clock` too.
+"""``favsync`` in a process of its own whose clock runs faster.
 
     python tests/e2e/sped.py REAL_ORIGIN SPEED [ARGUMENT]...
 
@@ -43,13 +43,13 @@ def main(origin: str, speed: str, *arguments: str) -> int:
 
     sped = Clock(float(origin), float(speed))
     clock.now = sped.now
-    from etl.boomplay import timing, wire
+    from etl.boomplay import http, waiting
     from etl.scheduler import service
 
     def timing_of_wire() -> Any:
-        return timing.Timing(now=sped.now, monotonic=sped.monotonic, wait=sped.wait)
+        return waiting.Timing(now=sped.now, monotonic=sped.monotonic, wait=sped.wait)
 
-    wire.Timing = timing_of_wire  # type: ignore[assignment,misc]
+    http.Timing = timing_of_wire  # type: ignore[assignment,misc]
     service.TICK_SECONDS = TICK_SECONDS
     from etl.cli import main as favsync
 

@@ -25,15 +25,15 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, select
 
-from etl.accounts.admin import retire_account
-from etl.crypto import new_key
+from etl.accounts.encryption import new_key
+from etl.accounts.manage import retire_account
+from etl.db.engine import reading, writing
+from etl.db.migrate import ready_engine
+from etl.db.tables import accounts, favourites, runs, tokens
 from etl.sandbox import Sandbox
-from etl.store.engine import reading, writing
-from etl.store.migrate import ready_engine
-from etl.store.schedules import call_soon
-from etl.store.tables import accounts, favourites, runs, tokens
-from tests.accounts import add, number, settings
+from etl.scheduler.queue import call_soon
 from tests.e2e.sped import Clock
+from tests.support.sandbox_accounts import add, number, settings
 
 SPED = Path(__file__).with_name("sped.py")
 TRACKS = 30

@@ -14,10 +14,10 @@ from datetime import datetime
 
 import pytest
 
-from etl.crypto import new_key
+from etl.accounts.encryption import new_key
 from etl.sandbox import Sandbox
 from tests.e2e.conftest import FAVSYNC, Result
-from tests.integration.commands import Commands, commands
+from tests.support.commands import Commands, commands
 
 
 @pytest.fixture

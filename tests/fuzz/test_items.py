@@ -16,12 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etl.boomplay import payloads
-from etl.core.facts import facts_digest, facts_json
-from etl.core.model import Item, Track
-from etl.core.normalise import Unreadable, normalised
-from etl.core.snapshots import digest_of
 from etl.errors import ApiRefused, PayloadError
+from etl.model.encoding import digest_of
+from etl.model.records import Item, Track
 from etl.sandbox import Sandbox
+from etl.transform.normalise import Unreadable, normalised
+from etl.transform.track_versions import facts_digest, facts_json
 
 CORPUS = sorted((Path(__file__).parent / "corpus").iterdir())
 DOCUMENTED = Sandbox.documented_example
@@ -48,7 +48,7 @@ def numbers_of(track: Track) -> Iterator[int]:
 
 
 def check(item: Item) -> None:
-    """Hold an item against the invariants of `etl.core.normalise`."""
+    """Hold an item against the invariants of `etl.transform.normalise`."""
     assert item.digest == digest_of(item.body)
     assert item.track_id is None or 1 <= item.track_id <= BIGINT
     try:

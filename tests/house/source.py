@@ -1,4 +1,4 @@
-"""Our own source, parsed once, for the tests that read it. Not here: any rule."""
+"""Our own source, parsed once, for the tests that read it."""
 
 from __future__ import annotations
 

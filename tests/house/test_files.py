@@ -15,8 +15,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from etl.cli import app
-from etl.core.model import Outcome
-from etl.reporting.runs import FIELDS
+from etl.model.records import Outcome
+from etl.reporting.run_summary import FIELDS
 from etl.settings import SETTINGS
 from tests.house.source import ROOT, place, tracked_files
 

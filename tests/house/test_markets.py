@@ -8,7 +8,7 @@ import pytest
 
 from tests.house.source import ROOT
 
-with (ROOT / "etl/store/seed/markets.csv").open(encoding="utf-8", newline="") as seed:
+with (ROOT / "etl/db/seed/markets.csv").open(encoding="utf-8", newline="") as seed:
     ROWS = list(csv.DictReader(seed))
 BY_CODE = {row["code"]: row for row in ROWS}
 REGIONS = {

@@ -12,10 +12,10 @@ MODULE_LINES = 350
 FUNCTION_LINES = 50
 # Each with its reason. A revision of the database is not here: it is a transcript, never edited, and not measured.
 LARGER: dict[str, str] = {
-    "etl/backfill/formats.py": "one export format after the other, all answering one call",
-    "tests/unit/test_logs.py": "one table of what must never show",
-    "tests/integration/test_service.py": "one service, whose days share their set-up",
-    "tests/integration/test_tokens.py": "one token, in all its states",
+    "etl/backfill/json_format.py": "one export format after the other, all answering one call",
+    "tests/test_logs.py": "one table of what must never show",
+    "tests/scheduler/test_service.py": "one service, whose days share their set-up",
+    "tests/accounts/test_credentials.py": "one token, in all its states",
 }
 
 OURS = [path for path in modules("etl", "tests", "tools", "benchmarks") if "peers" not in path.parts] + [

@@ -5,9 +5,9 @@ from __future__ import annotations
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from etl.store.dialect_tables import is_on  # which completes the metadata
-from etl.store.engine import open_engine
-from etl.store.tables import metadata
+from etl.db.engine import open_engine
+from etl.db.engine_indexes import is_on  # which completes the metadata
+from etl.db.tables import metadata
 
 
 def test_the_metadata_is_what_the_migrations_make(database_url: str) -> None:

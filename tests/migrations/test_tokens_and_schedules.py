@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import inspect, text
 
+from etl.db.engine import open_engine, reading, writing
+from etl.db.migrate import upgrade
 from etl.errors import DatabaseError
-from etl.store.engine import open_engine, reading, writing
-from etl.store.migrate import upgrade
 
 AT = "2026-11-23T12:00:00.000000Z"
 TOKEN = (

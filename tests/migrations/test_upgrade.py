@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, MetaData, Table, inspect, select, text
 
+from etl.db.engine import open_engine, writing
+from etl.db.migrate import current, newest, require_newest, revisions, upgrade
 from etl.errors import SchemaOutdated
 from etl.reporting.views import views
-from etl.store.engine import open_engine, writing
-from etl.store.migrate import current, newest, require_newest, revisions, upgrade
 from tests.conftest import ENGINES, NewDatabase
 from tests.deploy.history import faults, lived, synced
-from tests.lists import item
+from tests.support.lists import item
 
 Rows = dict[str, tuple[list[str], list[str]]]
 """By table: its columns, and its rows in them."""

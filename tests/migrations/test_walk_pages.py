@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import inspect, text
 
-from etl.core.model import Page
+from etl.backfill import page_checkpoint
+from etl.db.engine import open_engine, reading, writing
+from etl.db.migrate import upgrade
 from etl.errors import DatabaseError
-from etl.store import walk_pages
-from etl.store.engine import open_engine, reading, writing
-from etl.store.migrate import upgrade
-from tests.lists import START, item
+from etl.model.records import Page
+from tests.support.lists import START, item
 
 AT = "2026-11-23T12:00:00.000000Z"
 
@@ -35,20 +35,20 @@ def upgraded(empty_database_url, monkeypatch):
 def test_pages_of_an_account_that_was_there_can_be_kept(upgraded):
     page = Page(49, 50, (item(1), item(2)), counts=7)
     with writing(upgraded) as connection:
-        walk_pages.keep(connection, 1, page, START)
-        walk_pages.keep(connection, 1, page, START)
+        page_checkpoint.keep(connection, 1, page, START)
+        page_checkpoint.keep(connection, 1, page, START)
     with reading(upgraded) as connection:
-        (kept,) = walk_pages.kept(connection, 1, START.replace(year=2020))
+        (kept,) = page_checkpoint.kept(connection, 1, START.replace(year=2020))
     assert (kept.page, kept.fetched_at) == (page, START)
 
 
 def test_pages_go_with_their_account(upgraded):
     with writing(upgraded) as connection:
-        walk_pages.keep(connection, 1, Page(0, 50, (item(1), item(2))), START)
+        page_checkpoint.keep(connection, 1, Page(0, 50, (item(1), item(2))), START)
         connection.execute(text("DELETE FROM accounts"))
-        assert not walk_pages.kept(connection, 1, START.replace(year=2020))
+        assert not page_checkpoint.kept(connection, 1, START.replace(year=2020))
 
 
 def test_pages_of_no_account_are_refused(upgraded):
     with pytest.raises(DatabaseError), writing(upgraded) as connection:
-        walk_pages.keep(connection, 99, Page(0, 50, (item(1), item(2))), START)
+        page_checkpoint.keep(connection, 99, Page(0, 50, (item(1), item(2))), START)

@@ -8,11 +8,11 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.core.brake import Brake
-from etl.core.history import advanced, changes, fold
-from etl.core.model import Decision, Interval, Observation, State
-from tests.lists import START
-from tests.plain_model import Seen, history
+from etl.model.records import Decision, Interval, Observation, State
+from etl.model.threshold import Brake
+from etl.transform.favourite_history import advanced, changes, fold
+from tests.support.lists import START
+from tests.support.plain_model import Seen, history
 
 TRACKS = range(1, 16)
 WORDS = [None, None, None, Decision.APPROVED, Decision.REJECTED]

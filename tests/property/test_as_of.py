@@ -8,11 +8,11 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.core.asof import Answer, Horizon, answer
-from etl.core.brake import Brake
-from etl.core.history import fold
-from etl.core.model import Decision, Interval, Observation
-from tests.lists import START
+from etl.model.records import Decision, Interval, Observation
+from etl.model.threshold import Brake
+from etl.transform.as_of import Answer, Horizon, answer
+from etl.transform.favourite_history import fold
+from tests.support.lists import START
 
 TRACKS = range(1, 7)
 

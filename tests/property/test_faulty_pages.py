@@ -9,10 +9,10 @@ from random import Random
 
 import pytest
 
-from etl.boomplay.walking import read_list
-from etl.core.confirm import Seen, seen_by
-from etl.core.model import Item, Page, Walk
-from tests.lists import START, item
+from etl.extract.confirmation import Seen, seen_by
+from etl.extract.fetch import read_list
+from etl.model.records import Item, Page, Walk
+from tests.support.lists import START, item
 
 RUNS = 1_200
 EMPTY, CUT = 0.3, 0.2
@@ -34,7 +34,7 @@ def faulty(items: list[Item], chance: Random, page_size: int):
 
 
 def seen(before: list[Item], items: list[Item], chance: Random, page_size: int) -> Seen:
-    """Return what a run sees, as `etl.observing` goes about it."""
+    """Return what a run sees, as `etl.extract.snapshot` goes about it."""
     fetch, walks = faulty(items, chance, page_size), list[Walk]()
     favourites = {each.track_id for each in before if each.track_id}
     while True:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.moving import Change, Changes, MovingList, removed_by
+from tests.support.moving import Change, Changes, MovingList, removed_by
 
 ONE_CHANGE = st.builds(Change, st.sampled_from(["add", "again", "remove", "move"]), st.integers(0, 200))
 FEW_CHANGES = st.lists(ONE_CHANGE, max_size=3)

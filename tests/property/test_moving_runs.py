@@ -11,13 +11,13 @@ import time_machine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from etl.store import tables
-from etl.store.engine import writing
-from etl.store.types import instant_text
+from etl.db import tables
+from etl.db.engine import writing
+from etl.db.types import instant_text
 from etl.sync import Report
-from tests.integration.stage import Stage, stage_at
-from tests.lists import START, item
-from tests.moving import Change, Changes, MovingList
+from tests.support.lists import START, item
+from tests.support.moving import Change, Changes, MovingList
+from tests.support.stage import Stage, stage_at
 
 CHANGES = st.lists(
     st.builds(Change, st.sampled_from(["add", "again", "remove", "move"]), st.integers(0, 60)), max_size=3

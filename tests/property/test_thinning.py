@@ -7,11 +7,11 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.core.brake import Brake
-from etl.core.history import fold
-from etl.core.model import Decision, Observation
-from etl.core.thinning import Seen, superfluous
-from tests.lists import START
+from etl.model.records import Decision, Observation
+from etl.model.threshold import Brake
+from etl.transform.favourite_history import fold
+from etl.transform.retention import Seen, superfluous
+from tests.support.lists import START
 
 WORDS = [None, None, None, Decision.APPROVED, Decision.REJECTED]
 

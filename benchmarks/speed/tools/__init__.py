@@ -1,1 +1,1 @@
-"""What each tool runs, one script each; those of the peers run under the peers' own interpreter. Not here: measuring."""
+"""What each tool runs, one script each; those of the peers run under the peers' own interpreter."""

@@ -15,7 +15,7 @@ from etl import __version__, clock
 from etl.errors import UsageError
 from etl.reporting.html.gather import account_story
 from etl.reporting.html.page import page
-from etl.reporting.question import known_accounts, require_accounts
+from etl.reporting.query import known_accounts, require_accounts
 
 MOST_ACCOUNTS = 12
 

@@ -1,4 +1,4 @@
-"""What the HTML report tells of one account, as plain values for JSON. Not here: how it looks (`page`, and `assets`).
+"""What the HTML report tells of one account, as plain values for JSON.
 
 Every number that the page shows comes from a view, or is counted here from the rows of one; the page counts nothing but what a
 reader searches for. Large lists are packed: texts and instants once each, rows by their numbers (`packing`).
@@ -15,7 +15,7 @@ from sqlalchemy import Connection, text
 
 from etl.reporting.html.packing import packed_stays
 from etl.reporting.html.trends import Stay, Trends
-from etl.reporting.question import Question, ask
+from etl.reporting.query import Question, ask
 from etl.reporting.views import view_named
 
 Row = dict[str, Any]

@@ -1,4 +1,4 @@
-"""Ten thousand favourites in a megabyte: texts, instants and addresses are stored once each. Not here: what is told of them.
+"""Ten thousand favourites in a megabyte: texts, instants and addresses are stored once each.
 
 A row is ``[track_id, title, artists, album, genres, seconds, markets, added, after, removed, removed_after]``: ``artists``,
 ``album`` and ``genres`` are places in ``texts``, the last four are places in ``instants``; null: not known, or not so. The

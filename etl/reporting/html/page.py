@@ -1,4 +1,4 @@
-"""Puts the page together: one file that needs nothing else, and lets nothing else in. Not here: what it tells (`gather`).
+"""Puts the page together: one file that needs nothing else, and lets nothing else in.
 
 What comes from the database stands in one JSON block, in which ``<`` is escaped, and reaches the page only as text nodes and
 numbers. The Content Security Policy names the hash of every script and style sheet in the file, and allows nothing but these:

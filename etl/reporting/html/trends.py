@@ -1,4 +1,4 @@
-"""How many favourites each artist or genre had at the end of each month, and a year before the last look. Not here: SQL."""
+"""How many favourites each artist or genre had at the end of each month, and a year before the last look."""
 
 from __future__ import annotations
 

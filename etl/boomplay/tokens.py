@@ -1,0 +1,148 @@
+"""Where tokens come from.
+
+Invariants: a source is used by several threads at once; two threads whose token was rejected renew it once; a rotated
+token is stored before it is used; no repr shows a token.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+
+from etl import clock
+from etl.boomplay.http import TokenSource
+from etl.boomplay.oauth import Grant, TokenEndpoint
+from etl.boomplay.payloads import Token
+from etl.boomplay.redact import Secret
+from etl.errors import CredentialsError
+
+__all__ = ["AppToken", "RefreshingToken", "StaticToken", "TokenSource"]
+
+ASSUMED_LIFETIME_SECONDS = 7200  # where the answer names none (api 2.1)
+RENEW_AFTER_SHARE = 0.9
+
+
+class StaticToken:
+    """A token that was given once, and cannot be renewed."""
+
+    def __init__(self, token: str) -> None:
+        self._token = Secret(token.strip())
+
+    def token(self) -> str:
+        """Return the token."""
+        return self._token
+
+    def renew(self, rejected: str) -> str | None:
+        """Return None: there is no other."""
+        return None
+
+
+class RefreshingToken:
+    """A user's token, renewed with its refresh token once the service rejects it.
+
+    ``store`` keeps a new token, and is called before that token is used; one that it could not keep is offered again,
+    not asked for again. ``load`` gives the token as it is kept now, which another process may have renewed, and
+    ``alone`` holds off other processes meanwhile, so that no refresh token is used twice.
+    """
+
+    def __init__(
+        self,
+        endpoint: TokenEndpoint,
+        token: Token,
+        *,
+        store: Callable[[Token], None],
+        load: Callable[[], Token | None] = lambda: None,
+        alone: Callable[[], AbstractContextManager[object]] = nullcontext,
+        grant: Grant | None = None,
+    ) -> None:
+        self._endpoint = endpoint
+        self._current = token
+        self._store = store
+        self._load = load
+        self._alone = alone
+        self._grant = grant or endpoint.refresh
+        self._lock = threading.Lock()
+        self._unstored: Token | None = None
+        self._refusal: CredentialsError | None = None
+
+    def token(self) -> str:
+        """Return the token in use."""
+        return self._current.access_token
+
+    def renew(self, rejected: str) -> str | None:
+        """Return the token that followed the rejected one, after refreshing it if nobody else has.
+
+        Raises: CredentialsError (the refresh token is refused: no further call is made with it), ApiError, and whatever
+        ``store`` and ``load`` raise.
+        """
+        with self._lock:
+            if self._current.access_token == rejected:
+                with self._alone():
+                    self._renew()
+            return None if self._current.access_token == rejected else self._current.access_token
+
+    def _renew(self) -> None:
+        kept = self._load()
+        if kept is not None and kept.access_token != self._current.access_token:
+            self._current = kept
+            return
+        refresh_token = (kept or self._current).refresh_token
+        if self._unstored is None and refresh_token is not None:
+            self._unstored = self._refreshed(refresh_token)
+        if self._unstored is not None:
+            self._store(self._unstored)
+            self._current, self._unstored = self._unstored, None
+
+    def _refreshed(self, refresh_token: str) -> Token:
+        if self._refusal is not None:
+            raise CredentialsError(self._refusal.message, remedy=self._refusal.remedy)
+        try:
+            fresh = self._endpoint.ask(self._grant, refresh_token)
+        except CredentialsError as error:
+            self._refusal = error
+            raise
+        return replace(
+            fresh,
+            refresh_token=fresh.refresh_token or refresh_token,
+            user_id=fresh.user_id or self._current.user_id,
+        )
+
+
+class AppToken:
+    """The app's own token, asked for with its secret, and again before it expires."""
+
+    def __init__(self, endpoint: TokenEndpoint, *, monotonic: Callable[[], float] = clock.monotonic) -> None:
+        self._endpoint = endpoint
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._current = Secret()
+        self._renew_at = float("-inf")
+
+    def token(self) -> str:
+        """Return a token with some of its life left.
+
+        Raises: CredentialsError, ApiError.
+        """
+        with self._lock:
+            if self._monotonic() >= self._renew_at:
+                self._ask()
+            return self._current
+
+    def renew(self, rejected: str) -> str | None:
+        """Return another token, asking for one if nobody else has.
+
+        Raises: CredentialsError, ApiError.
+        """
+        with self._lock:
+            if self._current == rejected:
+                self._ask()
+            return None if self._current == rejected else self._current
+
+    def _ask(self) -> None:
+        asked_at = self._monotonic()
+        fresh = self._endpoint.ask(self._endpoint.app)
+        lifetime = fresh.expires_in_seconds or ASSUMED_LIFETIME_SECONDS
+        self._current = Secret(fresh.access_token)
+        self._renew_at = asked_at + RENEW_AFTER_SHARE * lifetime

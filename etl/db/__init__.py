@@ -1,0 +1,1 @@
+"""The database: engine, tables, bulk statements, locks and migrations."""

@@ -1,0 +1,266 @@
+"""The only SQL that differs between SQLite and PostgreSQL: sets of rows, written at once.
+
+Rows are tuples in the order of ``columns``. PostgreSQL takes a large set by COPY, in binary (28,000 rows a second by INSERT,
+125,000 by COPY as text; `etl.db.pg_copy`): straight into the table where nothing can conflict, else into a
+temporary table and from there by one INSERT … SELECT. SQLite takes it by one prepared statement of a hundred rows: where a table
+has triggers, each statement pays for the means to undo itself, which is as much as for five rows. Every upsert is sorted by its
+key, so that two writers never wait for each other in a circle, and touches only rows that differ.
+
+Invariant: no key twice in ``rows`` (PostgreSQL raises on it, SQLite is silent).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from itertools import chain
+from operator import itemgetter
+from typing import Any
+
+from sqlalchemy import Connection, Table
+
+from etl.db import pg_copy
+from etl.db.types import instant_text
+
+Row = pg_copy.Row
+COPY_FROM_ROWS = 200
+SQLITE_VARIABLES = 30_000
+ROWS_AT_ONCE = 100
+
+
+def instants(connection: Connection) -> Any:
+    """Return the function that makes a datetime what the driver takes."""
+    return _as_is if connection.dialect.name == "postgresql" else _as_text
+
+
+def _as_is(instant: datetime | None) -> datetime | None:
+    return instant
+
+
+@lru_cache(maxsize=16_384)
+def _as_text(instant: datetime | None) -> str | None:
+    return None if instant is None else instant_text(instant)
+
+
+def instant_reader(connection: Connection) -> Any:
+    """Return the function that makes what the driver gives a datetime in UTC, None what is NULL."""
+    return _from_driver if connection.dialect.name == "postgresql" else _from_text
+
+
+def _from_driver(instant: datetime | None) -> datetime | None:
+    return None if instant is None else instant.astimezone(UTC)
+
+
+@lru_cache(maxsize=16_384)
+def _from_text(written: str | None) -> datetime | None:
+    return None if written is None else datetime.fromisoformat(written).astimezone(UTC)
+
+
+def holder(connection: Connection) -> str:
+    """Return what stands for a value in SQL."""
+    return "%s" if connection.dialect.name == "postgresql" else "?"
+
+
+def by_index(connection: Connection, table: Table, index: str) -> str:
+    """Return ``table`` as FROM names it, to be read by ``index``.
+
+    SQLite, without statistics, takes a primary key for the better way even where a partial index holds all that is asked for;
+    it refuses the statement where the index cannot serve. PostgreSQL has statistics.
+    """
+    return f"{table.name} INDEXED BY {index}" if connection.dialect.name == "sqlite" else table.name
+
+
+def insert(
+    connection: Connection,
+    table: Table,
+    columns: Sequence[str],
+    rows: Sequence[Row],
+    *,
+    key: Sequence[str] = (),
+    update: Sequence[str] = (),
+    is_alone: bool = False,
+) -> int | None:
+    """Insert ``rows``. On a conflict over ``key``, overwrite the columns ``update`` where they differ; with none, keep.
+
+    ``is_alone``: nothing conflicts, since the caller called `lock_facts` before it looked for what is there; PostgreSQL then
+    writes the rows once instead of twice. Return how many rows were written, None where the driver does not tell.
+    """
+    if not rows:
+        return 0
+    if key:
+        rows = sorted(rows, key=itemgetter(*(columns.index(name) for name in key)))
+    if connection.dialect.name == "postgresql" and len(rows) >= COPY_FROM_ROWS:
+        return _copy_in(connection, table, columns, rows, () if is_alone else key, update)
+    holders = f"({', '.join([holder(connection)] * len(columns))})"
+    head = f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES "  # noqa: S608 - names of our own tables
+    conflict = _on_conflict(connection, table, key, update)
+    whole = len(rows) // ROWS_AT_ONCE * ROWS_AT_ONCE if connection.dialect.name == "sqlite" else 0
+    if whole:
+        flat = [tuple(chain.from_iterable(rows[n : n + ROWS_AT_ONCE])) for n in range(0, whole, ROWS_AT_ONCE)]
+        connection.exec_driver_sql(head + ", ".join([holders] * ROWS_AT_ONCE) + conflict, flat)
+    if whole < len(rows):
+        connection.exec_driver_sql(head + holders + conflict, list(rows[whole:]))
+    return None
+
+
+def _copy_in(
+    connection: Connection,
+    table: Table,
+    columns: Sequence[str],
+    rows: Sequence[Row],
+    key: Sequence[str],
+    update: Sequence[str],
+) -> int:
+    """Do what `insert` does by COPY."""
+    if not key:
+        pg_copy.copy(connection, table, table.name, columns, rows)
+        return len(rows)
+    staged = pg_copy.stage(connection, table, columns, rows)
+    names = ", ".join(columns)
+    conflict = _on_conflict(connection, table, key, update)
+    done = connection.exec_driver_sql(
+        f"INSERT INTO {table.name} ({names}) SELECT {names} FROM {staged} ORDER BY {', '.join(key)}{conflict}"  # noqa: S608
+    )
+    connection.exec_driver_sql(f"DROP TABLE {staged}")
+    return done.rowcount
+
+
+def insert_or_yield(
+    connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[Row], *, is_alone: bool
+) -> set[int]:
+    """Insert ``rows`` (key first) but those whose key is there by now, and return the keys of these.
+
+    ``is_alone``: as `insert` has it.
+    """
+    key = columns[0]
+    ids = [row[0] for row in rows]
+    written = insert(connection, table, columns, rows, key=(key,), is_alone=is_alone)
+    if connection.dialect.name == "sqlite" or written == len(rows):
+        return set()
+    mine = " AND xmin = pg_current_xact_id()::xid"
+    return set(ids) - {row[0] for row in select_in(connection, key, table, key, ids, mine)}
+
+
+def update(
+    connection: Connection,
+    table: Table,
+    key: Sequence[str],
+    columns: Sequence[str],
+    rows: Sequence[Row],
+) -> None:
+    """Set ``columns`` of the rows with ``key``; each of ``rows`` holds the key's values, then the columns'."""
+    if not rows:
+        return
+    rows = sorted(rows, key=lambda row: row[: len(key)])
+    if connection.dialect.name == "postgresql":
+        staged = pg_copy.stage(connection, table, (*key, *columns), rows)
+        sets = ", ".join(f"{name} = new.{name}" for name in columns)
+        same = " AND ".join(f"t.{name} = new.{name}" for name in key)
+        connection.exec_driver_sql(f"UPDATE {table.name} t SET {sets} FROM {staged} new WHERE {same}")  # noqa: S608
+        connection.exec_driver_sql(f"DROP TABLE {staged}")
+    else:
+        sets = ", ".join(f"{name} = ?" for name in columns)
+        same = " AND ".join(f"{name} = ?" for name in key)
+        turned = [(*row[len(key) :], *row[: len(key)]) for row in rows]
+        connection.exec_driver_sql(f"UPDATE {table.name} SET {sets} WHERE {same}", turned)  # noqa: S608
+
+
+def select_in(
+    connection: Connection,
+    columns: str,
+    table: Table,
+    name: str,
+    values: Iterable[Any],
+    suffix: str = "",
+    *,
+    index: str = "",
+) -> list[Row]:
+    """Select ``columns`` of the rows whose column ``name`` is one of ``values``, however many there are."""
+    wanted = list(values)
+    source = by_index(connection, table, index) if index else table.name
+    head = f"SELECT {columns} FROM {source} WHERE {name}"  # noqa: S608
+    if connection.dialect.name == "postgresql":
+        if not wanted:
+            return []
+        sql = f"{head} = ANY(%b){suffix}"  # in binary: as text, each digest would be escaped twice
+        return rows_of(connection, sql, (wanted,))
+    found: list[Row] = []
+    for start in range(0, len(wanted), SQLITE_VARIABLES):
+        part = wanted[start : start + SQLITE_VARIABLES]
+        holders = ", ".join("?" * len(part))
+        found += rows_of(connection, f"{head} IN ({holders}){suffix}", tuple(part))
+    return found
+
+
+def rows_of(connection: Connection, sql: str, values: tuple[Any, ...] = ()) -> list[Row]:
+    """Return the rows of a query as the driver gives them: ten thousand at once take a third of one at a time."""
+    result = connection.exec_driver_sql(sql, values)
+    rows = list(result.cursor.fetchall())
+    result.close()
+    return rows
+
+
+def delete_in(connection: Connection, table: Table, name: str, values: Sequence[Any]) -> None:
+    """Delete the rows whose column ``name`` is one of ``values``."""
+    if values:
+        holder = "= ANY(%s)" if connection.dialect.name == "postgresql" else "= ?"
+        sql = f"DELETE FROM {table.name} WHERE {name} {holder}"  # noqa: S608
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql(sql, (list(values),))
+        else:
+            connection.exec_driver_sql(sql, [(value,) for value in values])
+
+
+def delete_rows(connection: Connection, table: Table, key: Sequence[str], rows: Sequence[Row]) -> None:
+    """Delete the rows whose columns ``key`` hold one of ``rows``."""
+    if rows:
+        same = " AND ".join(f"{name} = {holder(connection)}" for name in key)
+        connection.exec_driver_sql(f"DELETE FROM {table.name} WHERE {same}", sorted(rows))  # noqa: S608
+
+
+def lock_facts(connection: Connection) -> None:
+    """Make every other writer of items and tracks wait until this transaction ends, before it writes any of them.
+
+    For who folds facts again, and for who writes in several parts: neither keeps to one order of rows. Items come first, as
+    with those who do keep to it; who had the tracks and then wanted an item would wait for a load that has them the other way.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("LOCK TABLE raw_items, tracks IN EXCLUSIVE MODE")
+
+
+def lock_everything(connection: Connection) -> None:
+    """Make every other writer, and whoever adds an account, wait until this transaction ends; the first thing that it does."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("LOCK TABLE accounts IN SHARE ROW EXCLUSIVE MODE")
+    lock_facts(connection)
+
+
+def new_keys(connection: Connection, table: Table, count: int) -> list[int]:
+    """Return ``count`` keys of ``table`` that nobody else is given, in rising order."""
+    if not count:
+        return []
+    column = next(iter(table.primary_key.columns)).name
+    if connection.dialect.name == "postgresql":
+        sql = "SELECT nextval(pg_get_serial_sequence(%s, %s)) FROM generate_series(1, %s)"
+        return [row[0] for row in rows_of(connection, sql, (table.name, column, count))]
+    last = connection.exec_driver_sql(f"SELECT coalesce(max({column}), 0) FROM {table.name}").scalar_one()  # noqa: S608
+    return list(range(last + 1, last + 1 + count))
+
+
+def lock_tracks(connection: Connection, track_ids: Iterable[int]) -> None:
+    """Make other writers of these tracks wait until this transaction ends (SQLite has one writer in any case)."""
+    if connection.dialect.name == "postgresql":
+        sql = "SELECT track_id FROM tracks WHERE track_id = ANY(%b) ORDER BY track_id FOR NO KEY UPDATE"
+        connection.exec_driver_sql(sql, (list(track_ids),))
+
+
+def _on_conflict(connection: Connection, table: Table, key: Sequence[str], update: Sequence[str]) -> str:
+    if not key:
+        return ""
+    if not update:
+        return f" ON CONFLICT ({', '.join(key)}) DO NOTHING"
+    differs = "IS DISTINCT FROM" if connection.dialect.name == "postgresql" else "IS NOT"
+    sets = ", ".join(f"{name} = excluded.{name}" for name in update)
+    where = " OR ".join(f"{table.name}.{name} {differs} excluded.{name}" for name in update)
+    return f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {sets} WHERE {where}"

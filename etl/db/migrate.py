@@ -1,0 +1,126 @@
+"""The schema's version: read it, bring it up to date. Sole owner of alembic.
+
+The revisions lie in the package of an installed favsync, and at the top of a checkout. What version they lead to is read from
+their file names, since importing alembic takes longer than most verbs.
+
+Invariant: only a new SQLite file is migrated unasked; everything else by `favsync db upgrade` alone.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, inspect, text
+
+from etl.db import bulk
+from etl.db.engine import open_engine, reading, sqlite_path, translated
+from etl.db.tables import markets
+from etl.errors import DatabaseError, SchemaOutdated
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+
+
+def migrations_folder() -> Path:
+    """Return the folder of the revisions: in the package where it is installed, else at the top of the checkout."""
+    for folder in (_PACKAGE / "migrations", _PACKAGE.parent / "migrations"):
+        if (folder / "env.py").exists():
+            return folder
+    raise DatabaseError(
+        "this favsync was installed without its migrations",
+        remedy="install it again from its wheel",
+    )
+
+
+def revisions() -> list[str]:
+    """Return the ids of the revisions, oldest first (``0001``, ``0002`` …: they are linear and numbered)."""
+    return sorted(path.name.split("_", 1)[0] for path in (migrations_folder() / "versions").glob("[0-9]*_*.py"))
+
+
+def newest() -> str:
+    """Return the id of the newest revision."""
+    return revisions()[-1]
+
+
+def current(engine: Engine) -> str | None:
+    """Return the revision that the database is at, None where it holds no favsync schema."""
+    with reading(engine) as connection:
+        return current_of(connection)
+
+
+def current_of(connection: Connection) -> str | None:
+    """Return the revision that the database behind ``connection`` is at."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def require_newest(engine: Engine) -> None:
+    """Make sure that the database has the schema that this favsync writes.
+
+    Raises: SchemaOutdated, saying what it has and what to do.
+    """
+    found, wanted = current(engine), newest()
+    if found == wanted:
+        return
+    where = engine.url.render_as_string(hide_password=True)
+    if found is None:
+        raise SchemaOutdated(f"{where} holds no favsync schema", remedy="run `favsync db upgrade`")
+    _require_known(where, found)
+    raise SchemaOutdated(
+        f"{where} is at schema {found}, this favsync writes {wanted}",
+        remedy="back it up, then run `favsync db upgrade`",
+    )
+
+
+def _require_known(where: str, found: str | None) -> None:
+    if found is not None and found > newest():
+        raise SchemaOutdated(
+            f"{where} is at schema {found}, newer than this favsync knows ({newest()})",
+            remedy="install the newer favsync",
+        )
+
+
+def ready_engine(url: str, *, create: bool = False) -> Engine:
+    """Open ``url`` and make sure of its schema; with ``create``, a new SQLite file is made at the newest one.
+
+    Raises: DatabaseError, SchemaOutdated, SettingsError.
+    """
+    path = sqlite_path(url)
+    is_new = create and path is not None and (not path.exists() or path.stat().st_size == 0)
+    if is_new:
+        upgrade(url)
+    engine = open_engine(url)
+    require_newest(engine)
+    return engine
+
+
+def upgrade(url: str, revision: str = "head") -> None:
+    """Migrate the database at ``url``, making a SQLite file where there is none, and build the views anew.
+
+    Raises: DatabaseError; SchemaOutdated, where a newer favsync has been at it.
+    """
+    from alembic import command
+    from alembic.config import Config
+
+    engine = open_engine(url, create=True)
+    config = Config()
+    config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
+    with translated(engine), engine.begin() as connection:
+        _require_known(engine.url.render_as_string(hide_password=True), current_of(connection))
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+        if revision == "head":
+            seed_markets(connection)
+    engine.dispose()
+
+
+def seed_markets(connection: Connection) -> None:
+    """Write the names and UN M49 regions of the ISO 3166 markets, where they differ."""
+    with (Path(__file__).parent / "seed" / "markets.csv").open(encoding="utf-8", newline="") as seed:
+        rows = [
+            (row["code"], row["name"], row["sub_region"], row["region"], True)
+            for row in csv.DictReader(line for line in seed if not line.startswith("#"))
+        ]
+    columns = ("market_code", "name", "region", "continent", "is_iso")
+    bulk.insert(connection, markets, columns, rows, key=("market_code",), update=columns[1:])

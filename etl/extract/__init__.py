@@ -1,0 +1,1 @@
+"""Reads Boomplay's favourites list into one confirmed snapshot. Runs no SQL."""

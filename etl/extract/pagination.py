@@ -1,0 +1,275 @@
+"""The walk: which ranges of the list to ask for next, and whether the answers prove a complete reading.
+
+Pages are asked for so that each begins with the last item of the one before it (offsets 0, 49, 98 …), and the end is asked
+for from the last item; `completeness` says what that proves. A boundary that does not hold throws away the pages on
+both its sides and everything after them. If the next try fails too, the list has moved further up: the step back doubles,
+until the first page is read again.
+
+Invariants: a verdict is proven only by `judge`, and an empty list only in a reading that saw nothing; ``counts`` sizes the
+look-ahead and proves nothing; requests, repairs and restarts are bounded.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from etl.extract.completeness import EMPTY_ANSWERS, REFUSED, Key, has_end, joins, judge, list_of
+from etl.model.records import Item, Page
+
+PAGE_LIMIT = 50
+MAX_REQUESTS = 25_000
+MAX_REPAIRS = 24
+MAX_FAILURES_AT_ONE_OFFSET = 4
+MAX_RESTARTS = 3
+LOOK_AHEAD = 3
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """A range to ask for. ``generation`` tells answers to asks from before a repair, which are thrown away."""
+
+    offset: int
+    limit: int
+    generation: int
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What a reading amounts to. ``reason`` says why it is not proven, and is empty where it is."""
+
+    items: tuple[Item, ...]
+    extras: tuple[Item, ...]
+    proven: bool
+    reason: str
+    is_ordered: bool = True
+
+
+class Reading:
+    """One reading in progress: ask for `asks()`, give each answer to `take`, until `verdict` is there.
+
+    The caller may have up to ``concurrency`` asks under way and answer them in any order. ``expected`` is a guess at the
+    length of the list: it sizes the look-ahead, nothing else.
+    """
+
+    def __init__(
+        self,
+        *,
+        limit: int = PAGE_LIMIT,
+        concurrency: int = 4,
+        expected: int = 0,
+        max_requests: int = MAX_REQUESTS,
+    ) -> None:
+        self.verdict: Verdict | None = None
+        self.is_order_unstable = False
+        self._limit = limit
+        self._concurrency = max(1, concurrency)
+        self._horizon = expected
+        self._max_requests = max_requests
+        self._chain: list[Page] = []
+        self._answers: dict[int, Page] = {}
+        self._beyond: Page | None = None
+        self._asked: set[int] = set()
+        self._refused: set[int] = set()
+        self._seen: dict[Key, Item] = {}
+        self._first_answers: dict[int, tuple[Item, ...]] = {}
+        self._failures: dict[int, int] = {}
+        self._generation = self._requests = self._repairs = self._restarts = 0
+        self._step_back = self._window = 1
+        self._page_size = 0
+        self._trouble_at = 0
+
+    @property
+    def pages(self) -> int:
+        """Count the pages that the chain holds now."""
+        return len(self._chain)
+
+    @property
+    def requests(self) -> int:
+        """Count the asks sent so far."""
+        return self._requests
+
+    @property
+    def items_read(self) -> int:
+        """Count the different items seen so far."""
+        return len(self._seen)
+
+    def asks(self) -> list[Ask]:
+        """Return the asks to send now, beside those under way, and count them as sent."""
+        if self.verdict is not None:
+            return []
+        wanted = [offset for offset in self._wanted() if offset not in self._asked and offset not in self._answers]
+        wanted = wanted[: max(0, self._concurrency - len(self._asked))]
+        asks = [Ask(offset, self._limit, self._generation) for offset in wanted]
+        if self._requests + len(asks) > self._max_requests:
+            self._give_up(f"more than {self._max_requests} requests")
+            return []
+        self._requests += len(asks)
+        self._asked.update(wanted)
+        return asks
+
+    def is_needed(self, ask: Ask) -> bool:
+        """Say whether the reading cannot go on without the answer to ``ask``.
+
+        A failed look-ahead is no failure, and what stands after the last item may be refused; then the last item itself is
+        asked for again, and a service that does not give that one either is down.
+        """
+        if self.verdict is not None or ask.generation != self._generation or ask.offset != self._frontier():
+            return False
+        return not (self._is_at_end() and ask.offset > self._chain[-1].offset)
+
+    def drop(self, ask: Ask) -> None:
+        """Go on without the answer to ``ask``, which failed: past the end of a list the service may well refuse."""
+        if ask.generation != self._generation or self.verdict is not None:
+            return
+        self._asked.discard(ask.offset)
+        self._refused.add(ask.offset)
+
+    def take(self, ask: Ask, page: Page) -> None:
+        """Take the answer to ``ask`` and go as far as the answers at hand allow."""
+        for item in page.items:
+            self._seen.setdefault(item.key, item)
+        if self.verdict is not None or ask.generation != self._generation:
+            return
+        self._asked.discard(ask.offset)
+        self._note_order(page)
+        self._horizon = max(self._horizon, page.counts or 0)
+        is_beyond = not page.items and (ask.offset > self._frontier() or self._is_at_end())
+        if is_beyond and (self._beyond is None or page.offset < self._beyond.offset):
+            self._beyond = page
+        elif page.items or not is_beyond:
+            self._answers[ask.offset] = page
+            while (ready := self._next_page()) is not None:
+                self._add(ready)
+        self._conclude_if_whole()
+
+    def _next_page(self) -> Page | None:
+        return None if self.verdict is not None else self._answers.pop(self._frontier(), None)
+
+    def _frontier(self) -> int:
+        """Return the offset without whose answer the chain cannot grow, or end."""
+        if not self._chain or not self._chain[-1].items:
+            return 0
+        last = self._chain[-1]
+        end = last.offset + len(last.items)
+        return end if self._is_at_end() and end not in self._refused else end - 1
+
+    def _is_at_end(self) -> bool:
+        """Say whether the last answer was the last item alone, so that what is left to ask for stands after it."""
+        return len(self._chain) > 1 and len(self._chain[-1].items) == 1
+
+    def _wanted(self) -> list[int]:
+        """Return the offset at the frontier, and as many after it as the look-ahead allows."""
+        frontier, step = self._frontier(), self._page_size - 1
+        if self._is_at_end() and len(self._chain[-2].items) < self._page_size:
+            is_answer_coming = any(offset > frontier for offset in self._asked)
+            return [] if is_answer_coming else [frontier]
+        if step < 1 or not self._chain or len(self._chain[-1].items) < self._page_size:
+            return [frontier]
+        ahead = -(-(self._horizon - 1 - frontier) // step) if self._horizon > frontier + 1 else self._window
+        offsets = [frontier + step * n for n in range(min(ahead, LOOK_AHEAD * self._concurrency))]
+        end = self._likely_end()
+        return [o for o in offsets if o == frontier or (o < end and o not in self._refused)]
+
+    def _likely_end(self) -> int:
+        """Return where short and empty answers further on hint that the list ends: good enough to look ahead no further."""
+        ends = [page.offset + len(page.items) for page in self._answers.values() if len(page.items) < self._page_size]
+        if self._beyond is not None:
+            ends.append(self._beyond.offset)
+        return min(ends, default=self._max_requests * self._limit)
+
+    def _add(self, page: Page) -> None:
+        if not self._chain or not self._chain[0].items:
+            self._chain = [page] if page.items else [*self._chain, page]
+            self._page_size = max(self._page_size, len(page.items))
+        elif joins(self._chain[-1], page):
+            self._extend(page)
+        else:
+            self._repair(page)
+
+    def _extend(self, page: Page) -> None:
+        self._chain.append(page)
+        if page.offset > self._trouble_at:
+            self._step_back = 1
+        if self._beyond is not None and self._beyond.offset < page.offset + len(page.items):
+            self._beyond = None
+        if len(page.items) >= self._page_size and self._frontier() + 1 >= self._horizon:
+            self._window = min(self._concurrency, self._window * 2)
+        self._page_size = max(self._page_size, len(page.items))
+
+    def _conclude_if_whole(self) -> None:
+        """Let the judge speak once the chain has come to an end that is confirmed."""
+        if self.verdict is not None or not self._chain:
+            return
+        if not self._chain[0].items:
+            if len(self._chain) >= EMPTY_ANSWERS:
+                self._conclude()
+            return
+        last = self._chain[-1]
+        refused = Page(offset=last.offset + len(last.items), limit=REFUSED, items=())
+        beyond = refused if refused.offset in self._refused else self._beyond
+        if beyond is not None and has_end([*self._chain, beyond]):
+            self._chain.append(beyond)
+            self._conclude()
+
+    def _conclude(self) -> None:
+        why = judge(self._chain)
+        if not why and self._seen and not self._chain[0].items:
+            why = "the list came empty, and not empty, in one reading"
+        if why:
+            self._start_over(why)
+        else:
+            self._finish()
+
+    def _start_over(self, why: str) -> None:
+        """Read from the first page again, a few times."""
+        if self._restarts == MAX_RESTARTS:
+            self._give_up(why)
+        else:
+            self._restarts += 1
+            self._cut(0)
+
+    def _repair(self, page: Page) -> None:
+        """Throw away both sides of a boundary that does not hold, and further back the more often that fails."""
+        at = page.offset
+        self._failures[at] = self._failures.get(at, 0) + 1
+        self._repairs += 1
+        if self._repairs > MAX_REPAIRS or self._failures[at] > MAX_FAILURES_AT_ONE_OFFSET:
+            self._give_up(self._why_broken(page))
+            return
+        self._trouble_at = max(self._trouble_at, at)
+        self._cut(max(0, len(self._chain) - self._step_back))
+        self._step_back *= 2
+
+    def _cut(self, length: int) -> None:
+        del self._chain[length:]
+        self._answers.clear()
+        self._beyond = None
+        self._asked.clear()
+        self._generation += 1
+        self._window = 1
+
+    def _why_broken(self, page: Page) -> str:
+        if self._page_size == 1:
+            return "the service gives one item a page, so that its pages cannot overlap"
+        first = tuple(item.key for item in self._chain[0].items)
+        if page.offset and first and tuple(item.key for item in page.items) == first:
+            return "the service gives the first page again, whatever offset is asked for"
+        if not page.items:
+            return f"the page at offset {page.offset} stayed empty"
+        return f"the pages around offset {page.offset} did not fit together after {self._repairs} repairs"
+
+    def _note_order(self, page: Page) -> None:
+        """Notice the same ids at one offset in another order: the service has no stable order."""
+        first = self._first_answers.setdefault(page.offset, page.items)
+        if first is page.items or len(first) != len(page.items):
+            return
+        order, before = [item.key for item in page.items], [item.key for item in first]
+        if order != before and set(order) == set(before):
+            self.is_order_unstable = True
+
+    def _give_up(self, why: str) -> None:
+        self.verdict = Verdict(items=tuple(self._seen.values()), extras=(), proven=False, reason=why)
+
+    def _finish(self) -> None:
+        listed = {item.key: item for item in list_of(self._chain)}
+        items, in_list = tuple(listed.values()), listed.keys()
+        extras = tuple(item for key, item in self._seen.items() if key not in in_list)
+        self.verdict = Verdict(items=items, extras=extras, proven=True, reason="")

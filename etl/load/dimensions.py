@@ -1,0 +1,94 @@
+"""What tracks refer to: albums, artists, genres, markets and their sets. Written once each, found by key or by content."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from sqlalchemy import Connection
+
+from etl.db import bulk
+from etl.db.tables import (
+    albums,
+    artists,
+    genres,
+    market_set_members,
+    market_sets,
+    markets,
+)
+from etl.model.records import Digest
+from etl.transform.track_versions import market_set_digest
+
+
+def write_names(
+    connection: Connection, titles: dict[int, str | None], names: dict[int, str | None], *, overwrite: bool = True
+) -> None:
+    """Write what albums and artists are called; a name that is not given leaves the one that is known."""
+    for table, key, column, given in (
+        (albums, "album_id", "title", titles),
+        (artists, "artist_id", "name", names),
+    ):
+        known = [row for row in given.items() if row[1] is not None]
+        unknown = [row for row in given.items() if row[1] is None]
+        bulk.insert(connection, table, (key, column), known, key=(key,), update=(column,) if overwrite else ())
+        bulk.insert(connection, table, (key, column), unknown, key=(key,))
+
+
+def market_set_ids(connection: Connection, wanted: Collection[tuple[str, ...]]) -> dict[tuple[str, ...], int]:
+    """Return the ids of these sets of market codes, storing those that are not there; an empty set has none."""
+    digests = {codes: market_set_digest(codes) for codes in wanted if codes}
+    ids = _set_ids_by_digest(connection, digests.values())
+    missing = {digest: codes for codes, digest in digests.items() if digest not in ids}
+    if missing:
+        _store_market_sets(connection, missing)
+        ids = _set_ids_by_digest(connection, digests.values())
+    return {codes: ids[digest] for codes, digest in digests.items()}
+
+
+def _set_ids_by_digest(connection: Connection, digests: Collection[Digest]) -> dict[Digest, int]:
+    rows = bulk.select_in(connection, "digest, market_set_id", market_sets, "digest", set(digests))
+    return {bytes(row[0]): row[1] for row in rows}
+
+
+def _store_market_sets(connection: Connection, missing: dict[Digest, tuple[str, ...]]) -> None:
+    codes = sorted({code for codes in missing.values() for code in codes})
+    unknown = [(code, None, None, None, False) for code in codes]
+    columns = ("market_code", "name", "region", "continent", "is_iso")
+    bulk.insert(connection, markets, columns, unknown, key=("market_code",))
+    sets = [(len(set(codes)), digest) for digest, codes in missing.items()]
+    bulk.insert(connection, market_sets, ("size", "digest"), sets, key=("digest",))
+    ids = _set_ids_by_digest(connection, missing)
+    members = [(ids[digest], code) for digest, codes in missing.items() for code in set(codes)]
+    key = ("market_set_id", "market_code")
+    bulk.insert(connection, market_set_members, key, members, key=key)
+
+
+def mend_market_sets(connection: Connection, sets: Mapping[tuple[str, ...], int]) -> None:
+    """Write the members of market sets again where they are not those that the set stands for."""
+    rows = bulk.select_in(
+        connection, "market_set_id, market_code", market_set_members, "market_set_id", set(sets.values())
+    )
+    stored: dict[int, set[str]] = {}
+    for set_id, code in rows:
+        stored.setdefault(set_id, set()).add(code)
+    wrong = {set_id: codes for codes, set_id in sets.items() if stored.get(set_id, set()) != set(codes)}
+    bulk.delete_in(connection, market_set_members, "market_set_id", list(wrong))
+    members = [(set_id, code) for set_id, codes in wrong.items() for code in set(codes)]
+    key = ("market_set_id", "market_code")
+    bulk.insert(connection, market_set_members, key, members, key=key)
+    sizes = [(set_id, len(set(codes))) for set_id, codes in wrong.items()]
+    bulk.update(connection, market_sets, ("market_set_id",), ("size",), sizes)
+
+
+def genre_ids(connection: Connection, names: Collection[str]) -> dict[str, int]:
+    """Return the ids of genres by name, storing those that are not there."""
+
+    def found() -> dict[str, int]:
+        rows = bulk.select_in(connection, "name, genre_id", genres, "name", names)
+        return {row[0]: row[1] for row in rows}
+
+    ids = found()
+    missing = [(name,) for name in names if name not in ids]
+    if missing:
+        bulk.insert(connection, genres, ("name",), missing, key=("name",))
+        ids = found()
+    return ids

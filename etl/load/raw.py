@@ -1,0 +1,190 @@
+"""Observations as received: raw items, once each, and the lists that they stood in.
+
+Invariants: a raw item is never changed; a snapshot refers only to items that are there; both are found by their content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+import msgspec
+from sqlalchemy import Connection, select
+
+from etl.db import bulk
+from etl.db.tables import raw_blocks, raw_items, snapshots
+from etl.model.encoding import (
+    ITEMS_PER_BLOCK,
+    packed,
+    packed_bodies,
+    snapshot_digest,
+    unpacked,
+    unpacked_bodies,
+)
+from etl.model.records import Digest, Item
+
+
+class RawItem(msgspec.Struct, frozen=True, gc=False):
+    """A stored item without its body."""
+
+    raw_item_id: int
+    digest: Digest
+    track_id: int | None
+    is_readable: bool
+
+
+_RAW_COLUMNS = "raw_item_id, digest, track_id, is_readable"
+
+
+def items_of(connection: Connection, snapshot_id: int) -> list[RawItem]:
+    """Return the items of a snapshot, in list order."""
+    ids = _ids_of(connection, snapshot_id)
+    by_id = {item.raw_item_id: item for item in raw_items_by_id(connection, ids)}
+    return [by_id[raw_item_id] for raw_item_id in ids]
+
+
+def _ids_of(connection: Connection, snapshot_id: int) -> list[int]:
+    query = select(snapshots.c["items"]).where(snapshots.c.snapshot_id == snapshot_id)
+    return unpacked(connection.execute(query).scalar_one())
+
+
+def last_track(connection: Connection, snapshot_id: int, among: Collection[int]) -> frozenset[int]:
+    """Return the last of the tracks ``among`` in the order of a snapshot, or nothing where it holds none of them."""
+    ids = _ids_of(connection, snapshot_id)
+    for end in range(len(ids), 0, -ITEMS_PER_BLOCK):
+        part = ids[max(0, end - ITEMS_PER_BLOCK) : end]
+        track_ids = {item.raw_item_id: item.track_id for item in raw_items_by_id(connection, part)}
+        found = (track_id for raw_item_id in reversed(part) if (track_id := track_ids[raw_item_id]) in among)
+        if (last := next(found, None)) is not None:
+            return frozenset({last})
+    return frozenset()
+
+
+def raw_items_by_id(connection: Connection, ids: Collection[int]) -> list[RawItem]:
+    """Return the stored items with these ids, in any order."""
+    rows = bulk.select_in(connection, _RAW_COLUMNS, raw_items, "raw_item_id", ids)
+    return [RawItem(row[0], bytes(row[1]), row[2], bool(row[3])) for row in rows]
+
+
+def raw_items_by_digest(connection: Connection, digests: Collection[Digest]) -> list[RawItem]:
+    """Return the stored items with these digests, in any order."""
+    rows = bulk.select_in(connection, _RAW_COLUMNS, raw_items, "digest", digests)
+    return [RawItem(row[0], bytes(row[1]), row[2], bool(row[3])) for row in rows]
+
+
+def bodies_of(connection: Connection, ids: Collection[int]) -> dict[int, bytes]:
+    """Return the bodies of raw items, by id, as far as they are kept."""
+    rows = bulk.select_in(connection, "raw_item_id, raw_block_id, position", raw_items, "raw_item_id", ids)
+    wanted: dict[int, list[tuple[int, int]]] = {}
+    for raw_item_id, block_id, position in rows:
+        if block_id is not None:
+            wanted.setdefault(block_id, []).append((raw_item_id, position))
+    found: dict[int, bytes] = {}
+    for block_id, body in bulk.select_in(connection, "raw_block_id, body", raw_blocks, "raw_block_id", wanted):
+        bodies = unpacked_bodies(bytes(body))
+        found.update((raw_item_id, bodies[position]) for raw_item_id, position in wanted[block_id])
+    return found
+
+
+def land(
+    connection: Connection,
+    items: Sequence[Item],
+    known: Iterable[RawItem],
+    unreadable: Collection[Digest],
+    *,
+    keep_bodies: bool = True,
+) -> int:
+    """Store the observed list ``items`` and return its ``snapshot_id``.
+
+    ``known``: stored items that the caller has at hand, to save looking them up. ``unreadable``: digests of the items that the
+    normaliser refused.
+    """
+    ids = {item.digest: item.raw_item_id for item in known}
+    missing = {item.digest: item for item in items if item.digest not in ids}
+    numbers = dict(zip(missing, bulk.new_keys(connection, raw_items, len(missing)), strict=True))
+    ids |= stored(connection, list(missing.values()), unreadable, numbers, keep_bodies=keep_bodies)
+    return snapshot(connection, items, ids)
+
+
+def stored(
+    connection: Connection,
+    items: Sequence[Item],
+    unreadable: Collection[Digest],
+    numbers: Mapping[Digest, int],
+    *,
+    keep_bodies: bool = True,
+    is_alone: bool = False,
+) -> dict[Digest, int]:
+    """Return the ids of these items by digest, storing those that are not there.
+
+    ``numbers``: the ids that new items are given; in list order, which `packed` counts on. ``is_alone``: every other writer
+    waits (`bulk.lock_facts`).
+    """
+    if not items:
+        return {}
+    missing = {item.digest: item for item in items}
+    ids = {item.digest: item.raw_item_id for item in raw_items_by_digest(connection, missing)}
+    unstored = [item for digest, item in missing.items() if digest not in ids]
+    ids.update(_store(connection, unstored, unreadable, numbers, keep_bodies=keep_bodies, is_alone=is_alone))
+    return ids
+
+
+def _store(
+    connection: Connection,
+    items: Sequence[Item],
+    unreadable: Collection[Digest],
+    numbers: Mapping[Digest, int],
+    *,
+    keep_bodies: bool,
+    is_alone: bool,
+) -> dict[Digest, int]:
+    """Store new items and return their ids by digest (another writer may have been first)."""
+    if not items:
+        return {}
+    places = _store_bodies(connection, items) if keep_bodies else [(None, None)] * len(items)
+    rows = [
+        (numbers[item.digest], item.digest, item.track_id, item.digest not in unreadable, *place)
+        for item, place in zip(items, places, strict=True)
+    ]
+    columns = (
+        "raw_item_id",
+        "digest",
+        "track_id",
+        "is_readable",
+        "raw_block_id",
+        "position",
+    )
+    written = bulk.insert(connection, raw_items, columns, rows, key=("digest",), is_alone=is_alone)
+    if connection.dialect.name == "sqlite" or written == len(rows):
+        return {item.digest: numbers[item.digest] for item in items}
+    stored = raw_items_by_digest(connection, [item.digest for item in items])
+    return {item.digest: item.raw_item_id for item in stored}
+
+
+def _store_bodies(connection: Connection, items: Sequence[Item]) -> list[tuple[int | None, int | None]]:
+    starts = range(0, len(items), ITEMS_PER_BLOCK)
+    block_ids = bulk.new_keys(connection, raw_blocks, len(starts))
+    rows = [
+        (
+            block_id,
+            packed_bodies([item.body for item in items[start : start + ITEMS_PER_BLOCK]]),
+        )
+        for block_id, start in zip(block_ids, starts, strict=True)
+    ]
+    bulk.insert(connection, raw_blocks, ("raw_block_id", "body"), rows)
+    return [(block_ids[n // ITEMS_PER_BLOCK], n % ITEMS_PER_BLOCK) for n in range(len(items))]
+
+
+def snapshot(connection: Connection, items: Sequence[Item], ids_by_digest: Mapping[Digest, int]) -> int:
+    """Store the list of these items, all of which are stored, and return its ``snapshot_id``."""
+    digest = snapshot_digest(item.digest for item in items)
+    ids = [ids_by_digest[item.digest] for item in items]
+    bulk.insert(
+        connection,
+        snapshots,
+        ("digest", "size", "items"),
+        [(digest, len(ids), packed(ids))],
+        key=("digest",),
+    )
+    query = select(snapshots.c.snapshot_id).where(snapshots.c.digest == digest)
+    snapshot_id: int = connection.execute(query).scalar_one()
+    return snapshot_id

@@ -1,0 +1,14 @@
+"""How a run ended, in one word."""
+
+from __future__ import annotations
+
+from etl.model.records import ChangeSet, Decision, Outcome
+
+
+def outcome_of(*, proven: bool, change: ChangeSet, changed: int, decision: str | None = None) -> Outcome:
+    """Say how a run that landed an observation ended (docs/settings.md)."""
+    if not proven or decision == Decision.REJECTED:
+        return Outcome.PARTIAL
+    if change.held:
+        return Outcome.HELD
+    return Outcome.SUCCEEDED if change.opened or change.closed or changed else Outcome.UNCHANGED

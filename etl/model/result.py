@@ -1,0 +1,48 @@
+"""How a run went, as a value."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from etl.errors import FavsyncError
+from etl.model.records import Outcome
+
+
+class Report(msgspec.Struct, frozen=True):
+    """How a run went, as `favsync sync --json` prints it (docs/settings.md)."""
+
+    account: str
+    trigger: str
+    started_at: datetime
+    run_id: int | None = None
+    outcome: str = Outcome.FAILED
+    reason: str | None = None
+    proven: bool = False
+    favourites: int = 0
+    added: int = 0
+    removed: int = 0
+    held: int = 0
+    changed: int = 0
+    rejected: int = 0
+    pages: int = 0
+    requests: int = 0
+    retries: int = 0
+    observed_at: datetime | None = None
+    finished_at: datetime | None = None
+    retry_at: datetime | None = None
+    plan: dict[str, list[int]] | None = None
+    error: FavsyncError | None = None
+
+    @property
+    def remedy(self) -> str:
+        """What to do about the error, with the account's name where a command takes it; empty where there is nothing."""
+        return self.error.remedy.replace(" NAME", f" {self.account}") if self.error is not None else ""
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code that this run alone would give."""
+        if self.error is not None:
+            return self.error.exit_code
+        return {Outcome.HELD: 7, Outcome.PARTIAL: 6}.get(Outcome(self.outcome), 0)

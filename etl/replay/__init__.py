@@ -1,0 +1,1 @@
+"""Recomputes the history from stored snapshots: rebuild, import, review, retract, prune, erase."""

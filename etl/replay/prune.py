@@ -1,0 +1,178 @@
+"""Keeping less: thinning observations and dropping bodies, without changing one interval.
+
+Before anything goes, history must be what its observations tell; afterwards it must be so again, bit for bit, or nothing
+goes. What is lost: with bodies, the means to read old items again after a fix in the normaliser (their facts stay as they
+are stored); with observations, the proof that somebody looked at those times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, select
+
+from etl.db import bulk
+from etl.db.engine import BUSY_TIMEOUT_MS, reading, retrying, translated
+from etl.db.tables import raw_items, runs
+from etl.errors import DatabaseError, FavsyncError, UsageError
+from etl.load.baseline import every_account, is_observation
+from etl.load.run_lock import leases
+from etl.model.records import Decision
+from etl.model.threshold import Brake
+from etl.replay.favourites import membership_difference, refold_facts
+from etl.replay.garbage import Orphans, block_bytes, delete_orphans, drop_bodies, orphans_without
+from etl.replay.snapshots import Lists, observations_of
+from etl.replay.track_events import sightings_of
+from etl.transform.favourite_history import folded
+from etl.transform.retention import Seen, superfluous
+
+CHECKPOINT = "PRAGMA wal_checkpoint(TRUNCATE)"
+PATIENCE_MS = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What is to go: bodies of items last seen before ``raw_before``; idle observations before ``daily_before``."""
+
+    raw_before: datetime | None = None
+    daily_before: datetime | None = None
+
+
+@dataclass(slots=True)
+class Plan:
+    """What goes. ``bytes_freed``: about how much, before it is done; exactly, afterwards, as far as bodies go."""
+
+    runs: list[int] = field(default_factory=list)
+    observations: int = 0
+    bodies: set[int] = field(default_factory=set)
+    bodies_kept: int = 0
+    orphans: Orphans = field(default_factory=Orphans)
+    bytes_freed: int = 0
+
+    def __bool__(self) -> bool:
+        """Say whether anything goes."""
+        return bool(self.runs or self.bodies or self.orphans.snapshots or self.orphans.items)
+
+
+def plan(engine: Engine, limits: Limits, brake: Brake) -> Plan:
+    """Return what `prune` would delete; write nothing.
+
+    Raises: UsageError, where history is not what its observations tell; DatabaseError.
+    """
+    with reading(engine) as connection:
+        _require_sound(connection, brake)
+        return _plan(connection, limits, brake)
+
+
+def prune(engine: Engine, limits: Limits, brake: Brake) -> Plan:
+    """Delete what `limits` say, in one transaction, while no run is in progress.
+
+    Raises: UsageError, where history is not what its observations tell; RunInProgress; DatabaseError.
+    """
+
+    def work(connection: Connection) -> Plan:
+        bulk.lock_everything(connection)
+        _require_sound(connection, brake)
+        before = sightings_of(connection)
+        done = _plan(connection, limits, brake)
+        bulk.delete_in(connection, runs, "run_id", done.runs)
+        done.bytes_freed = drop_bodies(connection, done.bodies) + done.orphans.snapshot_bytes
+        delete_orphans(connection, done.orphans)
+        if before != sightings_of(connection) or not _is_sound(connection, brake):
+            raise FavsyncError("pruning would have changed the history, so nothing was deleted")
+        return done
+
+    with reading(engine) as connection:
+        accounts = [(account.account_id, account.name) for account in every_account(connection)]
+    with leases(engine, accounts):
+        return retrying(engine, work)
+
+
+def compact(engine: Engine) -> tuple[int, int] | None:
+    """Give a SQLite file's free pages back to the disk, and return its size in bytes before and after; None elsewhere.
+
+    Raises: DatabaseError, where somebody else uses the file, or there is no room for a copy of it.
+    """
+    if engine.dialect.name != "sqlite" or engine.url.database is None:
+        return None
+    files = [Path(engine.url.database), Path(f"{engine.url.database}-wal")]
+    before = _size(files)
+    with translated(engine):
+        driver = engine.raw_connection()
+        try:
+            driver.cursor().execute(f"PRAGMA busy_timeout = {PATIENCE_MS}")
+            for statement in (CHECKPOINT, "VACUUM", CHECKPOINT):
+                (is_busy, *_), *_ = driver.cursor().execute(statement).fetchall() or [(0,)]
+        finally:
+            driver.cursor().execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+            driver.close()
+    if is_busy:  # what was deleted is still in the file, until the write-ahead log has been copied over it
+        raise DatabaseError("somebody else is reading the database", remedy="close it there, and try again")
+    return before, _size(files)
+
+
+def _size(files: Iterable[Path]) -> int:
+    return sum(path.stat().st_size for path in files if path.exists())
+
+
+def _plan(connection: Connection, limits: Limits, brake: Brake) -> Plan:
+    found = Plan()
+    for account in every_account(connection):
+        ordered = list(_seen(connection, account.account_id))
+        found.observations += len(ordered)
+        if limits.daily_before is not None:
+            told = folded(observations_of(connection, account.account_id), brake)
+            found.runs += superfluous(ordered, told.by_run, limits.daily_before)
+    found.orphans = orphans_without(connection, found.runs)
+    if limits.raw_before is not None:
+        found.bodies, found.bodies_kept = _old_bodies(connection, limits.raw_before, found.orphans.items)
+    found.bytes_freed = block_bytes(connection, found.bodies | found.orphans.items) + found.orphans.snapshot_bytes
+    return found
+
+
+def _seen(connection: Connection, account_id: int) -> Iterable[Seen]:
+    """Yield the observations; those in a row that hold the same items have the same number for them."""
+    lists = Lists(connection)
+    query = select(runs).where(runs.c.account_id == account_id, is_observation)
+    snapshot_id, items, number = 0, frozenset[int](), 0
+    for row in connection.execute(query.order_by(runs.c.observed_at, runs.c.run_id)).all():
+        if row.snapshot_id != snapshot_id:
+            before, items = items, frozenset(lists.items(row.snapshot_id))
+            snapshot_id, number = row.snapshot_id, number + (items != before)
+        decision = Decision(row.decision) if row.decision else None
+        yield Seen(row.run_id, row.started_at, row.observed_at, number, bool(row.proves_absence), decision)
+
+
+def _old_bodies(connection: Connection, before: datetime, orphaned: set[int]) -> tuple[set[int], int]:
+    """Return the items whose bodies go, and how many stay: of those seen since, and of each account's newest list."""
+    lists = Lists(connection)
+    query = select(runs).where(runs.c.snapshot_id.is_not(None)).order_by(runs.c.observed_at, runs.c.run_id)
+    newest: dict[int, int] = {}
+    recent: set[int] = set()
+    for row in connection.execute(query).all():
+        newest[row.account_id] = row.snapshot_id
+        if row.observed_at >= before:
+            recent.add(row.snapshot_id)
+    kept: set[int] = set()
+    for snapshot_id in sorted(recent | set(newest.values())):
+        kept.update(lists.items(snapshot_id))
+    stored = select(raw_items.c.raw_item_id).where(raw_items.c.raw_block_id.is_not(None))
+    there = set(connection.execute(stored).scalars()) - orphaned
+    return there - kept, len(there & kept)
+
+
+def _require_sound(connection: Connection, brake: Brake) -> None:
+    if not _is_sound(connection, brake):
+        raise UsageError(
+            "the history is not what its observations tell, so none of them may go yet",
+            remedy="look at `favsync rebuild --plan`, then run `favsync rebuild`",
+        )
+
+
+def _is_sound(connection: Connection, brake: Brake) -> bool:
+    if any(membership_difference(connection, account.account_id, brake)[0] for account in every_account(connection)):
+        return False
+    return not refold_facts(connection, write=False)

@@ -1,0 +1,74 @@
+"""Observations as they are stored, one at a time and in order of time.
+
+A thousand observations of one list share nearly all of their items, so an item's track is looked up once, and a list that is
+the one before it is not unpacked again. Nothing but the list at hand is kept in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from etl.db import bulk
+from etl.db.tables import raw_items, runs, snapshots
+from etl.load.baseline import is_observation
+from etl.model.encoding import unpacked
+from etl.model.records import Decision, Observation
+from etl.model.threshold import Brake
+
+
+class Lists:
+    """The lists behind snapshots: raw items in order, and the tracks that they are."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._tracks: dict[int, int | None] = {}
+        self._last: tuple[int, list[int]] | None = None
+
+    def items(self, snapshot_id: int) -> list[int]:
+        """Return the ids of the raw items of a snapshot, in list order."""
+        if self._last is None or self._last[0] != snapshot_id:
+            query = select(snapshots.c["items"]).where(snapshots.c.snapshot_id == snapshot_id)
+            self._last = (snapshot_id, unpacked(self._connection.execute(query).scalar_one()))
+        return self._last[1]
+
+    def track_of(self, raw_item_ids: Iterable[int]) -> dict[int, int | None]:
+        """Return a mapping that has the track of each of these raw items, None where no id could be read."""
+        missing = set(raw_item_ids).difference(self._tracks)
+        if missing:
+            rows = bulk.select_in(self._connection, "raw_item_id, track_id", raw_items, "raw_item_id", missing)
+            self._tracks.update((row[0], row[1]) for row in rows)
+        return self._tracks
+
+    def present(self, snapshot_id: int) -> tuple[int, ...]:
+        """Return the tracks of a snapshot, in list order."""
+        items = self.items(snapshot_id)
+        tracks = self.track_of(items)
+        return tuple(track_id for track_id in map(tracks.__getitem__, items) if track_id is not None)
+
+
+def observations_of(connection: Connection, account_id: int, lists: Lists | None = None) -> Iterator[Observation]:
+    """Yield every observation of the account that stands, oldest first, with the tracks that it saw."""
+    lists = lists or Lists(connection)
+    order = (runs.c.observed_at, runs.c.run_id)
+    query = select(runs).where(runs.c.account_id == account_id, is_observation).order_by(*order)
+    last: tuple[int, tuple[int, ...]] | None = None
+    for row in connection.execute(query).all():
+        if last is None or last[0] != row.snapshot_id:
+            last = (row.snapshot_id, lists.present(row.snapshot_id))
+        yield observation_of(row, last[1])
+
+
+def observation_of(row: Any, present: tuple[int, ...]) -> Observation:
+    """Return a row of ``runs`` as the core knows it."""
+    return Observation(
+        run_id=row.run_id,
+        started_at=row.started_at,
+        observed_at=row.observed_at,
+        present=present,
+        proves_absence=bool(row.proves_absence),
+        decision=Decision(row.decision) if row.decision else None,
+        brake=None if row.brake_minimum is None else Brake(row.brake_minimum, row.brake_ratio),
+    )

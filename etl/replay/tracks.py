@@ -1,0 +1,271 @@
+"""Folding the facts of tracks again, and comparing them with what is stored.
+
+Compared are versions, current facts, artists and genres of each track, when it was first seen, what albums and artists are
+called, and whether items are readable. A track that no observation shows any more (its run was retracted) goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, select
+
+from etl.db import bulk
+from etl.db.tables import albums, artists, favourites, raw_items, track_artists, track_genres, track_versions, tracks
+from etl.load.dimensions import market_set_ids, mend_market_sets, write_names
+from etl.load.stored_tracks import (
+    CHUNK,
+    StoredTrack,
+    StoredVersion,
+    market_codes_by_set,
+    stored_tracks,
+    stored_versions,
+    track_from,
+)
+from etl.load.tracks import FACT_COLUMNS, insert_versions, track_row, version_row, write_links
+from etl.model.records import Artist, Track
+from etl.replay.track_events import Readings, Sightings, read_items, sightings_of, told
+from etl.transform.track_versions import Version, versions
+
+SAMPLES = 20
+Names = dict[int, str | None]
+FieldChange = tuple[int, str, object, object]
+
+
+class FactDifference(msgspec.Struct):
+    """Where stored facts are not what the observations tell.
+
+    ``tracks``: tracks that differ. ``surplus``: tracks that no observation shows. ``names``: albums and artists called
+    otherwise. ``turned``: items whose readability differs. ``bodiless``: items whose body is not kept, so that what is stored
+    of them had to be believed. ``samples``: (track, field, stored, told) of the first few.
+    """
+
+    tracks: list[int] = msgspec.field(default_factory=list)
+    surplus: list[int] = msgspec.field(default_factory=list)
+    names: int = 0
+    turned: int = 0
+    bodiless: int = 0
+    samples: list[FieldChange] = msgspec.field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        """Say whether there is any difference."""
+        return bool(self.tracks or self.surplus or self.names or self.turned)
+
+
+def refold_facts(
+    connection: Connection,
+    only: Collection[int] | None = None,
+    *,
+    write: bool = True,
+    given: Mapping[int, Track] | None = None,
+    accounts: Collection[int] | None = None,
+) -> FactDifference:
+    """Make the facts of tracks (all, or ``only`` some) what the observations tell, and return where they differed.
+
+    ``given``: raw items that the caller has just read, by id, for those whose bodies are not kept. ``accounts``: as
+    `sightings_of` has it.
+    """
+    seen = sightings_of(connection, only, accounts)
+    codes = market_codes_by_set(connection)
+    difference = FactDifference()
+    titles, names = _Newest(), _Newest()
+    for batch in seen.batches():
+        readings = read_items(connection, {item for each in batch.values() for _, item in each}, given or {})
+        stored = stored_versions(connection, batch, codes)
+        current = stored_tracks(connection, batch, codes)
+        wanted = {i: versions(told(shown, readings, stored.get(i, ()))) for i, shown in batch.items()}
+        differing = [i for i in batch if _differs(wanted[i], seen.first_seen[i], stored.get(i, ()), current.get(i))]
+        _note(difference, differing, wanted, current, readings)
+        for version in (version for each in wanted.values() for version in each):
+            _name(version, titles, names)
+        if write:
+            _rewrite(connection, {i: wanted[i] for i in differing}, seen)
+            _mark_sighted(connection, batch)
+            _turn(connection, readings)
+    _drop_surplus(connection, difference, seen, only, write=write)
+    _settle_names(connection, difference, titles, names, is_whole=only is None, write=write)
+    return difference
+
+
+def _differs(
+    wanted: Sequence[Version], first_seen: datetime, stored: Sequence[StoredVersion], current: StoredTrack | None
+) -> bool:
+    """Say whether anything that is stored of a track is not what is told."""
+    if current is None or current.first_seen_at != first_seen or len(stored) != len(wanted):
+        return True
+    if any(not _is_same_version(*pair) for pair in zip(wanted, stored, strict=True)):
+        return True
+    if not wanted:
+        return current.track is not None or current.digest is not None or current.changed_at is not None
+    last = wanted[-1]
+    if (current.digest, current.changed_at) != (last.digest, last.valid_from) or current.track is None:
+        return True
+    return _linked(current.track) != _linked(last.track)
+
+
+def _is_same_version(version: Version, row: StoredVersion) -> bool:
+    times = (row.valid_from, row.valid_to, row.digest) == (version.valid_from, version.valid_to, version.digest)
+    columns = (row.title, row.album_id) == (version.track.title, version.track.album_id)
+    return times and columns and _plain(row.track) == _plain(version.track)
+
+
+def _plain(track: Track) -> Track:
+    """Return the facts alone; the order of markets means nothing."""
+    return msgspec.structs.replace(track, markets=tuple(sorted(set(track.markets))), notes=(), has_facts=True)
+
+
+def _linked(track: Track) -> Track:
+    """Return the facts as far as ``tracks`` and its links hold them: names of albums and artists stand elsewhere."""
+    bare = tuple(Artist(artist.artist_id, None, artist.role) for artist in track.artists)
+    return msgspec.structs.replace(_plain(track), album_title=None, artists=bare)
+
+
+def _note(
+    difference: FactDifference,
+    differing: Sequence[int],
+    wanted: Mapping[int, Sequence[Version]],
+    current: Mapping[int, StoredTrack],
+    readings: Readings,
+) -> None:
+    difference.tracks += differing
+    difference.turned += len(readings.turned)
+    difference.bodiless += len(readings.bodiless)
+    for track_id in differing[: SAMPLES - len(difference.samples)]:
+        row = current.get(track_id)
+        difference.samples += _changes(track_id, row.track if row else None, [v.track for v in wanted[track_id][-1:]])
+
+
+def _changes(track_id: int, before: Track | None, told_: Sequence[Track]) -> list[FieldChange]:
+    """Return the current facts that change, or that it is the past alone that does."""
+    old = _linked(before) if before else Track(track_id)
+    new = _linked(told_[0]) if told_ else Track(track_id)
+    names = [name for name in Track.__struct_fields__ if getattr(old, name) != getattr(new, name)]
+    return [(track_id, name, getattr(old, name), getattr(new, name)) for name in names] or [
+        (track_id, "versions", None, None)
+    ]
+
+
+def _rewrite(connection: Connection, wanted: Mapping[int, Sequence[Version]], seen: Sightings) -> None:
+    """Replace versions, current facts and links of these tracks."""
+    if not wanted:
+        return
+    at = bulk.instants(connection)
+    _forget(connection, list(wanted))
+    rows = [(track_id, at(seen.first_seen[track_id])) for track_id in wanted]
+    bulk.insert(connection, tracks, ("track_id", "first_seen_at"), rows, key=("track_id",), update=("first_seen_at",))
+    everything = [version for each in wanted.values() for version in each]
+    titles, names = _Newest(), _Newest()
+    for version in everything:
+        _name(version, titles, names)
+    write_names(connection, titles.names, names.names, overwrite=False)
+    set_ids = market_set_ids(connection, {version.track.markets for version in everything})
+    mend_market_sets(connection, set_ids)
+    insert_versions(connection, [version_row(v.track, at(v.valid_from), at(v.valid_to), set_ids) for v in everything])
+    current = [each[-1] for each in wanted.values() if each]
+    facts = [track_row(version.track, at(version.valid_from), set_ids) for version in current]
+    facts += [(track_id, *[None] * len(FACT_COLUMNS)) for track_id, each in wanted.items() if not each]
+    bulk.update(connection, tracks, ("track_id",), FACT_COLUMNS, facts)
+    write_links(connection, [version.track for version in current])
+
+
+def _mark_sighted(connection: Connection, shown: Mapping[int, Sequence[tuple[datetime, int]]]) -> None:
+    """Note the newest news of each track, so that a run that ended before it is not taken for the newest word."""
+    at = bulk.instants(connection)
+    rows = [(track_id, at(each[-1][0])) for track_id, each in shown.items() if each]
+    bulk.update(connection, tracks, ("track_id",), ("sighted_at",), rows)
+
+
+def _forget(connection: Connection, track_ids: Sequence[int]) -> None:
+    for table in (track_versions, track_artists, track_genres):
+        bulk.delete_in(connection, table, "track_id", track_ids)
+
+
+def _turn(connection: Connection, readings: Readings) -> None:
+    rows = list(readings.turned.items())
+    bulk.update(connection, raw_items, ("raw_item_id",), ("is_readable",), rows)
+
+
+def _drop_surplus(
+    connection: Connection, difference: FactDifference, seen: Sightings, only: Collection[int] | None, *, write: bool
+) -> None:
+    """Delete the tracks that no observation shows; one that some favourite still needs stays, and loses its facts."""
+    if only is None:
+        known = set(connection.execute(select(tracks.c.track_id)).scalars())
+    else:
+        known = {row[0] for row in bulk.select_in(connection, "track_id", tracks, "track_id", only)}
+    unseen = sorted(known - seen.by_track.keys())
+    difference.surplus += unseen
+    if not write or not unseen:
+        return
+    _forget(connection, unseen)
+    needed = {row[0] for row in bulk.select_in(connection, "track_id", favourites, "track_id", unseen)}
+    bare = [(track_id, *[None] * len(FACT_COLUMNS)) for track_id in unseen if track_id in needed]
+    bulk.update(connection, tracks, ("track_id",), FACT_COLUMNS, bare)
+    bulk.delete_in(connection, tracks, "track_id", [track_id for track_id in unseen if track_id not in needed])
+
+
+class _Newest:
+    """What things are called, each as the newest version that names it has it; of one instant, the highest track id."""
+
+    def __init__(self) -> None:
+        self.names: Names = {}
+        self._since: dict[int, tuple[datetime, int]] = {}
+
+    def take(self, key: int, name: str | None, since: tuple[datetime, int]) -> None:
+        """Take ``name``, unless a newer one is there; None names nothing."""
+        self.names.setdefault(key, None)
+        if name is not None and (key not in self._since or self._since[key] <= since):
+            self.names[key], self._since[key] = name, since
+
+
+def _name(version: Version, titles: _Newest, names: _Newest) -> None:
+    _name_all(version.track, version.valid_from, titles, names)
+
+
+def _name_all(track: Track, since: datetime, titles: _Newest, names: _Newest) -> None:
+    if track.album_id is not None:
+        titles.take(track.album_id, track.album_title, (since, track.track_id))
+    for artist in track.artists:
+        names.take(artist.artist_id, artist.name, (since, track.track_id))
+
+
+def _settle_names(
+    connection: Connection, difference: FactDifference, titles: _Newest, names: _Newest, *, is_whole: bool, write: bool
+) -> None:
+    """Compare what albums and artists are called. After a partial fold, all versions have a say, so they are read again."""
+    if not is_whole:
+        if not write or not difference:
+            return
+        wanted = set(titles.names), set(names.names)
+        titles, names = _Newest(), _Newest()
+        for row in _versions_naming(connection, *wanted):
+            _name_all(track_from(row.track_id, row.facts, ()), row.valid_from, titles, names)
+        titles.names = {key: name for key, name in titles.names.items() if key in wanted[0]}
+        names.names = {key: name for key, name in names.names.items() if key in wanted[1]}
+    for table, key, told_ in ((albums, "album_id", titles.names), (artists, "artist_id", names.names)):
+        column = "title" if table is albums else "name"
+        stored = {row[0]: row[1] for row in bulk.select_in(connection, f"{key}, {column}", table, key, told_)}
+        difference.names += len(list(_misnamed(stored, told_)))
+    if write:
+        write_names(connection, titles.names, names.names)
+
+
+def _versions_naming(connection: Connection, album_ids: Collection[int], artist_ids: Collection[int]) -> Iterator[Any]:
+    """Yield every version that names one of these: current ones, found by what their tracks are linked to, and all that ended.
+
+    Not all versions there are: late news is common where many accounts are synced at once, and a catalogue is large.
+    """
+    query = select(*track_versions.c["track_id", "valid_from", "facts"])
+    linked = {row[0] for row in bulk.select_in(connection, "track_id", tracks, "album_id", album_ids)}
+    linked |= {row[0] for row in bulk.select_in(connection, "track_id", track_artists, "artist_id", artist_ids)}
+    ids = sorted(linked)
+    for start in range(0, len(ids), CHUNK):
+        yield from connection.execute(query.where(track_versions.c.track_id.in_(ids[start : start + CHUNK])))
+    yield from connection.execute(query.where(track_versions.c.valid_to.is_not(None)))
+
+
+def _misnamed(stored: Names, told_: Names) -> Iterable[int]:
+    return (key for key, name in told_.items() if key not in stored or (name is not None and stored[key] != name))

@@ -1,1 +1,0 @@
-"""The database: tables, transactions, leases, migrations. It reads and writes, and decides nothing."""

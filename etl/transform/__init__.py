@@ -1,0 +1,1 @@
+"""Turns raw items into tracks, and snapshots into history. Pure: no I/O and no clock."""

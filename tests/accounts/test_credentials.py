@@ -1,0 +1,272 @@
+"""Tokens of accounts: where they are kept, how they are renewed, and what a refusal makes of them. On both engines."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import Engine, text
+
+from etl import clock
+from etl.accounts import manage
+from etl.accounts.encryption import new_key
+from etl.accounts.session import connect
+from etl.accounts.token_input import Given, Whereabouts, given_token
+from etl.accounts.token_rows import Place
+from etl.boomplay.payloads import Token
+from etl.db.engine import reading
+from etl.db.migrate import ready_engine
+from etl.errors import ApiUnreachable, CredentialsError, FavsyncError, SettingsError
+from etl.sandbox import Sandbox
+from tests.support.sandbox_accounts import KEY, add, settings, token_row
+
+START = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def instant(monkeypatch: pytest.MonkeyPatch) -> Callable[[timedelta], None]:
+    """Return a function that moves the clock of favsync and of the sandbox."""
+    now = [START]
+    monkeypatch.setattr(clock, "now", lambda: now[0])
+
+    def move(by: timedelta) -> None:
+        now[0] += by
+
+    return move
+
+
+@pytest.fixture
+def sandbox(instant: object) -> Iterator[Sandbox]:
+    with Sandbox(tracks=20, users=["ada", "ben", "cy", "dee"], now=clock.now) as running:
+        running.switch(refresh="rotating", refresh_path="/oauth/token")
+        for user in running.users.values():
+            user.refresh_token = running._world.tokens.refresh(user.name)
+        yield running
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    engine = ready_engine(database_url)
+    yield engine
+    engine.dispose()
+
+
+def reads(config, engine: Engine, name: str = "ada") -> int:
+    with connect(config, engine, name) as client:
+        return len(client.favourite_tracks(0).items)
+
+
+def everything(engine: Engine) -> str:
+    with reading(engine) as connection:
+        return str(connection.execute(text("SELECT * FROM tokens")).all())
+
+
+def test_a_token_lies_encrypted_in_the_database_and_is_used_from_there(database_url, engine, sandbox):
+    config = settings(database_url, sandbox)
+    add(config, engine, sandbox, "ada")
+    assert reads(config, engine) == 20
+    assert sandbox.users["ada"].access_token not in everything(engine)
+    assert sandbox.users["ada"].refresh_token not in everything(engine)
+    assert sandbox.users["ada"].access_token not in repr(token_row(engine, "ada"))
+
+
+def test_without_the_key_the_account_is_an_error_that_says_so(database_url, engine, sandbox):
+    add(settings(database_url, sandbox), engine, sandbox, "ada")
+    with pytest.raises(CredentialsError, match="ada is encrypted, and no FAVSYNC_ENCRYPTION_KEY"):
+        reads(settings(database_url, sandbox, FAVSYNC_ENCRYPTION_KEY=""), engine)
+    with pytest.raises(CredentialsError, match="no key .* account ada"):
+        reads(settings(database_url, sandbox, FAVSYNC_ENCRYPTION_KEY=new_key()), engine)
+
+
+def test_rekey_encrypts_with_the_new_key_and_the_old_one_may_go(database_url, engine, sandbox):
+    add(settings(database_url, sandbox), engine, sandbox, "ada", "ben")
+    new = new_key()
+    both = settings(database_url, sandbox, FAVSYNC_ENCRYPTION_KEY=f"{new},{KEY}")
+    assert manage.rekey(both, engine) == 2
+    assert manage.rekey(both, engine) == 0
+    assert reads(settings(database_url, sandbox, FAVSYNC_ENCRYPTION_KEY=new), engine) == 20
+
+
+def test_a_token_that_no_key_opens_keeps_no_other_from_being_encrypted_anew_and_is_named(database_url, engine, sandbox):
+    add(settings(database_url, sandbox, FAVSYNC_ENCRYPTION_KEY=new_key()), engine, sandbox, "ada")
+    add(settings(database_url, sandbox), engine, sandbox, "ben")
+    new = new_key()
+    with pytest.raises(CredentialsError, match="token of ada; encrypted anew: 1"):
+        manage.rekey(settings(database_url, sandbox, FAVSYNC_ENCRYPTION_KEY=f"{new},{KEY}"), engine)
+    assert reads(settings(database_url, sandbox, FAVSYNC_ENCRYPTION_KEY=new), engine, "ben") == 20
+
+
+def test_an_expired_token_is_renewed_and_the_new_one_is_stored_before_it_is_used(
+    database_url, engine, sandbox, instant, monkeypatch
+):
+    config = settings(database_url, sandbox)
+    add(config, engine, sandbox, "ada")
+    before = token_row(engine, "ada").secret
+    instant(timedelta(hours=3))
+    used_with: list[bytes] = []
+    sandbox.before_request = lambda _record: used_with.append(token_row(engine, "ada").secret)
+    assert reads(config, engine) == 20
+    assert used_with[-1] != before
+    assert token_row(engine, "ada").expires_at == clock.now() + timedelta(seconds=7200)
+    instant(timedelta(hours=3))
+    assert reads(config, engine) == 20
+
+
+def test_a_refresh_token_is_used_once_however_many_want_it(database_url, engine, sandbox, instant):
+    config = settings(database_url, sandbox)
+    add(config, engine, sandbox, "ada")
+    instant(timedelta(hours=3))
+    gate, counts, failed = threading.Barrier(4), [], []
+
+    def read() -> None:
+        own = ready_engine(database_url)
+        try:
+            with connect(config, own, "ada") as client:
+                gate.wait()
+                counts.append(len(client.favourite_tracks(0).items))
+        except FavsyncError as error:
+            failed.append(error)
+        finally:
+            own.dispose()
+
+    threads = [threading.Thread(target=read) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (counts, failed) == ([20] * 4, [])
+    assert sum(record.path == "/oauth/token" for record in sandbox.requests) == 1
+
+
+def test_a_renewed_token_that_could_not_be_stored_is_not_used(database_url, engine, sandbox, instant, monkeypatch):
+    config = settings(database_url, sandbox)
+    add(config, engine, sandbox, "ada")
+    instant(timedelta(hours=3))
+
+    def fail(*_args: object) -> None:
+        raise ApiUnreachable("the disk is full")
+
+    monkeypatch.setattr("etl.accounts.token_rows.put_token_row", fail)
+    with pytest.raises(ApiUnreachable, match="disk"):
+        reads(config, engine)
+    paths = [record.path for record in sandbox.requests]
+    assert paths[-1] == "/oauth/token"
+
+
+def test_a_token_in_a_file_is_renewed_there(database_url, engine, sandbox, instant, tmp_path):
+    config = settings(database_url, sandbox, FAVSYNC_ENCRYPTION_KEY="")
+    file = tmp_path / "folder" / "ada.json"
+    user = sandbox.users["ada"]
+    token = Token(user.access_token, refresh_token=user.refresh_token)
+    manage.add_account(config, engine, "ada", Given(token, Place.FILE, str(file), ""), {})
+    assert file.stat().st_mode & 0o777 == 0o600
+    instant(timedelta(hours=3))
+    assert reads(config, engine) == 20
+    assert json.loads(file.read_text())["access_token"] == sandbox.users["ada"].access_token
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert [each.name for each in file.parent.iterdir()] == ["ada.json"]
+    assert token_row(engine, "ada").secret is None
+
+
+def test_a_file_that_a_person_made_is_read_and_left_as_it_is(database_url, engine, sandbox, tmp_path):
+    config = settings(database_url, sandbox, FAVSYNC_ENCRYPTION_KEY="")
+    file = tmp_path / "token"
+    file.write_text(f"{sandbox.users['ada'].access_token}\n")
+    file.chmod(0o444)
+    given = given_token(config, Whereabouts(file=str(file)), lambda: pytest.fail("nothing is to be asked"))
+    manage.add_account(config, engine, "ada", given, {})
+    assert "other users may read" in given.note
+    assert reads(config, engine) == 20
+    file.chmod(0o600)
+    file.write_text(sandbox.users["ben"].access_token)
+    with connect(config, engine, "ada") as client:
+        assert client.user().user_name == "ben"
+
+
+def test_without_a_key_a_token_of_the_environment_stays_there(database_url, engine, sandbox, monkeypatch):
+    config = settings(database_url, sandbox, FAVSYNC_ENCRYPTION_KEY="")
+    monkeypatch.setenv("TOKEN_OF_ADA", sandbox.users["ada"].access_token)
+    given = given_token(config, Whereabouts(variable="TOKEN_OF_ADA"), str)
+    manage.add_account(config, engine, "ada", given, {})
+    assert reads(config, engine) == 20
+    assert sandbox.users["ada"].access_token not in everything(engine)
+    monkeypatch.delenv("TOKEN_OF_ADA")
+    with pytest.raises(CredentialsError, match="TOKEN_OF_ADA"):
+        reads(config, engine)
+
+
+def test_without_a_key_a_typed_token_is_refused_with_the_ways_out(database_url, engine, sandbox):
+    config = settings(database_url, sandbox, FAVSYNC_ENCRYPTION_KEY="")
+    with pytest.raises(SettingsError, match="cannot be kept in the database") as refused:
+        given_token(config, Whereabouts(), lambda: "token")
+    assert "--token-env" in refused.value.remedy
+
+
+def test_the_token_of_the_settings_is_renewed_into_the_database_and_a_new_one_of_the_settings_counts(
+    database_url, engine, sandbox, instant
+):
+    user = sandbox.users["ada"]
+    environ = {"BOOMPLAY_ACCESS_TOKEN": user.access_token, "BOOMPLAY_REFRESH_TOKEN": user.refresh_token}
+    config = settings(database_url, sandbox, **environ)
+    from etl.db.engine import writing
+    from etl.load.runs import ensure_account
+
+    with writing(engine) as connection:
+        ensure_account(connection, "default", clock.now())
+    assert reads(config, engine, "default") == 20
+    assert token_row(engine, "default") is None
+    instant(timedelta(hours=3))
+    assert reads(config, engine, "default") == 20
+    assert token_row(engine, "default").place is Place.DATABASE
+    refreshed = sum(record.path == "/oauth/token" for record in sandbox.requests)
+    assert reads(config, engine, "default") == 20
+    assert sum(record.path == "/oauth/token" for record in sandbox.requests) == refreshed
+    other = settings(database_url, sandbox, BOOMPLAY_ACCESS_TOKEN=sandbox.new_token("ben"))
+    with connect(other, engine, "default") as client:
+        assert client.user().user_name == "ben"
+
+
+def test_a_refused_token_is_suspect_then_dead_and_a_dead_one_is_not_sent_again(database_url, engine, sandbox, instant):
+    config = settings(database_url, sandbox, BOOMPLAY_APP_SECRET="")
+    add(config, engine, sandbox, "ada", "ben", "cy", "dee")
+    sandbox.revoke_token("ada")
+    for state in ("suspect", "dead"):
+        with pytest.raises(CredentialsError):
+            reads(config, engine)
+        assert token_row(engine, "ada").state == state
+        instant(timedelta(minutes=6))
+    sent = len(sandbox.requests)
+    with pytest.raises(CredentialsError, match="dead") as dead:
+        reads(config, engine)
+    assert len(sandbox.requests) == sent
+    assert "accounts login ada" in dead.value.remedy
+    assert dead.value.exit_code == 4
+    assert reads(config, engine, "ben") == 20
+
+
+def test_a_token_that_was_refused_once_and_is_taken_again_is_valid(database_url, engine, sandbox, instant):
+    config = settings(database_url, sandbox)
+    add(config, engine, sandbox, "ada", "ben")
+    sandbox.expire_token("ada")
+    with pytest.raises(CredentialsError):
+        reads(settings(database_url, sandbox, BOOMPLAY_APP_SECRET="wrong"), engine)
+    assert token_row(engine, "ada").state == "suspect"
+    assert reads(config, engine) == 20
+    assert token_row(engine, "ada").state == "valid"
+
+
+def test_when_the_service_refuses_most_accounts_no_token_dies(database_url, engine, sandbox, instant):
+    config = settings(database_url, sandbox, BOOMPLAY_APP_SECRET="")
+    add(config, engine, sandbox)
+    wrong = settings(database_url, sandbox, BOOMPLAY_APP_ID="mistyped")
+    for _ in range(3):
+        for name in sandbox.users:
+            with pytest.raises(CredentialsError):
+                reads(wrong, engine, name)
+        instant(timedelta(hours=1))
+    assert {token_row(engine, name).state for name in sandbox.users} == {"suspect"}
+    sandbox._world.tokens._grants[sandbox.users["ada"].access_token].expires_at = clock.now() + timedelta(hours=1)
+    assert reads(config, engine) == 20

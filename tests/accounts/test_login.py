@@ -1,0 +1,154 @@
+"""Signing in, with a browser that follows redirects and runs the page's script as a person's would."""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from etl.accounts.login import signed_in
+from etl.boomplay.payloads import Token
+from etl.errors import CredentialsError, UsageError
+from etl.sandbox import Sandbox
+from tests.support.sandbox_accounts import settings
+
+
+@pytest.fixture
+def redirect_uri() -> str:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{free.getsockname()[1]}/callback"
+
+
+@pytest.fixture
+def sandbox(redirect_uri: str) -> Iterator[Sandbox]:
+    with Sandbox(tracks=5, users=["ada", "ben"]) as running:
+        running.register_redirect_uri(redirect_uri)
+        yield running
+
+
+def consented(url: str, user: str = "ben", decision: str = "approve") -> str:
+    """Do what a person does on the consent page, and return where that leads."""
+    answer = httpx.get(f"{url}&user={user}&decision={decision}")
+    assert answer.status_code == 302, answer.text
+    return str(answer.headers["location"])
+
+
+def come_back(location: str, said: list[httpx.Response] | None = None) -> None:
+    """Load the page that the redirect leads to, and let its script post back what the address holds."""
+    parts = urlsplit(location)
+    page = httpx.get(location.partition("#")[0])
+    assert "fetch(location.pathname" in page.text
+    assert page.headers["Referrer-Policy"] == "no-referrer"
+    brought = (f"?{parts.query}" if parts.query else "") + (f"#{parts.fragment}" if parts.fragment else "")
+    answer = httpx.post(f"{parts.scheme}://{parts.netloc}{parts.path}", content=brought)
+    if said is not None:
+        said.append(answer)
+
+
+def browser(act: Callable[[str], Any]) -> Callable[[str], None]:
+    """Return something that opens an address as `webbrowser.open` does: elsewhere, while we wait."""
+    return lambda url: threading.Thread(target=act, args=(url,)).start()
+
+
+def sign_in(sandbox: Sandbox, redirect_uri: str, act: Callable[[str], Any], **more: Any) -> Token:
+    config = settings("sqlite:////nowhere.db", sandbox, BOOMPLAY_REDIRECT_URI=redirect_uri)
+    return signed_in(config, lambda _words: None, open_page=browser(act), **more)
+
+
+@pytest.mark.parametrize("encoding", ["percent", "raw"])
+@pytest.mark.parametrize("consent", ["fragment_token", "query_code"])
+def test_a_token_comes_back_in_the_fragment_or_for_a_code_in_the_query(sandbox, redirect_uri, consent, encoding):
+    sandbox.switch(consent=consent, consent_encoding=encoding, refresh="rotating")
+    token = sign_in(sandbox, redirect_uri, lambda url: come_back(consented(url)))
+    assert token.access_token == sandbox.users["ben"].access_token
+    assert token.expires_in_seconds == 7200
+    assert (token.refresh_token is not None) == (consent == "query_code")
+
+
+def test_a_denial_is_an_error_with_boomplays_words(sandbox, redirect_uri):
+    said: list[httpx.Response] = []
+    with pytest.raises(CredentialsError, match="refused the sign-in: access_denied"):
+        sign_in(sandbox, redirect_uri, lambda url: come_back(consented(url, decision="deny"), said))
+    assert "access_denied" in said[0].text
+
+
+def test_another_sign_ins_redirect_is_turned_away_and_the_right_one_still_counts(sandbox, redirect_uri):
+    refused: list[httpx.Response] = []
+
+    def act(url: str) -> None:
+        come_back(f"{redirect_uri}#access_token=planted&state=guessed", refused)
+        come_back(consented(url))
+
+    token = sign_in(sandbox, redirect_uri, act)
+    assert refused[0].status_code == 400
+    assert "another sign-in" in refused[0].text
+    assert token.access_token == sandbox.users["ben"].access_token
+
+
+def test_only_the_right_host_and_path_are_answered(sandbox, redirect_uri):
+    codes = []
+
+    def act(url: str) -> None:
+        codes.append(httpx.get(redirect_uri, headers={"Host": "evil.example.invalid"}).status_code)
+        codes.append(httpx.get(redirect_uri + "/else").status_code)
+        codes.append(httpx.post(redirect_uri, headers={"Host": "evil.example.invalid"}, content="#x").status_code)
+        come_back(consented(url))
+
+    sign_in(sandbox, redirect_uri, act)
+    assert codes == [404, 404, 404]
+
+
+def test_nobody_coming_back_ends_the_waiting(sandbox, redirect_uri):
+    with pytest.raises(CredentialsError, match="nobody came back") as late:
+        sign_in(sandbox, redirect_uri, lambda _url: None, timeout_seconds=0.3)
+    assert "--no-browser" in late.value.remedy
+    stop = threading.Event()
+    with pytest.raises(CredentialsError, match="nobody came back"):
+        sign_in(sandbox, redirect_uri, lambda _url: stop.set(), stop=stop)
+
+
+def test_without_a_browser_the_address_is_shown_and_the_one_it_ends_at_is_pasted(sandbox, redirect_uri):
+    said: list[str] = []
+    config = settings("sqlite:////nowhere.db", sandbox, BOOMPLAY_REDIRECT_URI=redirect_uri)
+
+    def paste() -> str:
+        found = re.search(r"http\S+", said[0])
+        assert found
+        return consented(found[0])
+
+    token = signed_in(config, said.append, paste=paste, open_page=lambda _url: pytest.fail("a browser was opened"))
+    assert token.access_token == sandbox.users["ben"].access_token
+
+
+def test_a_pasted_address_of_another_sign_in_is_refused(sandbox, redirect_uri):
+    config = settings("sqlite:////nowhere.db", sandbox, BOOMPLAY_REDIRECT_URI=redirect_uri)
+    with pytest.raises(CredentialsError, match="its state differs"):
+        signed_in(config, lambda _words: None, paste=lambda: f"{redirect_uri}#access_token=x&state=y")
+
+
+def test_where_nothing_is_pasted_that_is_what_is_said(sandbox, redirect_uri):
+    config = settings("sqlite:////nowhere.db", sandbox, BOOMPLAY_REDIRECT_URI=redirect_uri)
+    with pytest.raises(CredentialsError, match="no address was pasted"):
+        signed_in(config, lambda _words: None, paste=lambda: "\n")
+
+
+def test_a_redirect_address_that_is_not_this_machine_needs_pasting(sandbox):
+    with pytest.raises(UsageError, match="not on this machine") as refused:
+        sign_in(sandbox, "https://app.example.invalid/callback", lambda _url: None)
+    assert "--no-browser" in refused.value.remedy
+
+
+def test_a_port_that_is_taken_is_an_error_that_names_it(sandbox):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(UsageError, match=f"port {port}"):
+            sign_in(sandbox, f"http://127.0.0.1:{port}/", lambda _url: None)

@@ -1,0 +1,197 @@
+"""Accounts: one for each Boomplay user, named, renamed, given other tokens, and retired. On both engines."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from tests.support.sandbox_accounts.test_credentials import engine, everything, instant, reads, sandbox
+
+from etl import clock
+from etl.accounts import manage
+from etl.accounts.encryption import new_key
+from etl.accounts.session import connect
+from etl.accounts.token_input import Given
+from etl.accounts.token_rows import Place
+from etl.boomplay.payloads import Token
+from etl.cli import main
+from etl.db.engine import reading
+from etl.errors import CredentialsError, UsageError, WrongUser
+from tests.support.sandbox_accounts import KEY, add, outcomes, settings, token_row
+
+__all__ = ["engine", "instant", "sandbox"]
+
+
+@pytest.fixture
+def environment(database_url, sandbox, monkeypatch):
+    """The settings, for commands that are run here."""
+    for name, value in {
+        "FAVSYNC_DATABASE_URL": database_url,
+        "FAVSYNC_ENCRYPTION_KEY": KEY,
+        "FAVSYNC_MAX_RETRIES": "0",
+        "BOOMPLAY_API_URL": sandbox.url,
+        "BOOMPLAY_APP_ID": sandbox.app_id,
+    }.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_a_check_brings_a_dead_token_that_works_again_back_to_life(database_url, engine, sandbox, instant):
+    config = settings(database_url, sandbox, BOOMPLAY_APP_SECRET="")
+    add(config, engine, sandbox, "ada", "ben")
+    sandbox.revoke_token("ada")
+    for _ in range(2):
+        with pytest.raises(CredentialsError):
+            reads(config, engine)
+        instant(timedelta(minutes=6))
+    assert manage.check_account(config, engine, "ada").state == "dead"
+    sandbox._world.tokens._grants[sandbox.users["ada"].access_token].is_revoked = False
+    checked = manage.check_account(config, engine, "ada")
+    assert (checked.state, checked.error) == ("valid", None)
+    assert reads(config, engine) == 20
+
+
+def test_another_token_replaces_a_dead_one_at_once_and_must_be_the_same_users(database_url, engine, sandbox, instant):
+    config = settings(database_url, sandbox, BOOMPLAY_APP_SECRET="")
+    add(config, engine, sandbox, "ada")
+    sandbox.revoke_token("ada")
+    for _ in range(2):
+        with pytest.raises(CredentialsError):
+            reads(config, engine)
+        instant(timedelta(minutes=6))
+    with pytest.raises(WrongUser):
+        manage.give_token(
+            config, engine, "ada", Given(Token(sandbox.users["ben"].access_token), Place.DATABASE, None, "")
+        )
+    assert token_row(engine, "ada").state == "dead"
+    manage.give_token(config, engine, "ada", Given(Token(sandbox.new_token("ada")), Place.DATABASE, None, ""))
+    assert token_row(engine, "ada").state == "valid"
+    assert reads(config, engine) == 20
+
+
+def test_one_boomplay_user_is_one_account(database_url, engine, sandbox):
+    config = settings(database_url, sandbox)
+    add(config, engine, sandbox, "ada")
+    same = Given(Token(sandbox.new_token("ada")), Place.DATABASE, None, "")
+    with pytest.raises(UsageError, match="user of account ada"):
+        manage.add_account(config, engine, "another", same, {})
+    with pytest.raises(UsageError, match="already"):
+        manage.add_account(config, engine, "ada", same, {})
+
+
+def test_an_account_is_not_added_with_a_token_that_does_not_work(database_url, engine, sandbox):
+    config = settings(database_url, sandbox)
+    with pytest.raises(CredentialsError):
+        manage.add_account(config, engine, "ada", Given(Token("nonsense"), Place.DATABASE, None, ""), {})
+    assert manage.listed_accounts(engine) == []
+
+
+def test_a_retired_account_loses_its_token_and_keeps_its_history(database_url, engine, sandbox):
+    from etl.load.baseline import find_accounts
+    from etl.sync import Way, sync_account
+
+    config = settings(database_url, sandbox)
+    add(config, engine, sandbox, "ada")
+    with reading(engine) as connection:
+        account = find_accounts(connection, ["ada"])[0]
+    with connect(config, engine, "ada") as client:
+        sync_account(engine, account, client, Way())
+        manage.retire_account(engine, "ada")
+        sandbox.expire_token("ada")
+    assert token_row(engine, "ada") is None
+    assert outcomes(engine, "ada") == ["succeeded"]
+    with pytest.raises(CredentialsError, match="no token"):
+        reads(config, engine)
+
+
+def test_the_token_of_the_settings_is_told_of_alike_by_list_and_status(
+    engine, sandbox, environment, monkeypatch, tmp_path
+):
+    from etl.db.engine import writing
+    from etl.load.runs import ensure_account
+    from etl.monitor.status import statuses
+
+    def told():
+        (listed,), (status,) = manage.listed_accounts(engine), statuses(engine, "every 1h")
+        return [(listed["token"], listed["token_place"]), (status.token, status.token_place)]
+
+    monkeypatch.setenv("BOOMPLAY_ACCESS_TOKEN", sandbox.users["ada"].access_token)
+    with writing(engine) as connection:
+        ensure_account(connection, "default", clock.now())
+    assert told() == [("unknown", "environment")] * 2
+    (tmp_path / "2025-11-03.json").write_text(json.dumps(sandbox.favourites("ada")))
+    assert main(["backfill", "--from", str(tmp_path / "2025-11-03.json"), "--complete"]) == 0
+    assert told() == [("unknown", "environment")] * 2, "an import takes no token"
+    assert main(["sync"]) == 0
+    assert told() == [("valid", "environment")] * 2
+
+
+def test_a_renamed_default_account_keeps_the_token_of_the_settings(database_url, engine, sandbox):
+    from etl.db.engine import writing
+    from etl.load.runs import ensure_account
+
+    config = settings(database_url, sandbox, BOOMPLAY_ACCESS_TOKEN=sandbox.users["ada"].access_token)
+    with writing(engine) as connection:
+        ensure_account(connection, "default", clock.now())
+    manage.set_account(config, engine, "default", {"name": "ada"})
+    assert reads(config, engine) == 20
+    assert sandbox.users["ada"].access_token not in everything(engine)
+
+
+@pytest.mark.parametrize("name", ["", "-x", "a\nb", "x" * 65, "a/b", " a"])
+def test_an_account_has_a_name_that_can_be_typed(database_url, engine, name):
+    with pytest.raises(UsageError, match="cannot be called"):
+        manage.require_new(engine, name)
+
+
+def test_a_token_file_that_cannot_be_written_is_an_error_with_its_place(database_url, engine, sandbox, tmp_path: Path):
+    config = settings(database_url, sandbox)
+    (tmp_path / "taken").write_text("")
+    given = Given(Token(sandbox.users["ada"].access_token), Place.FILE, str(tmp_path / "taken" / "ada"), "")
+    with pytest.raises(CredentialsError, match="taken/ada"):
+        manage.add_account(config, engine, "ada", given, {})
+    assert manage.listed_accounts(engine) == []
+
+
+def test_a_removed_account_is_brought_back_with_its_history_and_every_refusal_says_how(
+    database_url, engine, sandbox, environment, capsys, monkeypatch
+):
+    add(settings(database_url, sandbox), engine, sandbox, "ada")
+    assert main(["sync"]) == 0
+    manage.retire_account(engine, "ada")
+    monkeypatch.setenv("TOKEN", sandbox.users["ada"].access_token)
+    for name in ("ada", "again"):
+        assert main(["accounts", "add", name, "--token-env", "TOKEN"]) == 2
+        assert "`favsync accounts set ada --enable --token`" in capsys.readouterr().err
+    assert main(["accounts", "set", "ada", "--token-env", "TOKEN"]) == 0
+    assert "ada is disabled: `favsync accounts set ada --enable`" in capsys.readouterr().err
+    assert main(["accounts", "set", "ada", "--enable", "--token-env", "TOKEN"]) == 0
+    assert "disabled" not in capsys.readouterr().err
+    assert main(["sync"]) == 0
+    assert outcomes(engine, "ada") == ["succeeded", "unchanged"]
+
+
+def test_the_doctor_names_the_account_whose_token_does_not_work(engine, sandbox, environment, database_url, capsys):
+    add(settings(database_url, sandbox), engine, sandbox, "ada", "ben")
+    sandbox.revoke_token("ben")
+    main(["doctor", "--json"])
+    found = [each for each in json.loads(capsys.readouterr().out) if each["subject"] == "tokens"]
+    assert [(each["level"], each["finding"].partition(": ")[0]) for each in found] == [
+        ("ok", "the token of ada works"),
+        ("bad", "account ben"),
+    ]
+
+
+def test_a_token_that_no_key_opens_stops_its_account_alone(database_url, engine, sandbox, environment, capsys):
+    add(settings(database_url, sandbox, FAVSYNC_ENCRYPTION_KEY=new_key()), engine, sandbox, "ada")
+    add(settings(database_url, sandbox), engine, sandbox, "ben")
+    assert main(["sync"]) == 4
+    assert (outcomes(engine, "ada"), outcomes(engine, "ben")) == ([], ["succeeded"])
+    assert "no key of FAVSYNC_ENCRYPTION_KEY opens the stored token of account ada" in capsys.readouterr().err
+    assert main(["accounts", "check", "--json"]) == 4
+    assert [each["works"] for each in json.loads(capsys.readouterr().out)] == [False, True]
+    main(["doctor", "--json"])
+    found = [each for each in json.loads(capsys.readouterr().out) if each["subject"] == "tokens"]
+    assert [(each["level"], each["exit_code"]) for each in found] == [("look", 0), ("bad", 4), ("ok", 0)]
+    assert "favsync accounts login ada" in found[1]["remedy"]

@@ -1,0 +1,41 @@
+"""The times that names of files tell."""
+
+import pytest
+
+from etl.backfill.file_dates import Ambiguous, told_by
+
+
+@pytest.mark.parametrize(
+    ("name", "time"),
+    [
+        ("2025-11-03.json", "2025-11-03T00:00:00"),
+        ("favourites_20251103.csv", "2025-11-03T00:00:00"),
+        ("2025_11_03.json", "2025-11-03T00:00:00"),
+        ("favs-2025-11-03T14:30:05Z.json", "2025-11-03T14:30:05"),
+        ("2025-11-03T14-30-05.json", "2025-11-03T14:30:05"),
+        ("2025-11-03 14.30.json", "2025-11-03T14:30:00"),
+        ("20251103T1430Z.json", "2025-11-03T14:30:00"),
+        ("20251103143005.json", "2025-11-03T14:30:05"),
+        ("2025-11-03T14:30+01:00.json", "2025-11-03T13:30:00"),
+        ("2025-11-03-0049.json", "2025-11-03T00:00:00"),
+        ("2025-11-03-page-2.json", "2025-11-03T00:00:00"),
+        ("54230705.json", None),
+        ("2025-13-03.json", None),
+        ("page-49.json", None),
+        ("1899-11-03.json", None),
+    ],
+)
+def test_a_name_tells_a_time_or_none(name, time):
+    found = told_by([name])
+    assert (found and found.replace(tzinfo=None).isoformat()) == time
+
+
+def test_the_files_own_name_goes_before_its_folders():
+    assert told_by(["2025-11-04.json", "2025-11-03"]).day == 4
+    assert told_by(["page-1.json", "2025-11-03", "exports"]).day == 3
+
+
+def test_a_name_with_two_times_is_not_guessed_at():
+    with pytest.raises(Ambiguous, match="more than one time"):
+        told_by(["2025-11-03_to_2025-12-03.json"])
+    assert told_by(["2025-11-03_2025-11-03.json"]).day == 3

@@ -1,0 +1,190 @@
+"""A full reading that breaks off and goes on: what was proven is not fetched again, and nothing is believed too easily."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+import time_machine
+from sqlalchemy import func, select, text
+
+from etl import clock
+from etl.backfill.full_refresh import keeping, read_again
+from etl.db.engine import open_engine, reading, writing
+from etl.db.tables import favourites, raw_items, runs, walk_pages
+from etl.errors import ApiUnreachable
+from etl.model.records import Outcome
+from etl.sync import Way, sync_account
+from tests.support.lists import FakeSource, item
+from tests.support.past import account_in, assert_rebuilt
+
+WAY = Way(concurrency=1)
+
+
+class Breaking(FakeSource):
+    """A source that is lost after so many requests, and notes which offsets were asked for."""
+
+    after: int = 10**9
+
+    def __init__(self, items, after=10**9):
+        super().__init__(items)
+        self.after = after
+        self.asked = []
+
+    def favourite_tracks(self, offset, limit):
+        if len(self.asked) >= self.after:
+            raise ApiUnreachable("the line is dead")
+        self.asked.append(offset)
+        return super().favourite_tracks(offset, limit)
+
+
+@pytest.fixture
+def engine(database_url):
+    engine = open_engine(database_url)
+    yield engine
+    engine.dispose()
+
+
+def read(engine, account, source, way=WAY):
+    kept, since = keeping(engine, account, source)
+    return read_again(engine, account, kept, since, way)
+
+
+def kept_pages(engine):
+    with reading(engine) as connection:
+        return connection.execute(select(func.count()).select_from(walk_pages)).scalar_one()
+
+
+def open_tracks(engine):
+    with reading(engine) as connection:
+        return set(connection.execute(select(favourites.c.track_id).where(favourites.c.valid_to.is_(None))).scalars())
+
+
+def test_what_was_read_is_not_fetched_again(engine):
+    ada = account_in(engine)
+    items = [item(n) for n in range(1, 500)]
+    first = read(engine, ada, Breaking(items, after=6))
+    assert first.report.outcome == Outcome.FAILED
+    assert kept_pages(engine) == 6
+    second = Breaking(items)
+    done = read(engine, ada, second)
+    assert done.report.outcome == Outcome.SUCCEEDED
+    assert done.report.proven
+    assert done.reused_pages == 5
+    assert second.asked[0] == 5 * 49, "the last kept page is fetched again, so its boundary is checked"
+    assert open_tracks(engine) == set(range(1, 500))
+    assert kept_pages(engine) == 0
+    assert_rebuilt(engine, ada)
+
+
+def test_the_runs_bounds_begin_with_the_first_kept_page(engine):
+    ada = account_in(engine)
+    items = [item(n) for n in range(1, 300)]
+    began = clock.now()
+    with time_machine.travel(began, tick=True):
+        read(engine, ada, Breaking(items, after=4))
+    with time_machine.travel(began + timedelta(hours=5), tick=True):
+        done = read(engine, ada, Breaking(items))
+    with reading(engine) as connection:
+        row = connection.execute(select(runs).where(runs.c.run_id == done.report.run_id)).one()
+    assert row.started_at - began < timedelta(minutes=5)
+    assert row.observed_at - began >= timedelta(hours=5)
+
+
+def test_pages_of_yesterday_are_not_used(engine):
+    ada = account_in(engine)
+    items = [item(n) for n in range(1, 300)]
+    began = clock.now()
+    with time_machine.travel(began, tick=True):
+        read(engine, ada, Breaking(items, after=4))
+    with time_machine.travel(began + timedelta(hours=25), tick=True):
+        done = read(engine, ada, Breaking(items))
+    assert (done.reused_pages, done.report.outcome) == (0, Outcome.SUCCEEDED)
+
+
+def test_pages_from_before_another_observation_are_not_used(engine):
+    ada = account_in(engine)
+    items = [item(n) for n in range(1, 300)]
+    read(engine, ada, Breaking(items, after=4))
+    sync_account(engine, ada, FakeSource(items), WAY)
+    assert read(engine, ada, Breaking(items)).reused_pages == 0
+
+
+@pytest.mark.parametrize("change", ["a new one in front", "one of the read ones is gone", "all of it"])
+def test_a_list_that_moved_meanwhile_is_read_again_where_it_moved(engine, change):
+    ada = account_in(engine)
+    items = [item(n) for n in range(1, 600)]
+    read(engine, ada, Breaking(items, after=8))
+    moved = {
+        "a new one in front": [item(1000), *items],
+        "one of the read ones is gone": items[:100] + items[101:],
+        "all of it": [item(n) for n in range(2000, 2600)],
+    }[change]
+    done = read(engine, ada, Breaking(moved))
+    assert done.report.proven
+    assert {int(each.track_id) for each in moved} <= open_tracks(engine), "nothing that is there is missed"
+    again = sync_account(engine, ada, FakeSource(moved), Way(concurrency=1))
+    assert again.proven
+    assert_rebuilt(engine, ada)
+
+
+def test_removals_are_confirmed_by_pages_that_were_fetched(engine):
+    ada = account_in(engine)
+    everything = [item(n) for n in range(1, 600)]
+    sync_account(engine, ada, FakeSource(everything), WAY)
+    fewer = everything[5:]
+    read(engine, ada, Breaking(fewer, after=8))
+    source = Breaking(fewer)
+    done = read(engine, ada, source)
+    assert (done.report.outcome, done.report.removed) == (Outcome.SUCCEEDED, 5)
+    assert done.reused_pages == 7
+    assert source.asked.count(0) >= 1, "the second walk begins at the beginning, with the service"
+    assert_rebuilt(engine, ada)
+
+
+def test_kept_pages_alone_remove_nothing(engine):
+    ada = account_in(engine)
+    everything = [item(n) for n in range(1, 600)]
+    sync_account(engine, ada, FakeSource(everything), WAY)
+    read(engine, ada, Breaking(everything[5:], after=8))
+    done = read(engine, ada, Breaking(everything))
+    assert done.report.removed == 0
+    assert len(open_tracks(engine)) == 599
+
+
+def test_an_interruption_keeps_what_was_read(engine):
+    ada = account_in(engine)
+    items = [item(n) for n in range(1, 500)]
+
+    class Interrupted(Breaking):
+        def favourite_tracks(self, offset, limit):
+            if len(self.asked) == 5:
+                raise KeyboardInterrupt
+            return super().favourite_tracks(offset, limit)
+
+    with pytest.raises(KeyboardInterrupt):
+        read(engine, ada, Interrupted(items))
+    assert kept_pages(engine) == 5
+    assert read(engine, ada, Breaking(items)).reused_pages == 4
+
+
+def test_a_second_reading_looks_at_every_item_again_and_keeps_bodies_that_were_dropped(engine):
+    ada = account_in(engine)
+    items = [item(n) for n in range(1, 120)]
+    read(engine, ada, FakeSource(items), Way(keep_bodies=False))
+    with reading(engine) as connection:
+        bare = select(func.count()).select_from(raw_items).where(raw_items.c.raw_block_id.is_(None))
+        assert connection.execute(bare).scalar_one() == 119
+    with writing(engine) as connection:
+        connection.execute(text("UPDATE tracks SET title = 'x' WHERE track_id = 7"))
+    done = read(engine, ada, FakeSource(items))
+    assert (done.report.outcome, done.rekept, done.refolded) == (Outcome.UNCHANGED, 119, 1)
+    with reading(engine) as connection:
+        assert connection.execute(bare).scalar_one() == 0
+    assert_rebuilt(engine, ada)
+
+
+def test_the_run_is_on_record_as_a_backfill(engine):
+    ada = account_in(engine)
+    report = read(engine, ada, FakeSource([item(1)])).report
+    assert report.trigger == "backfill"

@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import gzip
+import json
+import socket
+import tracemalloc
+from collections.abc import Callable
+
+import pytest
+
+from etl.boomplay.client import Boomplay
+from etl.errors import (
+    ApiRefused,
+    ApiUnreachable,
+    CredentialsError,
+    FavsyncError,
+    PayloadError,
+    RateLimited,
+)
+from tests.boomplay.service import Reply, Service, hang_up, listing, reply
+
+Make = Callable[..., Boomplay]
+HTML = reply(b"<html>Please sign in to the network</html>")
+PLACE = "favourite tracks at offset 98"
+
+
+def cut_short(connection: socket.socket) -> None:
+    connection.sendall(listing(1, 2)[:-5])
+
+
+def reset(connection: socket.socket) -> None:
+    connection.sendall(listing(1, 2)[:60])
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+
+@pytest.mark.parametrize(
+    ("answers", "retries"),
+    [
+        ([reply(status=500)], 1),
+        ([reply(status=502), reply(status=503), reply(status=504), reply(status=408)], 4),
+        ([reply(status=429)] * 5, 5),
+        ([hang_up], 1),
+        ([cut_short], 1),
+        ([reset], 1),
+        ([b"nonsense\r\n\r\n"], 1),
+        ([HTML, HTML], 2),
+        ([reply(b"")], 1),
+        ([reply(b'{"code":0,"data":[{"track_id":1}')], 1),
+        ([reply(gzip.compress(b'{"code":0,"data":[]}')[:-4], Content_Encoding="gzip")], 1),
+        ([reply(b"not packed", Content_Encoding="gzip")], 1),
+    ],
+)
+def test_what_may_pass_is_tried_again(client: Make, service: Service, answers: list[Reply], retries: int) -> None:
+    service.answers(*answers)
+    boomplay = client()
+    assert len(boomplay.favourite_tracks(98).items) == 2
+    assert (boomplay.requests, boomplay.retries) == (retries + 1, retries)
+
+
+@pytest.mark.parametrize(
+    ("always", "requests", "error", "words"),
+    [
+        (reply(status=401), 1, CredentialsError, "HTTP 401"),
+        (reply({"code": 3, "desc": "scope"}, status=403), 1, ApiRefused, "HTTP 403: code 3: scope"),
+        (reply(b"<html>", status=404), 1, ApiRefused, "HTTP 404"),
+        (reply(b"x" * 100_000, status=400), 1, ApiRefused, "HTTP 400"),
+        (reply(status=304), 1, ApiRefused, "HTTP 304"),
+        (reply(status=302), 1, ApiRefused, "HTTP 302"),
+        (reply(status=501), 1, ApiUnreachable, "HTTP 501"),
+        (reply({"desc": "later"}, status=500), 6, ApiUnreachable, "HTTP 500: later, 6 times"),
+        (reply(status=503), 6, ApiUnreachable, "HTTP 503, 6 times"),
+        (reply(status=429), 6, RateLimited, "HTTP 429, 6 times; next try at 2026-01-02 03:05:"),
+        (hang_up, 6, ApiUnreachable, "the connection broke: Server disconnected without sending a response., 6 times"),
+        (cut_short, 6, ApiUnreachable, "the connection broke: peer closed connection without sending complete"),
+        (HTML, 3, PayloadError, "the answer is a web page, not JSON (byte 0), 3 times"),
+        (reply(b""), 3, PayloadError, "the answer is empty, 3 times"),
+        (reply(status=204), 3, PayloadError, "the answer is empty, 3 times"),
+        (reply(b'{"code":0,"da'), 3, PayloadError, "the JSON breaks off (byte 13), 3 times"),
+        (reply([1, 2]), 1, PayloadError, "the answer is not an object (byte 0)"),
+        (reply({"code": 0, "data": {"tracks": []}}), 1, PayloadError, "data is an object, not a list"),
+        (reply({"code": 1, "desc": None}), 1, ApiRefused, "the service answered code 1"),
+        (reply(b"{}", Content_Encoding="br"), 6, ApiUnreachable, "the body is packed in a way that was not asked for"),
+    ],
+)
+def test_each_bad_answer_has_its_error_and_one_clear_line(
+    client: Make, service: Service, always: Reply, requests: int, error: type[FavsyncError], words: str
+) -> None:
+    service.always = always
+    boomplay = client()
+    with pytest.raises(error) as caught:
+        boomplay.favourite_tracks(98)
+    message = str(caught.value)
+    assert type(caught.value) is error
+    assert message.startswith(PLACE + ": ")
+    assert words in message
+    assert "\n" not in message + caught.value.remedy
+    assert caught.value.remedy
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+    assert boomplay.requests == requests
+
+
+def test_an_error_carries_status_and_code(client: Make, service: Service) -> None:
+    service.answers(reply({"code": 7}, status=403), reply({"code": 8}), reply(b"[]"))
+    for status, code in ((403, 7), (200, 8)):
+        with pytest.raises(ApiRefused) as refused:
+            client().favourite_tracks(0)
+        assert (refused.value.status, refused.value.code) == (status, code)
+    with pytest.raises(PayloadError) as payload:
+        client().favourite_tracks(0)
+    assert payload.value.status == 200
+
+
+def test_requests_are_counted_by_status(client: Make, service: Service) -> None:
+    service.answers(reply(status=503), hang_up, reply(status=429))
+    boomplay = client()
+    boomplay.favourite_tracks(0)
+    assert boomplay.requests_by_status == {"503": 1, "none": 1, "429": 1, "200": 1}
+    assert (boomplay.requests, boomplay.retries) == (4, 3)
+
+
+def test_nobody_at_home_is_unreachable(client: Make) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with pytest.raises(ApiUnreachable, match=r"no connection: .*Connection refused, 6 times"):
+        client(api_url=f"http://127.0.0.1:{port}").favourite_tracks(98)
+
+
+def test_a_packed_body_is_unpacked(client: Make, service: Service) -> None:
+    body = json.dumps({"code": 0, "data": [{"track_id": 7}]}).encode()
+    service.answers(reply(gzip.compress(body), Content_Encoding="gzip"))
+    assert client().favourite_tracks(0).items[0].track_id == 7
+
+
+def test_a_body_without_a_length_is_read_to_its_end(client: Make, service: Service) -> None:
+    chunked = b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n14\r\n{"code":0,"data":[]}\r\n0\r\n\r\n'
+    service.answers(chunked, chunked[:-5], chunked)
+    boomplay = client()
+    assert boomplay.favourite_tracks(0).items == ()
+
+
+@pytest.mark.parametrize(
+    "large",
+    [
+        reply(b" " * 5000),
+        b"HTTP/1.1 200 OK\r\n\r\n" + b" " * 5000,
+        reply(gzip.compress(b" " * 5_000_000, mtime=0), Content_Encoding="gzip"),
+    ],
+)
+def test_an_answer_too_large_is_dropped_on_the_way_and_not_asked_for_again(
+    client: Make, service: Service, large: bytes
+) -> None:
+    service.answers(large)
+    boomplay = client(max_body_bytes=4999)
+    with pytest.raises(PayloadError, match=r"offset 98: .* the answer is larger than 4,999 bytes"):
+        boomplay.favourite_tracks(98)
+    assert boomplay.requests == 1
+    assert boomplay.favourite_tracks(0).items
+
+
+def test_a_packed_body_is_not_unpacked_beyond_what_is_allowed(client: Make, service: Service) -> None:
+    service.answers(reply(gzip.compress(b" " * 50_000_000, 9), Content_Encoding="gzip"))
+    boomplay = client(max_body_bytes=100_000)
+    tracemalloc.start()
+    with pytest.raises(PayloadError, match="larger than"):
+        boomplay.favourite_tracks(0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5_000_000
+
+
+def test_an_answer_of_just_the_allowed_size_is_read(client: Make, service: Service) -> None:
+    body = b'{"code":0,"data":[]}' + b" " * 1000
+    service.answers(reply(body), reply(gzip.compress(body), Content_Encoding="gzip"))
+    boomplay = client(max_body_bytes=len(body))
+    assert boomplay.favourite_tracks(0) == boomplay.favourite_tracks(0)

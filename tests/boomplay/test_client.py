@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from etl import __version__
+from etl.boomplay.client import Boomplay
+from etl.boomplay.payloads import User
+from etl.boomplay.tokens import StaticToken
+from etl.errors import (
+    SettingsError,
+)
+from tests.boomplay.conftest import MARKER
+from tests.boomplay.service import Service, listing, reply
+
+Make = Callable[..., Boomplay]
+PLACE = "favourite tracks at offset 98"
+
+
+def test_a_page_is_asked_for_as_documented(service: Service, client: Make) -> None:
+    page = client(language="en-US").favourite_tracks(98, 50)
+    assert [item.track_id for item in page.items] == [1, 2]
+    (request,) = service.requests
+    assert request.line == "GET /favourite/v1/tracks?offset=98&limit=50 HTTP/1.1"
+    assert request.headers == {
+        "host": f"127.0.0.1:{service.port}",
+        "authorization": f"Bearer {MARKER}",
+        "app_id": "app-1",
+        "accept": "application/json",
+        "accept-encoding": "gzip",
+        "accept-language": "en-US",
+        "content-type": "application/json",
+        "user-agent": f"favsync/{__version__}",
+    }
+
+
+@pytest.mark.parametrize(("limit", "asked"), [(0, 1), (-5, 1), (50, 50), (200, 50)])
+def test_the_limit_stays_within_what_is_documented(client: Make, service: Service, limit: int, asked: int) -> None:
+    assert client().favourite_tracks(0, limit).limit == asked
+    assert service.requests[0].target.endswith(f"limit={asked}")
+
+
+def test_a_path_before_the_api_is_kept(client: Make, service: Service) -> None:
+    client(api_url=service.url + "/proxy/").favourite_tracks(0)
+    assert service.requests[0].target == "/proxy/favourite/v1/tracks?offset=0&limit=50"
+
+
+def test_a_token_that_brings_its_own_bearer_gets_no_second_one(client: Make, service: Service) -> None:
+    client(tokens=StaticToken("bearer abcdef")).favourite_tracks(0)
+    assert service.requests[0].headers["authorization"] == "Bearer abcdef"
+
+
+def test_the_user_is_asked_for_by_name(client: Make, service: Service) -> None:
+    service.answers(reply({"code": 0, "data": {"user_id": "u==", "region": "NG"}}))
+    assert client().user() == User("u==", None, "NG", None)
+    assert service.requests[0].line == "GET /user/getUserInfo HTTP/1.1"
+
+
+def test_tracks_are_asked_for_twenty_at_a_time_and_none_twice(client: Make, service: Service) -> None:
+    found = client().tracks([*range(1, 42), 5, 6])
+    assert [item.track_id for item in found] == [1, 2] * 3
+    ids = [request.target.partition("?ids=")[2].split(",") for request in service.requests]
+    assert [len(batch) for batch in ids] == [20, 20, 1]
+    assert [number for batch in ids for number in batch] == [str(number) for number in range(1, 42)]
+    assert client().tracks([]) == []
+
+
+def test_many_requests_use_one_connection(client: Make, service: Service) -> None:
+    boomplay = client()
+    for offset in range(20):
+        boomplay.favourite_tracks(offset)
+    assert (service.connections, boomplay.requests, boomplay.retries) == (1, 20, 0)
+
+
+def test_threads_share_a_client_and_each_gets_its_own_answer(client: Make, service: Service) -> None:
+    service.respond = lambda request: listing(int(request.target.partition("offset=")[2].partition("&")[0]))
+    boomplay = client()
+    with ThreadPoolExecutor(8) as pool:
+        pages = list(pool.map(boomplay.favourite_tracks, range(1, 201)))
+    assert [(page.offset, page.items[0].track_id) for page in pages] == [(n, n) for n in range(1, 201)]
+    assert boomplay.requests_by_status == {"200": 200}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"api_url": "http://openapi.boomplay.com"},
+        {"app_id": ""},
+        {"app_id": "a\r\nX-Evil: 1"},
+        {"language": "\u00fc"},
+        {"timeout_seconds": 0},
+        {"max_retries": -1},
+        {"requests_per_second": -0.1},
+    ],
+)
+def test_options_that_cannot_be_used_are_refused_at_once(client: Make, options: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError):
+        client(**options)
+
+
+def test_retries_are_told_in_the_log(client: Make, service: Service, caplog: pytest.LogCaptureFixture) -> None:
+    service.answers(reply(status=503))
+    with caplog.at_level(logging.INFO):
+        client().favourite_tracks(98)
+    assert caplog.messages == [f"{PLACE}: GET /favourite/v1/tracks: HTTP 503; retry 1 of 5 in 0.5 s"]
+
+
+def test_a_quiet_walk_says_nothing(client: Make, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        client().favourite_tracks(98)
+    assert caplog.messages == []

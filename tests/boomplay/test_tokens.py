@@ -1,0 +1,238 @@
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from etl.boomplay.oauth import APP, EXCHANGE, REFRESH, Grant, TokenEndpoint
+from etl.boomplay.payloads import Token
+from etl.boomplay.tokens import AppToken, RefreshingToken, StaticToken
+from etl.errors import ApiRefused, ApiUnreachable, CredentialsError, SettingsError
+from tests.boomplay.service import FakeTime, Service, reply
+
+OLD = Token("old-access", 7200, "refresh-1", "user-1")
+
+
+def granted(number: int, **more: object) -> bytes:
+    return reply({"desc": None, "code": 0, "data": {"access_token": f"access-{number}", **more}})
+
+
+@pytest.fixture
+def endpoint(service: Service, fake_time: FakeTime) -> Iterator[TokenEndpoint]:
+    with TokenEndpoint(
+        api_url=service.url,
+        app_id="app-1",
+        app_secret="s3cret",
+        requests_per_second=0,
+        max_retries=1,
+        timing=fake_time.timing,
+    ) as running:
+        yield running
+
+
+@dataclass
+class Shelf:
+    """Where tokens are kept."""
+
+    kept: list[Token] = field(default_factory=list)
+    breaks: int = 0
+
+    def store(self, token: Token) -> None:
+        if self.breaks:
+            self.breaks -= 1
+            raise OSError("disk full")
+        self.kept.append(token)
+
+    def load(self) -> Token | None:
+        return self.kept[-1] if self.kept else None
+
+
+def test_a_static_token_has_no_other() -> None:
+    source = StaticToken(" tok-1 \n")
+    assert source.token() == "tok-1"
+    assert source.renew("tok-1") is None
+    assert "tok-1" not in repr(source)
+
+
+def test_the_app_token_is_asked_for_as_documented(service: Service, endpoint: TokenEndpoint) -> None:
+    service.answers(reply({"accessToken": "app-access", "expiresIn": 7200}))
+    assert AppToken(endpoint).token() == "app-access"
+    (request,) = service.requests
+    assert request.line == "POST /oauth/token HTTP/1.1"
+    assert json.loads(request.body) == {"grant_type": "clientCredentials", "app_id": "app-1", "app_secret": "s3cret"}
+    assert request.headers["content-type"] == "application/json"
+    assert "authorization" not in request.headers
+
+
+def test_the_app_token_is_kept_until_shortly_before_its_end(
+    service: Service, endpoint: TokenEndpoint, fake_time: FakeTime
+) -> None:
+    service.answers(granted(1, expires_in=1000), granted(2, expires_in=None), granted(3))
+    source = AppToken(endpoint, monotonic=fake_time.timing.monotonic)
+    seen = []
+    for elapsed in (0, 899, 900, 900 + 6479, 900 + 6480):
+        fake_time.elapsed = elapsed
+        seen.append(source.token())
+    assert seen == ["access-1", "access-1", "access-2", "access-2", "access-3"]
+
+
+def test_a_rejected_app_token_is_replaced_once(service: Service, endpoint: TokenEndpoint) -> None:
+    service.answers(granted(1), granted(2))
+    source = AppToken(endpoint)
+    assert source.token() == "access-1"
+    assert source.renew("access-1") == source.renew("access-1") == source.token() == "access-2"
+    assert len(service.requests) == 2
+
+
+def test_the_same_app_token_again_is_no_new_one(service: Service, endpoint: TokenEndpoint) -> None:
+    service.answers(granted(1), granted(1))
+    source = AppToken(endpoint)
+    assert source.renew(source.token()) is None
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 403])
+def test_a_refused_secret_is_a_matter_of_credentials(service: Service, endpoint: TokenEndpoint, status: int) -> None:
+    service.answers(reply({"code": 9, "desc": "s3cret is wrong"}, status=status))
+    with pytest.raises(CredentialsError) as caught:
+        AppToken(endpoint).token()
+    assert "app token: " in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_missing_endpoint_is_not(service: Service, endpoint: TokenEndpoint) -> None:
+    service.answers(reply(status=404))
+    with pytest.raises(ApiRefused, match="app token: POST /oauth/token: HTTP 404"):
+        AppToken(endpoint).token()
+
+
+def test_a_secret_is_not_sent_on_to_where_a_redirect_points(service: Service, endpoint: TokenEndpoint) -> None:
+    service.answers(reply(status=307, Location="/elsewhere"))
+    with pytest.raises(ApiRefused, match="redirected to"):
+        AppToken(endpoint).token()
+    assert len(service.requests) == 1
+
+
+def test_every_spelling_of_a_grant_can_be_set(service: Service, fake_time: FakeTime) -> None:
+    own = Grant(name="x", path="/t", grant_type="cc", grant_field="gt", app_id_field="client_id", secret_field="")
+    service.always = granted(1)
+    with TokenEndpoint(
+        api_url=service.url, app_id="a", app_secret="s3cret", app=own, timing=fake_time.timing
+    ) as endpoint:
+        endpoint.ask(endpoint.app)
+        endpoint.ask(Grant(name="y", path="/t", grant_type=""))
+    assert [json.loads(request.body) for request in service.requests] == [
+        {"gt": "cc", "client_id": "a"},
+        {"app_id": "a", "app_secret": "s3cret"},
+    ]
+
+
+@pytest.mark.parametrize("path", ["", "token", "//evil.example/x", "/a?b", "/a b", "/a#b", "@evil.example/"])
+def test_a_path_that_could_lead_elsewhere_is_refused(path: str) -> None:
+    with pytest.raises(SettingsError):
+        TokenEndpoint(api_url="http://127.0.0.1:1", app_id="a", app=Grant(name="x", path=path, grant_type=""))
+
+
+def test_a_code_is_exchanged_for_the_users_token(service: Service, endpoint: TokenEndpoint) -> None:
+    service.answers(granted(1, refresh_token="r", user_id="u", expires_in=7200))
+    assert endpoint.exchanged("code+1", "http://127.0.0.1:8888/") == Token("access-1", 7200, "r", "u")
+    assert service.requests[0].target == EXCHANGE.path
+    assert json.loads(service.requests[0].body) == {
+        "grant_type": "authorization_code",
+        "app_id": "app-1",
+        "app_secret": "s3cret",
+        "code": "code+1",
+        "redirect_uri": "http://127.0.0.1:8888/",
+    }
+
+
+def test_a_refreshed_token_is_stored_before_it_is_used(service: Service, endpoint: TokenEndpoint) -> None:
+    service.answers(granted(1, refresh_token="refresh-2", expires_in=60))
+    in_use_at_store = []
+    source = RefreshingToken(endpoint, OLD, store=lambda _: in_use_at_store.append(str(source.token())))
+    assert source.renew("old-access") == source.token() == "access-1"
+    assert in_use_at_store == ["old-access"]
+    assert service.requests[0].target == REFRESH.path
+    assert json.loads(service.requests[0].body)["refresh_token"] == "refresh-1"
+
+
+def test_what_a_refresh_leaves_out_stays(service: Service, endpoint: TokenEndpoint) -> None:
+    service.answers(granted(1))
+    shelf = Shelf()
+    RefreshingToken(endpoint, OLD, store=shelf.store).renew("old-access")
+    assert shelf.kept == [Token("access-1", None, "refresh-1", "user-1")]
+
+
+def test_threads_that_were_rejected_together_refresh_once(service: Service, endpoint: TokenEndpoint) -> None:
+    service.always = granted(1, refresh_token="refresh-2")
+    shelf = Shelf()
+    source = RefreshingToken(endpoint, OLD, store=shelf.store)
+    together = threading.Barrier(8)
+
+    def renew(_: int) -> str | None:
+        together.wait()
+        return source.renew("old-access")
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(renew, range(8))) == {"access-1"}
+    assert len(service.requests) == len(shelf.kept) == 1
+
+
+def test_a_token_that_could_not_be_stored_is_not_used_and_not_lost(service: Service, endpoint: TokenEndpoint) -> None:
+    service.answers(granted(1, refresh_token="refresh-2"))
+    shelf = Shelf(breaks=1)
+    source = RefreshingToken(endpoint, OLD, store=shelf.store)
+    with pytest.raises(OSError, match="disk full"):
+        source.renew("old-access")
+    assert source.token() == "old-access"
+    assert source.renew("old-access") == "access-1"
+    assert (len(service.requests), shelf.kept[0].refresh_token) == (1, "refresh-2")
+
+
+def test_a_token_that_another_process_renewed_is_taken_over(service: Service, endpoint: TokenEndpoint) -> None:
+    shelf = Shelf([Token("theirs", None, "refresh-9")])
+    entered = []
+
+    @contextmanager
+    def alone() -> Iterator[None]:
+        entered.append(True)
+        yield
+
+    source = RefreshingToken(endpoint, OLD, store=shelf.store, load=shelf.load, alone=alone)
+    assert source.renew("old-access") == "theirs"
+    assert (service.requests, entered) == ([], [True])
+    service.answers(granted(1))
+    assert source.renew("theirs") == "access-1"
+    assert json.loads(service.requests[0].body)["refresh_token"] == "refresh-9"
+
+
+def test_without_a_refresh_token_there_is_nothing_to_renew(service: Service, endpoint: TokenEndpoint) -> None:
+    source = RefreshingToken(endpoint, Token("old-access"), store=Shelf().store)
+    assert source.renew("old-access") is None
+    assert service.requests == []
+
+
+def test_a_refused_refresh_token_is_not_tried_again(service: Service, endpoint: TokenEndpoint) -> None:
+    service.always = reply({"error": "invalid_grant"}, status=400)
+    source = RefreshingToken(endpoint, OLD, store=Shelf().store)
+    for _ in range(3):
+        with pytest.raises(CredentialsError, match="invalid_grant"):
+            source.renew("old-access")
+    assert len(service.requests) == 1
+
+
+def test_a_refresh_that_failed_for_now_is_tried_again(service: Service, endpoint: TokenEndpoint) -> None:
+    service.answers(reply(status=503), reply(status=503), granted(1))
+    source = RefreshingToken(endpoint, OLD, store=Shelf().store)
+    with pytest.raises(ApiUnreachable, match="refreshed token: POST /oauth/token: HTTP 503, 2 times"):
+        source.renew("old-access")
+    assert source.renew("old-access") == "access-1"
+
+
+def test_no_repr_shows_a_secret(endpoint: TokenEndpoint) -> None:
+    shown = repr((endpoint, AppToken(endpoint), RefreshingToken(endpoint, OLD, store=Shelf().store), APP))
+    assert not any(secret in shown for secret in ("s3cret", "old-access", "refresh-1"))

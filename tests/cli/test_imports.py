@@ -1,0 +1,68 @@
+"""What a verb imports, which is most of what a short one costs: the list is guarded, not the clock."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from etl.db.migrate import ready_engine
+
+HEAVY = {
+    "alembic", "altair", "apscheduler", "asyncio", "click", "cryptography", "httpx", "msgspec", "prometheus_client", "psycopg",
+    "pyarrow", "pygments", "rich", "sqlalchemy", "sqlalchemy.dialects.postgresql", "stamina", "structlog",
+}  # fmt: skip
+PROGRAM = """
+import json, sys
+from etl.cli import main
+code = main(sys.argv[2:])
+with open(sys.argv[1], "w") as told:
+    json.dump([code, sorted(sys.modules)], told)
+"""
+
+
+def imported(tmp_path, *arguments: str, code: int = 0) -> set[str]:
+    told = tmp_path / "modules.json"
+    subprocess.run([sys.executable, "-c", PROGRAM, told, *arguments], check=True, capture_output=True)
+    ended, modules = json.loads(told.read_text())
+    assert ended == code
+    return HEAVY & set(modules)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["sync", "--help"], ["status", "--help"]])
+def test_help_needs_click_alone(tmp_path, arguments):
+    assert imported(tmp_path, *arguments) == {"click"}
+
+
+def test_status_needs_the_database_and_nothing_else(tmp_path):
+    url = f"sqlite:///{tmp_path}/favsync.db"
+    ready_engine(url, create=True).dispose()
+    wanted = {"asyncio", "click", "msgspec", "sqlalchemy"}  # asyncio is SQLAlchemy's
+    assert imported(tmp_path, "--database-url", url, "status") <= wanted
+
+
+def test_a_later_sync_imports_neither_alembic_nor_what_draws_for_people(tmp_path, monkeypatch):
+    url = f"sqlite:///{tmp_path}/favsync.db"
+    ready_engine(url, create=True).dispose()
+    monkeypatch.setenv("BOOMPLAY_API_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("BOOMPLAY_APP_ID", "app")
+    monkeypatch.setenv("BOOMPLAY_ACCESS_TOKEN", "token")
+    monkeypatch.setenv("FAVSYNC_MAX_RETRIES", "0")
+    modules = imported(tmp_path, "--database-url", url, "sync", code=3)
+    assert "httpx" in modules
+    assert modules <= {"asyncio", "click", "httpx", "msgspec", "sqlalchemy"}
+
+
+ENDING = """
+import atexit, gc, sys
+atexit.register(lambda: print(gc.get_freeze_count() > 1_000))  # called after what is registered later
+from etl.cli import main
+sys.exit(main(["--version"]))
+"""
+
+
+def test_the_collector_does_not_look_through_everything_once_more_at_the_end():
+    ended = subprocess.run([sys.executable, "-c", ENDING], check=True, capture_output=True, text=True)
+    assert ended.stdout.splitlines()[-1] == "True"

@@ -1,0 +1,190 @@
+"""`favsync report` and `favsync digest` as commands: lists, formats, files, and errors that say what to do."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from etl.cli import main
+from etl.db.engine import reading
+from etl.reporting.views import views
+from tests.support.seeded import Histories
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(histories: Histories, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Return a function that runs ``favsync`` over the seeded history, and returns its code and what it printed."""
+    monkeypatch.setenv("FAVSYNC_DATABASE_URL", str(histories.engine("sqlite").url))
+
+    def run_(*arguments: str) -> tuple[int, str, str]:
+        code = main(arguments)
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run_
+
+
+def value(histories: Histories, sql: str) -> Any:
+    with reading(histories.engine("sqlite")) as connection:
+        return connection.execute(text(sql)).scalar_one()
+
+
+def test_without_a_name_every_report_is_listed_with_what_a_row_is(run: Run) -> None:
+    code, out, _ = run("report")
+    assert code == 0
+    lines = out.splitlines()
+    assert len(lines) == 1 + len(views()) + 1
+    for view in views().values():
+        assert any(line.startswith(f"{view.short} ") and line.endswith(view.title) for line in lines)
+    assert lines[-1].startswith("html ")
+    assert max(map(len, lines)) <= 62, "a narrow terminal would cut it"
+    listed = json.loads(run("report", "--json")[1])
+    assert {each["report"]: each["row"] for each in listed[:-1]} == {view.short: view.row for view in views().values()}
+
+
+@pytest.mark.parametrize("view", views())
+def test_every_report_is_shown_by_its_name(run: Run, view: str) -> None:
+    code, out, err = run("report", view, "--limit", "2")
+    assert (code, err) == (0, "")
+    assert len(out.splitlines()) == 3 or view == "report_freshness"
+
+
+def test_csv_json_lines_and_markdown_have_the_same_rows(run: Run) -> None:
+    asked = ("report", "artists", "--account", "ada", "--order-by", "-ever_favourites", "--limit", "4")
+    as_csv = list(csv.DictReader(io.StringIO(run(*asked, "--format", "csv")[1])))
+    as_json = json.loads(run(*asked, "--json")[1])
+    as_lines = [json.loads(line) for line in run(*asked, "--format", "jsonl")[1].splitlines()]
+    assert as_json == as_lines
+    assert [row["artist_id"] for row in as_csv] == [str(row["artist_id"]) for row in as_json]
+    assert [row["ever_favourites"] for row in as_json] == sorted(
+        (row["ever_favourites"] for row in as_json), reverse=True
+    )
+    assert run(*asked, "--format", "markdown")[1].count("\n|") == 5
+
+
+def test_parquet_goes_to_a_file_with_types(run: Run, tmp_path: Path, histories: Histories) -> None:
+    from pyarrow import parquet
+
+    path = tmp_path / "favourites.parquet"
+    assert run("report", "current-favourites", "--format", "parquet", "-o", str(path))[0] == 0
+    table = parquet.read_table(path)
+    assert table.num_rows == value(histories, "SELECT count(*) FROM report_current_favourites")
+    assert str(table.schema.field("valid_from").type) == "timestamp[us, tz=UTC]"
+    assert str(table.schema.field("duration_seconds").type) == "int64"
+
+
+def test_parquet_without_its_library_says_what_to_install(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    code, _, err = run("report", "runs", "--format", "parquet", "-o", str(tmp_path / "x.parquet"))
+    assert code == 2
+    assert "pip install pyarrow" in err
+    assert not (tmp_path / "x.parquet").exists()
+
+
+def test_a_file_that_cannot_be_written_is_a_usage_error(run: Run, tmp_path: Path) -> None:
+    for arguments in (("runs", "--format", "csv"), ("runs", "--format", "parquet"), ("html",)):
+        code, _, err = run("report", *arguments, "-o", str(tmp_path / "missing" / "file"))
+        assert code == 2, err
+        assert "cannot be written" in err
+
+
+def test_the_html_report_is_written_whole_for_its_owner_alone(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    code, out, err = run("report", "html", "-o", str(path))
+    assert (code, out) == (0, "")
+    assert "open it in a browser" in err
+    assert path.read_text(encoding="utf-8").endswith("</html>")
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert list(tmp_path.iterdir()) == [path]
+    assert run("report", "html", "-o", "-")[1].startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("curent-favourites",), "did you mean current-favourites"),
+        (("runs", "--account", "adaa"), "did you mean ada?"),
+        (("runs", "--order-by", "startd_at"), "did you mean started_at"),
+        (("html",), "say which with -o FILE"),
+        (("html", "-o", "x.html", "--limit", "3", "--since", "2026-01-01"), "takes no --since and no --limit"),
+        (("html", "-o", "x.html", "--json"), "takes no --json"),
+        (("runs", "--columns", "outcom"), "did you mean outcome"),
+        (("html", "--account", "nobody", "-o", "x.html"), "there is no account 'nobody'"),
+        (("runs", "--format", "parquet"), "say which with -o FILE"),
+        (("runs", "--as-of", "2026-01-01"), "these can: albums, artists"),
+        (("runs", "--json", "--format", "csv"), "exclude each other"),
+        (("runs", "--since", "whenever"), "is not a time"),
+    ],
+)
+def test_what_cannot_be_done_is_told_in_one_line_with_a_remedy(
+    run: Run, arguments: tuple[str, ...], words: str
+) -> None:
+    code, out, err = run("report", *arguments)
+    assert (code, out) == (2, "")
+    assert words in err
+    assert err.startswith("error: ")
+
+
+def test_columns_are_chosen_and_come_in_that_order(run: Run) -> None:
+    asked = ("report", "Weekly churn", "--account", "ada", "--limit", "1", "--format", "csv")
+    assert run(*asked, "--columns", "churn,week", "--columns", "added")[1].splitlines()[0] == "churn,week,added"
+
+
+def test_the_ending_of_a_file_says_its_format_and_what_is_in_it_is_told(run: Run, tmp_path: Path) -> None:
+    for ending, begin in ((".csv", "account,"), (".json", "[\n"), (".md", "| account"), (".txt", "account  ")):
+        path = tmp_path / f"runs{ending}"
+        code, out, err = run("report", "runs", "--limit", "3", "-o", str(path))
+        assert (code, out, err) == (0, "", f"{path} is written: 3 rows\n")
+        assert path.read_text(encoding="utf-8").startswith(begin)
+
+
+def test_an_answer_without_rows_says_so_to_people_alone(run: Run) -> None:
+    code, out, err = run("report", "runs", "--since", "2999-01-01")
+    assert (code, err) == (0, "nothing to show\n")
+    assert out.startswith("account ")
+    assert run("report", "runs", "--since", "2999-01-01", "--json")[1:] == ("[]\n", "")
+
+
+def test_as_of_tells_how_many_are_unknown_apart_from_the_rows(run: Run) -> None:
+    code, out, err = run("report", "artists", "--as-of", "2025-01-01", "--json", "--account", "ada")
+    assert (code, json.loads(out)) == (0, [])
+    assert "tracks were there then is unknown: `favsync as-of 2025-01-01T00:00:00Z` names them" in err
+
+
+def test_a_reader_that_goes_away_is_no_error(histories: Histories) -> None:
+    favsync = Path(sys.executable).with_name("favsync")
+    environ = dict(os.environ) | {"FAVSYNC_DATABASE_URL": str(histories.engine("sqlite").url)}
+    command = f"set -o pipefail; {favsync} report track-markets --format csv | head -2"
+    done = subprocess.run(["bash", "-c", command], env=environ, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) == 2
+
+
+def test_a_digest_is_told_once_and_an_empty_one_prints_nothing(run: Run) -> None:
+    code, out, _ = run("digest", "ada", "--channel", "test", "--peek", "--since", "2026-05-01")
+    assert code == 0
+    assert out.startswith("ada: ")
+    assert run("digest", "--channel", "test")[0] == 0
+    assert run("digest", "--channel", "test")[1:] == ("", "nothing to tell\n")
+    assert [each["account"] for each in json.loads(run("digest", "--channel", "test", "--json")[1])] == ["ada", "kofi"]
+
+
+@pytest.mark.parametrize(("format_", "begin"), [("text", "ada: "), ("markdown", "**ada: "), ("html", "<h2>ada: ")])
+def test_a_digest_has_each_format(run: Run, format_: str, begin: str) -> None:
+    code, out, _ = run("digest", "ada", "--since", "2026-05-01", "--format", format_)
+    assert code == 0
+    assert out.startswith(begin)

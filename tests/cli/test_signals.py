@@ -1,0 +1,89 @@
+"""How a long verb is told to stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from etl.cli.signals import stop_event
+
+
+def send(number: signal.Signals) -> None:
+    os.kill(os.getpid(), number)
+
+
+def send_and_wait(number: signal.Signals) -> None:
+    send(number)
+    time.sleep(5)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_sets_the_event_while_the_verb_waits_for_it(number: signal.Signals) -> None:
+    timer = threading.Timer(0.05, send, [number])
+    with stop_event() as stop:
+        timer.start()
+        assert stop.wait(5)
+    timer.join()
+
+
+def test_the_second_signal_has_its_ordinary_effect() -> None:
+    with stop_event() as stop:
+        send(signal.SIGINT)
+        assert stop.wait(5)
+        with pytest.raises(KeyboardInterrupt):
+            send_and_wait(signal.SIGINT)
+
+
+def failing_verb() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with stop_event() as stop:
+        assert signal.getsignal(signal.SIGTERM) is not before
+        assert not stop.is_set()
+        raise ValueError("x")
+
+
+def test_the_handlers_are_those_of_before_afterwards_also_when_the_verb_fails() -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    threads = threading.active_count()
+    with pytest.raises(ValueError, match="x"):
+        failing_verb()
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
+    assert threading.active_count() == threads
+
+
+def test_a_signal_that_comes_while_the_event_is_being_used_blocks_nothing() -> None:
+    for _ in range(200):
+        with stop_event() as stop:
+            threading.Timer(0.0005, send, [signal.SIGTERM]).start()
+            while not stop.wait(0.0001):
+                pass
+
+
+def test_in_another_thread_there_is_an_event_that_nothing_sets() -> None:
+    seen = []
+
+    def verb() -> None:
+        with stop_event() as stop:
+            seen.append(stop.is_set())
+
+    thread = threading.Thread(target=verb)
+    thread.start()
+    thread.join()
+    assert seen == [False]
+
+
+def open_descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_no_descriptor_is_left_open() -> None:
+    before = open_descriptors()
+    for _ in range(10):
+        with stop_event():
+            pass
+    assert open_descriptors() == before

@@ -1,0 +1,320 @@
+"""The command line as a whole: its table of verbs, the options that all have, and the verb ``config``."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+import termios
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import click
+import pytest
+
+from etl import __version__
+from etl.cli import EXIT_CODES, VERBS, app, main
+from etl.cli.commands import Verb, VerbGroup
+from etl.cli.context import Context, pass_context
+from etl.cli.options import GlobalOption, account_argument, accounts_argument
+from etl.config import SETTINGS
+
+Told = Callable[..., tuple[int, str, str]]
+HEAVY = {
+    "alembic", "apscheduler", "cryptography", "httpx", "msgspec", "prometheus_client", "psycopg", "rich", "sqlalchemy", "stamina",
+    "structlog",
+}  # fmt: skip
+
+
+@pytest.fixture
+def told(capsys: pytest.CaptureFixture[str]) -> Told:
+    def tell(*argv: str) -> tuple[int, str, str]:
+        code = main(argv)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return tell
+
+
+def imported_by(*argv: str) -> set[str]:
+    code = (
+        "import sys; from etl.cli import main\n"
+        f"code = main({list(argv)!r}); sys.stdout.flush()\n"
+        "print(code, *sorted(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    first, *modules = done.stderr.split()
+    assert first == "0"
+    return set(modules)
+
+
+# The table of verbs.
+
+
+@pytest.mark.parametrize("argv", [("--help",), ("-h",), ("--version",)])
+def test_help_and_version_import_click_and_hardly_anything_else(argv: tuple[str, ...]) -> None:
+    modules = imported_by(*argv)
+    assert not HEAVY & {name.partition(".")[0] for name in modules}
+    assert not {"etl.config", "etl.logs", "etl.sync", "etl.db", "asyncio", "logging", "json"} & modules
+
+
+def test_config_imports_no_database_and_no_network() -> None:
+    heavy = HEAVY & {name.partition(".")[0] for name in imported_by("config")}
+    assert not heavy
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_a_verb_of_the_table_is_there_and_helps(name: str, told: Told) -> None:
+    command = app.get_command(click.Context(app), name)
+    assert isinstance(command, Verb | VerbGroup)
+    assert command.name == name
+    assert command.help
+    assert VERBS[name][2].endswith(".")
+    code, out, _ = told(name, "--help")
+    assert code == 0
+    assert "Global options:" in out
+    assert "--database-url" in out
+
+
+@pytest.mark.parametrize("argv", [("sync",), ("runs", "approve"), ("history",)])
+def test_no_argument_is_listed_among_the_options(argv: tuple[str, ...], told: Told) -> None:
+    options = told(*argv, "--help")[1].partition("\nOptions:\n")[2]
+    assert options
+    assert [line for line in options.splitlines() if re.match(r"  \S", line) and not line.startswith("  -")] == []
+
+
+def test_the_help_lists_every_verb_and_every_exit_code(told: Told) -> None:
+    code, out, _ = told("--help")
+    assert code == 0
+    for name in VERBS:
+        assert re.search(rf"^  {name} ", out, re.MULTILINE)
+    for number, _meaning in EXIT_CODES:
+        assert re.search(rf"^  {number} ", out, re.MULTILINE)
+    assert out.count("-h, --help") == 1
+
+
+def test_every_global_option_names_its_variable_and_its_default() -> None:
+    variables = {setting.variable for setting in SETTINGS} | {"FAVSYNC_CONFIG"}
+    options = [param for param in app.params if isinstance(param, GlobalOption) and not param.is_flag]
+    assert len(options) == 5
+    for option in options:
+        found = re.search(r"\[env: (\w+); default: (.+)\]$", option.help or "")
+        assert found, option.name
+        assert found[1] in variables
+        default = next((setting.default for setting in SETTINGS if setting.variable == found[1]), None)
+        assert default in {None, found[2]}
+
+
+def test_a_mistyped_verb_is_answered_with_the_nearest(told: Told) -> None:
+    assert told("sandbx") == (
+        2,
+        "",
+        "error: there is no verb 'sandbx'\n  what to do: did you mean sandbox? `favsync --help` lists the verbs\n",
+    )
+
+
+def test_python_m_etl_is_favsync(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-m", "etl", "--version"], check=True, capture_output=True, text=True)
+    assert done.stdout == f"favsync {__version__}\n"
+
+
+def test_shells_can_complete_verbs_and_options(tmp_path: Path) -> None:
+    environ = {**os.environ, "_FAVSYNC_COMPLETE": "bash_complete", "COMP_CWORD": "1"}
+    for words, expected in (("favsync sand", "plain,sandbox"), ("favsync config --js", "plain,--json")):
+        environ |= {"COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+        done = subprocess.run([sys.executable, "-m", "etl"], check=True, capture_output=True, text=True, env=environ)
+        assert done.stdout.strip() == expected
+
+
+# The options that all verbs have.
+
+
+@pytest.mark.parametrize(
+    ("argv", "level"),
+    [
+        (("--log-level", "debug", "act"), "debug"),
+        (("act", "--log-level", "debug"), "debug"),
+        (("--log-level", "error", "act", "--log-level", "debug"), "debug"),
+        (("act",), "info"),
+    ],
+)
+def test_a_global_option_stands_before_or_after_the_verb_and_the_last_one_counts(
+    argv: tuple[str, ...], level: str
+) -> None:
+    seen = []
+    group = VerbGroup("favsync")
+
+    @group.command("act")
+    @pass_context
+    def act(context: Context) -> None:
+        seen.append(context.config.log_level)
+
+    group.main(argv, standalone_mode=False, obj=Context())
+    assert seen == [level]
+
+
+def test_a_verb_within_a_verb_takes_them_too_and_gets_its_accounts() -> None:
+    seen: list[object] = []
+    group, runs = VerbGroup("favsync"), VerbGroup("runs")
+    group.add_command(runs)
+
+    @runs.command("list")
+    @accounts_argument
+    @pass_context
+    def many(context: Context, accounts: tuple[str, ...]) -> None:
+        seen.extend((context.flags, context.debug, accounts))
+
+    @runs.command("one")
+    @account_argument
+    def one(account: str | None) -> None:
+        seen.append(account)
+
+    line = ["--api-url", "https://a", "runs", "--debug", "list", "ada", "bob", "--database-url", "sqlite:///x"]
+    group.main(line, standalone_mode=False)
+    assert seen == [{"api_url": "https://a", "database_url": "sqlite:///x"}, True, ("ada", "bob")]
+    group.main(["runs", "one"], standalone_mode=False)
+    assert seen[-1] is None
+
+
+def test_version_may_stand_after_the_verb(told: Told) -> None:
+    assert told("config", "--version") == (0, f"favsync {__version__}\n", "")
+
+
+# favsync config.
+
+
+def test_config_lists_every_setting_with_its_source_and_no_secret(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BOOMPLAY_ACCESS_TOKEN", "MARKER-TOKEN")
+    monkeypatch.setenv("FAVSYNC_DATABASE_URL", "postgresql://u:MARKER@h/d")
+    code, out, err = told("config", "--log-level", "debug")
+    assert (code, err) == (0, "")
+    assert "MARKER" not in out
+    assert [line.split()[0] for line in out.splitlines()] == ["setting", *(setting.name for setting in SETTINGS)]
+    assert re.search(r"^log_level +debug +flag --log-level +FAVSYNC_LOG_LEVEL$", out, re.MULTILINE)
+    assert re.search(r"^access_token +\*\*\* +environment BOOMPLAY_ACCESS_TOKEN ", out, re.MULTILINE)
+    assert "postgresql://u:***@h/d" in out
+
+
+@pytest.mark.parametrize("width", [40, 120])
+def test_config_fits_a_real_terminal(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BOOMPLAY_API_URL", "https://" + "a-very-long-name." * 12 + "example")
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, width))
+    process = subprocess.Popen([sys.executable, "-m", "etl", "config"], stdout=theirs)
+    os.close(theirs)
+    written = b""
+    with suppress(OSError):  # the end of a terminal is an error, on Linux
+        while piece := os.read(ours, 4096):
+            written += piece
+    os.close(ours)
+    assert process.wait(10) == 0
+    lines = written.decode().replace("\r\n", "\n").splitlines()
+    assert max(map(len, lines)) <= width
+    assert any("…" in line for line in lines)
+    assert lines[0].split()[0] == "setting"
+    assert len(lines) == (len(SETTINGS) * 5 - 1 if width == 40 else len(SETTINGS) + 2)
+
+
+def test_config_as_json_keeps_numbers_and_says_null_for_what_is_unset(told: Told) -> None:
+    code, out, _ = told("config", "--json")
+    assert code == 0
+    rows = {row["setting"]: row for row in json.loads(out)}
+    assert rows["page_concurrency"] == {
+        "setting": "page_concurrency", "value": 4, "source": "default", "variable": "FAVSYNC_PAGE_CONCURRENCY",
+    }  # fmt: skip
+    assert rows["access_token"]["value"] is None
+
+
+def test_the_file_of_settings_is_read(told: Told, tmp_path: Path) -> None:
+    file = tmp_path / "favsync.toml"
+    file.write_text("max_retries = 2\n")
+    _, out, _ = told("config", "--config", str(file))
+    assert re.search(rf"^max_retries +2 +file {file} ", out, re.MULTILINE)
+
+
+def test_a_wrong_setting_ends_with_2_and_says_where_it_stands(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAVSYNC_MAX_RETRIES", "many")
+    code, out, err = told("config")
+    assert (code, out) == (2, "")
+    assert err == (
+        "error: max_retries (environment FAVSYNC_MAX_RETRIES) 'many' is not a whole number\n"
+        "  what to do: set FAVSYNC_MAX_RETRIES to a whole number from 0 to 100\n"
+    )
+
+
+def test_what_should_not_stay_as_it_is_is_warned_of_on_stderr(told: Told) -> None:
+    code, _, err = told("config", "--database-url", "postgresql://u:MARKER@h/d")
+    assert code == 0
+    assert err.startswith("warning: the password in --database-url shows in the process list")
+    assert "MARKER" not in err
+
+
+def test_reading_the_settings_teaches_the_logs_their_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    from etl import logs
+
+    monkeypatch.setenv("BOOMPLAY_ACCESS_TOKEN", "MARKER-TOKEN")
+    assert Context().config.access_token is not None
+    assert "MARKER" not in logs.masked("sent MARKER-TOKEN")
+
+
+@pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
+def test_no_color_and_dumb_terminals_are_honoured(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    from etl import logs
+
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert Context().config.log_format == "text"
+    assert logs._chosen[0].has_colour
+    monkeypatch.setenv(name, value)
+    assert Context().config.log_format == "text"
+    assert not logs._chosen[0].has_colour
+
+
+# The console of a verb.
+
+
+def test_a_result_for_people_drives_no_terminal_and_keeps_its_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    context = Context()
+    context.show("a\x1b[2J\nb\u202e")
+    context.say("c\x1b[2J\npostgresql://u:MARKER@h/d")
+    assert capsys.readouterr() == ("a\\x1b[2J\nb\\u202e\n", "c\\x1b[2J\npostgresql://u:***@h/d\n")
+
+
+def test_rows_are_json_where_json_is_wanted(capsys: pytest.CaptureFixture[str]) -> None:
+    context = Context()
+    context.json = True
+    context.show_rows(["a"], [(1,)], "csv")
+    context.show_json({"b": None})
+    assert capsys.readouterr().out == '[\n  {"a": 1}\n]\n{\n  "b": null\n}\n'
+
+
+@pytest.mark.parametrize(
+    ("is_terminal", "kind", "json", "expected"),
+    [
+        (True, "xterm", False, True),
+        (True, "xterm", True, False),
+        (True, "dumb", False, False),
+        (False, "xterm", False, False),
+    ],
+)
+def test_progress_is_for_a_person_at_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, is_terminal: bool, kind: str, json: bool, expected: bool
+) -> None:
+    context = Context()
+    monkeypatch.setenv("TERM", kind)
+    context.json = json
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal)
+    assert context.has_progress is expected
+
+
+@pytest.mark.parametrize("group", ["accounts", "runs", "db"])
+def test_a_group_tells_of_each_verb_in_a_whole_sentence(told: Told, group: str) -> None:
+    code, out, _ = told(group, "--help")
+    verbs = out.partition("Verbs:\n")[2].partition("\n\n")[0]
+    sentences = re.split(r"\n  (?=\S)", verbs)
+    assert (code, len(sentences) >= 3) == (0, True)
+    assert [each for each in sentences if "..." in each or not each.rstrip().endswith(".")] == []

@@ -1,0 +1,130 @@
+"""Accounts that are synced at once: what one of them saw first is written last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from sqlalchemy import event
+
+from etl import sync
+from etl.db.engine import reading
+from etl.model.records import Item
+from etl.replay.tracks import refold_facts
+from tests.support.lists import FakeSource, item
+from tests.support.stage import Stage, stage_at
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+MOMENT = timedelta(seconds=5)
+
+
+@pytest.fixture
+def stage(database_url: str) -> Iterator[Stage]:
+    with stage_at(database_url) as made:
+        yield made
+
+
+@pytest.fixture
+def folds(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+    """The tracks whose sightings were folded again, by run."""
+    done: list[list[int]] = []
+    real = sync.refold_facts
+
+    def refold(connection: Any, only: Any, **more: Any) -> Any:
+        done.append(sorted(only))
+        return real(connection, only, **more)
+
+    monkeypatch.setattr(sync, "refold_facts", refold)
+    return done
+
+
+def seen(stage: Stage, name: str, at: datetime, *items: Item) -> None:
+    with time_machine.travel(at, tick=False):
+        report = stage.sync(FakeSource(list(items), user_id=name), name)
+    assert report.proven, report
+
+
+def begun(stage: Stage, track_id: int) -> set[str]:
+    """When the track's facts begin, as each of the three places that tell it has it."""
+    rows = stage.rows("SELECT first_seen_at, changed_at FROM tracks WHERE track_id = :track", track=track_id)
+    versions = stage.rows("SELECT valid_from FROM track_versions WHERE track_id = :track", track=track_id)
+    return {str(value)[:19].replace("T", " ") for row in (*rows, *versions) for value in row}
+
+
+def is_sound(stage: Stage) -> bool:
+    with reading(stage.engine) as connection:
+        return not refold_facts(connection, write=False)
+
+
+def test_facts_that_another_account_saw_a_moment_later_begin_earlier_and_nothing_is_folded(stage, folds):
+    seen(stage, "ada", NOON + MOMENT, item(1), item(2))
+    seen(stage, "bob", NOON, item(2), item(3))
+    assert folds == []
+    assert begun(stage, 2) == {"2026-03-01 12:00:00"}
+    assert begun(stage, 1) == {"2026-03-01 12:00:05"}
+    assert is_sound(stage)
+
+
+def test_other_facts_a_moment_earlier_are_a_version_of_their_own(stage, folds):
+    seen(stage, "ada", NOON + MOMENT, item(2, track_title="Now"))
+    seen(stage, "bob", NOON, item(2, track_title="Before"))
+    assert folds == [[2]]
+    assert stage.rows("SELECT title FROM track_versions ORDER BY valid_from") == [("Before",), ("Now",)]
+    assert is_sound(stage)
+
+
+def test_a_track_with_a_past_is_folded(stage, folds):
+    seen(stage, "ada", NOON - timedelta(days=1), item(2, track_title="Before"))
+    seen(stage, "ada", NOON + MOMENT, item(2, track_title="Now"))
+    seen(stage, "bob", NOON, item(2, track_title="Now"))
+    assert folds == [[2]]
+    assert stage.rows("SELECT count(*) FROM track_versions") == [(2,)]
+    assert is_sound(stage)
+
+
+def test_what_is_called_otherwise_by_now_is_folded(stage, folds):
+    seen(stage, "ada", NOON + MOMENT, item(2, album_id=7, album_title="Old"))
+    seen(stage, "cyd", NOON + 2 * MOMENT, item(3, album_id=7, album_title="New"))
+    seen(stage, "bob", NOON, item(2, album_id=7, album_title="Old"))
+    assert folds == [[2]]
+    assert stage.rows("SELECT title FROM albums WHERE album_id = 7") == [("New",)]
+    assert is_sound(stage)
+
+
+def test_genres_in_another_order_are_folded(stage, folds):
+    seen(stage, "ada", NOON + MOMENT, item(2, genres="Pop,Gospel"))
+    seen(stage, "bob", NOON, item(2, genres="Gospel,Pop"))
+    assert folds == [[2]]
+    assert is_sound(stage)
+
+
+def test_what_was_seen_long_before_is_folded(stage, folds):
+    seen(stage, "ada", NOON + timedelta(hours=1), item(2))
+    seen(stage, "bob", NOON, item(2))
+    assert folds == [[2]]
+    assert begun(stage, 2) == {"2026-03-01 12:00:00"}
+    assert is_sound(stage)
+
+
+def test_a_track_that_was_there_without_facts_is_first_seen_when_it_was(stage, folds):
+    seen(stage, "ada", NOON - timedelta(days=1), Item(b'{"track_id": 2}', b"\x02" * 16, 2))
+    seen(stage, "ada", NOON + MOMENT, item(2))
+    seen(stage, "bob", NOON, item(2))
+    assert folds == []
+    assert begun(stage, 2) == {"2026-02-28 12:00:00", "2026-03-01 12:00:00"}
+    assert is_sound(stage)
+
+
+def test_to_fold_a_track_again_reads_the_lists_of_those_alone_who_had_it(stage, folds):
+    for number in range(8):
+        seen(stage, f"other-{number}", NOON - timedelta(days=1, minutes=number), item(100 + number))
+    seen(stage, "ada", NOON + MOMENT, item(2, track_title="Now"))
+    said: list[str] = []
+    event.listen(stage.engine, "before_cursor_execute", lambda *given: said.append(given[2]))
+    seen(stage, "bob", NOON, item(2, track_title="Before"))
+    assert folds == [[2]]
+    assert sum(each.startswith("SELECT snapshots.items") for each in said) == 2
+    assert is_sound(stage)

@@ -1,0 +1,172 @@
+"""One run at a time for each account; different accounts side by side. With real processes, on both engines."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import event, text
+from sqlalchemy.exc import OperationalError
+
+from benchmarks.side_by_side import USERS, play
+from etl.db.engine import open_engine
+from etl.errors import RunInProgress
+from etl.load.run_lock import lease
+from etl.model.records import Decision
+from etl.model.threshold import Brake
+from etl.replay.review import decide
+from etl.sandbox import Sandbox
+from tests.conftest import NewDatabase
+from tests.support.lists import FakeSource, item
+from tests.support.stage import ROOT, Stage, favsync, settings, stage_at
+
+ROUNDS = int(os.environ.get("FAVSYNC_TEST_ROUNDS", "4"))  # `make hostile` plays twenty
+
+
+@contextmanager
+def run_under_way(sandbox: Sandbox, environ: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """Start a sync that is in the middle of its walk as long as the block lasts."""
+    has_begun, may_go_on = threading.Event(), threading.Event()
+
+    def hold(_request: object) -> None:
+        has_begun.set()
+        may_go_on.wait()
+
+    sandbox.before_request = hold
+    command = [sys.executable, "-m", "etl", "sync"]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as run:
+        try:
+            while not has_begun.wait(0.1):
+                assert run.poll() is None
+            yield run
+        finally:
+            sandbox._world.before_request = None
+            may_go_on.set()
+            run.communicate()
+
+
+def test_the_second_run_of_an_account_ends_at_once_and_names_the_first(database_url: str) -> None:
+    with Sandbox(tracks=5) as sandbox, stage_at(database_url) as stage:
+        environ = settings(sandbox, database_url, FAVSYNC_TIMEOUT_SECONDS="60")
+        assert favsync(environ, "sync").returncode == 0
+        with run_under_way(sandbox, environ) as first:
+            (told,) = json.loads(favsync(environ, "sync", "--json").stdout)
+            assert (told["outcome"], told["run_id"], told["favourites"]) == ("failed", None, 5)
+            second = favsync(environ, "sync")
+            assert second.returncode == 75
+            started_at = stage.run(2).started_at
+            assert f"run 2 of account default is in progress since {started_at:%Y-%m-%d %H:%M:%S} UTC" in second.stderr
+            assert f":{first.pid}" in second.stderr
+            assert len(second.stderr.splitlines()) == 2
+            assert stage.sizes()["runs"] == 2
+        assert first.returncode == 0
+        assert stage.open_tracks("default") == set(sandbox.favourites("ada"))
+        assert favsync(environ, "sync").returncode == 0
+
+
+def test_a_killed_run_lets_its_account_go(database_url: str) -> None:
+    with Sandbox(tracks=5) as sandbox, stage_at(database_url) as stage:
+        environ = settings(sandbox, database_url, FAVSYNC_TIMEOUT_SECONDS="60")
+        with run_under_way(sandbox, environ) as first:
+            first.kill()
+            first.wait()
+            with stage_at(database_url) as other:
+                while _is_held(other):
+                    pass
+        assert favsync(environ, "sync").returncode == 0
+        assert [(row[0], row[1]) for row in stage.rows("SELECT outcome, reason FROM runs ORDER BY run_id")] == [
+            ("failed", "interrupted"),
+            ("succeeded", None),
+        ]
+
+
+def _is_held(stage: Stage) -> bool:
+    try:
+        with lease(stage.engine, 1, "default"):
+            return False
+    except RunInProgress:
+        return True
+
+
+def test_one_account_in_use_does_not_stop_another_and_a_decision_waits_its_turn(database_url: str) -> None:
+    with stage_at(database_url) as stage:
+        source = FakeSource(items=[item(n) for n in range(1, 20)])
+        stage.sync(source)
+        held = stage.sync(FakeSource())
+        assert held.outcome == "held"
+        with lease(stage.engine, stage.account("ada").account_id, "ada"):
+            with pytest.raises(RunInProgress):
+                stage.sync(source, "ada")
+            with pytest.raises(RunInProgress):
+                decide(stage.engine, held.run_id or 0, Decision.APPROVED, Brake())
+            assert stage.sync(FakeSource(items=[item(3)], user_id="ben"), "ben").outcome == "succeeded"
+        assert decide(stage.engine, held.run_id or 0, Decision.APPROVED, Brake()) == 19
+
+
+def test_the_lease_lets_go_whatever_happens_within(database_url: str) -> None:
+    with stage_at(database_url) as stage:
+        for _ in range(3):
+            with pytest.raises(ZeroDivisionError), lease(stage.engine, 1, "ada"):
+                raise ZeroDivisionError
+        with lease(stage.engine, 1, "ada"), lease(stage.engine, 2, "ben"):
+            assert _is_held(stage)
+
+
+@pytest.mark.postgresql
+def test_a_run_that_lost_its_lease_in_mid_walk_writes_nothing(new_database: NewDatabase) -> None:
+    url = new_database("postgresql")
+    first_engine = open_engine(url)
+    with stage_at(url) as stage:
+        first = Stage(first_engine)
+        stage.sync(FakeSource(items=[item(1), item(2)]))
+
+        def lose_it(number: int) -> None:
+            if number == 1:
+                others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid IN "
+                with stage.engine.begin() as connection:
+                    connection.execute(text(f"{others} (SELECT pid FROM pg_locks WHERE locktype = 'advisory')"))
+                while _is_held(stage):
+                    pass
+                assert stage.sync(FakeSource(items=[item(2), item(3)])).outcome == "succeeded"
+
+        report = first.sync(FakeSource(items=[item(9)], before=lose_it))
+        assert report.exit_code == 5
+        assert "lost its lease" in (report.reason or "")
+        assert stage.open_tracks() == {2, 3}
+        assert (stage.run(2).outcome, stage.run(2).reason) == ("failed", "interrupted")
+        assert stage.folds_to_what_is_stored()
+    first_engine.dispose()
+
+
+def test_eight_accounts_with_overlapping_lists_are_synced_by_eight_processes_at_once(database_url: str) -> None:
+    result = play(database_url, ROUNDS)
+    assert result.bad_runs == []
+    assert result.wrong == []
+    assert result.runs == ROUNDS * len(USERS)
+    assert result.open_versions == result.tracks
+
+
+@pytest.mark.postgresql
+def test_a_lease_that_could_not_be_given_back_ends_with_its_connection(new_database: NewDatabase) -> None:
+    """Else the pool would keep a connection that holds the account, and no run of it would begin any more."""
+    url = new_database("postgresql")
+
+    def refuse(*given: object) -> None:
+        if "pg_advisory_unlock" in str(given[2]):
+            raise OperationalError(str(given[2]), {}, Exception("canceling statement due to statement timeout"))
+
+    with stage_at(url) as stage, stage_at(url) as other:
+        account = stage.account()
+        event.listen(stage.engine, "before_cursor_execute", refuse)
+        with lease(stage.engine, account.account_id, account.name):
+            assert _is_held(other)
+        asked = (not _is_held(other) or threading.Event().wait(0.05) for _ in range(200))
+        assert any(asked), "the server ends a session a moment after its client has gone"

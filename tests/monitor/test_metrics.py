@@ -1,0 +1,151 @@
+"""The numbers, and the addresses that serve them."""
+
+from __future__ import annotations
+
+import urllib.request
+from datetime import UTC, datetime, timedelta
+from urllib.error import HTTPError
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from etl import clock
+from etl.errors import DatabaseError, UsageError
+from etl.monitor.http import Answers, address, serving
+from etl.monitor.metrics import Metrics, write_text_file
+from etl.scheduler.service import Pulse, Ran
+from etl.sync import Report
+from tests.monitor.test_status import NOW, status
+
+BEGUN = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+def samples(metrics: Metrics) -> dict[str, float]:
+    families = text_string_to_metric_families(metrics.text().decode())
+    return {
+        f"{sample.name}{sorted(sample.labels.items())}" if sample.labels else sample.name: sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def test_the_age_of_the_last_proven_sync_is_there_for_each_account() -> None:
+    found = samples(Metrics(lambda: [status(), status(name="ben", last_proven_at=None, held=4)]))
+    assert found["favsync_age_of_last_proven_sync_seconds[('account', 'ada')]"] == 1800
+    assert "favsync_age_of_last_proven_sync_seconds[('account', 'ben')]" not in found
+    assert found["favsync_stale[('account', 'ben')]"] == 1
+    assert found["favsync_held_removals[('account', 'ben')]"] == 4
+    assert (found["favsync_accounts"], found["favsync_accounts_stale"], found["favsync_up"]) == (2, 1, 1)
+
+
+def test_with_too_many_accounts_there_are_sums_alone() -> None:
+    many = [status(name=f"account {n}", last_proven_at=NOW - timedelta(minutes=n)) for n in range(11)]
+    found = samples(Metrics(lambda: many, account_limit=10))
+    assert not [name for name in found if "account'" in name]
+    assert found["favsync_oldest_proven_sync_seconds"] == 600
+    assert found["favsync_accounts"] == 11
+
+
+def test_runs_are_counted_as_they_end() -> None:
+    metrics = Metrics(list, lambda: Pulse(True, 7.5, 2, 0.0))
+    report = Report(
+        "ada",
+        "schedule",
+        BEGUN,
+        outcome="succeeded",
+        added=3,
+        removed=1,
+        retries=2,
+        finished_at=BEGUN + timedelta(seconds=4),
+    )
+    metrics.count(Ran(report, {"200": 9, "429": 1}))
+    metrics.count(Ran(Report("ben", "schedule", BEGUN, outcome="failed")))
+    found = samples(metrics)
+    assert found["favsync_runs_total[('outcome', 'succeeded')]"] == 1
+    assert found["favsync_runs_total[('outcome', 'failed')]"] == 1
+    assert found["favsync_runs_total[('outcome', 'held')]"] == 0
+    assert found["favsync_requests_total[('status', '429')]"] == 1
+    assert found["favsync_favourite_changes_total[('change', 'added')]"] == 3
+    assert (found["favsync_retries_total"], found["favsync_run_seconds_sum"]) == (2, 4)
+    assert (found["favsync_scheduler_lag_seconds"], found["favsync_scheduler_leader"]) == (7.5, 1)
+
+
+def test_a_disabled_account_is_no_number() -> None:
+    assert samples(Metrics(lambda: [status(enabled=False)]))["favsync_accounts"] == 0
+
+
+def test_a_database_that_cannot_be_asked_is_told_and_fails_nothing() -> None:
+    def ask():
+        raise DatabaseError("gone")
+
+    found = samples(Metrics(ask))
+    assert found["favsync_up"] == 0
+    assert "favsync_accounts" not in found
+
+
+def test_the_database_is_asked_once_for_many_scrapes() -> None:
+    asked = []
+    metrics = Metrics(lambda: asked.append(1) or [])
+    for _ in range(5):
+        metrics.text()
+    assert len(asked) == 1
+
+
+def test_the_text_file_is_whole_and_readable_by_the_collector(tmp_path) -> None:
+    file = tmp_path / "favsync.prom"
+    write_text_file(Metrics(lambda: [status()]), file)
+    assert b"favsync_age_of_last_proven_sync_seconds" in file.read_bytes()
+    assert file.stat().st_mode & 0o777 == 0o644
+    assert list(tmp_path.iterdir()) == [file]
+    with pytest.raises(UsageError, match="cannot be written"):
+        write_text_file(Metrics(list), tmp_path / "nowhere" / "x.prom")
+
+
+def get(url: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(url) as answer:
+            return answer.status, answer.read().decode()
+    except HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def test_health_readiness_and_metrics_are_served() -> None:
+    pulses, down = [Pulse(True, 0.0, 0, clock.monotonic())], []
+
+    def require_database():
+        if down:
+            raise DatabaseError("postgresql://me:secret@db is gone")
+
+    answers = Answers(Metrics(list, lambda: pulses[0]), lambda: pulses[0], require_database)
+    with serving("127.0.0.1:0", answers) as url:
+        assert get(f"{url}/healthz") == (200, "ok\n")
+        assert get(f"{url}/readyz") == (200, "ready: it syncs\n")
+        assert "favsync_up 1.0" in get(f"{url}/metrics?x=1")[1]
+        assert get(f"{url}/")[0] == 404
+        with urllib.request.urlopen(urllib.request.Request(f"{url}/healthz", method="HEAD")) as answer:
+            assert (answer.status, answer.headers["Content-Length"], answer.read()) == (200, "3", b"")
+        pulses[0] = Pulse(False, 0.0, 0, clock.monotonic() - 61)
+        down.append(1)
+        assert get(f"{url}/healthz")[0] == 503
+        status_code, words = get(f"{url}/readyz")
+        assert (status_code, "secret" in words) == (503, False)
+
+
+def test_an_address_is_loopback_unless_told() -> None:
+    assert address("9108") == ("127.0.0.1", 9108)
+    assert address("0.0.0.0:9108") == ("0.0.0.0", 9108)
+    assert address("[::1]:0") == ("::1", 0)
+    for wrong in ("", "host", "host:x", "host:70000"):
+        with pytest.raises(UsageError, match="no address"):
+            address(wrong)
+
+
+def test_two_cannot_listen_at_one_place() -> None:
+    answers = Answers(Metrics(list), Pulse, lambda: None)
+    with (
+        serving("127.0.0.1:0", answers) as url,
+        pytest.raises(UsageError, match="nobody can listen"),
+        serving(url.removeprefix("http://"), answers),
+    ):
+        pass

@@ -1,0 +1,220 @@
+"""Fifty dated exports in random order, ten syncs between and two retracted runs tell what a plain model tells."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+import time_machine
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine, select
+
+from etl import clock
+from etl.backfill.import_files import Orders, import_paths
+from etl.db.engine import open_engine, reading, writing
+from etl.db.tables import runs, track_versions, tracks
+from etl.load.baseline import Account
+from etl.model.records import Decision
+from etl.model.threshold import Brake
+from etl.replay import retract as retracting
+from etl.replay.import_snapshots import Past
+from etl.replay.prune import Limits, prune
+from etl.sync import Way, sync_account
+from tests.support.lists import FakeSource, item
+from tests.support.past import LATER, account_in, assert_rebuilt, at, land, seen, stays
+from tests.support.plain_model import Seen, history
+
+BRAKE = Brake(5, 0.5)
+DAYS = 60
+
+
+@dataclass
+class Story:
+    """A list that changes day by day, and what was seen of it."""
+
+    chance: random.Random
+    seen: dict[int, Seen] = field(default_factory=dict)
+    lists: dict[int, list[int]] = field(default_factory=dict)
+
+    def live(self) -> None:
+        """Make the list of each day."""
+        here = list(range(1, 21))
+        for day in range(DAYS + 1):
+            for _ in range(self.chance.randint(0, 3)):
+                if self.chance.random() < 0.5 and len(here) > 5:
+                    here.remove(self.chance.choice(here))
+                else:
+                    track = self.chance.randint(1, 40)
+                    here = [track, *(each for each in here if each != track)]
+            self.lists[day] = list(here)
+
+    def title(self, track: int, day: int) -> str:
+        """Return the title of a track on a day: it changes now and then."""
+        return f"Track {track}" + (" (remastered)" if day > 5 + track else "")
+
+    def items(self, day: int, part: bool = False) -> list[dict[str, object]]:
+        ids = self.lists[day][::2] if part else self.lists[day]
+        return [json.loads(item(track, track_title=self.title(track, day)).body) for track in ids]
+
+
+def write_export(folder: Path, story: Story, day: int, kind: str, part: bool) -> Path:
+    """Write the list of a day in one of the forms that people have."""
+    path = folder / f"{at(day):%Y-%m-%d}{'-part' if part else ''}.{'csv' if kind == 'csv' else 'json'}"
+    items = story.items(day, part)
+    if kind == "csv":
+        path.write_text("track_id\n" + "".join(f"{each['track_id']}\n" for each in items))
+    elif kind == "ids":
+        path.write_text(json.dumps([each["track_id"] for each in items]))
+    elif kind == "lines":
+        path = path.with_suffix(".jsonl")
+        path.write_text("".join(json.dumps(each) + "\n" for each in items))
+    else:
+        path.write_text(json.dumps({"desc": None, "code": 0, "counts": len(items), "data": items}))
+    return path
+
+
+def facts(engine: Engine) -> tuple[list[object], list[object]]:
+    with reading(engine) as connection:
+        columns = track_versions.c["track_id", "valid_from", "valid_to", "title", "facts_digest"]
+        versions = [tuple(row) for row in connection.execute(select(*columns).order_by(*columns[:2]))]
+        order = tracks.c["track_id", "title", "first_seen_at", "changed_at", "facts_digest", "album_id"]
+        return versions, [tuple(row) for row in connection.execute(select(*order).order_by(tracks.c.track_id))]
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_fifty_exports_in_random_order_with_syncs_and_retractions(database_url: str, tmp_path: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    story = Story(chance)
+    story.live()
+    engine = open_engine(database_url)
+    account = account_in(engine)
+    sync_days = sorted(chance.sample(range(3, DAYS), 10))
+    export_days = chance.choices([day for day in range(1, DAYS) if day not in sync_days], k=50)
+    exports = []
+    for number, day in enumerate(export_days):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        part = chance.random() < 0.3
+        kind = chance.choice(["body", "csv", "ids", "lines"])
+        exports.append((day, part, write_export(folder, story, day, kind, part)))
+    chance.shuffle(exports)
+    for day in sync_days:
+        past = [export for export in exports if export[0] < day]
+        for export in chance.sample(past, min(len(past), 4)):
+            exports.remove(export)
+            take_in(engine, account, story, export, at(day))
+        source = FakeSource([item(track, track_title=story.title(track, day)) for track in story.lists[day]])
+        with time_machine.travel(at(day + 0.5), tick=True):
+            report = sync_account(engine, account, source, Way(brake=BRAKE))
+            assert report.run_id is not None
+        with reading(engine) as connection:
+            row = connection.execute(select(runs).where(runs.c.run_id == report.run_id)).one()
+        whole = frozenset(story.lists[day])
+        story.seen[row.run_id] = Seen(row.started_at, row.observed_at, whole, True)
+    for export in exports:
+        take_in(engine, account, story, export, at(DAYS + 1))
+    check(engine, account, story)
+    with_all = stays(engine, account), facts(engine)
+    two = chance.sample(sorted(story.seen), 2)
+    for run_id in two:
+        with writing(engine) as connection:
+            retracting.retract(connection, run_id, clock.now(), BRAKE)
+    out = {run_id: story.seen.pop(run_id) for run_id in two}
+    check(engine, account, story)
+    for run_id in two:
+        with writing(engine) as connection:
+            retracting.restore(connection, run_id, BRAKE)
+    story.seen |= out
+    check(engine, account, story)
+    assert (stays(engine, account), facts(engine)) == with_all
+    engine.dispose()
+
+
+def take_in(engine: Engine, account: Account, story: Story, export: tuple[int, bool, Path], now: datetime) -> None:
+    day, part, path = export
+    result = import_paths(engine, account, [path], Orders(is_complete=not part, brake=BRAKE), now)
+    assert not result.faults
+    (landed,) = result.imported.landed
+    if landed.was_there:
+        return
+    ids = frozenset(story.lists[day][::2] if part else story.lists[day])
+    story.seen[landed.run_id] = Seen(at(day), at(day), ids, not part, None if part else "approved")
+
+
+def check(engine: Engine, account: Account, story: Story) -> None:
+    assert stays(engine, account) == history(list(story.seen.values()), BRAKE.minimum, BRAKE.ratio)
+    assert_rebuilt(engine, account, BRAKE)
+
+
+def test_the_order_of_imports_does_not_matter(database_url: str, new_database, tmp_path: Path) -> None:
+    story = Story(random.Random(9))
+    story.live()
+    paths = [write_export(tmp_path, story, day, "body", part=day % 3 == 0) for day in range(1, 30)]
+    shuffled = list(paths)
+    random.Random(4).shuffle(shuffled)
+    results = []
+    for url, order, is_at_once in (
+        (database_url, paths, False),
+        (new_database("sqlite"), shuffled, False),
+        (new_database("sqlite"), shuffled, True),
+    ):
+        engine = open_engine(url)
+        account = account_in(engine)
+        for batch in [order] if is_at_once else [[path] for path in order]:
+            import_paths(engine, account, batch, Orders(is_complete=True), at(DAYS))
+        assert_rebuilt(engine, account)
+        results.append((stays(engine, account), facts(engine)))
+        engine.dispose()
+    assert results[0] == results[1] == results[2]
+
+
+@st.composite
+def pasts(draw: st.DrawFn) -> list[Past]:
+    """Observations of few tracks on few days, so that many share an instant, overlap, or hold much back."""
+    found = []
+    for _ in range(draw(st.integers(1, 7))):
+        whole = draw(st.booleans())
+        word = draw(st.sampled_from([None, "approved", "rejected"])) if whole else None
+        items = draw(st.lists(st.integers(1, 8), unique=True))
+        day, hours = draw(st.integers(1, 6)), draw(st.sampled_from([0, 30]))
+        found.append(replace(seen(day, items, whole=whole, hours=hours), decision=Decision(word) if word else None))
+    return found
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(pasts(), st.randoms(use_true_random=False))
+def test_whatever_arrives_is_retracted_put_back_and_thinned_the_plain_model_tells_the_same(
+    new_database, every: list[Past], chance: random.Random
+) -> None:
+    engine = open_engine(new_database("sqlite"))
+    account = account_in(engine)
+    told: dict[int, Seen] = {}
+    while every:
+        batch = [every.pop() for _ in range(min(len(every), chance.randint(1, 3)))]
+        for landed in land(engine, account, *batch, brake=BRAKE).landed:
+            if not landed.was_there:
+                told[landed.run_id] = plain(landed.past)
+        assert stays(engine, account) == history(list(told.values()), BRAKE.minimum, BRAKE.ratio)
+    out = chance.sample(sorted(told), chance.randint(0, len(told)))
+    for run_id in out:
+        with writing(engine) as connection:
+            retracting.retract(connection, run_id, clock.now(), BRAKE)
+    for run_id in out[:1]:
+        with writing(engine) as connection:
+            retracting.restore(connection, run_id, BRAKE)
+    left = [seen_ for run_id, seen_ in told.items() if run_id not in out[1:]]
+    assert stays(engine, account) == history(left, BRAKE.minimum, BRAKE.ratio)
+    prune(engine, Limits(raw_before=LATER, daily_before=LATER), BRAKE)
+    assert stays(engine, account) == history(left, BRAKE.minimum, BRAKE.ratio)
+    assert_rebuilt(engine, account, BRAKE)
+    engine.dispose()
+
+
+def plain(past: Past) -> Seen:
+    ids = frozenset(item.track_id for item in past.items if item.track_id is not None)
+    return Seen(past.started_at, past.observed_at, ids, past.proves_absence, past.decision and past.decision.value)

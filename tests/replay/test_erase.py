@@ -1,0 +1,126 @@
+"""Erasing an account: everything about it, and nothing of the others."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+
+import pytest
+from sqlalchemy import select
+
+from etl.backfill import page_checkpoint
+from etl.cli import main
+from etl.db.engine import open_engine, reading, writing
+from etl.db.tables import metadata
+from etl.model.records import Page
+from etl.replay import prune
+from etl.replay.erase import erase_account
+from etl.replay.prune import compact
+from tests.support.lists import START, item, raw
+from tests.support.past import account_in, assert_rebuilt, land, seen, stays
+
+
+@pytest.fixture
+def engine(database_url):
+    engine = open_engine(database_url)
+    yield engine
+    engine.dispose()
+
+
+def content(engine, *, names=None):
+    with reading(engine) as connection:
+        tables = [table for table in metadata.sorted_tables if names is None or table.name in names]
+        return {table.name: connection.execute(select(table)).all() for table in tables}
+
+
+HERS = [
+    seen(1, [1, 2, 3, item(70, artists=[{"artist_id": 99, "artist_name": "Only hers"}], album_id=999, album_title="Hers",
+                           genres="Secret", available_markets="QQ,NG")]),
+    seen(3, [item(2, track_title="As she saw it"), 3, raw(b'{"track_id":80,"artwork":1}', 80)]),
+]  # fmt: skip
+HIS = [seen(2, [2, 3, 4]), seen(4, [3, 4, 5])]
+
+
+def test_nothing_of_the_account_is_left_and_nothing_of_the_others_is_gone(engine, new_database):
+    ada, bob = account_in(engine), account_in(engine, "bob")
+    land(engine, ada, *HERS)
+    land(engine, bob, *HIS)
+    his = stays(engine, bob)
+    with writing(engine) as connection:
+        page_checkpoint.keep(connection, ada.account_id, Page(0, 50, (item(1), item(2))), START)
+        page_checkpoint.keep(connection, bob.account_id, Page(0, 50, (item(3), item(4))), START)
+    with writing(engine) as connection:
+        counts = erase_account(connection, ada.account_id)
+    assert counts["runs"] == 2
+    assert counts["favourites"] == 5
+    assert counts["tracks"] == 3
+    assert stays(engine, bob) == his
+    assert_rebuilt(engine, bob)
+    left = content(engine)
+    for name, rows in left.items():
+        assert not [row for row in rows if "account_id" in row._fields and row.account_id == ada.account_id], name
+    assert len(left["walk_pages"]) == 1
+    assert {row.track_id for row in left["raw_items"]} == {2, 3, 4, 5}
+    alone = open_engine(new_database(engine.dialect.name))
+    land(alone, account_in(alone, "bob"), *HIS)
+    shared = {
+        "tracks",
+        "track_versions",
+        "track_artists",
+        "albums",
+        "artists",
+        "market_sets",
+        "market_set_members",
+        "markets",
+    }
+    drop = {"market_set_id", "digest"}
+    for name, rows in content(alone, names=shared).items():
+        assert plain(left[name], drop) == plain(rows, drop), name
+    alone.dispose()
+
+
+def plain(rows, drop):
+    """Rows without the numbers that a database gives out."""
+    told = ({name: value for name, value in row._mapping.items() if name not in drop} for row in rows)
+    return sorted(json.dumps(row, sort_keys=True, default=str) for row in told)
+
+
+def test_the_last_account_leaves_an_empty_database(engine):
+    ada = account_in(engine)
+    before = content(engine)
+    land(engine, ada, *HERS)
+    with writing(engine) as connection:
+        erase_account(connection, ada.account_id)
+    after = content(engine)
+    assert {name for name, rows in after.items() if rows} == {name for name, rows in before.items() if rows} - {
+        "accounts"
+    }
+
+
+def test_no_byte_of_it_is_left_in_a_sqlite_file(new_database, tmp_path):
+    url = new_database("sqlite")
+    engine = open_engine(url)
+    ada = account_in(engine, "ada-the-erased")
+    land(engine, ada, seen(1, [item(1, track_title="Something very telling")], whole=True))
+    with writing(engine) as connection:
+        erase_account(connection, ada.account_id)
+    compact(engine)
+    engine.dispose()
+    for path in tmp_path.glob(f"{url.rpartition('/')[2]}*"):
+        assert b"ada-the-erased" not in path.read_bytes(), path.name
+        assert b"very telling" not in path.read_bytes(), path.name
+
+
+def test_a_reader_that_keeps_traces_in_the_file_is_told_of(new_database, monkeypatch, capsys):
+    monkeypatch.setattr(prune, "PATIENCE_MS", 20)
+    url = new_database("sqlite")
+    engine = open_engine(url)
+    land(engine, account_in(engine), seen(1, [item(1)], whole=True))
+    engine.dispose()
+    reader = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM accounts").fetchall()
+    assert main(["accounts", "remove", "ada", "--erase", "--yes", "--database-url", url]) == 5
+    assert "the file still holds traces of it: somebody else is reading the database" in capsys.readouterr().err
+    reader.close()
+    assert compact(open_engine(url)) is not None

@@ -1,0 +1,195 @@
+"""History from observations alone: what was tampered with is found and mended, and a new way to read items is seen first."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+from sqlalchemy import select, text
+
+from etl.db.engine import open_engine, reading, writing
+from etl.db.tables import favourites, metadata, track_versions
+from etl.errors import RunInProgress
+from etl.load.run_lock import lease
+from etl.model.records import Decision
+from etl.model.threshold import Brake
+from etl.replay.rebuild import compare, rewrite
+from etl.replay.review import decide
+from etl.sync import Way, sync_account
+from etl.transform.normalise import Unreadable, normalised
+from tests.support.lists import FakeSource, item, raw
+from tests.support.past import account_in, assert_rebuilt, at, land, seen
+
+BRAKE = Brake()
+
+
+@pytest.fixture
+def engine(database_url):
+    engine = open_engine(database_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def lived(engine):
+    """An account with additions, removals, changed facts and an unreadable item."""
+    ada = account_in(engine)
+    land(
+        engine,
+        ada,
+        seen(1, [*range(1, 9), raw(b'{"track_id":50,"artwork":7}', 50)]),
+        seen(2, [*range(2, 9), item(20, genres="Jazz", available_markets="NG")]),
+        seen(3, [*range(2, 8), item(20, genres="Jazz,Soul", available_markets="NG,GH"), 1]),
+    )
+    return ada
+
+
+def content(engine):
+    """Everything in the projections, without the numbers of rows."""
+    names = ("favourites", "track_versions", "tracks", "track_artists", "track_genres", "albums", "artists", "runs")
+    with reading(engine) as connection:
+        tables = [metadata.tables[name] for name in names]
+        return {table.name: sorted(map(str, connection.execute(select(table)).all())) for table in tables}
+
+
+TAMPERED = {
+    "an interval is gone": "DELETE FROM favourites WHERE track_id = 1 AND valid_to IS NOT NULL",
+    "a bound": "UPDATE favourites SET added_after = NULL WHERE added_after IS NOT NULL",
+    "a lower bound of a removal": "UPDATE favourites SET removed_after = NULL WHERE removed_after IS NOT NULL",
+    "the run that is cited": "UPDATE favourites SET added_run_id = 2 WHERE track_id = 2",
+    "when it was last seen": "UPDATE favourites SET last_seen_at = valid_from WHERE valid_to IS NULL",
+    "a title": "UPDATE tracks SET title = 'x' WHERE track_id = 3",
+    "a duration": "UPDATE tracks SET duration_seconds = 1 WHERE track_id = 3",
+    "facts that are gone": "UPDATE tracks SET title = NULL, facts_digest = NULL, changed_at = NULL WHERE track_id = 3",
+    "when it was first seen": "UPDATE tracks SET first_seen_at = changed_at WHERE track_id = 20",
+    "when it changed": "UPDATE tracks SET changed_at = first_seen_at WHERE track_id = 20",
+    "a version is gone": "DELETE FROM track_versions WHERE track_id = 20 AND valid_to IS NOT NULL",
+    "a version's title": "UPDATE track_versions SET title = 'x' WHERE track_id = 4",
+    "a version's facts": "UPDATE track_versions SET facts = REPLACE(CAST(facts AS text), 'Jazz', 'Pop')",
+    "a version's markets": "UPDATE track_versions SET market_set_id = NULL WHERE track_id = 20",
+    "an artist of a track": "DELETE FROM track_artists WHERE track_id = 5",
+    "a role": "UPDATE track_artists SET role = 'x' WHERE track_id = 5",
+    "a genre": "UPDATE track_genres SET genre_id = (SELECT max(genre_id) FROM genres) WHERE track_id = 5 AND position = 1",
+    "an artist's name": "UPDATE artists SET name = 'x'",
+    "an album's title": "UPDATE albums SET title = 'x'",
+    "a count of a run": "UPDATE runs SET added = 5 WHERE run_id = 2",
+    "the favourites after a run": "UPDATE runs SET favourites = 5 WHERE run_id = 2",
+    "an outcome": "UPDATE runs SET outcome = 'unchanged' WHERE run_id = 2",
+    "members of a market set": "DELETE FROM market_set_members WHERE market_code = 'NG'",
+    "a reading of an item": "UPDATE raw_items SET is_readable = NOT is_readable WHERE track_id = 6",
+}
+
+
+@pytest.mark.parametrize("statement", [pytest.param(sql, id=name) for name, sql in TAMPERED.items()])
+def test_what_was_tampered_with_is_found_and_mended(engine, lived, statement):
+    assert not compare(engine, (), BRAKE)
+    before = content(engine)
+    if engine.dialect.name == "postgresql":
+        statement = statement.replace("SET facts = REPLACE(CAST(facts AS text), 'Jazz', 'Pop')",
+                                      "SET facts = CAST(REPLACE(CAST(facts AS text), 'Jazz', 'Pop') AS jsonb)")  # fmt: skip
+    with writing(engine) as connection:
+        connection.execute(text(statement))
+    assert compare(engine, (), BRAKE)
+    assert rewrite(engine, (), BRAKE)
+    assert not compare(engine, (), BRAKE)
+    after = content(engine)
+    favourites_apart = {name: each for name, each in before.items() if name != "favourites"}
+    assert {name: after[name] for name in favourites_apart} == favourites_apart
+
+
+def test_an_interval_that_no_observation_tells_is_found_and_taken_out(engine, lived):
+    before = content(engine)
+    with writing(engine) as connection:
+        row = {"account_id": 1, "favourite_id": 99, "track_id": 50, "valid_from": at(0), "valid_to": at(0.5)}
+        connection.execute(favourites.insert().values(**row, added_run_id=1, removed_run_id=2))
+    found = compare(engine, (), BRAKE)
+    assert [interval.track_id for interval in found.accounts[0][1].surplus] == [50]
+    rewrite(engine, (), BRAKE)
+    assert content(engine) == before
+
+
+def test_a_sound_history_is_not_touched(engine, lived):
+    before = content(engine)
+    assert not rewrite(engine, (), BRAKE)
+    assert content(engine) == before
+
+
+def test_everything_can_be_told_again_from_observations(engine, lived):
+    before = content(engine)
+    with writing(engine) as connection:
+        for name in ("favourites", "track_versions", "track_artists", "track_genres"):
+            connection.execute(text(f"DELETE FROM {name}"))
+        connection.execute(
+            text("UPDATE tracks SET title = NULL, album_id = NULL, facts_digest = NULL, changed_at = NULL")
+        )
+    rewrite(engine, (), BRAKE)
+    assert content(engine) == before
+
+
+def test_a_new_way_to_read_items_shows_what_would_differ_before_it_is_written(engine, lived, monkeypatch):
+    def shouted(one):
+        track = normalised(one)
+        return replace(track, title=track.title and track.title.upper())
+
+    monkeypatch.setattr("etl.replay.track_events.normalised", shouted)
+    before = content(engine)
+    found = compare(engine, (), BRAKE)
+    assert len(found.facts.tracks) == 9
+    assert (1, "title", "Track 1", "TRACK 1") in found.facts.samples
+    assert content(engine) == before, "a comparison writes nothing"
+    rewrite(engine, (), BRAKE)
+    with reading(engine) as connection:
+        assert set(connection.execute(select(track_versions.c.title)).scalars()) >= {"TRACK 1", "TRACK 20"}
+    assert not compare(engine, (), BRAKE)
+
+
+def test_an_item_that_has_become_readable_is_told(engine, monkeypatch):
+    ada = account_in(engine)
+
+    def refusing(one):
+        raise Unreadable("not yet")
+
+    with monkeypatch.context() as patch:
+        for module in ("import_snapshots", "track_events"):
+            patch.setattr(f"etl.replay.{module}.normalised", refusing)
+        land(engine, ada, seen(1, [1, 2]))
+    assert compare(engine, (), BRAKE).facts.turned == 2
+    rewrite(engine, (), BRAKE)
+    assert_rebuilt(engine, ada)
+
+
+def test_one_account_may_be_rebuilt_alone(engine, lived):
+    bob = account_in(engine, "bob")
+    land(engine, bob, seen(1, [100]))
+    with writing(engine) as connection:
+        connection.execute(text("DELETE FROM favourites"))
+        connection.execute(text("UPDATE tracks SET title = 'x'"))
+    rewrite(engine, ["bob"], BRAKE)
+    found = compare(engine, (), BRAKE)
+    assert [name for name, difference in found.accounts if difference] == ["ada"]
+    assert 100 not in found.facts.tracks
+
+
+def test_nothing_is_rebuilt_while_a_run_is_in_progress(engine, lived):
+    with lease(engine, lived.account_id, "ada"), pytest.raises(RunInProgress):
+        rewrite(engine, (), BRAKE)
+
+
+def test_a_run_obeys_its_own_brake_whatever_the_settings_are_now(engine):
+    ada = account_in(engine)
+    sync_account(engine, ada, FakeSource([item(n) for n in range(1, 41)]), Way())
+    sync_account(engine, ada, FakeSource([item(n) for n in range(1, 25)]), Way(brake=Brake(5, 0.1)))
+    assert not compare(engine, (), Brake(1000, 1.0))
+
+
+@pytest.mark.parametrize("decision", list(Decision))
+def test_a_decision_on_held_removals_is_part_of_what_is_folded(engine, decision):
+    ada = account_in(engine)
+    sync_account(engine, ada, FakeSource([item(n) for n in range(1, 41)]), Way())
+    held = sync_account(engine, ada, FakeSource([item(1)]), Way())
+    assert_rebuilt(engine, ada)
+    decide(engine, held.run_id, decision, BRAKE)
+    assert_rebuilt(engine, ada)
+    sync_account(engine, ada, FakeSource([item(n) for n in range(1, 38)]), Way())
+    assert_rebuilt(engine, ada)
+    land(engine, ada, seen(-5, range(1, 60)))
+    assert_rebuilt(engine, ada)

@@ -1,0 +1,205 @@
+"""Held removals: the evidence, the word of the operator, and what a later observation makes of it. And a plan writes nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from etl.sandbox import Sandbox
+from tests.conftest import NewDatabase
+from tests.support.commands import Commands, commands
+from tests.support.stage import Stage, settings, stage_at
+
+TRACKS = 40
+
+
+@pytest.fixture(scope="module")
+def command() -> Iterator[Commands]:
+    with commands() as started:
+        yield started
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(tracks=TRACKS, seed=21) as running:
+        yield running
+
+
+class Scene:
+    """A list of which most is gone, seen by a run that is held."""
+
+    def __init__(self, stage: Stage, sandbox: Sandbox, url: str, command: Commands) -> None:
+        self.stage, self.sandbox, self.command = stage, sandbox, command
+        self.environ = settings(sandbox, url)
+        self.whole = sandbox.favourites("ada")
+        assert self.favsync("sync").returncode == 0
+        self.left = self.whole[:5]
+        spare = [track_id for track_id in sandbox.catalogue.track_ids if track_id not in self.whole]
+        self.new, self.newer = spare[:2]
+        sandbox.set_favourites("ada", [self.new, *self.left])
+        self.held = self.favsync("sync", "--json")
+
+    def favsync(self, *words: str):
+        return self.command.run(self.environ, *words)
+
+    @property
+    def favourites(self) -> set[int]:
+        return self.stage.open_tracks("default")
+
+
+@pytest.fixture
+def scene(database_url: str, sandbox: Sandbox, command: Commands) -> Iterator[Scene]:
+    with stage_at(database_url) as stage:
+        yield Scene(stage, sandbox, database_url, command)
+
+
+def test_a_mass_removal_is_held_with_its_evidence_and_additions_apply(scene: Scene) -> None:
+    assert scene.held.returncode == 7
+    (report,) = json.loads(scene.held.stdout)
+    assert (report["outcome"], report["held"], report["added"], report["removed"], report["proven"]) == (
+        "held",
+        35,
+        1,
+        0,
+        True,
+    )
+    assert "favsync runs approve 2" in report["reason"]
+    assert scene.favourites == {*scene.whole, scene.new}
+    shown = json.loads(scene.favsync("runs", "show", "2", "--json").stdout)
+    assert {each["track_id"] for each in shown["held_tracks"]} == {*scene.whole} - {*scene.left}
+    assert [
+        row["run_id"] for row in json.loads(scene.favsync("runs", "list", "--outcome", "held", "--json").stdout)
+    ] == [2]
+
+
+def test_one_approval_applies_them_and_the_gate_is_open_again(scene: Scene) -> None:
+    approved = scene.favsync("runs", "approve", "2")
+    assert (approved.returncode, approved.stderr) == (0, "")
+    assert "35 removals applied" in approved.stdout
+    assert scene.favourites == {scene.new, *scene.left}
+    assert {row[7] for row in scene.stage.history() if row[3]} == {2}
+    assert scene.favsync("sync").returncode == 0
+    assert scene.stage.folds_to_what_is_stored("default")
+    again = scene.favsync("runs", "approve", "2")
+    assert again.returncode == 2
+    assert "approved already" in again.stderr
+
+
+def test_a_rejection_keeps_the_favourites_and_a_later_run_that_sees_the_same_holds_again(scene: Scene) -> None:
+    assert scene.favsync("runs", "reject", "2").returncode == 0
+    assert scene.favourites == {*scene.whole, scene.new}
+    assert scene.favsync("runs", "approve", "2").returncode == 2
+    assert scene.favsync("sync").returncode == 7
+    scene.sandbox.set_favourites("ada", [scene.new, *scene.whole])
+    assert scene.favsync("sync").returncode == 0
+    assert scene.stage.removed_tracks("default") == []
+    assert scene.stage.folds_to_what_is_stored("default")
+
+
+@pytest.mark.parametrize("verb", ["approve", "reject"])
+def test_a_later_proven_run_supersedes_a_held_one_and_both_say_so(scene: Scene, verb: str) -> None:
+    scene.sandbox.set_favourites("ada", [scene.newer, *scene.whole])
+    assert scene.favsync("sync").returncode == 0
+    refused = scene.favsync("runs", verb, "2")
+    assert refused.returncode == 2
+    assert "no longer held: run 3 read the list after it" in refused.stderr
+    assert "superseded by run 3" in scene.favsync("runs", "show", "2").stdout
+    assert scene.favourites == {*scene.whole, scene.newer}
+    assert scene.stage.removed_tracks("default") == [scene.new]
+
+
+def test_a_partial_run_after_it_does_not_supersede_it(scene: Scene) -> None:
+    scene.sandbox.switch(ignore_offset=True)
+    scene.sandbox.set_favourites("ada", dict.fromkeys([scene.newer, *scene.whole, *scene.sandbox.catalogue.track_ids]))
+    assert scene.favsync("sync").returncode == 6
+    assert scene.favsync("runs", "approve", "2").returncode == 0
+    assert scene.stage.folds_to_what_is_stored("default")
+
+
+def test_what_a_later_partial_run_saw_stays_when_the_held_one_is_approved(scene: Scene) -> None:
+    back = scene.whole[20]
+    more = [track_id for track_id in scene.sandbox.catalogue.track_ids if track_id not in scene.whole][5:60]
+    scene.sandbox.switch(ignore_offset=True)
+    scene.sandbox.set_favourites("ada", [back, *scene.left, *more])
+    assert scene.favsync("sync").returncode == 6
+    assert scene.favsync("runs", "approve", "2").returncode == 0
+    assert back in scene.favourites
+    assert scene.stage.folds_to_what_is_stored("default")
+
+
+def test_an_emptied_list_takes_one_approval(scene: Scene) -> None:
+    scene.sandbox.set_favourites("ada", [])
+    assert scene.favsync("sync").returncode == 7
+    assert scene.favourites != set()
+    assert scene.favsync("runs", "approve", "3").returncode == 0
+    assert scene.favourites == set()
+    assert scene.favsync("sync").returncode == 0
+
+
+@pytest.mark.parametrize(("run_id", "words"), [("1", "is not held but succeeded"), ("99", "there is no run 99")])
+def test_only_a_held_run_can_be_decided_on(scene: Scene, run_id: str, words: str) -> None:
+    before = scene.stage.history()
+    for verb in ("approve", "reject"):
+        refused = scene.favsync("runs", verb, run_id)
+        assert refused.returncode == 2
+        assert words in refused.stderr
+    assert scene.stage.history() == before
+
+
+def test_the_brake_of_the_settings_counts(scene: Scene) -> None:
+    scene.environ["FAVSYNC_REMOVAL_BRAKE"] = "100,1.0"
+    assert scene.favsync("sync").returncode == 0
+    assert scene.favourites == {scene.new, *scene.left}
+
+
+def test_a_plan_says_exactly_what_a_sync_then_does_and_writes_not_one_byte(
+    new_database: NewDatabase, sandbox: Sandbox, command: Commands
+) -> None:
+    url = new_database("sqlite")
+    folder = Path(url.removeprefix("sqlite:///")).parent
+    environ = settings(sandbox, url)
+    assert command.run(environ, "sync").returncode == 0
+    gone = sandbox.favourites("ada")[7]
+    sandbox.unfavourite("ada", gone)
+    spare = next(track_id for track_id in sandbox.catalogue.track_ids if track_id not in sandbox.favourites("ada"))
+    sandbox.favourite("ada", spare)
+    before = contents(folder)
+    (plan,) = json.loads(command.run(environ, "sync", "--plan", "--json").stdout)
+    assert plan["plan"] == {"added": [spare], "removed": [gone], "held": []}
+    assert contents(folder) == before
+    (done,) = json.loads(command.run(environ, "sync", "--json").stdout)
+    assert {name: done[name] for name in ("added", "removed", "held", "favourites", "changed", "outcome")} == {
+        name: plan[name] for name in ("added", "removed", "held", "favourites", "changed", "outcome")
+    }
+    sandbox.set_favourites("ada", [])
+    before = contents(folder)
+    planned = command.run(environ, "sync", "--plan", "--json")
+    assert planned.returncode == 7
+    assert len(json.loads(planned.stdout)[0]["plan"]["held"]) == TRACKS
+    assert contents(folder) == before
+
+
+def test_a_plan_writes_nothing_on_postgresql_either(scene: Scene) -> None:
+    scene.sandbox.set_favourites("ada", scene.whole[3:])
+    before = scene.stage.history(), scene.stage.sizes()
+    planned = scene.favsync("sync", "--plan", "--json")
+    assert json.loads(planned.stdout)[0]["plan"]["removed"]
+    assert (scene.stage.history(), scene.stage.sizes()) == before
+
+
+def test_a_plan_without_a_database_makes_none(sandbox: Sandbox, command: Commands, tmp_path: Path) -> None:
+    planned = command.run(settings(sandbox, f"sqlite:///{tmp_path}/new/favsync.db"), "sync", "--plan", "--json")
+    assert planned.returncode == 0
+    assert len(json.loads(planned.stdout)[0]["plan"]["added"]) == TRACKS
+    assert list(tmp_path.iterdir()) == []
+
+
+def contents(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Return name, time of change and bytes of every file; of what SQLite keeps in memory for readers, that it is there."""
+    return {
+        path.name: (0, b"") if path.name.endswith("-shm") else (path.stat().st_mtime_ns, path.read_bytes())
+        for path in folder.iterdir()
+    }

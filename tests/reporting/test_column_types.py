@@ -1,0 +1,50 @@
+"""What drivers give becomes one type: the same for both databases."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+
+import pytest
+
+from etl.reporting.column_types import instant_text, is_instant, readers
+
+NOON = datetime(2026, 3, 1, 12, 0, 0, 5, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("column", "given", "value"),
+    [
+        ("changed_at", "2026-03-01T12:00:00.000005Z", NOON),
+        ("changed_at", NOON.astimezone(timezone(timedelta(hours=3))), NOON),
+        ("valid_to", None, None),
+        ("day", "2026-03-01", date(2026, 3, 1)),
+        ("day", date(2026, 3, 1), date(2026, 3, 1)),
+        ("is_current", 1, True),
+        ("is_current", False, False),
+        ("proven", 0, False),
+        ("proven", None, None),
+        ("share", Decimal("1.0000"), 1.0),
+        ("total_seconds", Decimal("12"), 12),
+        ("title", "2026-03-01", "2026-03-01"),
+    ],
+)
+def test_a_column_is_read_by_what_its_name_says(column: str, given: object, value: object) -> None:
+    (read,) = readers([column])
+    assert read(given) == value
+    assert type(read(given)) is type(value)
+
+
+def test_instants_are_those_whose_names_say_so() -> None:
+    assert [
+        name for name in ("first_seen_at", "added_after", "not_before", "since", "day", "format") if is_instant(name)
+    ] == [
+        "first_seen_at",
+        "added_after",
+        "not_before",
+        "since",
+    ]
+
+
+def test_an_instant_is_bound_as_sqlite_holds_it() -> None:
+    assert instant_text(NOON.astimezone(timezone(timedelta(hours=-5)))) == "2026-03-01T12:00:00.000005Z"

@@ -1,0 +1,79 @@
+"""docs/data-model.md: every SQL example is asked of both engines and has the answer that is shown; nothing there is made up."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection
+
+from etl.db.tables import metadata
+from etl.reporting.query import Question, ask
+from etl.reporting.views import views
+from tools.examples import DOCUMENT, HISTORY, Example, answered, asked_of_database, examples, views_told
+
+TEXT = DOCUMENT.read_text(encoding="utf-8")
+TOLD = dict(views_told(TEXT))
+EXAMPLES: dict[str, Example] = dict(zip(TOLD, examples(TEXT), strict=True))
+FOLDER = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("view", EXAMPLES)
+def test_the_answer_that_is_shown_is_the_one_that_the_database_gives(seeded: Connection, view: str) -> None:
+    assert asked_of_database(seeded, EXAMPLES[view]) == EXAMPLES[view].answer
+
+
+def test_every_view_has_an_example_that_asks_it_and_shows_rows() -> None:
+    assert set(EXAMPLES) == set(views())
+    for view, example in EXAMPLES.items():
+        assert re.search(rf"(FROM|JOIN) {view}\b", example.question), view
+        assert len(example.answer.splitlines()) > 1, view
+
+
+def test_each_view_is_said_to_be_what_its_header_says() -> None:
+    assert {view: f"Row: {views()[view].row}" for view in TOLD} == {
+        view: next(line for line in about.splitlines() if line) for view, about in TOLD.items()
+    }
+
+
+def test_each_view_is_said_to_have_the_columns_that_it_has(seeded: Connection) -> None:
+    told = {
+        view: re.findall(r"`(\w+)`", about.partition("Columns:")[2].partition(".")[0]) for view, about in TOLD.items()
+    }
+    assert told == {name: list(ask(seeded, Question(view, limit=0)).columns) for name, view in views().items()}
+
+
+def test_every_table_and_column_is_there() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| .+? \| (.+) \|$", TEXT, re.MULTILINE)
+    told = {table: re.findall(r"`(\w+)`", columns) for table, columns in rows}
+    assert told == {name: [column.name for column in table.columns] for name, table in metadata.tables.items()}
+
+
+def test_the_drawing_has_only_tables_and_columns_that_are_there() -> None:
+    drawing = re.search(r"```mermaid\n(.*?)```", TEXT, re.DOTALL)
+    assert drawing
+    drawn = re.findall(r"^    (\w+) \{\n(.*?)^    \}", drawing[1], re.MULTILINE | re.DOTALL)
+    assert len(drawn) > 5
+    for table, body in drawn:
+        columns = re.findall(r"^ +\w+ (\w+)", body, re.MULTILINE)
+        assert set(columns) <= {column.name for column in metadata.tables[table].columns}, table
+    joined = re.findall(r"^    (\w+) \S+--\S+ (\w+) : ", drawing[1], re.MULTILINE)
+    assert len(joined) > 10
+    for one, other in joined:
+        keys = [*metadata.tables[one].foreign_keys, *metadata.tables[other].foreign_keys]
+        assert {key.column.table.name for key in keys} & {one, other}, (one, other)
+
+
+def test_the_command_that_makes_the_history_makes_the_one_of_the_tests() -> None:
+    asked = " ".join(f"--{name} {value}" for name, value in HISTORY.items())
+    assert f"python -m benchmarks.history {asked} sqlite:///history.db" in TEXT
+    seeded = (FOLDER / "tests/support/seeded.py").read_text(encoding="utf-8")
+    assert "make_history(self._engines[name], **HISTORY)" in seeded
+
+
+def test_an_answer_that_is_no_longer_true_would_be_written_again() -> None:
+    changed = TEXT.replace("kofi     2026-06-30 08:14:08Z", "kofi     1999-01-01 00:00:00Z")
+    assert changed != TEXT
+    true = {example.question: example.answer for example in EXAMPLES.values()}
+    assert answered(changed, lambda example: true[example.question]) == TEXT

@@ -1,0 +1,185 @@
+"""Every table and view as files, as other programs read them."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+from datetime import datetime
+
+import duckdb
+import pytest
+from sqlalchemy import insert, text
+
+from etl.db.engine import open_engine, reading, writing
+from etl.db.tables import metadata, tokens
+from etl.reporting.export_tables import PRIVATE, TABLES
+from etl.reporting.views import views
+from tests.support.commands import commands
+from tests.support.lists import START, item
+from tests.support.past import account_in, at, land, seen
+
+ODD_TITLE = 'Ọmọ, "quoted"\n=SUM(A1)'
+SECRET = b"gAAAAAB-a-token-nobody-should-see"
+
+
+@pytest.fixture
+def filled(database_url):
+    engine = open_engine(database_url)
+    ada = account_in(engine)
+    odd = item(1, track_title=ODD_TITLE, genres="Afrobeats,Pop")
+    land(engine, ada, seen(1, [odd, 2]), seen(3, [2]))
+    with writing(engine) as connection:
+        row = {
+            "account_id": ada.account_id,
+            "place": "database",
+            "secret": SECRET,
+            "state": "valid",
+            "updated_at": START,
+        }
+        connection.execute(insert(tokens).values(**row))
+    yield database_url
+    engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def favsync():
+    with commands() as running:
+        yield running
+
+
+@pytest.fixture
+def export(favsync, monkeypatch):
+    """Run ``favsync export`` against a database, and return its exit code and what it said."""
+
+    def run(url, *args):
+        done = favsync.run({**os.environ, "FAVSYNC_DATABASE_URL": url}, "export", *map(str, args))
+        return done.returncode, done.stderr
+
+    return run
+
+
+def manifest(folder):
+    return json.loads((folder / "manifest.json").read_text())
+
+
+def test_duckdb_reads_every_parquet_file_with_its_types(filled, export, tmp_path):
+    folder = tmp_path / "out"
+    assert export(filled, "--to", folder)[0] == 0
+    told = manifest(folder)
+    for relation in told["relations"]:
+        assert duckdb.sql(f"select * from '{folder / relation['file']}'").columns == [
+            column["name"] for column in relation["columns"]
+        ]
+        counted = duckdb.sql(f"select count(*) from '{folder / relation['file']}'")
+        assert counted.fetchall() == [(relation["rows"],)]
+    file = folder / "report_favourite_history.parquet"
+    history = duckdb.sql(f"select track_id, title, epoch(valid_from), epoch(valid_to) from '{file}'")
+    rows = sorted(history.fetchall())
+    assert rows[0] == (1, ODD_TITLE, at(1).timestamp(), at(3).timestamp())
+    assert rows[1][3] is None
+    whole = duckdb.sql(f"select * from '{file}'")
+    kinds = dict(zip(whole.columns, map(str, whole.types), strict=True))
+    assert kinds["valid_from"] == kinds["valid_to"] == "TIMESTAMP WITH TIME ZONE"
+    joined = duckdb.sql(
+        f"select name from '{folder}/track_genres.parquet' join '{folder}/genres.parquet' using (genre_id) where track_id = 1"
+    )
+    assert {name for (name,) in joined.fetchall()} == {"Afrobeats", "Pop"}
+
+
+@pytest.mark.parametrize("format_", ["parquet", "csv", "jsonl"])
+def test_the_manifest_tells_what_is_there(filled, export, tmp_path, format_):
+    folder = tmp_path / "out"
+    assert export(filled, "--to", folder, "--format", format_)[0] == 0
+    told = manifest(folder)
+    assert {each["name"] for each in told["relations"]} == {*TABLES, *views()}
+    assert told["format"] == format_
+    assert datetime.fromisoformat(told["created_at"]).tzinfo is not None
+    for each in told["relations"]:
+        content = (folder / each["file"]).read_bytes()
+        assert (len(content), hashlib.sha256(content).hexdigest()) == (each["bytes"], each["sha256"])
+    engine = open_engine(filled)
+    with reading(engine) as connection:
+        for each in told["relations"]:
+            assert connection.execute(text(f"SELECT count(*) FROM {each['name']}")).scalar() == each["rows"], each[
+                "name"
+            ]
+
+
+def test_text_formats_hold_the_values_themselves(filled, export, tmp_path):
+    assert export(filled, "--to", tmp_path / "c", "--format", "csv")[0] == 0
+    assert export(filled, "--to", tmp_path / "j", "--format", "jsonl")[0] == 0
+    with (tmp_path / "c" / "tracks.csv").open(encoding="utf-8", newline="") as file:
+        in_csv = {row["track_id"]: row for row in csv.DictReader(file)}
+    lines = (tmp_path / "j" / "tracks.jsonl").read_text(encoding="utf-8").splitlines()
+    in_json = {row["track_id"]: row for row in map(json.loads, lines)}
+    assert in_csv["1"]["title"] == in_json[1]["title"] == ODD_TITLE
+    assert in_csv["1"]["first_seen_at"] == in_json[1]["first_seen_at"] == "2026-01-02T00:00:00.000000Z"
+
+
+@pytest.mark.parametrize("format_", ["parquet", "csv", "jsonl"])
+def test_no_token_leaves(filled, export, tmp_path, format_):
+    import base64
+
+    folder = tmp_path / "out"
+    export(filled, "--to", folder, "--format", format_)
+    for path in folder.iterdir():
+        content = path.read_bytes()
+        assert SECRET not in content
+        assert base64.b64encode(SECRET) not in content
+        assert "token" not in path.name
+
+
+def test_whoever_adds_a_table_decides_whether_it_is_exported():
+    assert {*TABLES, *PRIVATE} == set(metadata.tables)
+    assert not {*TABLES} & {*PRIVATE}
+
+
+def test_a_folder_with_other_files_is_left_alone(filled, export, tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    code, said = export(filled, "--to", tmp_path, "--force")
+    assert code == 2
+    assert "holds other files" in said
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".txt"] == ["mine.txt"]
+
+
+def test_an_older_export_is_replaced_only_by_force(filled, export, tmp_path):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    assert export(filled, "--to", folder, "--format", "csv")[0] == 0
+    code, said = export(filled, "--to", folder, "--format", "jsonl")
+    assert code == 2
+    assert "--force" in said
+    assert export(filled, "--to", folder, "--format", "jsonl", "--force")[0] == 0
+    assert not list(folder.glob("*.csv"))
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["out"], "nothing is left beside it"
+
+
+def test_an_export_that_fails_leaves_nothing(filled, export, tmp_path):
+    engine = open_engine(filled)
+    with writing(engine) as connection:
+        connection.execute(text("DROP VIEW report_runs"))
+    engine.dispose()
+    assert export(filled, "--to", tmp_path / "out", "--format", "csv")[0] == 5
+    assert not list(tmp_path.glob("*out*"))
+
+
+@pytest.mark.postgresql
+def test_both_databases_give_the_same_files(new_database, export, tmp_path):
+    told = {}
+    for engine_name in ("sqlite", "postgresql"):
+        url = new_database(engine_name)
+        engine = open_engine(url)
+        land(engine, account_in(engine), seen(1, [1, 2]), seen(3, [2, 3]))
+        engine.dispose()
+        export(url, "--to", tmp_path / engine_name, "--format", "jsonl")
+        told[engine_name] = {
+            name: sorted((tmp_path / engine_name / f"{name}.jsonl").read_text().splitlines())
+            for name in ("favourites", "tracks", "track_versions", "report_favourite_history", "report_artists")
+        }
+        kinds = [
+            (each["name"], each["columns"]) for each in manifest(tmp_path / engine_name)["relations"] if each["rows"]
+        ]
+        told[engine_name]["kinds"] = kinds
+    assert told["sqlite"] == told["postgresql"]

@@ -1,0 +1,236 @@
+"""What the views tell is what the tables tell, counted again here in Python."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+from sqlalchemy import Connection, select, text, update
+
+from etl.db.tables import accounts, market_set_members, runs, track_versions, tracks
+from etl.reporting.query import Question, ask
+from etl.reporting.views import views
+from tests.support.seeded import Histories, changed, intervals, rows_of
+
+
+def test_daily_totals_are_what_counting_the_open_intervals_gives(seeded: Connection) -> None:
+    stays = intervals(seeded)
+    for row in rows_of(seeded, "daily-changes"):
+        own = [stay for account, stay in stays if account == row["account"]]
+        day: date = row["day"]
+        end = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
+        assert row["added"] == sum(stay.valid_from.date() == day for stay in own)
+        assert row["removed"] == sum(stay.valid_to is not None and stay.valid_to.date() == day for stay in own)
+        assert row["already_there"] == sum(stay.valid_from.date() == day and stay.added_after is None for stay in own)
+        assert row["total"] == sum(
+            stay.valid_from < end and (stay.valid_to is None or stay.valid_to >= end) for stay in own
+        )
+
+
+def test_weekly_churn_is_the_share_of_the_favourites_that_the_week_began_with(seeded: Connection) -> None:
+    stays = intervals(seeded)
+    for row in rows_of(seeded, "weekly-churn"):
+        monday: date = row["week"]
+        assert monday.weekday() == 0
+        start = datetime(monday.year, monday.month, monday.day, tzinfo=UTC)
+        end = start + timedelta(days=7)
+        own = [stay for account, stay in stays if account == row["account"]]
+        before = sum(stay.valid_from < start and (stay.valid_to is None or stay.valid_to >= start) for stay in own)
+        removed = sum(stay.valid_to is not None and start <= stay.valid_to < end for stay in own)
+        assert (row["before"], row["removed"]) == (before, removed)
+        assert row["churn"] == (pytest.approx(removed / before, abs=0.00006) if before else None)
+
+
+def test_artists_count_tracks_now_ever_and_removed(seeded: Connection) -> None:
+    links: dict[int, set[int]] = defaultdict(set)
+    for track_id, artist_id in seeded.execute(text("SELECT track_id, artist_id FROM track_artists")):
+        links[track_id].add(artist_id)
+    lengths = dict(seeded.execute(select(tracks.c.track_id, tracks.c.duration_seconds)).all())
+    now: dict[tuple[str, int], set[int]] = defaultdict(set)
+    ever: dict[tuple[str, int], set[int]] = defaultdict(set)
+    for account, stay in intervals(seeded):
+        for artist_id in links[stay.track_id]:
+            ever[account, artist_id].add(stay.track_id)
+            if stay.valid_to is None:
+                now[account, artist_id].add(stay.track_id)
+    rows = rows_of(seeded, "artists")
+    assert len(rows) == len(ever)
+    for row in rows:
+        key = (row["account"], row["artist_id"])
+        assert row["current_favourites"] == len(now[key])
+        assert row["ever_favourites"] == len(ever[key])
+        assert row["removed_favourites"] == len(ever[key] - now[key])
+        assert row["total_seconds"] == sum(lengths[track_id] or 0 for track_id in now[key])
+
+
+def kaplan_meier(ages: list[tuple[int, bool]]) -> list[tuple[int, int, int, float]]:
+    share, found = 1.0, []
+    for age in sorted({age for age, is_gone in ages if is_gone}):
+        at_risk = sum(other >= age for other, _ in ages)
+        removed = sum(other == age and is_gone for other, is_gone in ages)
+        share *= 1 - removed / at_risk
+        found.append((age, at_risk, removed, share))
+    return found
+
+
+def test_survival_is_the_kaplan_meier_estimate_over_stays_whose_beginning_was_seen(seeded: Connection) -> None:
+    seen = dict(seeded.execute(text("SELECT account_id, max(observed_at) FROM runs GROUP BY account_id")).all())
+    ages = defaultdict(list)
+    for account, stay in intervals(seeded):
+        if stay.added_after is not None:
+            last = seen[stay.account_id]
+            last = datetime.fromisoformat(last) if isinstance(last, str) else last
+            end = stay.valid_to or stay.last_seen_at or last
+            ages[account].append(((end - stay.valid_from).days, stay.valid_to is not None))
+    rows = rows_of(seeded, "survival")
+    for account, own in ages.items():
+        told = [row for row in rows if row["account"] == account]
+        wanted = kaplan_meier(own)
+        assert [(row["days"], row["at_risk"], row["removed"]) for row in told] == [each[:3] for each in wanted]
+        assert [row["survival"] for row in told] == pytest.approx([each[3] for each in wanted], abs=0.00006)
+        half = next((days for days, _, _, share in wanted if round(share, 4) <= 0.5), None)
+        (life,) = rows_of(seeded, "half-life", accounts=(account,))
+        assert (life["stays"], life["half_life_days"]) == (len(own), half)
+
+
+def test_a_regretted_removal_is_one_stay_that_follows_another(seeded: Connection) -> None:
+    stays = defaultdict(list)
+    for account, stay in intervals(seeded):
+        stays[account, stay.track_id].append(stay)
+    wanted = Counter()
+    for (account, track_id), own in stays.items():
+        own.sort(key=lambda stay: stay.valid_from)
+        for former, later in pairwise(own):
+            wanted[account, track_id, former.valid_to, later.valid_from, own[-1].valid_to is None] += 1
+    rows = rows_of(seeded, "regretted-removals")
+    names = ("account", "track_id", "removed_at", "returned_at", "is_current")
+    assert Counter(tuple(row[name] for name in names) for row in rows) == wanted
+    assert wanted
+
+
+def members(connection: Connection) -> dict[int, set[str]]:
+    found: dict[int, set[str]] = defaultdict(set)
+    for set_id, code in connection.execute(select(market_set_members)):
+        found[set_id].add(code)
+    return found
+
+
+def test_market_coverage_counts_the_favourites_that_each_market_can_play(seeded: Connection) -> None:
+    sets = members(seeded)
+    of = dict(seeded.execute(select(tracks.c.track_id, tracks.c.market_set_id)).all())
+    current = defaultdict(list)
+    for account, stay in intervals(seeded):
+        if stay.valid_to is None:
+            current[account].append(sets[of[stay.track_id]])
+    rows = rows_of(seeded, "market-coverage")
+    assert {row["account"] for row in rows} == set(current)
+    for row in rows:
+        available = sum(row["market_code"] in codes for codes in current[row["account"]])
+        assert (row["available"], row["favourites"]) == (available, len(current[row["account"]]))
+        assert row["share"] == pytest.approx(available / row["favourites"], abs=0.00006)
+
+
+def test_market_changes_are_the_differences_between_versions_that_follow_each_other(seeded: Connection) -> None:
+    sets = members(seeded)
+    rows = seeded.execute(select(track_versions).order_by(track_versions.c.track_id, track_versions.c.valid_from)).all()
+    wanted = Counter()
+    for former, later in pairwise(rows):
+        if former.track_id == later.track_id:
+            old, new = sets[former.market_set_id], sets[later.market_set_id]
+            wanted.update((later.track_id, code, "gained", later.valid_from) for code in new - old)
+            wanted.update((later.track_id, code, "lost", later.valid_from) for code in old - new)
+    names = ("track_id", "market_code", "change", "changed_at")
+    assert Counter(tuple(row[name] for name in names) for row in rows_of(seeded, "market-changes")) == wanted
+    assert wanted
+
+
+def test_a_market_loss_is_a_market_of_the_past_that_a_current_favourite_lacks_now(seeded: Connection) -> None:
+    sets = members(seeded)
+    past: dict[int, set[str]] = defaultdict(set)
+    for track_id, set_id in seeded.execute(select(track_versions.c.track_id, track_versions.c.market_set_id)):
+        past[track_id] |= sets[set_id]
+    of = dict(seeded.execute(select(tracks.c.track_id, tracks.c.market_set_id)).all())
+    wanted = {
+        (account, stay.track_id, code)
+        for account, stay in intervals(seeded)
+        if stay.valid_to is None
+        for code in past[stay.track_id] - sets[of[stay.track_id]]
+    }
+    rows = rows_of(seeded, "market-losses")
+    assert {(row["account"], row["track_id"], row["market_code"]) for row in rows} == wanted
+    assert len(rows) == len(wanted) > 0
+
+
+def test_unavailable_are_the_current_favourites_without_the_accounts_own_region(seeded: Connection) -> None:
+    sets = members(seeded)
+    of = dict(seeded.execute(select(tracks.c.track_id, tracks.c.market_set_id)).all())
+    region = dict(seeded.execute(select(accounts.c.name, accounts.c.region)).all())
+    wanted = {
+        (account, stay.track_id)
+        for account, stay in intervals(seeded)
+        if stay.valid_to is None and region[account] not in sets[of[stay.track_id]]
+    }
+    rows = rows_of(seeded, "unavailable")
+    assert {(row["account"], row["track_id"]) for row in rows} == wanted
+    assert wanted
+    for row in rows:
+        versions = seeded.execute(
+            select(track_versions)
+            .where(track_versions.c.track_id == row["track_id"])
+            .order_by(track_versions.c.valid_from)
+        ).all()
+        since = None
+        for version in versions:
+            is_here = row["region"] in sets[version.market_set_id]
+            since = None if is_here else since or version.valid_from
+        assert row["since"] == since
+
+
+def test_artists_are_gained_with_their_first_track_and_lost_with_their_last(seeded: Connection) -> None:
+    rows = sorted(rows_of(seeded, "artist-changes"), key=lambda row: row["changed_at"])
+    here: dict[tuple[str, int], bool] = {}
+    for row in rows:
+        key = (row["account"], row["artist_id"])
+        assert row["change"] == ("lost" if here.get(key) else "gained")
+        assert (row["favourites"] == 0) == (row["change"] == "lost")
+        here[key] = row["change"] == "gained"
+    now = {(row["account"], row["artist_id"]): bool(row["current_favourites"]) for row in rows_of(seeded, "artists")}
+    assert here == now
+
+
+def test_a_change_of_a_title_is_told_with_both_values_and_the_order_of_genres_is_no_change(seeded: Connection) -> None:
+    rows = rows_of(seeded, "track-changes")
+    assert {"title", "genres"} <= {row["field"] for row in rows}
+    assert all(row["old_value"] != row["new_value"] for row in rows)
+    title = next(row for row in rows if row["field"] == "title")
+    assert title["new_value"] == f"{title['old_value']} (Remastered)"
+
+
+def test_a_retracted_run_is_no_proof_of_freshness(histories: Histories, seeded: Connection) -> None:
+    engine = histories.engine(seeded.dialect.name)
+    before = {row["account"]: row for row in rows_of(seeded, "freshness")}
+    newest = seeded.execute(select(runs.c.run_id).where(runs.c.proven).order_by(runs.c.run_id.desc())).scalars().first()
+    retracted = update(runs).where(runs.c.run_id == newest).values(retracted_at=datetime(2026, 7, 1, tzinfo=UTC))
+    with changed(engine, retracted) as other:
+        after = {row["account"]: row for row in rows_of(other, "freshness")}
+    (account,) = [name for name in before if before[name]["last_proven_at"] != after[name]["last_proven_at"]]
+    assert after[account]["last_proven_at"] < before[account]["last_proven_at"]
+    assert after[account]["seconds_since_proven"] > before[account]["seconds_since_proven"]
+
+
+def test_an_account_that_was_never_synced_has_a_row_in_freshness_and_nowhere_else(
+    histories: Histories, seeded: Connection
+) -> None:
+    engine = histories.engine(seeded.dialect.name)
+    new = accounts.insert().values(name="nobody", enabled=True, created_at=datetime(2026, 7, 1, tzinfo=UTC))
+    with changed(engine, new) as other:
+        for view in views().values():
+            if "account" not in ask(other, Question(view, limit=0)).columns:
+                continue
+            rows = rows_of(other, view.name, accounts=("nobody",))
+            if view.name == "report_freshness":
+                assert [row["last_proven_at"] for row in rows] == [None]
+            else:
+                assert rows == []

@@ -1,0 +1,101 @@
+"""Questions to the views: as of a time, since, in an order, of an account; and what is refused."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, text
+
+from etl.errors import UsageError
+from etl.load.baseline import find_accounts, interval_of
+from etl.reporting.list_as_of import horizon_of, list_at
+from etl.reporting.views import views
+from etl.transform.as_of import Answer
+from tests.support.seeded import intervals, rows_of
+
+
+def test_as_of_lists_what_the_core_says_was_surely_a_favourite_then(seeded: Connection) -> None:
+    stays = [interval_of(row) for _, row in intervals(seeded)]
+    edges = sorted({at for stay in stays for at in (stay.valid_from, stay.added_after, stay.removed_after) if at})
+    beyond = (edges[0] - timedelta(days=1), edges[-1] + timedelta(seconds=1), datetime(2027, 1, 1, tzinfo=UTC))
+    found = 0
+    for instant in (*edges[:: max(1, len(edges) // 9)], *beyond):
+        wanted = {
+            (account.name, standing.track_id)
+            for account in find_accounts(seeded)
+            for standing in list_at(seeded, account.account_id, instant)
+            if standing.answer is Answer.YES
+        }
+        rows = rows_of(seeded, "current-favourites", as_of=instant)
+        assert Counter((row["account"], row["track_id"]) for row in rows) == Counter(wanted)
+        found += len(rows)
+    assert found
+
+
+def test_as_of_the_newest_observation_every_view_tells_what_it_tells_without(seeded: Connection) -> None:
+    for account in find_accounts(seeded):
+        newest = horizon_of(seeded, account.account_id).seen_until
+        for view in views().values():
+            if view.is_past:
+                then = rows_of(seeded, view.name, as_of=newest, accounts=(account.name,))
+                now = rows_of(seeded, view.name, accounts=(account.name,))
+                for before, after in zip(then, now, strict=True):
+                    differing = {name for name in after if before[name] != after[name]}
+                    assert differing <= {"ever_favourites", "removed_favourites"}, view.name
+
+
+def test_artists_as_of_a_time_count_the_tracks_that_were_there(seeded: Connection) -> None:
+    instant = datetime(2026, 1, 15, tzinfo=UTC)
+    there = rows_of(seeded, "current-favourites", as_of=instant)
+    total = Counter(row["account"] for row in there)
+    links = Counter(
+        row["account"] for row in there
+        for _ in seeded.execute(text("SELECT 1 FROM track_artists WHERE track_id = :id"), {"id": row["track_id"]})
+    )  # fmt: skip
+    found = Counter[str]()
+    for row in rows_of(seeded, "artists", as_of=instant):
+        found[row["account"]] += row["current_favourites"]
+    assert found == links
+    assert total
+
+
+def test_a_view_of_changes_cannot_be_asked_as_of_a_time(seeded: Connection) -> None:
+    with pytest.raises(UsageError, match="cannot be asked as of a time"):
+        rows_of(seeded, "daily-changes", as_of=datetime(2026, 1, 1, tzinfo=UTC))
+
+
+def test_since_order_and_limit_do_what_they_say(seeded: Connection) -> None:
+    since = datetime(2026, 5, 1, tzinfo=UTC)
+    rows = rows_of(seeded, "favourite-changes", since=since, order_by=("title", "-changed_at"))
+    everything = rows_of(seeded, "favourite-changes")
+    assert len(rows) == sum(row["changed_at"] >= since for row in everything)
+    assert [row["title"] for row in rows] == sorted(row["title"] for row in rows)
+    assert rows_of(seeded, "favourite-changes", limit=3) == everything[:3]
+    days = rows_of(seeded, "daily-changes", since=since)
+    assert {row["day"] for row in days} == {
+        row["day"] for row in rows_of(seeded, "daily-changes") if row["day"] >= since.date()
+    }
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"order_by": ("titel",)}, "no column 'titel'"),
+        ({"order_by": ("title; DROP TABLE runs",)}, "no column"),
+        ({"accounts": ("adda",)}, "no account 'adda'"),
+        ({"accounts": ("' OR '1'='1",)}, "no account"),
+    ],
+)
+def test_what_a_view_does_not_have_is_refused(seeded: Connection, how: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        rows_of(seeded, "current-favourites", **how)
+
+
+def test_a_view_about_all_accounts_refuses_an_account_and_one_without_a_time_refuses_since(seeded: Connection) -> None:
+    with pytest.raises(UsageError, match="all accounts"):
+        rows_of(seeded, "market-changes", accounts=("ada",))
+    with pytest.raises(UsageError, match="--since does not apply"):
+        rows_of(seeded, "artists", since=datetime(2026, 1, 1, tzinfo=UTC))

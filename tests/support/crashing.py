@@ -1,0 +1,105 @@
+"""A process that dies on request: for each line on stdin it forks a child, which is killed at its n-th step. Not a test.
+
+Steps are what can be told apart from outside: a request to the service, a statement that is no question, a commit (before and
+after it).
+``kill -9`` is `os.kill(own id, SIGKILL)`: no handler runs, no connection is closed by hand, as in a power cut.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import event
+
+from etl import logs
+from etl.boomplay.client import Boomplay
+from etl.boomplay.tokens import StaticToken
+from etl.db.engine import open_engine, reading
+from etl.extract import snapshot
+from etl.load.baseline import find_accounts
+from etl.model.records import Decision
+from etl.model.threshold import Brake
+from etl.replay.review import decide
+from etl.sync import sync_account
+
+REQUESTS = 4  # requests after these are like these
+
+
+class Steps:
+    """Counts steps, and dies at the one chosen."""
+
+    def __init__(self, fatal: int) -> None:
+        self.taken = 0
+        self.fatal = fatal
+        self.requests = 0
+
+    def take(self) -> None:
+        self.taken += 1
+        if self.taken == self.fatal:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def take_if_it_writes(self, _connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if not statement.lstrip().upper().startswith(("SELECT", "PRAGMA", "SHOW")):
+            self.take()
+
+    def around(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def stepped(*args: Any, **kwargs: Any) -> Any:
+            self.take()
+            result = function(*args, **kwargs)
+            self.take()
+            return result
+
+        return stepped
+
+    def asking(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def stepped(*args: Any, **kwargs: Any) -> Any:
+            self.requests += 1
+            if self.requests <= REQUESTS:
+                self.take()
+            return function(*args, **kwargs)
+
+        return stepped
+
+
+def act(order: dict[str, Any], url: str, api_url: str, app_id: str, token: str) -> None:
+    """Carry out one order to its end, or to its fatal step."""
+    steps = Steps(order["at"])
+    engine = open_engine(url)
+    event.listen(engine, "before_cursor_execute", steps.take_if_it_writes)
+    engine.dialect.do_commit = steps.around(engine.dialect.do_commit)  # type: ignore[method-assign]
+    if order["action"] == "sync":
+        with reading(engine) as connection:
+            account = find_accounts(connection, ["ada"])[0]
+        with Boomplay(tokens=StaticToken(token), api_url=api_url, app_id=app_id, requests_per_second=0) as client:
+            client.favourite_tracks = steps.asking(client.favourite_tracks)  # type: ignore[method-assign]
+            report = sync_account(engine, account, client, snapshot.Way(concurrency=1))
+        if report.error is not None:
+            raise report.error
+    else:
+        decide(engine, order["run"], Decision(order["action"]), Brake())
+    engine.dispose()
+
+
+def main() -> None:
+    """Answer each order with the signal that ended the child (0: none) and its exit code."""
+    logs.configure("text", "error")
+    snapshot.YOUNG = timedelta(0)  # the removal of a new favourite takes more walks, which are like the first two
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            act(json.loads(line), *sys.argv[1:])
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        told = {"signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0, "status": status}
+        sys.stdout.write(json.dumps(told) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

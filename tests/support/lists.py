@@ -1,0 +1,113 @@
+"""A list of favourites that moves, and a service over it, for tests of the pure core."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from etl.boomplay.payloads import User
+from etl.extract.pagination import Ask, Reading, Verdict
+from etl.extract.unordered_pagination import UnorderedReading
+from etl.model.encoding import digest_of
+from etl.model.records import Item, Page, Walk
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def item(track_id: int, **fields: Any) -> Item:
+    """Return a documented item, with ``fields`` in place of its own."""
+    wire: dict[str, Any] = {
+        "track_id": track_id,
+        "track_title": f"Track {track_id}",
+        "duration": "00:03:16",
+        "album_id": track_id // 10 + 1,
+        "album_title": f"Album {track_id // 10 + 1}",
+        "genres": "Afrobeats,Pop",
+        "available_markets": "NG,GH,KE,OT",
+        "artists": [{"artist_id": track_id % 7 + 1, "artist_name": f"Artist {track_id % 7 + 1}"}],
+    }
+    body = json.dumps(wire | fields, ensure_ascii=False).encode()
+    return Item(body, digest_of(body), track_id)
+
+
+def raw(body: bytes, track_id: int | None = None) -> Item:
+    """Return an item of exactly these bytes."""
+    return Item(body, digest_of(body), track_id)
+
+
+def page(track_ids: Iterable[int], offset: int = 0, limit: int = 50) -> Page:
+    """Return a page of small items."""
+    return Page(offset, limit, tuple(SMALL[track_id] for track_id in track_ids))
+
+
+class _Small(dict[int, Item]):
+    def __missing__(self, track_id: int) -> Item:
+        self[track_id] = raw(b'{"track_id": %d}' % track_id, track_id)
+        return self[track_id]
+
+
+SMALL = _Small()
+"""An item for each id that is nothing but its id: cheap, and the same each time."""
+
+
+def walked(
+    track_ids: Sequence[int],
+    *,
+    proven: bool = True,
+    reason: str = "",
+    extras: Sequence[int] = (),
+    is_ordered: bool = True,
+) -> Walk:
+    """Return a walk that saw these tracks."""
+    return Walk(
+        items=tuple(SMALL[track_id] for track_id in track_ids),
+        extras=tuple(SMALL[track_id] for track_id in extras),
+        proven=proven,
+        reason=reason,
+        started_at=START,
+        ended_at=START + timedelta(seconds=1),
+        is_ordered=is_ordered,
+    )
+
+
+def read(
+    reading: Reading | UnorderedReading,
+    answer: Callable[[Ask], Page],
+    *,
+    choose: Callable[[int], int] = lambda _count: 0,
+) -> Verdict:
+    """Carry a reading out; ``choose(n)`` says which of the n asks under way is answered next."""
+    under_way: list[Ask] = []
+    while reading.verdict is None:
+        under_way += reading.asks()
+        if reading.verdict is None:
+            ask = under_way.pop(choose(len(under_way)))
+            reading.take(ask, answer(ask))
+    return reading.verdict
+
+
+@dataclass
+class FakeSource:
+    """A Boomplay that answers from ``items``; ``before`` is called with each request's number, and may change the list."""
+
+    items: list[Item] = field(default_factory=list)
+    user_id: str = "CzBVep/E6Q4zWH2ix+wRNg=="
+    region: str = "NG"
+    before: Callable[[int], None] | None = None
+    requests: int = 0
+    retries: int = 0
+
+    def favourite_tracks(self, offset: int, limit: int) -> Page:
+        """Return the page at ``offset``."""
+        self.requests += 1
+        if self.before is not None:
+            self.before(self.requests)
+        return Page(offset, limit, tuple(self.items[offset : offset + limit]))
+
+    def user(self) -> User:
+        """Return the one user."""
+        self.requests += 1
+        return User(self.user_id, "ada", self.region, "Free")

@@ -1,0 +1,119 @@
+"""A list of favourites that changes between any two requests, and keeps the truth about itself.
+
+It is a `Source` for `etl.sync`, and answers a `Reading` of the pure core as well. The truth: a removal is *false* where the
+track was in the list the whole time from its last sighting to the end of the run; a move to the front counts as staying.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from etl.boomplay.payloads import User
+from etl.extract.confirmation import Seen, seen_by
+from etl.extract.pagination import Ask, Reading, Verdict
+from etl.model.records import Item, Page, Walk
+from tests.support.lists import SMALL, START
+
+
+class Change(NamedTuple):
+    """What somebody does to the list: add a new track, add again one that is gone, remove or move one; ``at`` picks which."""
+
+    kind: str
+    at: int
+
+
+Changes = Sequence[Change]
+
+
+@dataclass
+class MovingList:
+    """``before_requests[n]``: what happens before the n-th request. ``cap``: items a page, whatever is asked for."""
+
+    ids: list[int]
+    before_requests: list[Changes] = field(default_factory=list)
+    cap: int = 50
+    concurrency: int = 1
+    item: Callable[[int], Item] = SMALL.__getitem__
+    requests: int = 0
+    retries: int = 0
+
+    def __post_init__(self) -> None:
+        self._lock = threading.Lock()
+        self._time = 0
+        self._fresh = 1_000_000
+        self._gone: list[int] = []
+        self._left_at: dict[int, int] = {}
+        self._seen_at: dict[int, int] = {}
+
+    def change(self, changes: Iterable[Change]) -> None:
+        """Carry the changes out; those that are impossible are nothing."""
+        for kind, at in changes:
+            self._time += 1
+            if kind == "add":
+                self._fresh += 1
+                self.ids.insert(0, self._fresh)
+            elif kind == "again" and self._gone:
+                self.ids.insert(0, self._gone.pop(at % len(self._gone)))
+            elif kind == "remove" and self.ids:
+                track_id = self.ids.pop(at % len(self.ids))
+                self._gone.append(track_id)
+                self._left_at[track_id] = self._time
+            elif kind == "move" and self.ids:
+                self.ids.insert(0, self.ids.pop(at % len(self.ids)))
+
+    def favourite_tracks(self, offset: int, limit: int) -> Page:
+        """Let the list change, then answer from it."""
+        with self._lock:
+            if self.requests < len(self.before_requests):
+                self.change(self.before_requests[self.requests])
+            self.requests += 1
+            self._time += 1
+            ids = self.ids[offset : offset + min(limit, self.cap)]
+            self._seen_at.update(dict.fromkeys(ids, self._time))
+            return Page(offset, limit, tuple(map(self.item, ids)), counts=len(self.ids))
+
+    def user(self) -> User:
+        """Return the one user."""
+        return User("CzBVep/E6Q4zWH2ix+wRNg==", "ada", "NG", "Free")
+
+    def stayed(self, track_id: int) -> bool:
+        """Say whether a track has been in the list all the time since its last sighting."""
+        return track_id in self.ids and self._left_at.get(track_id, -1) < self._seen_at[track_id]
+
+    def walk(self, choose: Callable[[int], int]) -> Walk:
+        """Walk the list as `etl.extract.fetch` does, but with answers in the order that ``choose`` gives."""
+        reading = Reading(concurrency=self.concurrency)
+        verdict = self._read(reading, choose)
+        return Walk(
+            items=verdict.items,
+            extras=verdict.extras,
+            proven=verdict.proven,
+            reason=verdict.reason,
+            started_at=START,
+            ended_at=START,
+            pages=reading.pages,
+        )
+
+    def _read(self, reading: Reading, choose: Callable[[int], int]) -> Verdict:
+        under_way: list[Ask] = []
+        while reading.verdict is None:
+            under_way += reading.asks()
+            if reading.verdict is None:
+                ask = under_way.pop(choose(len(under_way)))
+                reading.take(ask, self.favourite_tracks(ask.offset, ask.limit))
+        return reading.verdict
+
+    def run(self, favourites: set[int], choose: Callable[[int], int] = lambda _count: 0) -> Seen:
+        """Read the list as one run does, until what is missing is confirmed or cannot be."""
+        walks = [self.walk(choose)]
+        while (seen := seen_by(walks, favourites)).needs_walk:
+            walks.append(self.walk(choose))
+        return seen
+
+
+def removed_by(seen: Seen, favourites: set[int]) -> set[int]:
+    """Return which favourites a run that saw this may remove."""
+    return favourites - {item.track_id for item in seen.items} if seen.is_whole else set()

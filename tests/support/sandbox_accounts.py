@@ -1,0 +1,85 @@
+"""Accounts of a sandbox's users in a database, for the tests of tokens and of the scheduler."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Engine, select
+
+from etl import config
+from etl.accounts import token_rows
+from etl.accounts.encryption import new_key
+from etl.accounts.manage import add_account
+from etl.accounts.token_input import Given
+from etl.accounts.token_rows import Place, TokenRow
+from etl.boomplay.payloads import Token
+from etl.config import Config
+from etl.db.engine import reading, writing
+from etl.db.tables import accounts, favourites, runs, schedules
+from etl.sandbox import Sandbox
+
+KEY = new_key()
+
+
+def settings(database_url: str, sandbox: Sandbox, **more: str) -> Config:
+    """Return settings that lead to the sandbox and the database, with a key; ``more`` go over them."""
+    given = {
+        "FAVSYNC_DATABASE_URL": database_url,
+        "FAVSYNC_ENCRYPTION_KEY": KEY,
+        "FAVSYNC_REQUESTS_PER_SECOND": "0",
+        "FAVSYNC_MAX_RETRIES": "0",
+        "BOOMPLAY_API_URL": sandbox.url,
+        "BOOMPLAY_APP_ID": sandbox.app_id,
+        "BOOMPLAY_APP_SECRET": sandbox.app_secret,
+    }
+    return config.load({}, {name: value for name, value in (given | more).items() if value}, None)
+
+
+def add(settings: Config, engine: Engine, sandbox: Sandbox, *names: str, schedule: str | None = None) -> None:
+    """Add accounts for the sandbox's users with these names, all where none is named; tokens go into the database."""
+    for name in names or sandbox.users:
+        user = sandbox.users[name]
+        given = Given(Token(user.access_token, refresh_token=user.refresh_token), Place.DATABASE, None, "")
+        add_account(settings, engine, name, given, {"schedule": schedule})
+
+
+def number(engine: Engine, name: str) -> int:
+    """Return the account's id."""
+    with reading(engine) as connection:
+        found = token_rows.account_id_of(connection, name)
+    assert found is not None
+    return found
+
+
+def token_row(engine: Engine, name: str) -> TokenRow | None:
+    """Return the account's row in ``tokens``."""
+    with reading(engine) as connection:
+        return token_rows.token_row(connection, number(engine, name))
+
+
+def next_run(engine: Engine, name: str) -> Any:
+    """Return the account's row in ``schedules``."""
+    with reading(engine) as connection:
+        return connection.execute(select(schedules).where(schedules.c.account_id == number(engine, name))).first()
+
+
+def outcomes(engine: Engine, name: str) -> list[str]:
+    """Return how the account's runs ended, oldest first."""
+    with reading(engine) as connection:
+        query = select(runs.c.outcome).where(runs.c.account_id == number(engine, name)).order_by(runs.c.run_id)
+        return [str(outcome) for outcome in connection.execute(query).scalars()]
+
+
+def open_tracks(engine: Engine, name: str) -> set[int]:
+    """Return the account's open favourites."""
+    with reading(engine) as connection:
+        query = select(favourites.c.track_id).where(
+            favourites.c.account_id == number(engine, name), favourites.c.valid_to.is_(None)
+        )
+        return set(connection.execute(query).scalars())
+
+
+def change(engine: Engine, name: str, **values: Any) -> None:
+    """Set columns of the account."""
+    with writing(engine) as connection:
+        connection.execute(accounts.update().where(accounts.c.name == name).values(**values))

@@ -1,0 +1,128 @@
+"""A database, an account and a list, for tests of whole runs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, select, text
+
+from etl import clock
+from etl.db import tables
+from etl.db.engine import open_engine, reading, writing
+from etl.extract.snapshot import Source, Way
+from etl.load import runs
+from etl.load.baseline import Account, find_accounts
+from etl.replay.favourites import membership_difference
+from etl.sandbox import Sandbox
+from etl.sync import Report, sync_account
+
+ROOT = Path(__file__).resolve().parents[2]
+FAVSYNC = Path(sys.executable).parent / "favsync"
+WORLD_TABLES = [table.name for table in tables.metadata.sorted_tables if table.name != "markets"]
+
+
+@dataclass
+class Stage:
+    """A database at the newest schema, with accounts in it."""
+
+    engine: Engine
+
+    def account(self, name: str = "ada") -> Account:
+        """Return the account, made if it is not there."""
+        with writing(self.engine) as connection:
+            runs.ensure_account(connection, name, clock.now())
+        with reading(self.engine) as connection:
+            return find_accounts(connection, [name])[0]
+
+    def sync(self, source: Source, name: str = "ada", **way: Any) -> Report:
+        """Carry out one run."""
+        return sync_account(self.engine, self.account(name), source, Way(**way))
+
+    def rows(self, sql: str, **values: Any) -> list[tuple[Any, ...]]:
+        """Return what a query gives."""
+        with reading(self.engine) as connection:
+            return [tuple(row) for row in connection.execute(text(sql), values)]
+
+    def open_tracks(self, name: str = "ada") -> set[int]:
+        """Return the account's open favourites."""
+        rows = self.rows(
+            "SELECT track_id FROM favourites JOIN accounts USING (account_id) WHERE name = :name AND valid_to IS NULL",
+            name=name,
+        )
+        return {row[0] for row in rows}
+
+    def removed_tracks(self, name: str = "ada") -> list[int]:
+        """Return the tracks of the account's closed intervals, in order of their end."""
+        rows = self.rows(
+            "SELECT track_id FROM favourites JOIN accounts USING (account_id) "
+            "WHERE name = :name AND valid_to IS NOT NULL ORDER BY valid_to, favourite_id",
+            name=name,
+        )
+        return [row[0] for row in rows]
+
+    def sizes(self) -> dict[str, int]:
+        """Return how many rows each table has."""
+        return {name: self.rows(f"SELECT count(*) FROM {name}")[0][0] for name in WORLD_TABLES}
+
+    def history(self) -> list[tuple[Any, ...]]:
+        """Return every interval, in full, in an order that both engines share."""
+        with reading(self.engine) as connection:
+            columns = [column for column in tables.favourites.c if column.name != "favourite_id"]
+            query = select(*columns).order_by(*tables.favourites.c["account_id", "track_id", "valid_from"])
+            return [tuple(row) for row in connection.execute(query)]
+
+    def run(self, run_id: int) -> Any:
+        """Return a run's row."""
+        with reading(self.engine) as connection:
+            return runs.find_run(connection, run_id)
+
+    def folds_to_what_is_stored(self, name: str = "ada", **brake: Any) -> bool:
+        """Say whether a fold of all observations gives exactly the intervals that are stored."""
+        way = Way(**brake)
+        account = self.account(name)
+        with reading(self.engine) as connection:
+            difference, _ = membership_difference(connection, account.account_id, way.brake)
+        return not difference
+
+
+@contextmanager
+def stage_at(url: str) -> Iterator[Stage]:
+    """Open the database at ``url``."""
+    engine = open_engine(url)
+    try:
+        yield Stage(engine)
+    finally:
+        engine.dispose()
+
+
+def settings(sandbox: Sandbox, url: str, user: str = "ada", **more: str) -> dict[str, str]:
+    """Return the environment of a command that syncs from the sandbox: without retries, and at full speed."""
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith(("FAVSYNC_", "BOOMPLAY_"))},
+        "FAVSYNC_DATABASE_URL": url,
+        "FAVSYNC_MAX_RETRIES": "0",
+        "FAVSYNC_REQUESTS_PER_SECOND": "0",
+        "FAVSYNC_TIMEOUT_SECONDS": "60",
+        "BOOMPLAY_API_URL": sandbox.url,
+        "BOOMPLAY_APP_ID": sandbox.app_id,
+        "BOOMPLAY_ACCESS_TOKEN": sandbox.users[user].access_token,
+        **more,
+    }
+
+
+def favsync(environ: Mapping[str, str], *words: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run the installed command."""
+    return subprocess.run([FAVSYNC, *words], env=environ, capture_output=True, text=True, check=False, **options)
+
+
+def later(instant: datetime) -> str:
+    """Return an instant as SQLite holds it."""
+    return tables.instant_text(instant)

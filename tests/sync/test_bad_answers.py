@@ -1,0 +1,212 @@
+"""`favsync sync` against answers of every bad kind: one clear line, the right exit code, and a database as it was before."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from etl.sandbox import Fault, Sandbox, faults
+from tests.support.commands import Commands, commands
+from tests.support.stage import Stage, favsync, settings, stage_at
+
+TRACKS = 120
+
+
+@pytest.fixture(scope="module")
+def command() -> Iterator[Commands]:
+    with commands() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(tracks=TRACKS, seed=5) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def url(sqlite_template: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("answers") / "favsync.db"
+    path.write_bytes(sqlite_template().read_bytes())
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture(scope="module")
+def stage(url: str, sandbox: Sandbox, command: Commands) -> Iterator[Stage]:
+    """A database that holds one good run."""
+    assert command.run(settings(sandbox, url), "sync").returncode == 0
+    with stage_at(url) as opened:
+        yield opened
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_of_the_script(sandbox: Sandbox) -> Iterator[None]:
+    yield
+    sandbox._world.script.clear()
+
+
+# What is answered -> exit code, and words that the line must hold.
+BAD: dict[str, tuple[Fault | str, int, str]] = {
+    "400": ("http_400", 3, "HTTP 400"),
+    "401": ("http_401", 4, "HTTP 401"),
+    "403": ("http_403", 3, "HTTP 403"),
+    "404": ("http_404", 3, "HTTP 404"),
+    "429": ("http_429", 3, "HTTP 429"),
+    "429 with no wait": ("http_429_zero", 3, "HTTP 429"),
+    "429 with a wait": ("http_429_seconds", 3, "HTTP 429"),
+    "429 with a date": ("http_429_date", 3, "HTTP 429"),
+    "429 with nonsense": ("http_429_nonsense", 3, "HTTP 429"),
+    "500": ("http_500", 3, "HTTP 500"),
+    "502": ("http_502", 3, "HTTP 502"),
+    "503": ("http_503", 3, "HTTP 503"),
+    "503 with a wait": ("http_503_seconds", 3, "HTTP 503"),
+    "504": ("http_504", 3, "HTTP 504"),
+    "no answer in time": (faults.stall(3), 3, "within 1 s"),
+    "no whole answer in time": (faults.stall(3, share=0.5), 3, "within 1 s"),
+    "an answer drop by drop": (faults.drip(3), 3, "within 1 s"),
+    "a reset in mid-body": ("reset", 3, "broke"),
+    "a reset at once": ("reset_at_once", 3, "broke"),
+    "half an answer": ("truncated", 3, "broke"),
+    "no answer": ("disconnect", 3, "broke"),
+    "truncated JSON": ("not_json", 3, "breaks off"),
+    "bytes that are no text": (faults.answer(b'{"desc":"\xff\xfe","code":0,"data":["\xff'), 3, "byte"),
+    "a web page with 200": ("html_200", 3, "web page"),
+    "an empty body": ("empty_body", 3, "empty"),
+    "a list instead of an envelope": ("top_level_list", 3, "not an object"),
+    "null": ("json_null", 3, "not an object"),
+    "text as data": ("data_text", 3, "data is text"),
+    "an object as data": ("data_object", 3, "data is an object"),
+    "no code": ("no_code", 3, "code is missing"),
+    "a code as text": ("code_as_text", 3, "code is text"),
+    "code 1 with 200": ("code_1", 3, "code 1"),
+    "50 MB": ("huge_body", 3, "larger than"),
+    "50 MB of nonsense": (faults.answer(b"x" * 50_000_000), 3, "larger than"),
+    "deep nesting": (
+        faults.answer(b'{"code":0,"data":[{"track_id":1,"deep":' + b"[" * 200_000),
+        3,
+        "nested too deeply",
+    ),
+    "a redirect to another host": ("redirect_elsewhere", 3, "redirected to elsewhere.example.invalid"),
+    "a redirect to a file": (faults.redirect("file:///etc/passwd"), 3, "redirected"),
+    "a redirect to itself": ("redirect_same", 3, "redirects"),
+}
+
+
+@pytest.mark.parametrize(("fault", "code", "words"), BAD.values(), ids=BAD)
+@pytest.mark.parametrize("page", [1, 2], ids=["first page", "second page"])
+def test_a_bad_answer_is_one_clear_line_and_changes_nothing(
+    stage: Stage, sandbox: Sandbox, url: str, command: Commands, page: int, fault: Fault | str, code: int, words: str
+) -> None:
+    before, sizes = stage.history(), stage.sizes()
+    sandbox.script([None] * (page - 1) + [fault] * 40)
+    patience = "1" if words == "within 1 s" else "60"
+    result = command.run(settings(sandbox, url, FAVSYNC_TIMEOUT_SECONDS=patience), "sync")
+    assert result.returncode == code, result.stderr
+    line, remedy = result.stderr.splitlines()
+    assert line.startswith("default: failed: favourite tracks at offset ")
+    assert words in line
+    assert remedy.startswith("  what to do: ")
+    assert result.stdout == ""
+    assert sandbox.users["ada"].access_token not in result.stderr
+    assert stage.history() == before
+    assert stage.sizes() == {**sizes, "runs": sizes["runs"] + 1, "tokens": stage.sizes()["tokens"]}
+    ((reason, outcome, proven, snapshot),) = stage.rows(
+        "SELECT reason, outcome, proven, snapshot_id FROM runs ORDER BY run_id DESC LIMIT 1"
+    )
+    assert (outcome, bool(proven), snapshot) == ("failed", False, None)
+    assert reason in line
+
+
+def test_after_all_of_them_a_good_answer_is_a_good_run(
+    stage: Stage, sandbox: Sandbox, url: str, command: Commands
+) -> None:
+    result = command.run(settings(sandbox, url), "sync")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert stage.open_tracks("default") == set(sandbox.favourites("ada"))
+
+
+@pytest.mark.parametrize("fault", ["http_500", "reset", "truncated", "html_200", "http_429_zero", "empty_body"])
+def test_what_passes_is_retried_and_then_forgotten(
+    stage: Stage, sandbox: Sandbox, url: str, command: Commands, fault: str
+) -> None:
+    sandbox.script([None, fault])
+    result = command.run(settings(sandbox, url, FAVSYNC_MAX_RETRIES="2"), "sync", "--log-level", "error")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert stage.rows("SELECT retries FROM runs ORDER BY run_id DESC LIMIT 1") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("fault", "hours"), [("http_429_hours", 74214 / 3600), (faults.http(503, retry_after=7200.0), 2)]
+)
+def test_a_wait_of_hours_parks_the_run_and_says_until_when(
+    stage: Stage, sandbox: Sandbox, url: str, command: Commands, fault: Fault | str, hours: float
+) -> None:
+    before = stage.history()
+    sandbox.script([None, fault])
+    asked = len(sandbox.requests)
+    begun = datetime.now(UTC)
+    result = command.run(
+        settings(sandbox, url, FAVSYNC_MAX_RETRIES="5", FAVSYNC_PAGE_CONCURRENCY="1"), "sync", "--json"
+    )
+    assert result.returncode == 3
+    assert len(sandbox.requests) == asked + 2
+    (run_id, outcome) = stage.rows("SELECT run_id, outcome FROM runs ORDER BY run_id DESC LIMIT 1")[0]
+    retry_at = stage.run(run_id).retry_at
+    assert outcome == "failed"
+    assert abs(retry_at - begun - timedelta(hours=hours)) < timedelta(seconds=30)
+    assert f"next try at {retry_at:%Y-%m-%d %H:%M:%S} UTC" in stage.run(run_id).reason
+    assert f'"retry_at": "{retry_at:%Y-%m-%dT%H:%M:%S}' in result.stdout
+    sandbox.script([fault])
+    said = command.run(settings(sandbox, url), "sync").stderr
+    assert said.count("next try at 20") == 1
+    assert stage.history() == before
+    shown = command.run(settings(sandbox, url), "runs", "show", str(run_id))
+    assert f"next try at {retry_at:%Y-%m-%d %H:%M:%S} UTC" in shown.stdout
+
+
+def test_a_redirect_takes_the_token_nowhere(stage: Stage, sandbox: Sandbox, url: str, command: Commands) -> None:
+    seen: list[str] = []
+
+    class Elsewhere(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            seen.append(str(self.headers))
+            self.send_error(500)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Elsewhere) as other:
+        threading.Thread(target=other.serve_forever).start()
+        sandbox.script([faults.redirect(f"http://127.0.0.1:{other.server_port}/")] * 5)
+        result = command.run(settings(sandbox, url), "sync")
+        other.shutdown()
+    assert result.returncode == 3
+    assert seen == []
+
+
+@pytest.mark.parametrize("fault", ["http_401", "html_200", "huge_body"])
+def test_the_installed_command_says_the_same(
+    stage: Stage, sandbox: Sandbox, url: str, command: Commands, fault: str
+) -> None:
+    told = []
+    environ = settings(sandbox, url, FAVSYNC_TIMEOUT_SECONDS="60")
+    for run in (lambda: favsync(environ, "sync"), lambda: command.run(environ, "sync")):
+        sandbox.script([fault] * 5)
+        result = run()
+        told.append((result.returncode, result.stdout, result.stderr))
+        sandbox._world.script.clear()
+    assert told[0] == told[1]
+
+
+def test_a_service_that_is_not_there_is_said_to_be_so(
+    stage: Stage, sandbox: Sandbox, url: str, command: Commands
+) -> None:
+    result = command.run(settings(sandbox, url, BOOMPLAY_API_URL="http://127.0.0.1:1"), "sync")
+    assert result.returncode == 3
+    assert "no connection" in result.stderr
+    assert len(result.stderr.splitlines()) == 2

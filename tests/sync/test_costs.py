@@ -1,0 +1,158 @@
+"""What a run costs, in counts that are the same on every machine: a regression fails here, whatever the clock says.
+
+A limit is what the run needs today. Who lowers a count lowers its limit; who must raise one says why, in the commit.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import pytest
+from sqlalchemy import Engine, event, func, select
+
+from etl import clock
+from etl.db.engine import reading, writing
+from etl.db.migrate import ready_engine
+from etl.db.tables import metadata
+from etl.load import delta, runs
+from etl.load.baseline import find_accounts
+from etl.model.records import Item
+from etl.sync import Report, Way, sync_account
+from tests.support.lists import FakeSource, item
+
+SIZE = 500
+PAGES = 11  # of 50, overlapping by one
+TAIL = 2  # the last item, asked for twice
+FIRST_ROWS = {
+    "accounts": 1, "albums": 51, "artists": 7, "favourites": 500, "genres": 2, "market_set_members": 4, "market_sets": 1,
+    "markets": 1, "raw_blocks": 1, "raw_items": 500, "runs": 1, "snapshots": 1, "track_artists": 500, "track_genres": 1000,
+    "track_versions": 500, "tracks": 500,
+}  # fmt: skip
+LIMITS = {
+    "sqlite": {"first": 47, "unchanged": 13, "added": 43, "retitled": 46},
+    "postgresql": {"first": 43, "unchanged": 9, "added": 41, "retitled": 49},
+}
+"""Statements of a run; BEGIN counts on SQLite, where favsync says it itself; COPY does not count."""
+
+
+@dataclass
+class Cost:
+    """What one run took. ``rows``: how many more each table holds."""
+
+    statements: Counter[str] = field(default_factory=Counter)
+    rows: dict[str, int] = field(default_factory=dict)
+    normalised: int = 0
+    requests: int = 0
+
+
+class Bench:
+    """A database and a service, and what it costs to sync the one with the other."""
+
+    def __init__(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.engine = ready_engine(url)
+        self.source = FakeSource([item(track_id) for track_id in range(1, SIZE + 1)])
+        self._monkeypatch = monkeypatch
+
+    def sync(self) -> tuple[Report, Cost]:
+        """Sync, and return what it cost."""
+        cost = Cost()
+        before, asked = self._rows(), self.source.requests
+        with counted(self.engine, cost.statements), self._monkeypatch.context() as patch:
+            real = delta.normalised
+
+            def normalised(each: Item) -> object:
+                cost.normalised += 1
+                return real(each)
+
+            patch.setattr(delta, "normalised", normalised)
+            with writing(self.engine) as connection:
+                runs.ensure_account(connection, "ada", clock.now())
+            with reading(self.engine) as connection:
+                (account,) = find_accounts(connection, ["ada"])
+            report = sync_account(self.engine, account, self.source, Way(concurrency=1))
+        after = self._rows()
+        cost.rows = {name: after[name] - before[name] for name in after if after[name] != before[name]}
+        cost.requests = self.source.requests - asked
+        return report, cost
+
+    def _rows(self) -> dict[str, int]:
+        with reading(self.engine) as connection:
+            return {
+                name: connection.execute(select(func.count()).select_from(table)).scalar_one()
+                for name, table in metadata.tables.items()
+            }
+
+
+@contextmanager
+def counted(engine: Engine, statements: Counter[str]) -> Iterator[None]:
+    """Count the statements by their first word; what is done for many rows at once is one."""
+
+    def count(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        statements[statement.split(None, 1)[0].upper()] += 1
+
+    event.listen(engine, "before_cursor_execute", count)
+    try:
+        yield
+    finally:
+        event.remove(engine, "before_cursor_execute", count)
+
+
+@pytest.fixture
+def bench(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    """Return a bench with 500 favourites, on each engine."""
+    made = Bench(database_url, monkeypatch)
+    yield made
+    made.engine.dispose()
+
+
+def test_a_first_load_writes_each_row_once_in_a_fixed_number_of_statements(bench):
+    report, cost = bench.sync()
+    assert report.added == SIZE
+    assert cost.rows == FIRST_ROWS
+    assert cost.normalised == SIZE
+    assert cost.requests == PAGES + TAIL + 1  # and once whose token it is
+    assert cost.statements.total() <= LIMITS[bench.engine.dialect.name]["first"], cost.statements
+
+
+def test_the_number_of_statements_does_not_grow_with_the_list(bench):
+    _, small = bench.sync()
+    bench.source.items += [item(track_id) for track_id in range(SIZE + 1, 4 * SIZE + 1)]
+    _, large = bench.sync()
+    assert large.rows["favourites"] == 3 * SIZE
+    assert large.statements.total() <= small.statements.total() + 6  # it looks up what is there, and what is young
+
+
+def test_an_unchanged_list_costs_one_row_and_no_decoding(bench):
+    bench.sync()
+    report, cost = bench.sync()
+    assert report.outcome == "unchanged"
+    assert cost.rows == {"runs": 1}
+    assert cost.normalised == 0
+    assert cost.requests == PAGES + TAIL
+    assert cost.statements.total() <= LIMITS[bench.engine.dialect.name]["unchanged"], cost.statements
+
+
+def test_one_in_a_hundred_added_costs_what_was_added(bench):
+    bench.sync()
+    bench.source.items[:0] = [item(track_id) for track_id in range(SIZE + 1, SIZE + 6)]
+    report, cost = bench.sync()
+    assert report.added == 5
+    tables = ("favourites", "raw_items", "tracks", "track_artists", "track_versions", "runs", "snapshots")
+    assert {name: cost.rows[name] for name in tables} == dict.fromkeys(tables, 5) | {"runs": 1, "snapshots": 1}
+    assert cost.normalised == 5
+    assert cost.requests == PAGES + TAIL + 1
+    assert cost.statements.total() <= LIMITS[bench.engine.dialect.name]["added"], cost.statements
+
+
+def test_one_in_a_hundred_retitled_costs_a_version_each(bench):
+    bench.sync()
+    for place in range(0, SIZE, 100):
+        bench.source.items[place] = item(place + 1, track_title="Another title")
+    report, cost = bench.sync()
+    assert report.changed == 5
+    assert cost.rows == {"raw_blocks": 1, "raw_items": 5, "runs": 1, "snapshots": 1, "track_versions": 5}
+    assert cost.normalised == 5
+    assert cost.statements.total() <= LIMITS[bench.engine.dialect.name]["retitled"], cost.statements

@@ -1,0 +1,165 @@
+"""kill -9 at every step of a sync and of a decision: the history is that of before or of after, and the next run is right."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from etl.sandbox import Sandbox
+from tests.support.stage import ROOT, Stage, favsync, settings, stage_at
+
+TRACKS = 30
+
+
+class Mortal:
+    """The process of `tests.support.crashing`, whose children die at a chosen step."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def die_at(self, step: int, action: str, run: int | None = None) -> bool:
+        """Order a child to act and to die at ``step``; say whether it died (else it came to its end)."""
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(json.dumps({"at": step, "action": action, "run": run}) + "\n")
+        self._process.stdin.flush()
+        told = json.loads(self._process.stdout.readline())
+        assert told["signal"] in (0, signal.SIGKILL)
+        assert told["signal"] or not told["status"]
+        return bool(told["signal"])
+
+
+@contextmanager
+def mortal(sandbox: Sandbox, url: str) -> Iterator[Mortal]:
+    words = [url, sandbox.url, sandbox.app_id, sandbox.users["ada"].access_token]
+    command = [sys.executable, "-m", "tests.support.crashing", *words]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield Mortal(process)
+        assert process.stdin
+        process.stdin.close()
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(tracks=TRACKS, seed=7) as running:
+        yield running
+
+
+@pytest.fixture
+def stage(database_url: str) -> Iterator[Stage]:
+    with stage_at(database_url) as opened:
+        opened.account()
+        yield opened
+
+
+def seen_from_outside(stage: Stage) -> object:
+    """Return all that a reader of the database may rely on, but for the rows of runs that failed or have not ended."""
+    runs = stage.rows(
+        "SELECT run_id, outcome, decision, removed, held FROM runs WHERE coalesce(outcome, 'failed') <> 'failed'"
+    )
+    tables = {name: rows for name, rows in stage.sizes().items() if name != "runs"}
+    return stage.history(), sorted(runs), tables
+
+
+def test_a_sync_killed_at_any_step_leaves_before_or_after_and_the_next_one_is_right(
+    sandbox: Sandbox, stage: Stage, database_url: str
+) -> None:
+    spare = deque(track_id for track_id in sandbox.catalogue.track_ids if track_id not in sandbox.favourites("ada"))
+    with mortal(sandbox, database_url) as process:
+        assert not process.die_at(0, "sync")
+        step, was_killed, landed_by_killed = 0, True, 0
+        while was_killed:
+            step += 1
+            spare.append(sandbox.favourites("ada")[TRACKS // 2])
+            sandbox.unfavourite("ada", spare[-1])
+            sandbox.favourite("ada", spare.popleft())
+            before, tracks_before = seen_from_outside(stage), stage.open_tracks()
+            was_killed = process.die_at(step, "sync")
+            after_kill = seen_from_outside(stage)
+            truth = set(sandbox.favourites("ada"))
+            assert stage.open_tracks() in (tracks_before, truth)
+            assert (after_kill == before) == (stage.open_tracks() == tracks_before)
+            landed_by_killed += was_killed and after_kill != before
+            interrupted = stage.rows("SELECT run_id FROM runs WHERE outcome IS NULL")
+            assert not process.die_at(0, "sync")
+            assert stage.open_tracks() == truth
+            assert not stage.rows("SELECT run_id FROM runs WHERE outcome IS NULL")
+            for (run_id,) in interrupted:
+                assert (stage.run(run_id).outcome, stage.run(run_id).reason) == ("failed", "interrupted")
+            assert stage.folds_to_what_is_stored()
+        assert step > 15
+        assert landed_by_killed > 0
+
+
+def test_a_decision_killed_at_any_step_leaves_before_or_after_and_can_be_made_again(
+    sandbox: Sandbox, stage: Stage, database_url: str
+) -> None:
+    whole = sandbox.favourites("ada")
+    with mortal(sandbox, database_url) as process:
+        step, was_killed, outcomes = 0, True, set()
+        while was_killed:
+            step += 1
+            sandbox.set_favourites("ada", whole)
+            assert not process.die_at(0, "sync")
+            sandbox.set_favourites("ada", whole[:3])
+            assert not process.die_at(0, "sync")
+            held = stage.rows("SELECT max(run_id) FROM runs")[0][0]
+            assert stage.run(held).outcome == "held"
+            before = seen_from_outside(stage)
+            was_killed = process.die_at(step, "approved", held)
+            assert stage.open_tracks() in (set(whole), set(whole[:3]))
+            is_before = stage.open_tracks() == set(whole)
+            assert (seen_from_outside(stage) == before) == is_before
+            assert (stage.run(held).decision, stage.run(held).outcome) == (
+                (None, "held") if is_before else ("approved", "succeeded")
+            )
+            outcomes.add((was_killed, is_before))
+            if is_before:
+                assert not process.die_at(0, "approved", held)
+            assert stage.open_tracks() == set(whole[:3])
+            assert stage.folds_to_what_is_stored()
+        assert step > 5
+        assert outcomes == {(True, True), (True, False), (False, False)}
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)])
+def test_a_command_that_is_stopped_in_mid_walk_changes_nothing(
+    new_database: Any, number: signal.Signals, code: int
+) -> None:
+    url = new_database("sqlite")
+    with Sandbox(tracks=120, seed=7) as sandbox, stage_at(url) as stage:
+        environ = settings(sandbox, url, FAVSYNC_TIMEOUT_SECONDS="30")
+        assert favsync(environ, "sync").returncode == 0
+        before = stage.history()
+        sandbox.unfavourite("ada", sandbox.favourites("ada")[60])
+        sandbox.script([None, "stall"])
+        arrived = len(sandbox.requests)
+        with subprocess.Popen(
+            [sys.executable, "-m", "etl", "sync"],
+            env=environ,
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            while len(sandbox.requests) < arrived + 2:
+                assert process.poll() is None
+            process.send_signal(number)
+            _, talk = process.communicate()
+        assert "Traceback" not in talk
+        assert stage.history() == before
+        assert process.returncode == code
+        again = favsync(environ, "sync")
+        assert again.returncode == 0
+        assert stage.open_tracks("default") == set(sandbox.favourites("ada"))
+        stopped = stage.run(2)
+        assert stopped.outcome == "failed"
+        assert ("interrupted" if code < 0 else "stopped") in stopped.reason

@@ -1,0 +1,314 @@
+"""What a machine can do to a run: a full disk, a database that may not be written or goes away, a clock that goes back."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+import time_machine
+from sqlalchemy import text
+
+from etl.errors import DatabaseError
+from etl.load import raw
+from etl.sandbox import Sandbox
+from tests.conftest import NewDatabase
+from tests.support.lists import FakeSource, item
+from tests.support.stage import Stage, favsync, settings, stage_at
+
+PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 24, 1, 2
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(tracks=120, seed=11) as running:
+        yield running
+
+
+@pytest.fixture
+def stage(database_url: str) -> Iterator[Stage]:
+    with stage_at(database_url) as opened:
+        yield opened
+
+
+def items(*track_ids: int) -> FakeSource:
+    return FakeSource(items=[item(track_id) for track_id in track_ids])
+
+
+def without_privileges() -> None:
+    """Let permissions count for root too, in the process that is about to start."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    for capability in (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH):
+        libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
+
+
+def no_file_above(size: int) -> Any:
+    """Return what lets no file grow above ``size`` bytes in the process that is about to start: a full disk, in effect."""
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+def one_clear_line(talk: str) -> bool:
+    """Say whether ``talk`` names a failure in one line, its remedy in another, and nothing else."""
+    lines = talk.splitlines()
+    return len(lines) == 2 and "what to do: " in lines[1] and "Traceback" not in talk
+
+
+def path_of(url: str) -> Path:
+    return Path(url.removeprefix("sqlite:///"))
+
+
+@pytest.mark.parametrize("room", [0, 8_192, 81_920])
+def test_a_full_disk_ends_the_run_with_5_and_changes_nothing(
+    new_database: NewDatabase, sandbox: Sandbox, room: int
+) -> None:
+    url = new_database("sqlite")
+    environ = settings(sandbox, url)
+    with stage_at(url) as stage:
+        stage.account("default")
+        before = stage.history(), stage.sizes()["raw_items"]
+    result = favsync(environ, "sync", preexec_fn=no_file_above(room))
+    assert result.returncode == 5
+    assert one_clear_line(result.stderr), result.stderr
+    assert "disk" in result.stderr
+    with stage_at(url) as stage:
+        assert (stage.history(), stage.sizes()["raw_items"]) == before
+        assert favsync(environ, "sync").returncode == 0
+        assert stage.open_tracks("default") == set(sandbox.favourites("ada"))
+        failed = stage.rows("SELECT reason FROM runs WHERE outcome = 'failed'")
+        assert len(failed) <= 1
+        assert all(reason == "interrupted" or "disk" in reason for (reason,) in failed)
+
+
+def test_a_disk_that_fills_up_in_the_landing_transaction_changes_nothing(new_database: NewDatabase) -> None:
+    with stage_at(new_database("sqlite")) as stage:
+        stage.sync(items(*range(1, 10)))
+        before = stage.history()
+        pages = stage.rows("PRAGMA page_count")[0][0]
+        with stage.engine.connect() as connection:
+            connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + 2}")
+        report = stage.sync(items(*range(1, 900)))
+        assert report.exit_code == 5
+        assert "full" in (report.reason or "")
+        assert report.error
+        assert "make room" in report.error.remedy
+        assert stage.history() == before
+        stage.engine.dispose()
+        assert stage.sync(items(*range(1, 900))).outcome == "succeeded"
+
+
+@pytest.mark.parametrize(("file_mode", "folder_mode"), [(0o400, 0o700), (0o600, 0o500), (0o400, 0o500), (0o000, 0o700)])
+def test_a_database_that_may_not_be_written_ends_the_run_with_5(
+    new_database: NewDatabase, sandbox: Sandbox, tmp_path: Path, file_mode: int, folder_mode: int
+) -> None:
+    folder = tmp_path / "closed"
+    folder.mkdir()
+    url = f"sqlite:///{folder}/favsync.db"
+    environ = settings(sandbox, url)
+    assert favsync(environ, "sync").returncode == 0
+    with stage_at(url) as stage:
+        before = stage.history()
+    (folder / "favsync.db.lock-1").unlink()
+    (folder / "favsync.db").chmod(file_mode)
+    folder.chmod(folder_mode)
+    result = favsync(environ, "sync", preexec_fn=without_privileges)
+    folder.chmod(0o700)
+    (folder / "favsync.db").chmod(0o600)
+    assert result.returncode == 5
+    assert one_clear_line(result.stderr), result.stderr
+    with stage_at(url) as stage:
+        assert stage.history() == before
+
+
+def test_a_read_only_database_can_still_be_looked_at(sandbox: Sandbox, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/favsync.db"
+    environ = settings(sandbox, url)
+    assert favsync(environ, "sync").returncode == 0
+    (tmp_path / "favsync.db").chmod(0o400)
+    result = favsync(environ, "runs", "list", preexec_fn=without_privileges)
+    assert result.returncode == 0
+    assert "succeeded" in result.stdout
+
+
+def test_a_file_that_may_not_be_read_and_a_folder_are_named_with_a_remedy(sandbox: Sandbox, tmp_path: Path) -> None:
+    (tmp_path / "favsync.db").write_bytes(b"")
+    (tmp_path / "favsync.db").chmod(0o000)
+    for name in ("favsync.db", "."):
+        environ = settings(sandbox, f"sqlite:///{tmp_path}/{name}")
+        result = favsync(environ, "runs", "list", preexec_fn=without_privileges)
+        assert result.returncode == 5
+        assert one_clear_line(result.stderr), result.stderr
+        assert "let this user read and write both" in result.stderr
+
+
+def test_a_file_that_is_no_database_is_named(sandbox: Sandbox, tmp_path: Path) -> None:
+    (tmp_path / "favsync.db").write_bytes(b"something else\n" * 100)
+    result = favsync(settings(sandbox, f"sqlite:///{tmp_path}/favsync.db"), "sync")
+    assert result.returncode == 5
+    assert one_clear_line(result.stderr), result.stderr
+    assert "not SQLite" in result.stderr
+
+
+def test_a_server_that_is_not_there_is_named_without_its_password(sandbox: Sandbox) -> None:
+    environ = settings(sandbox, "postgresql://ada:marker-password@127.0.0.1:1/favsync")
+    result = favsync(environ, "sync")
+    assert result.returncode == 5
+    assert one_clear_line(result.stderr), result.stderr
+    assert "marker-password" not in result.stdout + result.stderr
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_server_that_goes_away_in_mid_transaction_changes_nothing(
+    new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    url = new_database("postgresql")
+    with stage_at(url) as stage, stage_at(url) as assassin:
+        stage.sync(items(1, 2, 3))
+        before, sizes = stage.history(), stage.sizes()
+        snapshot = raw.snapshot
+
+        def store_and_lose(*args: Any, **kwargs: Any) -> int:
+            if moment == "after":
+                snapshot(*args, **kwargs)
+            with assassin.engine.begin() as connection:
+                everybody = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+                connection.execute(text(f"{everybody} AND pid <> pg_backend_pid()"))
+            return snapshot(*args, **kwargs)
+
+        monkeypatch.setattr(raw, "snapshot", store_and_lose)
+        report = stage.sync(items(2, 3, 4))
+        monkeypatch.undo()
+        assert report.exit_code == 5
+        assert report.error
+        assert stage.history() == before
+        assert stage.sizes() == {**sizes, "runs": sizes["runs"] + 1}
+        assert stage.run(report.run_id or 0).outcome == "failed"
+        assert stage.sync(items(2, 3, 4)).outcome == "succeeded"
+        assert stage.open_tracks() == {2, 3, 4}
+
+
+FULL = """
+CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'could not extend file "base/1/2": No space left on device' USING ERRCODE = 'disk_full';
+END $$;
+CREATE TRIGGER full_disk BEFORE INSERT ON favourites EXECUTE FUNCTION full_disk();
+"""
+STANDBY = "ALTER ROLE CURRENT_USER IN DATABASE {} SET default_transaction_read_only = on"
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize(("statement", "words"), [(FULL, "make room"), (STANDBY, "not a standby")])
+def test_a_server_without_room_or_that_may_not_be_written_changes_nothing(
+    new_database: NewDatabase, statement: str, words: str
+) -> None:
+    url = new_database("postgresql")
+    with stage_at(url) as stage:
+        stage.sync(items(1, 2, 3))
+        before = stage.history(), stage.sizes()["raw_items"]
+        with stage.engine.begin() as connection:
+            connection.exec_driver_sql(statement.format(stage.engine.url.database))
+        stage.engine.dispose()
+        try:
+            report = stage.sync(items(2, 3, 4))
+            error = report.error
+        except DatabaseError as raised:
+            error = raised
+        assert error is not None
+        assert (error.exit_code, words in error.remedy) == (5, True), error
+        assert (stage.history(), stage.sizes()["raw_items"]) == before
+
+
+def test_a_sqlite_file_that_somebody_else_writes_to_is_waited_for(new_database: NewDatabase) -> None:
+    url = new_database("sqlite")
+    with stage_at(url) as stage, closing(sqlite3.connect(path_of(url), check_same_thread=False)) as holder:
+        holder.isolation_level = None
+        letting_go = threading.Timer(0.3, holder.execute, ["ROLLBACK"])
+
+        def hold(number: int) -> None:
+            if number == 1:
+                holder.execute("BEGIN IMMEDIATE")
+                letting_go.start()
+
+        source = items(1, 2)
+        source.before = hold
+        assert stage.sync(source).outcome == "succeeded"
+        letting_go.join()
+
+
+def test_a_clock_that_went_back_an_hour_is_told_and_history_goes_on(stage: Stage) -> None:
+    noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    lists = [(noon, [1, 2, 3]), (noon - timedelta(hours=1), [2, 3, 4]), (noon - timedelta(minutes=30), [3, 4])]
+    reports = []
+    for instant, track_ids in lists:
+        with time_machine.travel(instant, tick=False):
+            reports.append(stage.sync(items(*track_ids)))
+    assert [report.outcome for report in reports] == ["succeeded"] * 3
+    assert "3600 s behind" in (reports[1].reason or "")
+    assert "1800 s behind" in (reports[2].reason or "")
+    observed = [stage.run(run_id).observed_at for run_id in (1, 2, 3)]
+    assert observed == sorted(set(observed))
+    assert observed[0] == noon
+    assert stage.open_tracks() == {3, 4}
+    assert stage.removed_tracks() == [1, 2]
+    assert stage.folds_to_what_is_stored()
+    with time_machine.travel(noon + timedelta(hours=1), tick=False):
+        report = stage.sync(items(3, 4, 5))
+    assert (report.outcome, report.reason) == ("succeeded", None)
+
+
+def test_a_clock_that_went_back_is_told_by_a_run_that_finds_nothing_new(stage: Stage) -> None:
+    noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    for instant, outcome in ((noon, "succeeded"), (noon - timedelta(days=1), "unchanged")):
+        with time_machine.travel(instant, tick=False):
+            report = stage.sync(items(1, 2))
+        assert report.outcome == outcome
+    assert "behind" in (report.reason or "")
+    assert stage.run(2).observed_at > stage.run(1).observed_at
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Africa/Casablanca"])
+def test_an_hour_that_comes_twice_is_two_hours(stage: Stage, monkeypatch: pytest.MonkeyPatch, zone: str) -> None:
+    monkeypatch.setenv("TZ", zone)
+    before = _last_instant_before_the_clock_goes_back(ZoneInfo(zone))
+    instants = [before - timedelta(minutes=30), before + timedelta(minutes=1), before + timedelta(minutes=40)]
+    for instant, track_ids in zip(instants, ([1, 2], [2, 3], [2, 4]), strict=True):
+        with time_machine.travel(instant.astimezone(ZoneInfo(zone)), tick=False):
+            assert stage.sync(items(*track_ids)).reason is None
+    assert [stage.run(run_id).observed_at for run_id in (1, 2, 3)] == instants
+    rows = [row for row in stage.history() if row[1] == 3]
+    assert rows[0][2:4] == (instants[1], instants[2])
+
+
+def _last_instant_before_the_clock_goes_back(zone: ZoneInfo) -> datetime:
+    instant = datetime(2026, 1, 1, tzinfo=UTC)
+    while True:
+        after = instant + timedelta(minutes=30)
+        if after.astimezone(zone).utcoffset() < instant.astimezone(zone).utcoffset():  # type: ignore[operator]
+            return instant
+        instant = after
+
+
+def test_files_are_made_for_their_owner_alone(sandbox: Sandbox, tmp_path: Path) -> None:
+    folder = tmp_path / "new"
+    environ = settings(sandbox, f"sqlite:///{folder}/favsync.db")
+    modes: dict[str, int] = {}
+
+    def look(_request: object) -> None:
+        modes.update({path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()})
+
+    sandbox.before_request = look
+    assert favsync(environ, "sync", preexec_fn=lambda: os.umask(0)).returncode == 0
+    look(None)
+    assert {"favsync.db", "favsync.db-wal", "favsync.db-shm", "favsync.db.lock-1"} <= set(modes)
+    assert set(modes.values()) == {0o600}
+    assert folder.stat().st_mode & 0o777 == 0o700

@@ -1,0 +1,147 @@
+"""Items that cannot be read are present: they keep their favourites open, are shown, and join their history once readable."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from etl.sandbox import Sandbox
+from tests.support.commands import Commands, commands
+from tests.support.lists import FakeSource, item, raw
+from tests.support.stage import Stage, settings, stage_at
+
+BROKEN = raw(b'{"track_id": 7, "track_title": {"en": "Seven"}}', 7)
+BROKEN_OTHERWISE = raw(b'{"track_id": 7, "track_title": ["Seven"]}', 7)
+NAMELESS = raw(b'{"track_title": "Nobody"}')
+
+
+@pytest.fixture
+def stage(database_url: str) -> Iterator[Stage]:
+    with stage_at(database_url) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def command() -> Iterator[Commands]:
+    with commands() as started:
+        yield started
+
+
+def with_others(*items: object) -> FakeSource:
+    return FakeSource(items=[item(1), item(2), *items])  # type: ignore[list-item]
+
+
+def test_an_unreadable_item_is_a_favourite_and_a_reject(stage: Stage) -> None:
+    report = stage.sync(with_others(BROKEN))
+    assert (report.outcome, report.added, report.rejected, report.proven) == ("succeeded", 3, 1, True)
+    assert stage.open_tracks() == {1, 2, 7}
+    ((run_id, position, track_id, reason, body),) = stage.rows(
+        "SELECT run_id, position, track_id, reason, body FROM rejects"
+    )
+    assert (run_id, position, track_id, body) == (1, 2, 7, BROKEN.body.decode())
+    assert reason == "track_title is an object"
+    assert stage.rows("SELECT title FROM tracks WHERE track_id = 7") == [(None,)]
+
+
+def test_one_that_becomes_readable_joins_its_history_without_a_gap(stage: Stage) -> None:
+    stage.sync(with_others(BROKEN))
+    stage.sync(with_others(BROKEN_OTHERWISE))
+    report = stage.sync(with_others(item(7)))
+    assert (report.added, report.removed, report.rejected) == (0, 0, 0)
+    ((valid_from, valid_to, added_run),) = [(row[2], row[3], row[6]) for row in stage.history() if row[1] == 7]
+    assert (valid_from, valid_to, added_run) == (stage.run(1).observed_at, None, 1)
+    assert stage.rows("SELECT title FROM tracks WHERE track_id = 7") == [("Track 7",)]
+    assert stage.folds_to_what_is_stored()
+
+
+def test_one_that_becomes_unreadable_stays_and_keeps_its_last_known_facts(stage: Stage) -> None:
+    stage.sync(with_others(item(7)))
+    report = stage.sync(with_others(BROKEN))
+    assert (report.added, report.removed, report.changed, report.rejected) == (0, 0, 0, 1)
+    assert stage.open_tracks() == {1, 2, 7}
+    assert stage.rows("SELECT title FROM tracks WHERE track_id = 7") == [("Track 7",)]
+
+
+def test_an_unreadable_favourite_that_leaves_is_removed(stage: Stage) -> None:
+    stage.sync(with_others(BROKEN))
+    report = stage.sync(with_others())
+    assert (report.removed, report.rejected) == (1, 0)
+    assert stage.open_tracks() == {1, 2}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        NAMELESS,
+        raw(b"null"),
+        raw(b"[]"),
+        raw(b'"7"'),
+        raw(b'{"track_id": null}'),
+        raw(b'{"track_id": -7}'),
+        raw(b'{"track_id": 7.5}'),
+        raw(b'{"track_id": 99999999999999999999}'),
+    ],
+    ids=lambda odd: odd.body.decode(),
+)
+def test_an_item_without_an_id_adds_nothing_and_lets_nothing_be_removed(stage: Stage, odd: object) -> None:
+    stage.sync(with_others(item(3), item(4)))
+    report = stage.sync(FakeSource(items=[item(5), odd, item(1)]))  # type: ignore[list-item]
+    assert (report.added, report.removed, report.held, report.rejected) == (1, 0, 0, 1)
+    assert "could be any track" in (report.reason or "")
+    assert stage.open_tracks() == {1, 2, 3, 4, 5}
+    again = stage.sync(FakeSource(items=[item(5), odd, item(1)]))  # type: ignore[list-item]
+    assert (again.removed, again.rejected) == (0, 1)
+    report = stage.sync(FakeSource(items=[item(5), item(1), item(2)]))
+    assert report.removed == 2
+    removed_after = {row[5] for row in stage.history() if row[1] in (3, 4)}
+    assert removed_after == {stage.run(1).started_at}
+    assert stage.folds_to_what_is_stored()
+
+
+def test_an_item_without_an_id_is_no_proof_that_a_track_was_not_there_before(stage: Stage) -> None:
+    stage.sync(with_others())
+    stage.sync(with_others(NAMELESS))
+    stage.sync(with_others(item(7)))
+    ((added_after,),) = [(row[4],) for row in stage.history() if row[1] == 7]
+    assert added_after == stage.run(1).started_at
+
+
+def test_runs_show_lists_position_reason_and_body_also_when_nothing_is_new(
+    stage: Stage, database_url: str, command: Commands
+) -> None:
+    for _ in range(2):
+        stage.sync(with_others(BROKEN, NAMELESS))
+    with Sandbox(tracks=1) as sandbox:
+        environ = settings(sandbox, database_url)
+        for run_id in ("1", "2"):
+            shown = command.run(environ, "runs", "show", run_id)
+            assert shown.returncode == 0
+            assert "unreadable items: 2" in shown.stdout
+            assert "at 2: track_title is an object: " + BROKEN.body.decode() in shown.stdout
+            assert "at 3: no integer track_id: " + NAMELESS.body.decode() in shown.stdout
+            told = json.loads(command.run(environ, "runs", "show", run_id, "--json").stdout)
+            assert [(each["position"], each["track_id"]) for each in told["rejects"]] == [(2, 7), (3, None)]
+
+
+def test_the_same_unreadable_item_takes_no_second_row(stage: Stage) -> None:
+    stage.sync(with_others(BROKEN))
+    before = stage.sizes()
+    report = stage.sync(with_others(BROKEN))
+    assert (report.outcome, report.rejected) == ("unchanged", 1)
+    assert stage.sizes() == {**before, "runs": before["runs"] + 1}
+
+
+def test_the_sandboxes_dirt_is_survived_whole(stage: Stage, database_url: str, command: Commands) -> None:
+    with Sandbox(tracks=120, seed=9) as sandbox:
+        environ = settings(sandbox, database_url)
+        assert command.run(environ, "sync").returncode == 0
+        before = stage.open_tracks("default")
+        sandbox.play("dirty_data")
+        dirty = command.run(environ, "sync")
+        assert dirty.returncode == 0
+        assert stage.open_tracks("default") == before
+        sandbox.play(None)
+        assert command.run(environ, "sync").returncode == 0
+        assert stage.removed_tracks("default") == []

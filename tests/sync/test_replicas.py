@@ -1,0 +1,70 @@
+"""A service that answers from a copy which lags behind: the newest favourites are missing from it, again and again, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+import time_machine
+
+from tests.support.lists import START, FakeSource, item
+from tests.support.stage import Stage, stage_at
+
+OLD, GONE, NEW, STAYING = 1, 2, 3, range(10, 30)
+
+
+@pytest.fixture
+def stage(database_url: str) -> Iterator[Stage]:
+    with stage_at(database_url) as opened:
+        yield opened
+
+
+def lagging(requests: int, stale: list[int], fresh: list[int]) -> FakeSource:
+    """Return a service that gives a stale list for so many requests, and the fresh one after them."""
+    source = FakeSource(items=[item(track_id) for track_id in stale])
+
+    def catch_up(number: int) -> None:
+        if number > requests:
+            source.items = [item(track_id) for track_id in fresh]
+
+    source.before = catch_up
+    return source
+
+
+@pytest.mark.parametrize("lag", [3, 6, 9, 12, 20])
+@pytest.mark.parametrize(
+    ("stale", "fresh"),
+    [
+        ([OLD, *STAYING], [NEW, OLD, *STAYING]),
+        ([OLD, GONE, *STAYING], [NEW, OLD, *STAYING]),
+        ([GONE, *STAYING], [NEW, *STAYING]),
+    ],
+    ids=["the newest lacks", "and one that left is back", "and an old one has left since"],
+)
+def test_a_new_favourite_that_a_lagging_copy_lacks_is_not_removed(
+    stage: Stage, lag: int, stale: list[int], fresh: list[int]
+) -> None:
+    for days, track_ids in enumerate(([OLD, GONE, *STAYING], [OLD, *STAYING], [NEW, OLD, *STAYING])):
+        with time_machine.travel(START + timedelta(days=2 * days), tick=False):
+            stage.sync(FakeSource(items=[item(track_id) for track_id in track_ids]))
+    with time_machine.travel(START + timedelta(days=4, hours=1), tick=False):
+        stage.sync(lagging(lag, stale, fresh))
+    assert NEW in stage.open_tracks()
+    assert NEW not in stage.removed_tracks()
+
+
+def test_a_new_favourite_that_is_really_gone_is_removed_by_the_next_run(stage: Stage) -> None:
+    stage.sync(FakeSource(items=[item(1), item(2)]))
+    stage.sync(FakeSource(items=[item(3), item(1), item(2)]))
+    assert stage.sync(FakeSource(items=[item(1), item(2)])).removed == 1
+
+
+@pytest.mark.parametrize(("left", "most"), [([1, 3], 8), ([1, 2], 25)], ids=["from the middle", "the list's last"])
+def test_an_old_favourite_takes_two_walks_and_the_lists_last_more(stage: Stage, left: list[int], most: int) -> None:
+    with time_machine.travel(START, tick=False):
+        stage.sync(FakeSource(items=[item(1), item(2), item(3)]))
+    with time_machine.travel(START + timedelta(days=2), tick=False):
+        source = FakeSource(items=[item(track_id) for track_id in left])
+        assert stage.sync(source).removed == 1
+    assert most // 2 < source.requests <= most
