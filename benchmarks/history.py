@@ -27,7 +27,7 @@ import time_machine
 from sqlalchemy import Engine
 
 from etl.boomplay.payloads import User
-from etl.db.engine import open_engine, reading, writing
+from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.db.migrate import upgrade
 from etl.errors import ApiUnreachable
 from etl.load import runs
@@ -35,7 +35,7 @@ from etl.load.baseline import find_accounts
 from etl.model.records import Item, Page
 from etl.sandbox.catalogue import Catalogue
 from etl.sandbox.markets import market_lists
-from etl.sync import Report, Way, sync_account
+from etl.sync import RunOptions, RunResult, sync_account
 
 END = datetime(2026, 6, 30, 6, 0, tzinfo=UTC)
 REGIONS = ("NG", "KE", "GH", "TZ", "ZA", "CI", "ET", "UG")
@@ -188,7 +188,7 @@ def _mood(chance: random.Random, favourites: int) -> str:
 
 def make_history(
     engine: Engine, *, accounts: int, favourites: int, days: int, every: int = 1, seed: int = 1
-) -> Iterator[Report]:
+) -> Iterator[RunResult]:
     """Sync ``accounts`` accounts every ``every`` days, for ``days`` days that end at `END`, and give each run's report.
 
     ``favourites``: of each account, at the end. The database is migrated; accounts are made.
@@ -199,10 +199,10 @@ def make_history(
     listeners = [_listener(number, catalogue, favourites, days, seed) for number in range(accounts)]
     begin = END - timedelta(days=days)
     with time_machine.travel(begin, tick=False) as time:
-        with writing(engine) as connection:
+        with write_transaction(engine) as connection:
             for listener in listeners:
                 runs.ensure_account(connection, listener.name, begin)
-        with reading(engine) as connection:
+        with read_transaction(engine) as connection:
             known = {account.name: account for account in find_accounts(connection, [each.name for each in listeners])}
         for day in range(days + 1):
             for listener in listeners:
@@ -216,11 +216,11 @@ def make_history(
             )
             for listener in listeners:
                 source = ListSource(listener, time, _mood(chance, len(listener.tracks)) if day else "well")
-                yield sync_account(engine, known[listener.name], source, Way(concurrency=1))
+                yield sync_account(engine, known[listener.name], source, RunOptions(concurrency=1))
                 time.shift(timedelta(seconds=1))
         for listener in listeners:  # and a last look at lists that nobody touched
             time.shift(timedelta(hours=1))
-            yield sync_account(engine, known[listener.name], ListSource(listener, time), Way(concurrency=1))
+            yield sync_account(engine, known[listener.name], ListSource(listener, time), RunOptions(concurrency=1))
 
 
 def _listener(number: int, catalogue: Catalogue, favourites: int, days: int, seed: int) -> Listener:

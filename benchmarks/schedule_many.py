@@ -25,16 +25,16 @@ from typing import Any
 from sqlalchemy import delete
 
 from etl import clock, config, logs
-from etl.accounts.credentials import kept_row
+from etl.accounts.credentials import stored_row
 from etl.accounts.encryption import new_key
-from etl.accounts.token_rows import Place, put_token_row
+from etl.accounts.token_rows import TokenLocation, put_token_row
 from etl.boomplay.payloads import Token
-from etl.db.engine import writing
+from etl.db.engine import write_transaction
 from etl.db.migrate import ready_engine, upgrade
 from etl.db.tables import accounts, schedules
 from etl.monitor.metrics import Metrics
 from etl.monitor.status import statuses
-from etl.scheduler.service import Pulse, Service
+from etl.scheduler.service import Service, ServiceStatus
 
 STAND_IN = """
 import json, sys, threading
@@ -82,13 +82,13 @@ def measured(url: str, count: int, tracks: int, workers: int) -> dict[str, Any]:
         first, _ = round_of(settings, engine, workers, left)
         first_cpu = time.process_time() - first_cpu
         memory_first = memory_mb()
-        with writing(engine) as connection:
+        with write_transaction(engine) as connection:
             connection.execute(delete(schedules))
         cpu = time.process_time()
         unchanged, _ = round_of(settings, engine, workers, names)
         cpu = time.process_time() - cpu
         scrape = time.process_time()
-        exposition = Metrics(lambda: statuses(engine, settings.schedule), Pulse, account_limit=count).text()
+        exposition = Metrics(lambda: statuses(engine, settings.schedule), ServiceStatus, account_limit=count).text()
         scrape = time.process_time() - scrape
     return {
         "accounts": count,
@@ -119,13 +119,13 @@ def stand_in(count: int, tracks: int) -> Iterator[dict[str, Any]]:
 
 
 def add_accounts(settings: config.Config, engine: Any, tokens: dict[str, str]) -> None:
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         for name, token in tokens.items():
             values = {"name": name, "enabled": True, "created_at": clock.now()}
             account_id = connection.execute(
                 accounts.insert().values(**values).returning(accounts.c.account_id)
             ).scalar_one()
-            put_token_row(connection, kept_row(settings, account_id, Token(token), Place.DATABASE, None))
+            put_token_row(connection, stored_row(settings, account_id, Token(token), TokenLocation.DATABASE, None))
 
 
 def round_of(settings: config.Config, engine: Any, workers: int, names: list[str]) -> tuple[float, set[str]]:

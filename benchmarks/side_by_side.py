@@ -27,9 +27,9 @@ from sqlalchemy import text
 from etl import clock, logs
 from etl.boomplay.client import Boomplay
 from etl.boomplay.tokens import StaticToken
-from etl.db.engine import open_engine, reading, writing
+from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.db.migrate import upgrade
-from etl.extract.snapshot import Way
+from etl.extract.snapshot import RunOptions
 from etl.load import runs
 from etl.load.baseline import find_accounts
 from etl.sandbox import Sandbox
@@ -61,7 +61,7 @@ def play(url: str, rounds: int, seed: int = 1) -> Result:
     """Let all users change and sync ``rounds`` times at once into the migrated database at ``url``."""
     started = time.monotonic()
     engine = open_engine(url)
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         for user in USERS:
             runs.ensure_account(connection, user, clock.now())
     with Sandbox(tracks=TRACKS, seed=seed, users=USERS) as sandbox:
@@ -73,7 +73,7 @@ def play(url: str, rounds: int, seed: int = 1) -> Result:
         if work.returncode:
             raise RuntimeError(f"a process failed: {work.stderr[-2000:]}")
         wrong = [user for user in USERS if _open_tracks(engine, user) != set(sandbox.favourites(user))]
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         told = [
             tuple(row) for row in connection.execute(text("SELECT run_id, outcome, reason FROM runs ORDER BY run_id"))
         ]
@@ -109,14 +109,14 @@ def _work(order: dict[str, Any]) -> None:
     """Be one of the processes."""
     chance = random.Random(f"{order['seed']} {order['user']}")
     engine = open_engine(order["url"])
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         account = find_accounts(connection, [order["user"]])[0]
     for number in range(order["rounds"]):
         _change(order, chance, number)
         with Boomplay(
             tokens=StaticToken(order["token"]), api_url=order["api_url"], app_id=order["app_id"], requests_per_second=0
         ) as client:
-            report = sync_account(engine, account, client, Way())
+            report = sync_account(engine, account, client, RunOptions())
         if report.error is not None:
             raise report.error
 
@@ -138,7 +138,7 @@ def _post(order: dict[str, Any], action: str, **body: Any) -> None:
 
 def _open_tracks(engine: Any, user: str) -> set[int]:
     sql = "SELECT track_id FROM favourites JOIN accounts USING (account_id) WHERE name = :user AND valid_to IS NULL"
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         return {row[0] for row in connection.execute(text(sql), {"user": user})}
 
 

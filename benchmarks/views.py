@@ -24,10 +24,10 @@ from sqlalchemy import Connection, create_engine, insert, make_url, select, text
 
 from benchmarks.postgres import postgres_server
 from benchmarks.view_words import told
-from etl.db.engine import open_engine, reading, writing
+from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.db.migrate import upgrade
 from etl.db.tables import metadata
-from etl.reporting.query import Question, ask, known_accounts
+from etl.reporting.query import Query, known_accounts, run_query
 from etl.reporting.views import View, create_views, drop_views, views
 
 REPEATS = 3
@@ -85,14 +85,14 @@ def timed(connection: Connection, view: View, account: str) -> Timed:
     """Ask ``view`` about everything, and about one account."""
     count = text(f"SELECT count(*) FROM (SELECT * FROM {view.name}) v")
     rows = connection.execute(count).scalar_one()
-    columns = ask(connection, Question(view, limit=0)).columns
+    columns = run_query(connection, Query(view, limit=0)).columns
     whose = (account,) if "account" in columns else ()
-    question = Question(view, accounts=whose, limit=FIRST)
+    question = Query(view, accounts=whose, limit=FIRST)
     watch = Stopwatch(connection)
     return Timed(
         rows,
         watch.best_ms(lambda: connection.execute(count).scalar_one()),
-        watch.best_ms(lambda: list(ask(connection, question).rows)),
+        watch.best_ms(lambda: list(run_query(connection, question).rows)),
         plan(connection, view, account if whose else None),
     )
 
@@ -123,9 +123,9 @@ def measured(path: Path, postgres: str, place: int) -> Measured:
             if (
                 engine.dialect.name == "postgresql"
             ):  # as its autovacuum does; on SQLite nobody does it, so neither is it done here
-                with writing(engine) as connection:
+                with write_transaction(engine) as connection:
                     connection.execute(text("ANALYZE"))
-            with reading(engine) as connection:
+            with read_transaction(engine) as connection:
                 account = known_accounts(connection)[0]
                 for view in views().values():
                     found[view.name][engine.dialect.name] = timed(connection, view, account)
@@ -140,7 +140,7 @@ COUNTED = ("accounts", "favourites WHERE valid_to IS NULL", "favourites", "runs"
 def _renew_views(url: str) -> None:
     """Make the views anew: an older favsync may have made the history."""
     engine = open_engine(url)
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         drop_views(connection)
         create_views(connection)
     engine.dispose()
@@ -155,7 +155,7 @@ def copied(source: str, server: str, name: str) -> str:
     url = make_url(server).set(database=name).render_as_string(hide_password=False)
     upgrade(url)
     ours, theirs = open_engine(source), open_engine(url)
-    with reading(ours) as read, writing(theirs) as write:
+    with read_transaction(ours) as read, write_transaction(theirs) as write:
         write.execute(text("TRUNCATE market_set_members, market_sets, markets CASCADE"))
         for table in metadata.sorted_tables:
             if table.name in NOT_READ:

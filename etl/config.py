@@ -2,7 +2,7 @@
 
 Invariants: a flag beats the environment, which beats the file, which beats the default; ``sources`` says which it was.
 A value that cannot be used is a `SettingsError` of one line that names the setting, its source and the fault, with what
-would be right. Secrets are `Secret` and print as ``***``, in errors too.
+would be right. Secrets are `SecretText` and print as ``***``, in errors too.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from etl.errors import SettingsError
-from etl.model.threshold import Brake
-from etl.settings import KEY_WANTED, SETTINGS, Secret, Setting, key_list, masked, nearest, quoted, truth
+from etl.model.threshold import RemovalThreshold
+from etl.settings import KEY_WANTED, SETTINGS, SecretText, Setting, key_list, masked, nearest, quoted, truth
 
-__all__ = ["SETTINGS", "Config", "Secret", "Setting", "Source", "environment", "load", "nearest"]
+__all__ = ["SETTINGS", "Config", "SecretText", "Setting", "SettingSource", "environment", "load", "nearest"]
 
 CONFIG_VARIABLE = "FAVSYNC_CONFIG"
 
 
-class Source(NamedTuple):
+class SettingSource(NamedTuple):
     """Where a value came from: ``flag``, ``environment``, ``file`` or ``default``, and which one by name."""
 
     kind: str
@@ -41,26 +41,26 @@ class Config:
     ``sources``: by setting. ``warnings``: lines about settings that work but should not stay as they are.
     """
 
-    database_url: Secret
+    database_url: SecretText
     api_url: str
     app_id: str | None
-    app_secret: Secret | None
-    access_token: Secret | None
-    refresh_token: Secret | None
+    app_secret: SecretText | None
+    access_token: SecretText | None
+    refresh_token: SecretText | None
     language: str
     page_concurrency: int
     requests_per_second: float
     timeout_seconds: float
     max_retries: int
-    removal_brake: Brake
+    removal_brake: RemovalThreshold
     keep_raw: bool
-    encryption_keys: tuple[Secret, ...]
+    encryption_keys: tuple[SecretText, ...]
     encryption_key_file: str | None
     schedule: str
     log_format: str
     log_level: str
-    ping_url: Secret | None
-    digest_url: Secret | None
+    ping_url: SecretText | None
+    digest_url: SecretText | None
     digest_format: str
     redirect_uri: str
     scope: str | None
@@ -71,7 +71,7 @@ class Config:
     refresh_grant_type: str
     refresh_field: str
     token_codes: frozenset[int]
-    sources: Mapping[str, Source] = field(default_factory=dict, hash=False, repr=False)
+    sources: Mapping[str, SettingSource] = field(default_factory=dict, hash=False, repr=False)
     warnings: tuple[str, ...] = field(default=(), repr=False)
 
     def secrets(self) -> Iterator[str]:
@@ -88,7 +88,7 @@ class Config:
             if each is not None:
                 yield each.reveal()
 
-    def shown(self) -> Iterator[tuple[str, str | int | float | None, Source, str]]:
+    def shown(self) -> Iterator[tuple[str, str | int | float | None, SettingSource, str]]:
         """Yield (setting, value with secrets masked, source, environment variable) of every setting."""
         for setting in SETTINGS:
             yield setting.name, _shown(getattr(self, setting.name)), self.sources[setting.name], setting.variable
@@ -105,7 +105,7 @@ def load(flags: Mapping[str, str | None], environ: Mapping[str, str], file: Path
     file = file or (Path(environ[CONFIG_VARIABLE]) if environ.get(CONFIG_VARIABLE) else None)
     table, is_exposed = _table(file) if file else ({}, False)
     values: dict[str, Any] = {}
-    sources: dict[str, Source] = {}
+    sources: dict[str, SettingSource] = {}
     hints = list(_near_misses(environ))
     for setting in SETTINGS:
         text, source = _found(setting, flags, environ) or _found_in(table, str(file), setting)
@@ -122,16 +122,18 @@ def environment() -> Mapping[str, str]:
     return MappingProxyType(os.environ)
 
 
-def _found(setting: Setting, flags: Mapping[str, str | None], environ: Mapping[str, str]) -> tuple[str, Source] | None:
+def _found(
+    setting: Setting, flags: Mapping[str, str | None], environ: Mapping[str, str]
+) -> tuple[str, SettingSource] | None:
     flag = flags.get(setting.name)
     if flag is not None:
-        return flag.strip(), Source("flag", "--" + setting.name.replace("_", "-"))
+        return flag.strip(), SettingSource("flag", "--" + setting.name.replace("_", "-"))
     if variable := environ.get(setting.variable, "").strip():
-        return variable, Source("environment", setting.variable)
+        return variable, SettingSource("environment", setting.variable)
     return None
 
 
-def _found_in(table: Mapping[str, object], file: str, setting: Setting) -> tuple[str | None, Source]:
+def _found_in(table: Mapping[str, object], file: str, setting: Setting) -> tuple[str | None, SettingSource]:
     """Look in the file, where numbers need no quotes and lists no commas; empty text is unset there too."""
     value = table.get(setting.name, "")
     if isinstance(value, bool) and setting.read is truth:
@@ -141,10 +143,10 @@ def _found_in(table: Mapping[str, object], file: str, setting: Setting) -> tuple
         kind = {bool: "is true or false", dict: "is a table"}.get(type(value), "is of a kind that no setting has")
         raise SettingsError(f"{setting.name} (file {file}) {kind}", remedy=f"set {setting.name} to {setting.wanted}")
     text = ",".join(map(str, parts)).strip()
-    return (text, Source("file", file)) if text else (None, Source("default"))
+    return (text, SettingSource("file", file)) if text else (None, SettingSource("default"))
 
 
-def _value(setting: Setting, text: str | None, source: Source) -> object:
+def _value(setting: Setting, text: str | None, source: SettingSource) -> object:
     if text is None:
         text = _default_database_url() if setting.name == "database_url" else setting.default
     if text is None:
@@ -165,7 +167,7 @@ def _shown(value: object) -> str | int | float | None:
         return value
     if isinstance(value, tuple | frozenset):
         return ",".join(map(str, value)) or None
-    return f"{value.minimum},{value.ratio:g}" if isinstance(value, Brake) else str(value)
+    return f"{value.minimum},{value.ratio:g}" if isinstance(value, RemovalThreshold) else str(value)
 
 
 def _table(file: Path) -> tuple[dict[str, object], bool]:
@@ -195,7 +197,7 @@ def _exposures(config: Config, exposed: Path | None) -> Iterator[str]:
     source, has_password = config.sources["database_url"], any(_passwords(config.database_url.reveal()))
     if has_password and source.kind == "flag":
         yield "the password in --database-url shows in the process list; FAVSYNC_DATABASE_URL hides it"
-    in_file = Source("file", str(exposed))
+    in_file = SettingSource("file", str(exposed))
     held = [each.name for each in SETTINGS if each.is_secret and config.sources[each.name] == in_file]
     held += ["a password in database_url"] if has_password and source == in_file else []
     if exposed and held:
@@ -217,7 +219,9 @@ def _near_misses(environ: Mapping[str, str]) -> Iterator[str]:
                 yield f"{quoted(name)} in the environment is not a setting; {question}"
 
 
-def _keys(values: Mapping[str, Any], sources: Mapping[str, Source]) -> tuple[tuple[Secret, ...], Source]:
+def _keys(
+    values: Mapping[str, Any], sources: Mapping[str, SettingSource]
+) -> tuple[tuple[SecretText, ...], SettingSource]:
     """Return the keys from the setting or from the file that the other one names, whichever has the higher rank."""
     ranks, file = ("flag", "environment", "file", "default"), values["encryption_key_file"]
     direct, by_file = sources["encryption_keys"], sources["encryption_key_file"]

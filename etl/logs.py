@@ -165,7 +165,7 @@ def bound(**fields: object) -> Iterator[None]:
         _bound.reset(token)
 
 
-def carried(function: Callable[P, R]) -> Callable[P, R]:
+def with_context(function: Callable[P, R]) -> Callable[P, R]:
     """Return ``function`` so that a thread of a pool calls it with the fields that are bound here and now."""
     fields = _bound.get() or {}
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from etl.model.threshold import Brake
+from etl.model.threshold import RemovalThreshold
 
 LOG_FORMATS = ("text", "json")
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -23,7 +23,7 @@ LOST_WITHOUT_RAW = (
 DIGEST_FORMATS = ("chat", "discord", "text", "markdown", "html", "json")
 
 
-class Secret:
+class SecretText:
     """A value that prints as ``shown``; `reveal` is the only way to the value itself."""
 
     __slots__ = ("_shown", "_value")
@@ -43,7 +43,7 @@ class Secret:
         return f"Secret({self._shown!r})"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and other._value == self._value
+        return isinstance(other, SecretText) and other._value == self._value
 
     def __hash__(self) -> int:
         return hash(self._value)
@@ -102,11 +102,11 @@ def truth(text: str) -> bool:
     return _TRUTHS[text.lower()]
 
 
-def _brake(text: str) -> Brake:
+def _brake(text: str) -> RemovalThreshold:
     minimum, comma, ratio = text.partition(",")
     if not comma:
         raise ValueError("is not two numbers with a comma between")
-    return Brake(_whole(minimum.strip(), 0, 10**9), _number(ratio.strip(), 0, 1))
+    return RemovalThreshold(_whole(minimum.strip(), 0, 10**9), _number(ratio.strip(), 0, 1))
 
 
 def _one_of(text: str, choices: tuple[str, ...]) -> str:
@@ -123,8 +123,8 @@ def _header_text(text: str) -> str:
     return text
 
 
-def _token(text: str) -> Secret:
-    return Secret(_header_text(text))
+def _token(text: str) -> SecretText:
+    return SecretText(_header_text(text))
 
 
 def _language(text: str) -> str:
@@ -139,7 +139,7 @@ def _is_key(text: str) -> bool:
     return bool(re.fullmatch(r"[\w-]{43}=", text, re.ASCII)) and len(base64.urlsafe_b64decode(text)) == 32
 
 
-def key_list(text: str) -> tuple[Secret, ...]:
+def key_list(text: str) -> tuple[SecretText, ...]:
     """Return the Fernet keys in ``text``, with commas or blanks between.
 
     Raises: ValueError, with the fault.
@@ -150,7 +150,7 @@ def key_list(text: str) -> tuple[Secret, ...]:
         raise ValueError(
             f"cannot be used: key {wrong[0]} of {len(keys)} is not a Fernet key" if wrong else "holds no key"
         )
-    return tuple(Secret(key) for key in keys)
+    return tuple(SecretText(key) for key in keys)
 
 
 def _api_url(text: str) -> str:
@@ -173,14 +173,14 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _ping_url(text: str) -> Secret:
+def _ping_url(text: str) -> SecretText:
     if (
         urlsplit(text).scheme not in {"http", "https"}
         or not re.fullmatch(r"[!-~]+", text)
         or not urlsplit(text).hostname
     ):
         raise ValueError("is not the address of a web service")
-    return Secret(text)
+    return SecretText(text)
 
 
 def _path(text: str) -> str:
@@ -205,7 +205,7 @@ def _codes(text: str) -> frozenset[int]:
     return frozenset(_whole(code, -(10**9), 10**9) for code in text.replace(",", " ").split())
 
 
-def _database_url(text: str) -> Secret:
+def _database_url(text: str) -> SecretText:
     scheme, mark, rest = text.partition("://")
     scheme = scheme.lower()
     if not mark:
@@ -216,7 +216,7 @@ def _database_url(text: str) -> Secret:
         url = f"postgresql://{_postgresql_place(rest)}"
     else:
         raise ValueError(f"is of the kind {quoted(scheme)}, which favsync does not write")
-    return Secret(url, shown=masked(url))
+    return SecretText(url, shown=masked(url))
 
 
 def _sqlite_place(rest: str) -> str:

@@ -11,40 +11,40 @@ from sqlalchemy import Connection, Engine
 
 from etl import clock, logs
 from etl.boomplay.payloads import User
-from etl.db.engine import reading, retrying, writing
+from etl.db.engine import in_transaction, read_transaction, write_transaction
 from etl.errors import ApiError, CredentialsError, FavsyncError, RateLimited, WrongUser
-from etl.extract.snapshot import Observed, Source, Way, is_unchanged, observe
+from etl.extract.snapshot import FavouritesApi, Observed, RunOptions, is_unchanged, take_snapshot
 from etl.load import runs
-from etl.load.baseline import Account, Newest, known_facts, newest_observation, state_of
-from etl.load.delta import News, Written, find_news, land_news, normalised_part
-from etl.load.favourites import apply_membership, write_rejects
-from etl.load.run_lock import lease
+from etl.load.baseline import Account, Baseline, read_baseline, read_open_favourites, stored_version_refs
+from etl.load.delta import Delta, LoadResult, find_delta, load_delta, normalise_batch
+from etl.load.favourites import write_changes, write_rejects
+from etl.load.run_lock import run_lock
 from etl.model.outcomes import outcome_of
-from etl.model.records import ChangeSet, Observation, Outcome, State, Trigger
-from etl.model.result import Report
-from etl.model.threshold import Brake
-from etl.replay.favourites import refold_facts
-from etl.replay.review import supersede
-from etl.replay.track_events import holders_of
-from etl.transform.favourite_history import changes
-from etl.transform.track_versions import fact_changes
+from etl.model.records import FavouriteChanges, OpenFavourites, Outcome, SnapshotRef, Trigger
+from etl.model.result import RunResult
+from etl.model.threshold import RemovalThreshold
+from etl.replay.review import mark_superseded
+from etl.replay.track_events import accounts_with_tracks
+from etl.replay.tracks import replay_tracks
+from etl.transform.favourite_history import decide_changes
+from etl.transform.track_versions import track_changes
 
-__all__ = ["Report", "Source", "Way", "plan_account", "sync_account"]
+__all__ = ["FavouritesApi", "RunOptions", "RunResult", "plan_account", "sync_account"]
 
 log = logs.get(__name__)
 
 
-def sync_account(engine: Engine, account: Account, source: Source, way: Way) -> Report:
+def sync_account(engine: Engine, account: Account, source: FavouritesApi, way: RunOptions) -> RunResult:
     """Sync one account and return how it went; failures are reported, not raised.
 
     Raises: RunInProgress, where another run holds the account; DatabaseError, where not even a failure can be recorded;
     KeyboardInterrupt and the like, after the run is marked as failed.
     """
-    with lease(engine, account.account_id, account.name):
+    with run_lock(engine, account.account_id, account.name):
         started_at = clock.now()
-        with writing(engine) as connection:
+        with write_transaction(engine) as connection:
             run_id = runs.begin(connection, account.account_id, way.trigger, started_at)
-        begun = Report(account=account.name, trigger=way.trigger, started_at=started_at, run_id=run_id)
+        begun = RunResult(account=account.name, trigger=way.trigger, started_at=started_at, run_id=run_id)
         with logs.bound(run_id=run_id, account=account.name):
             try:
                 return _logged(_run(engine, account, source, way, begun))
@@ -59,7 +59,7 @@ def _why_stopped(error: BaseException) -> str:
     return "stopped by Ctrl-C" if isinstance(error, KeyboardInterrupt) else f"stopped by {type(error).__name__}"
 
 
-def _logged(report: Report) -> Report:
+def _logged(report: RunResult) -> RunResult:
     """Log how a scheduled run went, in one line, and return its report; a person who syncs by hand is told by the verb."""
     counts = {
         name: count for name in ("added", "removed", "held", "changed", "rejected") if (count := getattr(report, name))
@@ -79,30 +79,30 @@ def _logged(report: Report) -> Report:
     return report
 
 
-def plan_account(engine: Engine | None, account: Account, source: Source, way: Way) -> Report:
+def plan_account(engine: Engine | None, account: Account, source: FavouritesApi, way: RunOptions) -> RunResult:
     """Return what `sync_account` would do now, with the ids; nothing at all is written. ``engine`` None: there is no database.
 
     Raises: ApiError, CredentialsError, DatabaseError.
     """
-    begun = Report(account=account.name, trigger=way.trigger, started_at=clock.now())
-    observed = observe(engine, account, source, way, begun.started_at)
+    begun = RunResult(account=account.name, trigger=way.trigger, started_at=clock.now())
+    observed = take_snapshot(engine, account, source, way, begun.started_at)
     seen = _observation(0, observed)
-    done = Written()
+    done = LoadResult()
     if engine is None:
-        state, news = State(), find_news(None, observed, None)
+        state, news = OpenFavourites(), find_delta(None, observed, None)
         for part in news.parts():
-            done.rejects += normalised_part(observed, part)[1]
+            done.rejects += normalise_batch(observed, part)[1]
     else:
-        with reading(engine) as connection:
-            newest = newest_observation(connection, account.account_id)
-            state = state_of(connection, account.account_id, seen.present)
-            news = find_news(connection, observed, newest)
+        with read_transaction(engine) as connection:
+            newest = read_baseline(connection, account.account_id)
+            state = read_open_favourites(connection, account.account_id, seen.present)
+            news = find_delta(connection, observed, newest)
             for part in news.parts():
-                tracks, rejects = normalised_part(observed, part)
-                known = known_facts(connection, [track.track_id for track in tracks])
-                done.changed += len(fact_changes(known, tracks, observed.observed_at).changed)
+                tracks, rejects = normalise_batch(observed, part)
+                known = stored_version_refs(connection, [track.track_id for track in tracks])
+                done.changed += len(track_changes(known, tracks, observed.observed_at).changed)
                 done.rejects += rejects
-    change = changes(state, seen, way.brake)
+    change = decide_changes(state, seen, way.brake)
     report = _report(begun, source, observed, change, done.changed, news.carried + len(done.rejects))
     plan = {
         "added": [interval.track_id for interval in change.opened],
@@ -112,30 +112,30 @@ def plan_account(engine: Engine | None, account: Account, source: Source, way: W
     return replace(report, plan=plan, finished_at=clock.now())
 
 
-def _run(engine: Engine, account: Account, source: Source, way: Way, begun: Report) -> Report:
-    observed = observe(engine, account, source, way, begun.started_at)
-    with reading(engine) as connection:
-        newest = newest_observation(connection, account.account_id)
-        news = None if is_unchanged(observed, newest) else find_news(connection, observed, newest)
+def _run(engine: Engine, account: Account, source: FavouritesApi, way: RunOptions, begun: RunResult) -> RunResult:
+    observed = take_snapshot(engine, account, source, way, begun.started_at)
+    with read_transaction(engine) as connection:
+        newest = read_baseline(connection, account.account_id)
+        news = None if is_unchanged(observed, newest) else find_delta(connection, observed, newest)
     if news is None and newest is not None:
         report = _unchanged(begun, source, observed, newest)
-        with writing(engine) as connection:
+        with write_transaction(engine) as connection:
             return _finished(connection, report, observed, newest.snapshot_id, way.brake)
     user = _checked_user(account, source)
     assert news is not None  # noqa: S101
 
-    def land(connection: Connection) -> Report:
+    def land(connection: Connection) -> RunResult:
         return _land(connection, account, source, way, begun, observed, news, user)
 
-    return retrying(engine, land)
+    return in_transaction(engine, land)
 
 
-def _unchanged(begun: Report, source: Source, observed: Observed, newest: Newest) -> Report:
-    change = ChangeSet(favourites=newest.favourites)
+def _unchanged(begun: RunResult, source: FavouritesApi, observed: Observed, newest: Baseline) -> RunResult:
+    change = FavouriteChanges(favourites=newest.favourites)
     return _report(begun, source, observed, change, changed=0, rejected=newest.rejected)
 
 
-def _checked_user(account: Account, source: Source) -> User | None:
+def _checked_user(account: Account, source: FavouritesApi) -> User | None:
     """Make sure that the list is still this account's user's, before anything of it is written.
 
     Raises: WrongUser, CredentialsError. Where the service does not tell who it is, the list alone must do.
@@ -155,9 +155,9 @@ def _checked_user(account: Account, source: Source) -> User | None:
     return user
 
 
-def _observation(run_id: int, observed: Observed) -> Observation:
+def _observation(run_id: int, observed: Observed) -> SnapshotRef:
     present = tuple(item.track_id for item in observed.seen.items if item.track_id is not None)
-    return Observation(
+    return SnapshotRef(
         run_id=run_id,
         started_at=observed.started_at,
         observed_at=observed.observed_at,
@@ -169,27 +169,27 @@ def _observation(run_id: int, observed: Observed) -> Observation:
 def _land(
     connection: Connection,
     account: Account,
-    source: Source,
-    way: Way,
-    begun: Report,
+    source: FavouritesApi,
+    way: RunOptions,
+    begun: RunResult,
     observed: Observed,
-    news: News,
+    news: Delta,
     user: User | None,
-) -> Report:
+) -> RunResult:
     """Write everything that the run found, in the caller's transaction."""
     if begun.run_id is None:
         raise FavsyncError("a run without a row cannot land")
     seen = _observation(begun.run_id, observed)
-    change = changes(state_of(connection, account.account_id, seen.present), seen, way.brake)
-    snapshot_id, done = land_news(connection, observed, news, keep_bodies=way.keep_bodies)
+    change = decide_changes(read_open_favourites(connection, account.account_id, seen.present), seen, way.brake)
+    snapshot_id, done = load_delta(connection, observed, news, keep_bodies=way.keep_bodies)
     report = _report(begun, source, observed, change, done.changed, news.carried + len(done.rejects))
     report = _finished(connection, report, observed, snapshot_id, way.brake)
-    apply_membership(connection, account.account_id, change)
+    write_changes(connection, account.account_id, change)
     if report.proven:
-        supersede(connection, account.account_id, begun.run_id)
+        mark_superseded(connection, account.account_id, begun.run_id)
     write_rejects(connection, begun.run_id, done.rejects)
     if done.late:
-        refold_facts(connection, done.late, accounts=holders_of(connection, done.late))
+        replay_tracks(connection, done.late, accounts=accounts_with_tracks(connection, done.late))
     if user is not None:
         runs.require_own_user(connection, account.account_id, user.user_id)
         known_as = {
@@ -203,8 +203,8 @@ def _land(
 
 
 def _report(
-    begun: Report, source: Source, observed: Observed, change: ChangeSet, changed: int, rejected: int
-) -> Report:
+    begun: RunResult, source: FavouritesApi, observed: Observed, change: FavouriteChanges, changed: int, rejected: int
+) -> RunResult:
     outcome = outcome_of(proven=observed.seen.is_whole, change=change, changed=changed)
     reasons = [text for text in (observed.seen.reason, observed.note, _why_nothing_removed(observed)) if text]
     if change.held:
@@ -234,7 +234,9 @@ def _why_nothing_removed(observed: Observed) -> str:
     return ""
 
 
-def _finished(connection: Connection, report: Report, observed: Observed, snapshot_id: int, brake: Brake) -> Report:
+def _finished(
+    connection: Connection, report: RunResult, observed: Observed, snapshot_id: int, brake: RemovalThreshold
+) -> RunResult:
     """Finish the run's row."""
     report = replace(report, finished_at=clock.now())
     if report.run_id is None:
@@ -265,7 +267,7 @@ def _finished(connection: Connection, report: Report, observed: Observed, snapsh
     return report
 
 
-def _failed(engine: Engine, begun: Report, source: Source, error: FavsyncError) -> Report:
+def _failed(engine: Engine, begun: RunResult, source: FavouritesApi, error: FavsyncError) -> RunResult:
     """Mark the run as failed; where the database itself is what failed, the next run will (as interrupted)."""
     retry_at = error.retry_at if isinstance(error, RateLimited) else None
     report = replace(
@@ -281,7 +283,7 @@ def _failed(engine: Engine, begun: Report, source: Source, error: FavsyncError) 
     if begun.run_id is None:
         return report
     try:
-        with writing(engine) as connection:
+        with write_transaction(engine) as connection:
             newest_favourites = runs.favourites_before(connection, begun.run_id)
             runs.finish(
                 connection,

@@ -306,7 +306,7 @@ def histories(
 @pytest.fixture(params=ENGINES)
 def seeded(request: pytest.FixtureRequest, histories: Histories) -> Iterator[Connection]:
     """Return a connection for reading to the seeded history; the test runs once per engine."""
-    from etl.db.engine import reading
+    from etl.db.engine import read_transaction
 
-    with reading(histories.engine(request.param)) as opened:
+    with read_transaction(histories.engine(request.param)) as opened:
         yield opened

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from etl.accounts.encryption import MAKES_A_KEY
-from etl.config import SETTINGS, Config, Secret, Source, load
+from etl.config import SETTINGS, Config, SecretText, SettingSource, load
 from etl.errors import SettingsError
-from etl.model.threshold import Brake
+from etl.model.threshold import RemovalThreshold
 
 KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()
 OTHER_KEY = base64.urlsafe_b64encode(bytes(range(1, 33))).decode()
@@ -93,7 +93,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     assert config.api_url == "https://openapi.boomplay.com"
     assert (config.language, config.schedule, config.log_format, config.log_level) == ("en", "every 1h", "text", "info")
     assert (config.page_concurrency, config.requests_per_second, config.timeout_seconds) == (4, 10, 30)
-    assert (config.max_retries, config.removal_brake) == (5, Brake(10, 0.25))
+    assert (config.max_retries, config.removal_brake) == (5, RemovalThreshold(10, 0.25))
     assert (config.app_id, config.app_secret, config.access_token, config.refresh_token) == (None, None, None, None)
     assert config.encryption_keys == ()
     assert config.warnings == ()
@@ -117,8 +117,8 @@ def test_every_setting_of_the_contract_can_come_from_the_environment_and_from_th
     variables = {each.variable: texts[each.name] for each in SETTINGS if each.name in texts}
     by_environment = load({}, variables, None)
     by_file = load({}, {}, toml("\n".join(f'{name} = "{text}"' for name, text in texts.items())))
-    assert by_environment.encryption_keys == (Secret(KEY), Secret(OTHER_KEY))
-    assert (by_environment.removal_brake, by_environment.requests_per_second) == (Brake(5, 0.1), 2.5)
+    assert by_environment.encryption_keys == (SecretText(KEY), SecretText(OTHER_KEY))
+    assert (by_environment.removal_brake, by_environment.requests_per_second) == (RemovalThreshold(5, 0.1), 2.5)
     for name in texts:
         assert getattr(by_environment, name) == getattr(by_file, name)
         assert by_file.sources[name].kind == "file"
@@ -127,7 +127,7 @@ def test_every_setting_of_the_contract_can_come_from_the_environment_and_from_th
 def test_the_file_may_hold_numbers_and_lists(toml: Toml) -> None:
     config = load({}, {}, toml("page_concurrency = 8\nrequests_per_second = 0.5\nremoval_brake = [3, 0.5]\n"))
     assert (config.page_concurrency, config.requests_per_second) == (8, 0.5)
-    assert config.removal_brake == Brake(3, 0.5)
+    assert config.removal_brake == RemovalThreshold(3, 0.5)
 
 
 def test_a_config_cannot_be_changed() -> None:
@@ -310,8 +310,8 @@ def test_keys_come_from_a_file_one_a_line_or_with_commas(tmp_path: Path) -> None
     file.write_text(f"{KEY}\n{OTHER_KEY}\n")
     file.chmod(0o600)
     config = given(FAVSYNC_ENCRYPTION_KEY_FILE=str(file))
-    assert config.encryption_keys == (Secret(KEY), Secret(OTHER_KEY))
-    assert config.sources["encryption_keys"] == Source("environment", "FAVSYNC_ENCRYPTION_KEY_FILE")
+    assert config.encryption_keys == (SecretText(KEY), SecretText(OTHER_KEY))
+    assert config.sources["encryption_keys"] == SettingSource("environment", "FAVSYNC_ENCRYPTION_KEY_FILE")
     assert config.warnings == ()
 
 
@@ -321,9 +321,9 @@ def test_a_key_and_a_key_file_of_the_same_rank_are_refused_and_the_higher_rank_w
     both = {"FAVSYNC_ENCRYPTION_KEY": OTHER_KEY, "FAVSYNC_ENCRYPTION_KEY_FILE": str(key_file)}
     assert "both" in str(refused(both))
     file = toml('encryption_key_file = "gone"\n')
-    assert load({}, {"FAVSYNC_ENCRYPTION_KEY": OTHER_KEY}, file).encryption_keys == (Secret(OTHER_KEY),)
+    assert load({}, {"FAVSYNC_ENCRYPTION_KEY": OTHER_KEY}, file).encryption_keys == (SecretText(OTHER_KEY),)
     file = toml(f'encryption_keys = "{OTHER_KEY}"\n')
-    assert load({}, {"FAVSYNC_ENCRYPTION_KEY_FILE": str(key_file)}, file).encryption_keys == (Secret(KEY),)
+    assert load({}, {"FAVSYNC_ENCRYPTION_KEY_FILE": str(key_file)}, file).encryption_keys == (SecretText(KEY),)
 
 
 def test_a_key_file_that_holds_no_key_is_refused_without_telling_what_it_holds(tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ def tell_page(page: int) -> None:
 def test_a_thread_of_a_pool_can_carry_the_bound_fields(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure("json", "info")
     with ThreadPoolExecutor(2) as pool, logs.bound(run_id=7):
-        list(pool.map(logs.carried(tell_page), range(20)))
+        list(pool.map(logs.with_context(tell_page), range(20)))
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert sorted((line["run_id"], line["page"]) for line in lines) == [(7, page) for page in range(20)]
 

@@ -21,9 +21,9 @@ from sqlalchemy import Connection, text
 
 from benchmarks.history import make_history
 from etl.cli import main as main_of_favsync
-from etl.db.engine import open_engine, reading
+from etl.db.engine import open_engine, read_transaction
 from etl.db.migrate import upgrade
-from etl.reporting.column_types import readers
+from etl.reporting.column_types import column_converters
 from etl.reporting.render import render
 
 DOCS: Final = Path(__file__).resolve().parents[1] / "docs"
@@ -96,7 +96,7 @@ def asked_of_recipe(folder: Path, example: Example) -> str:
 
 
 def _table(columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> str:
-    reads = readers(columns)
+    reads = column_converters(columns)
     shown = io.StringIO()
     render("table", columns, [[read(value) for read, value in zip(reads, row, strict=True)] for row in rows], shown)
     return "".join(f"{line.rstrip()}\n" for line in shown.getvalue().splitlines())
@@ -126,7 +126,7 @@ def history() -> Iterator[tuple[Path, Connection]]:
         for _ in make_history(engine, **HISTORY):
             pass
         exported(url, folder)
-        with reading(engine) as connection:
+        with read_transaction(engine) as connection:
             yield folder, connection
         engine.dispose()
 

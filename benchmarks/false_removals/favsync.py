@@ -15,18 +15,18 @@ from sqlalchemy import select
 from etl import clock
 from etl.boomplay.client import Boomplay
 from etl.boomplay.tokens import StaticToken
-from etl.boomplay.waiting import Timing
+from etl.boomplay.waiting import Clock
 from etl.db import tables
-from etl.db.engine import open_engine, reading, writing
+from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.db.migrate import upgrade
-from etl.extract.snapshot import Way
+from etl.extract.snapshot import RunOptions
 from etl.load import runs
 from etl.load.baseline import Account, find_accounts
-from etl.model.records import Decision, Outcome
-from etl.model.threshold import Brake
-from etl.replay.review import decide
+from etl.model.records import Outcome, Review
+from etl.model.threshold import RemovalThreshold
+from etl.replay.review import review_run
 from etl.sandbox import Sandbox
-from etl.sync import Report, sync_account
+from etl.sync import RunResult, sync_account
 
 
 @cache
@@ -47,9 +47,9 @@ class Impatient:
         self.skipped += seconds
         return False
 
-    def timing(self) -> Timing:
+    def timing(self) -> Clock:
         """Return the clocks that show it."""
-        return Timing(
+        return Clock(
             now=lambda: clock.now() + timedelta(seconds=self.skipped),
             monotonic=lambda: clock.monotonic() + self.skipped,
             wait=self.wait,
@@ -63,7 +63,7 @@ class Favsync:
         self._folder = Path(tempfile.mkdtemp(prefix="favsync-hostile-"))
         (self._folder / "favsync.db").write_bytes(_template())
         self._engine = open_engine(f"sqlite:///{self._folder}/favsync.db")
-        with writing(self._engine) as connection:
+        with write_transaction(self._engine) as connection:
             runs.ensure_account(connection, "ada", clock.now())
         self._client = Boomplay(
             tokens=StaticToken(sandbox.users["ada"].access_token),
@@ -72,18 +72,18 @@ class Favsync:
             requests_per_second=0,
             timing=Impatient().timing(),
         )
-        self.report: Report | None = None
+        self.report: RunResult | None = None
 
     def sync(self, at: datetime) -> frozenset[int]:
         """Sync, it being ``at``."""
         with time_machine.travel(at, tick=True):
-            self.report = sync_account(self._engine, self._account(), self._client, Way())
+            self.report = sync_account(self._engine, self._account(), self._client, RunOptions())
         return self._favourites()
 
     def settle(self) -> frozenset[int]:
         """Approve what the last run holds."""
         if self.report and self.report.run_id and self.report.outcome == Outcome.HELD:
-            decide(self._engine, self.report.run_id, Decision.APPROVED, Brake())
+            review_run(self._engine, self.report.run_id, Review.APPROVED, RemovalThreshold())
         return self._favourites()
 
     def close(self) -> None:
@@ -93,10 +93,10 @@ class Favsync:
         shutil.rmtree(self._folder)
 
     def _account(self) -> Account:
-        with reading(self._engine) as connection:
+        with read_transaction(self._engine) as connection:
             return find_accounts(connection)[0]
 
     def _favourites(self) -> frozenset[int]:
         current = select(tables.favourites.c.track_id).where(tables.favourites.c.valid_to.is_(None))
-        with reading(self._engine) as connection:
+        with read_transaction(self._engine) as connection:
             return frozenset(connection.execute(current).scalars())

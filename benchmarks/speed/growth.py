@@ -23,17 +23,17 @@ import time_machine
 from sqlalchemy import Engine, func, select, text
 
 from etl.boomplay.payloads import User
-from etl.db.engine import open_engine, reading, sqlite_path, writing
+from etl.db.engine import open_engine, read_transaction, sqlite_path, write_transaction
 from etl.db.migrate import upgrade
 from etl.db.tables import favourites, snapshots, tracks
 from etl.load import runs
-from etl.load.baseline import Account, find_accounts, newest_observation
+from etl.load.baseline import Account, find_accounts, read_baseline
 from etl.load.raw import items_of
 from etl.model.encoding import digest_of
 from etl.model.records import Item, Page
-from etl.model.threshold import Brake
-from etl.replay.favourites import membership_difference
-from etl.sync import Way, sync_account
+from etl.model.threshold import RemovalThreshold
+from etl.replay.favourites import diff_favourites
+from etl.sync import RunOptions, sync_account
 
 BEGIN = datetime(2023, 1, 1, 6, 0, tzinfo=UTC)
 SHARE = 0.01
@@ -80,10 +80,10 @@ def track(number: int) -> Item:
 
 def accounts(engine: Engine, names: Sequence[str]) -> list[Account]:
     """Return these accounts, made where they are not there."""
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         for name in names:
             runs.ensure_account(connection, name, BEGIN)
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         return find_accounts(connection, names)
 
 
@@ -95,7 +95,7 @@ def size_bytes(engine: Engine) -> int:
             connection.exec_driver_sql("COMMIT")
             connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
         return path.stat().st_size
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         return int(connection.execute(text("SELECT pg_database_size(current_database())")).scalar_one())
 
 
@@ -106,8 +106,8 @@ class Life:
         self._chance = random.Random(1)
         (self._account,) = accounts(engine, ["ada"])
         self._engine = engine
-        with reading(engine) as connection:
-            newest = newest_observation(connection, self._account.account_id)
+        with read_transaction(engine) as connection:
+            newest = read_baseline(connection, self._account.account_id)
             listed = items_of(connection, newest.snapshot_id) if newest else []
             last = connection.execute(select(func.max(tracks.c.track_id))).scalar_one()
         numbers = [item.track_id or 0 for item in listed] or range(1, size + 1)
@@ -124,7 +124,7 @@ class Life:
             self._service.items.insert(0, track(self._fresh))
         with time_machine.travel(BEGIN + timedelta(days=self._days), tick=True):
             begun = time.process_time()
-            report = sync_account(self._engine, self._account, self._service, Way())
+            report = sync_account(self._engine, self._account, self._service, RunOptions())
             took = time.process_time() - begun
         assert report.outcome == "succeeded", report
         self._days += 1
@@ -145,11 +145,11 @@ def grow(engine: Engine, count: int, size: int) -> None:
     )
     grown = size_bytes(engine) - after_first
     print(f"{grown / max(1, count - 1) / 1000:.1f} KB a day's changes, {size_bytes(engine) / 1e6:.1f} MB in all")
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         packed = connection.execute(select(func.avg(func.length(snapshots.c["items"])))).scalar_one()
         stays = connection.execute(select(func.count()).select_from(favourites)).scalar_one()
         begun = time.process_time()
-        difference, _ = membership_difference(connection, 1, Brake())
+        difference, _ = diff_favourites(connection, 1, RemovalThreshold())
         print(f"{packed:.0f} bytes an observation's list; {stays:,} intervals")
         print(f"rebuild --check of membership: {time.process_time() - begun:.2f} s CPU, differs: {bool(difference)}")
 
@@ -179,7 +179,7 @@ def side_by_side(engine: Engine, count: int, at_once: Sequence[int], size: int, 
             with ThreadPoolExecutor(workers) as pool:
                 outcomes = {
                     str(report.outcome)
-                    for report in pool.map(lambda pair: sync_account(engine, *pair, Way(concurrency=1)), pairs)
+                    for report in pool.map(lambda pair: sync_account(engine, *pair, RunOptions(concurrency=1)), pairs)
                 }
             wall = time.perf_counter() - begun
             cpu = (time.process_time() - cpu) / count

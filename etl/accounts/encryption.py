@@ -15,7 +15,7 @@ FINGERPRINT_BYTES = 16
 MAKES_A_KEY = 'python3 -c "import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())"'
 
 
-class Vault:
+class TokenCipher:
     """Encrypts and decrypts with these Fernet keys.
 
     Raises: SettingsError, where there is no key.

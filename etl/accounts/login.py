@@ -11,18 +11,18 @@ import webbrowser
 from collections.abc import Callable
 
 from etl import logs
-from etl.accounts.loopback import listening
-from etl.accounts.session import wire_options
+from etl.accounts.loopback import callback_server
+from etl.accounts.session import http_options
 from etl.accounts.token_source import token_endpoint
 from etl.boomplay.payloads import Token
-from etl.boomplay.signin import Redirect, consent_url, parse_redirect
+from etl.boomplay.signin import ConsentRedirect, consent_url, parse_redirect
 from etl.config import Config
 from etl.errors import CredentialsError
 
 Say = Callable[[str], None]
 
 
-def signed_in(
+def sign_in(
     config: Config,
     say: Say,
     *,
@@ -38,7 +38,7 @@ def signed_in(
     state = secrets.token_urlsafe(24)
     url = consent_url(
         config.api_url,
-        app_id=wire_options(config)["app_id"],
+        app_id=http_options(config)["app_id"],
         redirect_uri=config.redirect_uri,
         state=state,
         scope=config.scope or "",
@@ -50,19 +50,19 @@ def signed_in(
         if not pasted:
             raise CredentialsError("no address was pasted", remedy="paste the whole address that the browser ends at")
         return _token(config, parse_redirect(pasted, state=state))
-    with listening(config.redirect_uri, lambda brought: parse_redirect(brought, state=state)) as waiting:
+    with callback_server(config.redirect_uri, lambda brought: parse_redirect(brought, state=state)) as waiting:
         say(f"a browser should show Boomplay's consent page now; if not, open this address:\n{url}")
         open_page(url)
         return _token(config, waiting.redirect(timeout_seconds, stop or threading.Event()))
 
 
-def _token(config: Config, redirect: Redirect) -> Token:
+def _token(config: Config, redirect: ConsentRedirect) -> Token:
     if redirect.denied is not None:
         raise CredentialsError(f"Boomplay refused the sign-in: {redirect.denied}", remedy="sign in again and approve")
     if redirect.token is not None:
         token = redirect.token
     else:
-        with token_endpoint(config, wire_options(config)) as endpoint:
+        with token_endpoint(config, http_options(config)) as endpoint:
             token = endpoint.exchanged(redirect.code or "", config.redirect_uri)
     for secret in (token.access_token, token.refresh_token):
         logs.mask(secret or "")

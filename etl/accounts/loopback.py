@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from etl.boomplay.address import is_loopback
-from etl.boomplay.signin import Redirect
+from etl.boomplay.signin import ConsentRedirect
 from etl.errors import CredentialsError, UsageError
 
 MAX_POST_BYTES = 16 * 1024
@@ -41,13 +41,13 @@ _HEADERS = {
 }
 
 
-class Waiting:
+class CallbackServer:
     """Waits for the browser; `redirect` gives what it brought."""
 
-    def __init__(self, brought: Queue[Redirect]) -> None:
+    def __init__(self, brought: Queue[ConsentRedirect]) -> None:
         self._brought = brought
 
-    def redirect(self, timeout_seconds: float, stop: threading.Event) -> Redirect:
+    def redirect(self, timeout_seconds: float, stop: threading.Event) -> ConsentRedirect:
         """Return what the browser brought.
 
         Raises: CredentialsError, where it does not come in time, or ``stop`` is set.
@@ -67,7 +67,7 @@ class Waiting:
 
 
 @contextmanager
-def listening(redirect_uri: str, read: Callable[[str], Redirect]) -> Iterator[Waiting]:
+def callback_server(redirect_uri: str, read: Callable[[str], ConsentRedirect]) -> Iterator[CallbackServer]:
     """Listen where ``redirect_uri`` points for the block. ``read`` reads an address, or raises CredentialsError.
 
     Raises: UsageError, where that is not this machine, or the port is taken.
@@ -88,7 +88,7 @@ def listening(redirect_uri: str, read: Callable[[str], Redirect]) -> Iterator[Wa
     thread = threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True)
     thread.start()
     try:
-        yield Waiting(server.brought)
+        yield CallbackServer(server.brought)
     finally:
         server.shutdown()
         server.server_close()
@@ -99,10 +99,10 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self, uri: SplitResult, port: int, read: Callable[[str], Redirect]) -> None:
+    def __init__(self, uri: SplitResult, port: int, read: Callable[[str], ConsentRedirect]) -> None:
         self.uri = uri
         self.read = read
-        self.brought: Queue[Redirect] = Queue()
+        self.brought: Queue[ConsentRedirect] = Queue()
         host = uri.hostname or ""
         super().__init__(("127.0.0.1" if host == "localhost" else host, port), _Caller)
 

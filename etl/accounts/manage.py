@@ -16,19 +16,19 @@ from sqlalchemy import Connection, Engine, delete, insert, select, update
 
 from etl import clock
 from etl.accounts import token_rows
-from etl.accounts.credentials import DEFAULT_ACCOUNT, DEFAULT_VARIABLE, Keeper, kept_row
-from etl.accounts.encryption import Vault
-from etl.accounts.session import connect, wire_options
-from etl.accounts.token_input import Given
-from etl.accounts.token_rows import Place, TokenRow
+from etl.accounts.credentials import DEFAULT_ACCOUNT, DEFAULT_VARIABLE, CredentialStore, stored_row
+from etl.accounts.encryption import TokenCipher
+from etl.accounts.session import connect, http_options
+from etl.accounts.token_input import TokenInput
+from etl.accounts.token_rows import TokenLocation, TokenRow
 from etl.accounts.token_source import RENEWAL_SECONDS
-from etl.accounts.token_state import shown_state
+from etl.accounts.token_state import displayed_status
 from etl.boomplay.client import Boomplay
 from etl.boomplay.payloads import User
 from etl.boomplay.tokens import StaticToken
 from etl.config import Config
-from etl.db.engine import reading, writing
-from etl.db.locks import Held, hold_in_turn
+from etl.db.engine import read_transaction, write_transaction
+from etl.db.locks import LockKind, lock
 from etl.db.tables import accounts, runs, schedules
 from etl.errors import CredentialsError, FavsyncError, UsageError, WrongUser
 
@@ -36,7 +36,7 @@ NAME = re.compile(r"[^\W_][\w.@+ -]{0,62}[\w.@+]|[^\W_]")
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class CheckedToken:
     """What a check found: whose token it is and how it stands. ``error``: why it could not be told."""
 
     account: str
@@ -47,12 +47,12 @@ class Checked:
     error: FavsyncError | None
 
 
-def whose(config: Config, token: str) -> User:
+def fetch_user(config: Config, token: str) -> User:
     """Ask the service whose token it is.
 
     Raises: CredentialsError, ApiError, SettingsError.
     """
-    with Boomplay(tokens=StaticToken(token), **wire_options(config)) as client:
+    with Boomplay(tokens=StaticToken(token), **http_options(config)) as client:
         return client.user()
 
 
@@ -66,14 +66,14 @@ def require_new(engine: Engine, name: str) -> None:
             f"an account cannot be called {name[:64]!r}",
             remedy="use up to 64 letters and digits, and between them blanks and . @ + - _",
         )
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         other = connection.execute(select(accounts.c.name, accounts.c.enabled).where(accounts.c.name == name)).first()
     if other is not None:
         raise UsageError(f"there is an account {name} already", remedy=_way_in(other.name, is_enabled=other.enabled))
 
 
 def add_account(
-    config: Config, engine: Engine, name: str, given: Given, settings: Mapping[str, str | None]
+    config: Config, engine: Engine, name: str, given: TokenInput, settings: Mapping[str, str | None]
 ) -> tuple[int, User]:
     """Add the account ``name`` for the user whose token is given, and return its id and that user.
 
@@ -83,10 +83,10 @@ def add_account(
     DatabaseError.
     """
     require_new(engine, name)
-    user = whose(config, given.token.access_token)
-    with reading(engine) as connection:
+    user = fetch_user(config, given.token.access_token)
+    with read_transaction(engine) as connection:
         _require_no_other(connection, user, None)
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         _require_no_other(connection, user, None)
         values = {
             **_known_as(user),
@@ -97,27 +97,27 @@ def add_account(
             "created_at": clock.now(),
         }
         account_id = connection.execute(insert(accounts).values(**values).returning(accounts.c.account_id)).scalar_one()
-        token_rows.put_token_row(connection, kept_row(config, account_id, given.token, given.place, given.reference))
+        token_rows.put_token_row(connection, stored_row(config, account_id, given.token, given.place, given.reference))
     return account_id, user
 
 
-def give_token(config: Config, engine: Engine, name: str, given: Given) -> User:
+def give_token(config: Config, engine: Engine, name: str, given: TokenInput) -> User:
     """Give the account another token, which must be the same user's, and let it be synced soon.
 
     Raises: WrongUser, UsageError, CredentialsError, ApiError, SettingsError, DatabaseError.
     """
     account_id, user_id = _found(engine, name)
-    user = whose(config, given.token.access_token)
+    user = fetch_user(config, given.token.access_token)
     if user_id not in (None, user.user_id):
         raise WrongUser(
             f"the token belongs to another Boomplay user than account {name}",
             remedy="give the token of the right user, or add another account for this one",
         )
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         _require_no_other(connection, user, account_id)
-    with hold_in_turn(engine, Held.TOKEN, account_id, RENEWAL_SECONDS):
-        Keeper(config, engine, account_id, name).give(given.token, given.place, given.reference)
-    with writing(engine) as connection:
+    with lock(engine, LockKind.TOKEN, account_id, RENEWAL_SECONDS):
+        CredentialStore(config, engine, account_id, name).give(given.token, given.place, given.reference)
+    with write_transaction(engine) as connection:
         connection.execute(update(accounts).where(accounts.c.account_id == account_id).values(**_known_as(user)))
         connection.execute(delete(schedules).where(schedules.c.account_id == account_id))
     return user
@@ -132,18 +132,18 @@ def set_account(config: Config, engine: Engine, name: str, values: Mapping[str, 
     new_name = values.get("name")
     if new_name is not None and new_name != name:
         require_new(engine, new_name)
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         is_bare = token_rows.token_row(connection, account_id) is None
         if new_name is not None and name == DEFAULT_ACCOUNT and is_bare:
-            keeper = Keeper(config, None, account_id, name)
+            keeper = CredentialStore(config, None, account_id, name)
             kept = keeper.load()
             if kept is not None:
-                row = kept_row(config, account_id, kept.token, Place.ENVIRONMENT, DEFAULT_VARIABLE)
+                row = stored_row(config, account_id, kept.token, TokenLocation.ENVIRONMENT, DEFAULT_VARIABLE)
                 token_rows.put_token_row(connection, row)
         connection.execute(update(accounts).where(accounts.c.account_id == account_id).values(**values))
 
 
-def check_account(config: Config, engine: Engine, name: str) -> Checked:
+def check_account(config: Config, engine: Engine, name: str) -> CheckedToken:
     """Try the account's token, a dead one too, and return what the service says.
 
     Raises: UsageError, where there is no such account; DatabaseError.
@@ -162,21 +162,23 @@ def check_account(config: Config, engine: Engine, name: str) -> Checked:
         raise
     except FavsyncError as error:
         failure = error
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         row = token_rows.token_row(connection, account_id)
     if row is None:
         is_there = not isinstance(failure, FavsyncError) or user is not None
-        return Checked(name, user, "valid" if is_there else "unknown", None, str(Place.ENVIRONMENT), failure)
-    return Checked(name, user, shown_state(row, clock.now()), row.expires_at, str(row.place), failure)
+        return CheckedToken(
+            name, user, "valid" if is_there else "unknown", None, str(TokenLocation.ENVIRONMENT), failure
+        )
+    return CheckedToken(name, user, displayed_status(row, clock.now()), row.expires_at, str(row.place), failure)
 
 
-def retire_account(engine: Engine, name: str) -> None:
+def disable_account(engine: Engine, name: str) -> None:
     """Disable the account and forget its token; its history stays.
 
     Raises: UsageError, DatabaseError.
     """
     account_id, _ = _found(engine, name)
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         connection.execute(update(accounts).where(accounts.c.account_id == account_id).values(enabled=False))
         connection.execute(delete(schedules).where(schedules.c.account_id == account_id))
         token_rows.delete_token_row(connection, account_id)
@@ -188,7 +190,7 @@ def rekey(config: Config, engine: Engine) -> int:
     Raises: CredentialsError, after the others are done, where no key opens some of them; SettingsError, where there is no key;
     DatabaseError.
     """
-    vault = Vault([key.reveal() for key in config.encryption_keys])
+    vault = TokenCipher([key.reveal() for key in config.encryption_keys])
     count, closed = 0, []
     for account_id, name in numbered_accounts(engine):
         try:
@@ -204,10 +206,10 @@ def rekey(config: Config, engine: Engine) -> int:
     return count
 
 
-def _rekeyed(engine: Engine, vault: Vault, account_id: int, name: str) -> bool:
+def _rekeyed(engine: Engine, vault: TokenCipher, account_id: int, name: str) -> bool:
     from msgspec.structs import replace
 
-    with hold_in_turn(engine, Held.TOKEN, account_id, RENEWAL_SECONDS), writing(engine) as connection:
+    with lock(engine, LockKind.TOKEN, account_id, RENEWAL_SECONDS), write_transaction(engine) as connection:
         row = token_rows.token_row(connection, account_id)
         if row is None or row.secret is None or vault.opens_first(row.secret):
             return False
@@ -223,7 +225,7 @@ def _known_as(user: User) -> dict[str, str | None]:
 def _found(engine: Engine, name: str) -> tuple[int, str | None]:
     from etl.load.baseline import find_accounts
 
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         account = find_accounts(connection, [name])[0]
     return account.account_id, account.boomplay_user_id
 
@@ -245,12 +247,12 @@ def _way_in(name: str, *, is_enabled: bool) -> str:
     return f"it was removed or disabled: `favsync accounts set {name} --enable --token` brings it back"
 
 
-def listed_accounts(engine: Engine) -> list[dict[str, Any]]:
+def list_accounts(engine: Engine) -> list[dict[str, Any]]:
     """Return every account as `favsync accounts list` shows it, by name.
 
     Raises: DatabaseError.
     """
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         found = connection.execute(select(accounts).order_by(accounts.c.name)).all()
         rows = token_rows.token_rows(connection)
         works = _default_works(connection)
@@ -275,7 +277,7 @@ def is_enabled(engine: Engine, name: str) -> bool:
 
     Raises: DatabaseError.
     """
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         return bool(connection.execute(select(accounts.c.enabled).where(accounts.c.name == name)).scalar())
 
 
@@ -284,7 +286,7 @@ def numbered_accounts(engine: Engine) -> list[tuple[int, str]]:
 
     Raises: DatabaseError.
     """
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         found = connection.execute(select(accounts.c.account_id, accounts.c.name).order_by(accounts.c.account_id))
         return [(row.account_id, row.name) for row in found]
 
@@ -300,8 +302,8 @@ def _listed(account: Any, token: TokenRow | None, now: datetime, *, default_work
         "boomplay_user_id": account.boomplay_user_id,
         "region": account.region,
         "plan": account.plan,
-        "token": shown_state(token, now) if token else unmarked,
-        "token_place": str(token.place) if token else (str(Place.ENVIRONMENT) if is_default else None),
+        "token": displayed_status(token, now) if token else unmarked,
+        "token_place": str(token.place) if token else (str(TokenLocation.ENVIRONMENT) if is_default else None),
         "token_expires_at": token.expires_at if token else None,
         "created_at": account.created_at,
     }

@@ -11,23 +11,23 @@ from contextlib import contextmanager
 
 from sqlalchemy import Engine
 
-from etl.accounts.credentials import DEFAULT_ACCOUNT, Keeper, Kept, remedy_for
-from etl.accounts.token_rows import Standing, account_id_of
+from etl.accounts.credentials import DEFAULT_ACCOUNT, CredentialStore, StoredToken, token_remedy
+from etl.accounts.token_rows import TokenStatus, account_id_of
 from etl.accounts.token_source import token_source
 from etl.boomplay.client import MAX_LIMIT, Boomplay
-from etl.boomplay.http import WireOptions
+from etl.boomplay.http import HttpOptions
 from etl.boomplay.payloads import User
 from etl.config import Config
-from etl.db.engine import reading
+from etl.db.engine import read_transaction
 from etl.errors import ApiRefused, CredentialsError, SettingsError
 from etl.model.records import Page
 
-__all__ = ["DEFAULT_ACCOUNT", "Client", "connect", "wire_options"]
+__all__ = ["DEFAULT_ACCOUNT", "AccountClient", "connect", "http_options"]
 
 FORBIDDEN = 403
 
 
-class Client(Boomplay):
+class AccountClient(Boomplay):
     """Boomplay, remembering whether the token was taken at all, or forbidden what is the user's."""
 
     has_answered = False
@@ -61,7 +61,7 @@ def connect(
     stop: threading.Event | None = None,
     *,
     even_dead: bool = False,
-) -> Iterator[Client]:
+) -> Iterator[AccountClient]:
     """Give the client of ``account_name``; its requests end early once ``stop`` is set. ``engine`` None: no database.
 
     What the service says of the token is noted. ``even_dead``: try a token that was found dead, too.
@@ -69,16 +69,16 @@ def connect(
     Raises: CredentialsError, where the account has no token, a dead one, or one that no key opens; SettingsError, where a
     setting is missing; DatabaseError.
     """
-    wire = wire_options(config, stop)
+    wire = http_options(config, stop)
     account_id = None
     if engine is not None:
-        with reading(engine) as connection:
+        with read_transaction(engine) as connection:
             account_id = account_id_of(connection, account_name)
-    keeper = Keeper(config, engine, account_id, account_name)
+    keeper = CredentialStore(config, engine, account_id, account_name)
     kept = _living(keeper.load(), account_name, even_dead=even_dead)
     with (
         token_source(config, engine, account_id, keeper, kept, wire) as tokens,
-        Client(tokens=tokens, **wire) as client,
+        AccountClient(tokens=tokens, **wire) as client,
     ):
         yield client
         if client.has_answered and not tokens.is_refused:
@@ -87,14 +87,14 @@ def connect(
             tokens.refuse("what the refresh gave is no token of a user: check BOOMPLAY_REFRESH_PATH and its kin")
 
 
-def wire_options(config: Config, stop: threading.Event | None = None) -> WireOptions:
+def http_options(config: Config, stop: threading.Event | None = None) -> HttpOptions:
     """Return how to reach the service.
 
     Raises: SettingsError, where no app id is set.
     """
     if config.app_id is None:
         raise SettingsError("there is no app id", remedy="set BOOMPLAY_APP_ID to the app id that Boomplay gave you")
-    return WireOptions(
+    return HttpOptions(
         api_url=config.api_url,
         app_id=config.app_id,
         language=config.language,
@@ -107,13 +107,13 @@ def wire_options(config: Config, stop: threading.Event | None = None) -> WireOpt
     )
 
 
-def _living(kept: Kept | None, name: str, *, even_dead: bool) -> Kept:
+def _living(kept: StoredToken | None, name: str, *, even_dead: bool) -> StoredToken:
     if kept is None:
-        raise CredentialsError(f"account {name} has no token", remedy=remedy_for(name))
-    if kept.row.state is Standing.DEAD and not even_dead:
+        raise CredentialsError(f"account {name} has no token", remedy=token_remedy(name))
+    if kept.row.state is TokenStatus.DEAD and not even_dead:
         since = f"{kept.row.updated_at:%Y-%m-%d %H:%M} UTC"
         raise CredentialsError(
             f"the token of account {name} is dead since {since}: {kept.row.reason or 'refused'}",
-            remedy=f"{remedy_for(name)}; `favsync accounts check {name}` tries it once more",
+            remedy=f"{token_remedy(name)}; `favsync accounts check {name}` tries it once more",
         )
     return kept

@@ -10,16 +10,16 @@ from dataclasses import dataclass
 
 from etl import logs
 from etl.accounts.credentials import token_in_file
-from etl.accounts.encryption import Vault
+from etl.accounts.encryption import TokenCipher
 from etl.accounts.token_file import is_exposed
-from etl.accounts.token_rows import Place
+from etl.accounts.token_rows import TokenLocation
 from etl.boomplay.payloads import Token
 from etl.config import Config, environment
 from etl.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
-class Whereabouts:
+class TokenPlaces:
     """Where a token comes from or goes to: a variable of the environment, a file, or neither of them."""
 
     variable: str | None = None
@@ -27,38 +27,38 @@ class Whereabouts:
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class TokenInput:
     """A token, its place, and what the person should know about that."""
 
     token: Token
-    place: Place
+    place: TokenLocation
     reference: str | None
     note: str
 
 
-def place_of(config: Config, whereabouts: Whereabouts) -> tuple[Place, str | None, str]:
+def token_location(config: Config, whereabouts: TokenPlaces) -> tuple[TokenLocation, str | None, str]:
     """Return where a token will be kept: place, reference, and a sentence about it.
 
     Raises: SettingsError, where only the database is left and there is no key for it.
     """
     if whereabouts.file is not None:
-        return Place.FILE, whereabouts.file, f"the token stays in the file {whereabouts.file}"
+        return TokenLocation.FILE, whereabouts.file, f"the token stays in the file {whereabouts.file}"
     keys = [key.reveal() for key in config.encryption_keys]
     if whereabouts.variable is not None and not keys:
         note = f"no FAVSYNC_ENCRYPTION_KEY is set, so the token stays in the environment: {whereabouts.variable}"
-        return Place.ENVIRONMENT, whereabouts.variable, f"{note} must be set for every later command too"
-    Vault(keys)
-    return Place.DATABASE, None, "the token is kept in the database, encrypted"
+        return TokenLocation.ENVIRONMENT, whereabouts.variable, f"{note} must be set for every later command too"
+    TokenCipher(keys)
+    return TokenLocation.DATABASE, None, "the token is kept in the database, encrypted"
 
 
-def given_token(config: Config, whereabouts: Whereabouts, ask: Callable[[], str]) -> Given:
+def read_token(config: Config, whereabouts: TokenPlaces, ask: Callable[[], str]) -> TokenInput:
     """Return the token that a person gives; ``ask`` gives the text of standard input, where that is needed.
 
     The first line is the access token; a second one, if there is one, is the refresh token.
 
     Raises: UsageError, where there is none; SettingsError; CredentialsError.
     """
-    place, reference, note = place_of(config, whereabouts)
+    place, reference, note = token_location(config, whereabouts)
     token = token_in_file(whereabouts.file) if whereabouts.file else None
     if token is None:
         token = _read(_text(whereabouts, ask))
@@ -66,10 +66,10 @@ def given_token(config: Config, whereabouts: Whereabouts, ask: Callable[[], str]
         note += ", which other users may read: chmod 600 protects it"
     for secret in (token.access_token, token.refresh_token):
         logs.mask(secret or "")
-    return Given(token, place, reference, note)
+    return TokenInput(token, place, reference, note)
 
 
-def _text(whereabouts: Whereabouts, ask: Callable[[], str]) -> str:
+def _text(whereabouts: TokenPlaces, ask: Callable[[], str]) -> str:
     if whereabouts.variable is None or whereabouts.file is not None:
         return ask()
     value = environment().get(whereabouts.variable, "")

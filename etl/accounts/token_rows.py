@@ -16,7 +16,7 @@ from sqlalchemy import Connection, delete, insert, select
 from etl.db.tables import accounts, tokens
 
 
-class Place(StrEnum):
+class TokenLocation(StrEnum):
     """Where a token is kept."""
 
     DATABASE = "database"
@@ -24,7 +24,7 @@ class Place(StrEnum):
     FILE = "file"
 
 
-class Standing(StrEnum):
+class TokenStatus(StrEnum):
     """What the service last said of a token."""
 
     VALID = "valid"
@@ -39,13 +39,13 @@ class TokenRow(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     account_id: int
-    place: Place
+    place: TokenLocation
     updated_at: datetime
     reference: str | None = None
     secret: bytes | None = None
     fingerprint: bytes | None = None
     is_renewable: bool = False
-    state: Standing = Standing.VALID
+    state: TokenStatus = TokenStatus.VALID
     reason: str | None = None
     suspect_since: datetime | None = None
     expires_at: datetime | None = None
@@ -85,7 +85,7 @@ def account_id_of(connection: Connection, name: str) -> int | None:
 
 def _record(values: Mapping[str, Any]) -> TokenRow:
     fields = dict(values)
-    fields["place"], fields["state"] = Place(fields["place"]), Standing(fields["state"])
+    fields["place"], fields["state"] = TokenLocation(fields["place"]), TokenStatus(fields["state"])
     for name in ("secret", "fingerprint"):
         fields[name] = None if fields[name] is None else bytes(fields[name])
     return TokenRow(**fields)

@@ -12,22 +12,22 @@ from contextlib import AbstractContextManager, contextmanager
 
 from sqlalchemy import Engine
 
-from etl.accounts.credentials import Keeper, Kept
-from etl.boomplay.http import WireOptions
+from etl.accounts.credentials import CredentialStore, StoredToken
+from etl.boomplay.http import HttpOptions
 from etl.boomplay.oauth import EXCHANGE, REFRESH, TokenEndpoint
 from etl.boomplay.payloads import Token
 from etl.boomplay.tokens import RefreshingToken, StaticToken, TokenSource
 from etl.config import Config
-from etl.db.locks import Held, hold_in_turn
+from etl.db.locks import LockKind, lock
 from etl.errors import CredentialsError
 
 RENEWAL_SECONDS = 180.0
 
 
-class WatchedToken:
+class MonitoredToken:
     """Passes a token on, and has the keeper note it when the service refuses it for good."""
 
-    def __init__(self, inner: TokenSource, keeper: Keeper) -> None:
+    def __init__(self, inner: TokenSource, keeper: CredentialStore) -> None:
         self._inner = inner
         self._keeper = keeper
         self._lock = threading.Lock()
@@ -69,12 +69,17 @@ class WatchedToken:
 
 @contextmanager
 def token_source(
-    config: Config, engine: Engine | None, account_id: int | None, keeper: Keeper, kept: Kept, wire: WireOptions
-) -> Iterator[WatchedToken]:
+    config: Config,
+    engine: Engine | None,
+    account_id: int | None,
+    keeper: CredentialStore,
+    kept: StoredToken,
+    wire: HttpOptions,
+) -> Iterator[MonitoredToken]:
     """Give the source of the token ``kept``, which is renewed where that is possible and the new one can be kept."""
     is_renewable = kept.token.refresh_token is not None and config.app_secret is not None and keeper.can_store(kept)
     if not is_renewable or engine is None or account_id is None:
-        yield WatchedToken(StaticToken(kept.token.access_token), keeper)
+        yield MonitoredToken(StaticToken(kept.token.access_token), keeper)
         return
 
     def load() -> Token | None:
@@ -82,14 +87,14 @@ def token_source(
         return now_kept.token if now_kept else None
 
     def alone() -> AbstractContextManager[None]:
-        return hold_in_turn(engine, Held.TOKEN, account_id, RENEWAL_SECONDS)
+        return lock(engine, LockKind.TOKEN, account_id, RENEWAL_SECONDS)
 
     with token_endpoint(config, wire) as endpoint:
         inner = RefreshingToken(endpoint, kept.token, store=keeper.renewed, load=load, alone=alone)
-        yield WatchedToken(inner, keeper)
+        yield MonitoredToken(inner, keeper)
 
 
-def token_endpoint(config: Config, wire: WireOptions) -> TokenEndpoint:
+def token_endpoint(config: Config, wire: HttpOptions) -> TokenEndpoint:
     """Return the service's endpoint for tokens, spelt as the settings say.
 
     Raises: SettingsError.

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from etl.accounts.token_rows import Standing, TokenRow
+from etl.accounts.token_rows import TokenRow, TokenStatus
 
 CONFIRM_AFTER = timedelta(minutes=5)
 EXPIRING_WITHIN = timedelta(days=1)
@@ -25,7 +25,7 @@ EXPIRING = "expiring"
 
 def accepted(row: TokenRow, now: datetime) -> TokenRow:
     """Return the row after the service took the token."""
-    return replace(row, state=Standing.VALID, reason=None, suspect_since=None, updated_at=now)
+    return replace(row, state=TokenStatus.VALID, reason=None, suspect_since=None, updated_at=now)
 
 
 def refused(row: TokenRow, reason: str, now: datetime, *, is_widespread: bool = False) -> TokenRow:
@@ -33,14 +33,14 @@ def refused(row: TokenRow, reason: str, now: datetime, *, is_widespread: bool = 
     suspect_since = row.suspect_since or now
     is_over = row.expires_at is not None and row.expires_at <= now
     is_confirmed = now - suspect_since >= CONFIRM_AFTER and not is_widespread
-    is_dead = row.state is Standing.DEAD or is_over or is_confirmed
-    state = Standing.DEAD if is_dead else Standing.SUSPECT
+    is_dead = row.state is TokenStatus.DEAD or is_over or is_confirmed
+    state = TokenStatus.DEAD if is_dead else TokenStatus.SUSPECT
     return replace(row, state=state, reason=reason, suspect_since=suspect_since, updated_at=now)
 
 
-def shown_state(row: TokenRow, now: datetime) -> str:
+def displayed_status(row: TokenRow, now: datetime) -> str:
     """Return the state for people: one of the table above."""
     is_ending = row.expires_at is not None and row.expires_at - now <= EXPIRING_WITHIN
-    if row.state is Standing.VALID and is_ending and not row.is_renewable:
+    if row.state is TokenStatus.VALID and is_ending and not row.is_renewable:
         return EXPIRING
     return str(row.state)

@@ -7,15 +7,15 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from etl.backfill.parsed_file import TIMES, Parsed, bare, bytes_of, keep_unreadable, time_from, track_id_from
+from etl.backfill.parsed_file import TIMES, ParsedFile, bytes_of, id_only_item, keep_invalid, time_from, track_id_from
 
 ID_COLUMNS = ("track_id", "trackid", "id")
 
 
-def read_csv(found: Parsed, text: str) -> None:
+def read_csv(found: ParsedFile, text: str) -> None:
     """Read CSV with a column ``track_id``, or a bare list of ids; of the other columns only ``observed_at`` is used."""
     lines = list(io.StringIO(text, newline=""))
-    columns: _Columns | None = None
+    columns: _CsvColumns | None = None
     is_open = not lines[-1].endswith(("\n", "\r"))
     for number, row in _rows(found, lines, _delimiter(next(line for line in lines if line.strip()))):
         if not any(cell.strip() for cell in row):
@@ -39,7 +39,7 @@ def read_csv(found: Parsed, text: str) -> None:
         _read_row(found, row, columns, f"line {number}")
 
 
-def _rows(found: Parsed, lines: Sequence[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
+def _rows(found: ParsedFile, lines: Sequence[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Yield each row with the number of its last line.
 
     A quote that is out of place, or never closed, would swallow the rows after it: such a line is read by itself, as it stands.
@@ -61,32 +61,32 @@ def _rows(found: Parsed, lines: Sequence[str], delimiter: str) -> Iterator[tuple
 
 
 @dataclass(frozen=True, slots=True)
-class _Columns:
+class _CsvColumns:
     track_id: int
     observed_at: int | None
     are_named: bool
 
 
-def _columns(row: list[str]) -> _Columns | None:
+def _columns(row: list[str]) -> _CsvColumns | None:
     """Find the columns in the first row, which may be one of ids already."""
     names = [cell.strip().lower().replace(" ", "_").replace("-", "_") for cell in row]
     found = next((names.index(name) for name in ID_COLUMNS if name in names), None)
     if found is not None:
-        return _Columns(found, next((names.index(name) for name in TIMES if name in names), None), are_named=True)
-    return None if track_id_from(bytes_of(row[0])) is None else _Columns(0, None, are_named=False)
+        return _CsvColumns(found, next((names.index(name) for name in TIMES if name in names), None), are_named=True)
+    return None if track_id_from(bytes_of(row[0])) is None else _CsvColumns(0, None, are_named=False)
 
 
-def _read_row(found: Parsed, row: list[str], columns: _Columns, place: str) -> None:
+def _read_row(found: ParsedFile, row: list[str], columns: _CsvColumns, place: str) -> None:
     shown = _cell(row, columns.track_id)
     track_id = track_id_from(bytes_of(shown))
     if track_id is None:
-        keep_unreadable(found, bytes_of(",".join(row)), place, f"{shown[:40]!r} is not a track id")
+        keep_invalid(found, bytes_of(",".join(row)), place, f"{shown[:40]!r} is not a track id")
         return
     told = _cell(row, columns.observed_at)
     instant = time_from(told)
     if told and instant is None:
         found.fail(place, f"{told[:40]!r} is not a time, so that the row has the time of the file", is_cut=False)
-    found.entries.append((bare(track_id), instant))
+    found.entries.append((id_only_item(track_id), instant))
 
 
 def _cell(row: list[str], column: int | None) -> str:

@@ -17,11 +17,11 @@ _DATED = re.compile(
 """Four digits after a date are a time only behind a T: ``2025-11-03-0049.json`` is more likely a page than 00:49."""
 
 
-class Ambiguous(ValueError):
+class AmbiguousDate(ValueError):
     """A name tells two times."""
 
 
-def told_by(names: Iterable[str]) -> datetime | None:
+def date_from_name(names: Iterable[str]) -> datetime | None:
     """Return the time that the first of ``names`` tells that tells one (a file's name, then those of its folders).
 
     Raises: Ambiguous, where a name tells several.
@@ -29,7 +29,7 @@ def told_by(names: Iterable[str]) -> datetime | None:
     for name in names:
         times = {time for match in _DATED.finditer(name) if (time := _time(match)) is not None}
         if len(times) > 1:
-            raise Ambiguous(f"the name {name!r} tells more than one time")
+            raise AmbiguousDate(f"the name {name!r} tells more than one time")
         if times:
             return times.pop()
     return None

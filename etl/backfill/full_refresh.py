@@ -20,27 +20,32 @@ from sqlalchemy import Engine
 
 from etl import clock
 from etl.backfill import page_checkpoint
-from etl.backfill.page_checkpoint import KeptPage
+from etl.backfill.page_checkpoint import CheckpointPage
 from etl.boomplay.payloads import User
-from etl.db.engine import reading, retrying, writing
-from etl.load.baseline import Account, Newest, newest_observation
-from etl.load.rekeep import rekeep
-from etl.load.run_lock import lease
+from etl.db.engine import in_transaction, read_transaction, write_transaction
+from etl.load.baseline import Account, Baseline, read_baseline
+from etl.load.rekeep import restore_bodies
+from etl.load.run_lock import run_lock
 from etl.model.records import Digest, Item, Page, Trigger
-from etl.replay.favourites import refold_facts
-from etl.sync import Report, Source, Way, sync_account
+from etl.replay.tracks import replay_tracks
+from etl.sync import FavouritesApi, RunOptions, RunResult, sync_account
 
 USABLE_FOR = timedelta(hours=24)
 
 
-class KeepingSource:
+class CheckpointingApi:
     """A source that keeps each page, and answers from kept pages first; safe to share between threads.
 
     ``expected``: a guess at the length of the list, 0 for none. ``has_earlier``: the account was observed before.
     """
 
     def __init__(
-        self, source: Source, engine: Engine, account_id: int, kept: list[KeptPage], newest: Newest | None
+        self,
+        source: FavouritesApi,
+        engine: Engine,
+        account_id: int,
+        kept: list[CheckpointPage],
+        newest: Baseline | None,
     ) -> None:
         self._source, self._engine, self._account_id = source, engine, account_id
         self._kept = {each.page.offset: each.page for each in kept}
@@ -73,8 +78,8 @@ class KeepingSource:
             fetched_at = clock.now()
             page = self._source.favourite_tracks(offset, limit)
             if len(page.items) > 1:
-                with self._lock, writing(self._engine) as connection:
-                    page_checkpoint.keep(connection, self._account_id, page, fetched_at)
+                with self._lock, write_transaction(self._engine) as connection:
+                    page_checkpoint.save_page(connection, self._account_id, page, fetched_at)
         with self._lock:
             self.items.update((item.digest, item) for item in page.items)
             if page.counts is not None and page.counts > len(page.items):
@@ -95,56 +100,62 @@ class KeepingSource:
 
 
 @dataclass(frozen=True, slots=True)
-class Reread:
+class FullRefreshResult:
     """How a full reading went. ``reused_pages``: pages that an earlier one had kept.
 
     ``rekept``: items whose bodies are stored again. ``refolded``: tracks whose facts were not what their items say.
     """
 
-    report: Report
+    report: RunResult
     reused_pages: int = 0
     rekept: int = 0
     refolded: int = 0
 
 
-def keeping(engine: Engine, account: Account, source: Source) -> tuple[KeepingSource, datetime | None]:
+def checkpointing(engine: Engine, account: Account, source: FavouritesApi) -> tuple[CheckpointingApi, datetime | None]:
     """Return ``source`` with what an earlier reading has kept, and when the first page of that was fetched."""
-    with reading(engine) as connection:
-        newest = newest_observation(connection, account.account_id)
-        kept = page_checkpoint.kept(connection, account.account_id, _usable_since(newest))
+    with read_transaction(engine) as connection:
+        newest = read_baseline(connection, account.account_id)
+        kept = page_checkpoint.saved_pages(connection, account.account_id, _usable_since(newest))
     usable = kept[:-1]
     since = min((each.fetched_at for each in usable), default=None)
-    return KeepingSource(source, engine, account.account_id, usable, newest), since
+    return CheckpointingApi(source, engine, account.account_id, usable, newest), since
 
 
-def _usable_since(newest: Newest | None) -> datetime:
+def _usable_since(newest: Baseline | None) -> datetime:
     day_ago = clock.now() - USABLE_FOR
     return day_ago if newest is None else max(day_ago, newest.observed_at)
 
 
-def read_again(engine: Engine, account: Account, source: KeepingSource, since: datetime | None, way: Way) -> Reread:
+def full_refresh(
+    engine: Engine, account: Account, source: CheckpointingApi, since: datetime | None, way: RunOptions
+) -> FullRefreshResult:
     """Read the whole list, going on from what ``source`` has kept, and look at each of its items anew.
 
     Raises: RunInProgress, DatabaseError, KeyboardInterrupt (what was read by then is kept).
     """
     report = sync_account(engine, account, source, replace(way, trigger=Trigger.BACKFILL, reading_since=since))
     if report.error is not None:
-        return Reread(report, source.reused_pages)
-    with writing(engine) as connection:
-        page_checkpoint.forget(connection, account.account_id)
+        return FullRefreshResult(report, source.reused_pages)
+    with write_transaction(engine) as connection:
+        page_checkpoint.delete_pages(connection, account.account_id)
     if not source.has_earlier:
-        return Reread(report, source.reused_pages)
+        return FullRefreshResult(report, source.reused_pages)
     rekept, refolded = _renewed(engine, account, source, way)
-    return Reread(report, source.reused_pages, rekept, refolded)
+    return FullRefreshResult(report, source.reused_pages, rekept, refolded)
 
 
-def _renewed(engine: Engine, account: Account, source: KeepingSource, way: Way) -> tuple[int, int]:
+def _renewed(engine: Engine, account: Account, source: CheckpointingApi, way: RunOptions) -> tuple[int, int]:
     """Keep bodies that are missing, and fold the facts of all tracks in the list again, whatever was known of their items."""
     track_ids = {item.track_id for item in source.items.values() if item.track_id is not None}
-    with lease(engine, account.account_id, account.name):
-        with reading(engine) as connection:
-            differs = bool(refold_facts(connection, track_ids, write=False))
-        rekept = retrying(engine, lambda connection: rekeep(connection, source.items)) if way.keep_bodies else 0
+    with run_lock(engine, account.account_id, account.name):
+        with read_transaction(engine) as connection:
+            differs = bool(replay_tracks(connection, track_ids, write=False))
+        rekept = (
+            in_transaction(engine, lambda connection: restore_bodies(connection, source.items))
+            if way.keep_bodies
+            else 0
+        )
         if not differs and not rekept:
             return 0, 0
-        return rekept, len(retrying(engine, lambda connection: refold_facts(connection, track_ids)).tracks)
+        return rekept, len(in_transaction(engine, lambda connection: replay_tracks(connection, track_ids)).tracks)

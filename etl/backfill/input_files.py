@@ -26,7 +26,7 @@ _UNREADABLE = (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, 
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class InputFile:
     """A file to be read. ``names``: those that may tell its time, the file's own first. ``database``: it is SQLite."""
 
     label: str
@@ -36,10 +36,10 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Unusable:
+class UnusableInput:
     """A file that cannot be read, or is not meant to be. ``is_problem``: the user should know that it is missing.
 
-    ``names``: as those of a `Source`.
+    ``names``: as those of a `InputFile`.
     """
 
     label: str
@@ -48,7 +48,7 @@ class Unusable:
     names: tuple[str, ...] = ()
 
 
-def sources_in(path: Path) -> Iterator[Source | Unusable]:
+def iter_files(path: Path) -> Iterator[InputFile | UnusableInput]:
     """Yield the files that ``path`` names, in the order of their names (numbers by size).
 
     Raises: UsageError, where nothing is there.
@@ -65,48 +65,48 @@ def sources_in(path: Path) -> Iterator[Source | Unusable]:
         if each.suffix.lower() in SUFFIXES:
             yield from _in_file(each, str(each), names)
         else:
-            yield Unusable(str(each), "is not of a kind that favsync imports", is_problem=False)
+            yield UnusableInput(str(each), "is not of a kind that favsync imports", is_problem=False)
 
 
-def _in_file(path: Path, label: str, names: tuple[str, ...]) -> Iterator[Source | Unusable]:
+def _in_file(path: Path, label: str, names: tuple[str, ...]) -> Iterator[InputFile | UnusableInput]:
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for whoever writes to it
-            yield Unusable(label, "is not a file", names=names)
+            yield UnusableInput(label, "is not a file", names=names)
             return
         with path.open("rb") as file:
             head = file.read(16)
         size = path.stat().st_size
     except OSError as error:
-        yield Unusable(label, f"cannot be read: {error.strerror}", names=names)
+        yield UnusableInput(label, f"cannot be read: {error.strerror}", names=names)
         return
     if head == SQLITE:
-        yield Source(label, names, path.read_bytes, database=path)
+        yield InputFile(label, names, path.read_bytes, database=path)
     elif size > MAX_BYTES:
-        yield Unusable(label, "is larger than 1 GiB", names=names)
+        yield UnusableInput(label, "is larger than 1 GiB", names=names)
     elif head.startswith(ZIP):
         yield from _in_zip(path, label, names)
     elif head.startswith(GZIP):
-        yield Source(label, names, lambda: _gunzipped(path.read_bytes()))
+        yield InputFile(label, names, lambda: _gunzipped(path.read_bytes()))
     else:
-        yield Source(label, names, path.read_bytes)
+        yield InputFile(label, names, path.read_bytes)
 
 
-def _in_zip(path: Path, label: str, names: tuple[str, ...]) -> Iterator[Source | Unusable]:
+def _in_zip(path: Path, label: str, names: tuple[str, ...]) -> Iterator[InputFile | UnusableInput]:
     try:
         with zipfile.ZipFile(path) as archive:
             members = [each for each in archive.infolist() if not each.is_dir()]
     except _UNREADABLE as error:
-        yield Unusable(label, f"is a broken zip: {error}", names=names)
+        yield UnusableInput(label, f"is a broken zip: {error}", names=names)
         return
     for member in sorted(members, key=lambda each: _natural_text(each.filename)):
         inner = PurePosixPath(member.filename)
         where = f"{label}:{member.filename}"
         if _is_hidden(inner) or inner.suffix.lower() not in SUFFIXES:
-            yield Unusable(where, "is not of a kind that favsync imports", is_problem=False)
+            yield UnusableInput(where, "is not of a kind that favsync imports", is_problem=False)
         elif member.file_size > MAX_BYTES:
-            yield Unusable(where, "is larger than 1 GiB", names=(*reversed(inner.parts), *names))
+            yield UnusableInput(where, "is larger than 1 GiB", names=(*reversed(inner.parts), *names))
         else:
-            yield Source(where, (*reversed(inner.parts), *names), _reader(path, member))
+            yield InputFile(where, (*reversed(inner.parts), *names), _reader(path, member))
 
 
 def _reader(path: Path, member: zipfile.ZipInfo) -> Callable[[], bytes]:
@@ -126,13 +126,13 @@ def _gunzipped(packed: bytes) -> bytes:
     return content
 
 
-def content_of(source: Source) -> bytes | Unusable:
+def read_file(source: InputFile) -> bytes | UnusableInput:
     """Return what is in ``source``, or why it cannot be read."""
     try:
         return source.read()
     except _UNREADABLE as error:
         fault = f"cannot be read: {getattr(error, 'strerror', None) or error}"
-        return Unusable(source.label, fault, names=source.names)
+        return UnusableInput(source.label, fault, names=source.names)
 
 
 def _is_hidden(path: Path | PurePosixPath) -> bool:

@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Raw
 
 from etl.backfill.csv_format import read_csv
-from etl.backfill.parsed_file import TIMES, Parsed, bare, bytes_of, keep_unreadable, time_from, track_id_from
+from etl.backfill.parsed_file import TIMES, ParsedFile, bytes_of, id_only_item, keep_invalid, time_from, track_id_from
 from etl.model.encoding import digest_of
 from etl.model.records import Item
 
@@ -36,9 +36,9 @@ _arrays = msgspec.json.Decoder(list[Raw]).decode
 _any = json.JSONDecoder(strict=False).raw_decode
 
 
-def parsed(content: bytes, name: str = "") -> Parsed:
+def parse_file(content: bytes, name: str = "") -> ParsedFile:
     """Return what the file ``content`` holds; never raises. ``name`` decides between JSON and JSON lines where both fit."""
-    found = Parsed()
+    found = ParsedFile()
     content = _as_utf8(content)
     text = content.decode("utf-8", "surrogateescape")
     start = text.lstrip()[:1]
@@ -64,7 +64,7 @@ def _as_utf8(content: bytes) -> bytes:
     return content.removeprefix(codecs.BOM_UTF8)
 
 
-def _read_json(found: Parsed, content: bytes, text: str, *, is_lines: bool) -> None:
+def _read_json(found: ParsedFile, content: bytes, text: str, *, is_lines: bool) -> None:
     first, _, rest = text.strip().partition("\n")
     if is_lines or (rest.strip() and _is_json(first)):
         _read_lines(found, text)
@@ -78,7 +78,7 @@ def _read_json(found: Parsed, content: bytes, text: str, *, is_lines: bool) -> N
         _read_value(found, value, "")
 
 
-def _read_values(found: Parsed, text: str) -> None:
+def _read_values(found: ParsedFile, text: str) -> None:
     """Read a document that is odd or broken, or several one after the other, as pages are that were put into one file."""
     values: list[tuple[int, int]] = []
     at = 0
@@ -106,7 +106,7 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def _read_lines(found: Parsed, text: str) -> None:
+def _read_lines(found: ParsedFile, text: str) -> None:
     """Read JSON lines. A line that is broken is kept as an item without an id."""
     for number, line in enumerate(text.split("\n"), start=1):
         body = line.strip()
@@ -116,10 +116,10 @@ def _read_lines(found: Parsed, text: str) -> None:
         if _is_json(body):
             _read_value(found, bytes_of(body), place)
         else:
-            keep_unreadable(found, bytes_of(body), place, "is not JSON")
+            keep_invalid(found, bytes_of(body), place, "is not JSON")
 
 
-def _read_bit_by_bit(found: Parsed, text: str) -> None:
+def _read_bit_by_bit(found: ParsedFile, text: str) -> None:
     """Read a document that is odd or broken, item by item; what lies between a break and the next item is told."""
     _own_time(found, dict(_OWN_TIME.findall(text[:2000])))
     start = text.find("[") if text.lstrip()[0] == "[" else -1
@@ -186,7 +186,7 @@ def _next_item(text: str, at: int) -> int | None:
     return None
 
 
-def _read_value(found: Parsed, body: bytes, place: str, *, is_top: bool = True) -> None:
+def _read_value(found: ParsedFile, body: bytes, place: str, *, is_top: bool = True) -> None:
     """Read a list, an answer of the API, or one entry."""
     if body[:1] == b"[" and is_top:
         for number, each in enumerate(_raw_list(body), start=1):
@@ -206,7 +206,7 @@ def _read_value(found: Parsed, body: bytes, place: str, *, is_top: bool = True) 
         _read_container(found, fields, fields[name], place)
 
 
-def _read_container(found: Parsed, fields: dict[str, bytes], listed: bytes, place: str) -> None:
+def _read_container(found: ParsedFile, fields: dict[str, bytes], listed: bytes, place: str) -> None:
     if fields.get("code", b"0") != b"0":
         found.fail(place, _no_list(fields))
         return
@@ -224,13 +224,13 @@ def _no_list(fields: dict[str, bytes]) -> str:
     return "it holds no list of tracks" if code == "0" else f"it is an answer with code {code}, not a list"
 
 
-def _read_entry(found: Parsed, body: bytes, fields: dict[str, bytes], place: str) -> None:
+def _read_entry(found: ParsedFile, body: bytes, fields: dict[str, bytes], place: str) -> None:
     """Read an item of the API, or an id alone."""
     track_id = track_id_from(fields.get("track_id", b"") if fields else body)
     if track_id is None:
-        keep_unreadable(found, body, place, "holds no track id")
+        keep_invalid(found, body, place, "holds no track id")
         return
-    item = Item(body, digest_of(body), track_id) if fields else bare(track_id)
+    item = Item(body, digest_of(body), track_id) if fields else id_only_item(track_id)
     told = next((name for name in TIMES if name in fields), None)
     instant = time_from(_loads(fields[told])) if told else None
     if told and instant is None:
@@ -238,7 +238,7 @@ def _read_entry(found: Parsed, body: bytes, fields: dict[str, bytes], place: str
     found.entries.append((item, instant))
 
 
-def _own_time(found: Parsed, fields: dict[str, Any], place: str = "") -> bool:
+def _own_time(found: ParsedFile, fields: dict[str, Any], place: str = "") -> bool:
     """Take the time that a file tells of itself; say whether it tells one."""
     told = next((name for name in TIMES if name in fields), None)
     if told is None:

@@ -10,34 +10,34 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event, select
 
 from etl.db import migrate
-from etl.db.engine import translated
+from etl.db.engine import database_errors
 from etl.db.tables import accounts, runs
 from etl.errors import DatabaseError, UsageError
 from etl.load import raw
 from etl.load.baseline import Account, is_observation
 from etl.model.encoding import digest_of
-from etl.model.records import Decision, Item
-from etl.model.threshold import Brake
-from etl.replay.import_snapshots import Past
-from etl.replay.snapshots import Lists
+from etl.model.records import Item, Review
+from etl.model.threshold import RemovalThreshold
+from etl.replay.import_snapshots import PastSnapshot
+from etl.replay.snapshots import SnapshotReader
 
 
 @dataclass(frozen=True, slots=True)
-class Foreign:
+class OtherDatabase:
     """What another database brings: past observations, and how many items of them have no body any more."""
 
-    pasts: tuple[Past, ...]
+    pasts: tuple[PastSnapshot, ...]
     bodiless: int
 
 
-def foreign_observations(path: Path, account: Account) -> Foreign:
+def snapshots_in(path: Path, account: Account) -> OtherDatabase:
     """Return what the database at ``path`` observed of its account of the same name as ``account``, or of its only one.
 
     Raises: UsageError, where it is no favsync database of this schema, or holds no such account; DatabaseError.
     """
     engine = _read_only(path)
     try:
-        with translated(engine), engine.connect() as connection:
+        with database_errors(engine), engine.connect() as connection:
             _require_schema(connection, path)
             return _observations(connection, _meant(connection, path, account), path)
     except DatabaseError as error:
@@ -85,28 +85,28 @@ def _meant(connection: Connection, path: Path, account: Account) -> Any:
     return row
 
 
-def _observations(connection: Connection, row: Any, path: Path) -> Foreign:
+def _observations(connection: Connection, row: Any, path: Path) -> OtherDatabase:
     query = select(runs).where(runs.c.account_id == row.account_id, is_observation)
     observed = connection.execute(query.order_by(runs.c.observed_at, runs.c.run_id)).all()
-    lists = Lists(connection)
+    lists = SnapshotReader(connection)
     items: dict[int, Item] = {}
     pasts = []
     for run in observed:
         ids = list(lists.items(run.snapshot_id))
         items.update(_items(connection, [each for each in ids if each not in items]))
         pasts.append(
-            Past(
+            PastSnapshot(
                 label=f"{path.name}, run {run.run_id}",
                 started_at=run.started_at,
                 observed_at=run.observed_at,
                 items=tuple(items[each] for each in ids),
                 proven=run.proven,
                 proves_absence=run.proves_absence,
-                decision=Decision(run.decision) if run.decision else None,
-                brake=None if run.brake_minimum is None else Brake(run.brake_minimum, run.brake_ratio),
+                decision=Review(run.decision) if run.decision else None,
+                brake=None if run.brake_minimum is None else RemovalThreshold(run.brake_minimum, run.brake_ratio),
             )
         )
-    return Foreign(tuple(pasts), sum(1 for item in items.values() if item.body == b""))
+    return OtherDatabase(tuple(pasts), sum(1 for item in items.values() if item.body == b""))
 
 
 def _items(connection: Connection, ids: list[int]) -> Iterator[tuple[int, Item]]:

@@ -19,7 +19,7 @@ _DIGITS = re.compile(r"[0-9]{1,19}")
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class ParseError:
     """Something in a file that could not be read. ``place``: where in the file, empty for the whole of it."""
 
     place: str
@@ -31,7 +31,7 @@ class Problem:
 
 
 @dataclass(slots=True)
-class Parsed:
+class ParsedFile:
     """What a file holds: items in order, each with its own time where it has one.
 
     ``observed_at``: the time that the file itself tells. ``is_cut``: something is missing that could be any track.
@@ -40,13 +40,13 @@ class Parsed:
 
     entries: list[tuple[Item, datetime | None]] = field(default_factory=list)
     observed_at: datetime | None = None
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[ParseError] = field(default_factory=list)
     is_cut: bool = False
     counts: int = 0
 
     def fail(self, place: str, fault: str, *, is_cut: bool = True) -> None:
         """Note a problem."""
-        self.problems.append(Problem(place, fault))
+        self.problems.append(ParseError(place, fault))
         self.is_cut |= is_cut
 
 
@@ -67,13 +67,13 @@ def track_id_from(value: bytes) -> int | None:
     return int(digits) if _DIGITS.fullmatch(digits) and 0 < int(digits) <= MAX_ID else None
 
 
-def bare(track_id: int) -> Item:
+def id_only_item(track_id: int) -> Item:
     """Return the item of a track of which nothing but the id is known."""
     body = b'{"track_id":%d}' % track_id
     return Item(body, digest_of(body), track_id)
 
 
-def keep_unreadable(found: Parsed, body: bytes, place: str, fault: str) -> None:
+def keep_invalid(found: ParsedFile, body: bytes, place: str, fault: str) -> None:
     """Keep an entry without an id, and note why it has none."""
     found.fail(place, fault, is_cut=False)
     found.entries.append((Item(body, digest_of(body), None), None))

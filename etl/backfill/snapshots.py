@@ -13,19 +13,19 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from etl.backfill.file_dates import Ambiguous, told_by
-from etl.backfill.input_files import Source, Unusable, content_of, sources_in
-from etl.backfill.json_format import parsed
-from etl.backfill.parsed_file import Parsed
-from etl.model.records import Decision, Digest, Item
-from etl.replay.import_snapshots import Past
+from etl.backfill.file_dates import AmbiguousDate, date_from_name
+from etl.backfill.input_files import InputFile, UnusableInput, iter_files, read_file
+from etl.backfill.json_format import parse_file
+from etl.backfill.parsed_file import ParsedFile
+from etl.model.records import Digest, Item, Review
+from etl.replay.import_snapshots import PastSnapshot
 
 NEAR = timedelta(days=1)
 NO_TIME = "tells no time, neither within nor by its name: give it with --observed-at"
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class FileError:
     """A problem with a file: the file, the place in it, and what is wrong."""
 
     file: str
@@ -38,13 +38,13 @@ class Fault:
 
 
 @dataclass(slots=True)
-class Found:
+class ParsedInput:
     """What the paths hold: lists, databases to be read, problems, and files passed over."""
 
-    lists: list[Past] = field(default_factory=list)
+    lists: list[PastSnapshot] = field(default_factory=list)
     databases: list[Path] = field(default_factory=list)
-    faults: list[Fault] = field(default_factory=list)
-    passed_over: list[Fault] = field(default_factory=list)
+    faults: list[FileError] = field(default_factory=list)
+    passed_over: list[FileError] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -72,8 +72,8 @@ class _Groups:
     def lose(self, told: datetime | None, names: Iterable[str]) -> None:
         """Note that a file is missing, of the time ``told``, or of the one that its names tell."""
         try:
-            self.lost.add(told or told_by(names))
-        except Ambiguous:
+            self.lost.add(told or date_from_name(names))
+        except AmbiguousDate:
             self.lost.add(None)
 
     def cut(self) -> None:
@@ -84,7 +84,9 @@ class _Groups:
                 group.is_cut |= instant == told or (group.is_dated_within and is_near)
 
 
-def found_in(paths: Iterable[Path], *, observed_at: datetime | None, is_complete: bool, now: datetime) -> Found:
+def read_inputs(
+    paths: Iterable[Path], *, observed_at: datetime | None, is_complete: bool, now: datetime
+) -> ParsedInput:
     """Read everything that ``paths`` name.
 
     ``observed_at``: goes over what files tell. ``is_complete``: the user says that each time's files are a whole list.
@@ -92,8 +94,8 @@ def found_in(paths: Iterable[Path], *, observed_at: datetime | None, is_complete
 
     Raises: UsageError, for a path where nothing is.
     """
-    found = Found()
-    sources = [list(sources_in(path)) for path in paths]
+    found = ParsedInput()
+    sources = [list(iter_files(path)) for path in paths]
     known: dict[Digest, Item] = {}
     for each in sources:
         groups = _Groups()
@@ -106,50 +108,50 @@ def found_in(paths: Iterable[Path], *, observed_at: datetime | None, is_complete
 
 
 def _read(
-    source: Source | Unusable,
-    found: Found,
+    source: InputFile | UnusableInput,
+    found: ParsedInput,
     groups: _Groups,
     known: dict[Digest, Item],
     observed_at: datetime | None,
 ) -> None:
-    if isinstance(source, Unusable):
+    if isinstance(source, UnusableInput):
         place = found.faults if source.is_problem else found.passed_over
-        place.append(Fault(source.label, "", source.fault))
+        place.append(FileError(source.label, "", source.fault))
         if source.is_problem:
             groups.lose(observed_at, source.names)
         return
     if source.database is not None:
         found.databases.append(source.database)
         return
-    content = content_of(source)
-    if isinstance(content, Unusable):
-        found.faults.append(Fault(content.label, "", content.fault))
+    content = read_file(source)
+    if isinstance(content, UnusableInput):
+        found.faults.append(FileError(content.label, "", content.fault))
         groups.lose(observed_at, content.names)
         return
-    parse = parsed(content, source.names[0].removesuffix(".gz"))
-    found.faults += [Fault(source.label, problem.place, problem.fault) for problem in parse.problems]
+    parse = parse_file(content, source.names[0].removesuffix(".gz"))
+    found.faults += [FileError(source.label, problem.place, problem.fault) for problem in parse.problems]
     if parse.problems and not any(item.track_id is not None for item, _ in parse.entries):
         groups.lose(observed_at or parse.observed_at, source.names)
         if not parse.problems[-1].place:
             return
-        found.faults.append(Fault(source.label, "", "no track was found in it, so that nothing of it is imported"))
+        found.faults.append(FileError(source.label, "", "no track was found in it, so that nothing of it is imported"))
         return
     _group(source, parse, found, groups, known, observed_at)
 
 
 def _group(
-    source: Source,
-    parse: Parsed,
-    found: Found,
+    source: InputFile,
+    parse: ParsedFile,
+    found: ParsedInput,
     groups: _Groups,
     known: dict[Digest, Item],
     observed_at: datetime | None,
 ) -> None:
     """Give each entry to the list of its time."""
     try:
-        default = observed_at or parse.observed_at or told_by(source.names)
-    except Ambiguous as error:
-        found.faults.append(Fault(source.label, "", f"{error}: give it with --observed-at"))
+        default = observed_at or parse.observed_at or date_from_name(source.names)
+    except AmbiguousDate as error:
+        found.faults.append(FileError(source.label, "", f"{error}: give it with --observed-at"))
         groups.lost.add(None)
         return
     timeless = 0
@@ -164,7 +166,9 @@ def _group(
         group.add(source.label, known.setdefault(item.digest, item))
         group.is_dated_within |= bool(own or parse.observed_at)
     if timeless or not (touched or default):
-        found.faults.append(Fault(source.label, "", NO_TIME if not touched else f"{timeless:,} entries have no time"))
+        found.faults.append(
+            FileError(source.label, "", NO_TIME if not touched else f"{timeless:,} entries have no time")
+        )
         groups.lost.add(None)
     for instant in touched:
         group = groups.by_time.setdefault(instant, _Group(labels=[source.label]))
@@ -172,26 +176,28 @@ def _group(
         group.counts = max(group.counts, parse.counts)
 
 
-def _lists(groups: dict[datetime, _Group], found: Found, *, is_complete: bool, now: datetime) -> Iterator[Past]:
+def _lists(
+    groups: dict[datetime, _Group], found: ParsedInput, *, is_complete: bool, now: datetime
+) -> Iterator[PastSnapshot]:
     for instant, group in groups.items():
         label = group.labels[0] if len(group.labels) == 1 else f"{group.labels[0]} and {len(group.labels) - 1} more"
         if instant > now:
-            found.faults.append(Fault(label, "", f"tells a time that is yet to come: {instant:%Y-%m-%dT%H:%M:%SZ}"))
+            found.faults.append(FileError(label, "", f"tells a time that is yet to come: {instant:%Y-%m-%dT%H:%M:%SZ}"))
             continue
         if is_complete and not group.is_cut and group.counts > len(group.items):
             fault = (
                 f"the service counts {group.counts:,} favourites, the files hold {len(group.items):,}: taken as a part"
             )
-            found.faults.append(Fault(label, "", fault))
+            found.faults.append(FileError(label, "", fault))
             group.is_cut = True
         is_whole = is_complete and not group.is_cut
         items = tuple(group.items.values())
-        yield Past(
+        yield PastSnapshot(
             label=label,
             started_at=instant,
             observed_at=instant,
             items=items,
             proven=is_whole,
             proves_absence=is_whole and all(item.track_id is not None for item in items),
-            decision=Decision.APPROVED if is_whole and items else None,  # an empty file is too easily made by mistake
+            decision=Review.APPROVED if is_whole and items else None,  # an empty file is too easily made by mistake
         )

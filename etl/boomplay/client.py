@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import Self, Unpack
 
 from etl.boomplay import payloads
-from etl.boomplay.exchange import Call
-from etl.boomplay.http import TokenSource, Wire, WireOptions
+from etl.boomplay.exchange import Request
+from etl.boomplay.http import HttpClient, HttpOptions, TokenSource
 from etl.boomplay.payloads import User
 from etl.model.records import Item, Page
 
@@ -22,12 +22,12 @@ MAX_IDS = 20
 class Boomplay:
     """One user's view of the service; safe to share between threads. A context manager, or close it.
 
-    Raises: SettingsError, for options that cannot be used (`etl.boomplay.http.WireOptions`).
+    Raises: SettingsError, for options that cannot be used (`etl.boomplay.http.HttpOptions`).
     """
 
-    def __init__(self, *, tokens: TokenSource, **options: Unpack[WireOptions]) -> None:
+    def __init__(self, *, tokens: TokenSource, **options: Unpack[HttpOptions]) -> None:
         self._tokens = tokens
-        self._wire = Wire(**options)
+        self._wire = HttpClient(**options)
 
     def __enter__(self) -> Self:
         return self
@@ -62,7 +62,7 @@ class Boomplay:
         Raises: ApiError, CredentialsError.
         """
         limit = min(max(limit, 1), MAX_LIMIT)
-        call = Call(f"favourite tracks at offset {offset}", "/favourite/v1/tracks", f"offset={offset}&limit={limit}")
+        call = Request(f"favourite tracks at offset {offset}", "/favourite/v1/tracks", f"offset={offset}&limit={limit}")
         return self._wire.call(call, lambda body: payloads.page(body, offset, limit), self._tokens)
 
     def user(self) -> User:
@@ -70,7 +70,7 @@ class Boomplay:
 
         Raises: ApiError, CredentialsError.
         """
-        call = Call("user info", "/user/getUserInfo")
+        call = Request("user info", "/user/getUserInfo")
         return self._wire.call(call, lambda body: payloads.user(body, call.place), self._tokens)
 
     def tracks(self, track_ids: Iterable[int]) -> list[Item]:
@@ -84,5 +84,5 @@ class Boomplay:
 
     def _tracks(self, track_ids: list[int]) -> list[Item]:
         ids = ",".join(map(str, track_ids))
-        call = Call(f"{len(track_ids)} tracks by id, from {track_ids[0]}", "/track/v1/trackIds", f"ids={ids}")
+        call = Request(f"{len(track_ids)} tracks by id, from {track_ids[0]}", "/track/v1/trackIds", f"ids={ids}")
         return self._wire.call(call, lambda body: payloads.items(body, call.place), self._tokens)

@@ -23,7 +23,7 @@ import httpcore
 import httpx
 
 from etl.boomplay.address import proxy_for
-from etl.boomplay.guard import Guard
+from etl.boomplay.guard import Deadline
 from etl.errors import SettingsError
 
 lean.restore()
@@ -41,7 +41,7 @@ BROKEN = (
 _PLAIN_TARGET = re.compile(r"/[A-Za-z0-9/_=&?,-]*")
 
 
-class Reply:
+class RawResponse:
     """The head of an answer, and its body, to be read once; close it."""
 
     def __init__(self, response: httpcore.Response) -> None:
@@ -71,7 +71,7 @@ class Connections:
     Raises: SettingsError, for a host that no URL can hold, and for a proxy or CA file that cannot be used.
     """
 
-    def __init__(self, origin: str, *, pool_seconds: float, max_connections: int, guard: Guard) -> None:
+    def __init__(self, origin: str, *, pool_seconds: float, max_connections: int, guard: Deadline) -> None:
         try:
             self._origin = httpx.URL(origin)
         except httpx.InvalidURL:
@@ -85,7 +85,7 @@ class Connections:
         """Close all connections."""
         self._transport.close()
 
-    def ask(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Reply:
+    def ask(self, method: str, target: str, headers: dict[str, str], body: bytes) -> RawResponse:
         """Send a request and return the head of its answer.
 
         Raises: one of `BROKEN`; UnicodeError, for a host name that cannot be looked up.
@@ -94,7 +94,7 @@ class Connections:
         if body:
             raw.append((b"Content-Length", b"%d" % len(body)))
         request = httpcore.Request(method, self._url(target), headers=raw, content=body, extensions=self._extensions)
-        return Reply(self._pool.handle_request(request))
+        return RawResponse(self._pool.handle_request(request))
 
     def _url(self, target: str) -> httpcore.URL:
         if _PLAIN_TARGET.fullmatch(target):

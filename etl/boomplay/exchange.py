@@ -18,11 +18,11 @@ from dataclasses import dataclass, field
 import httpcore
 
 from etl.boomplay.address import Address, named_host
-from etl.boomplay.connections import BROKEN, CONNECT_SECONDS, Connections, Reply
-from etl.boomplay.guard import Guard
+from etl.boomplay.connections import BROKEN, CONNECT_SECONDS, Connections, RawResponse
+from etl.boomplay.guard import Deadline
 from etl.boomplay.redact import one_line
-from etl.boomplay.retry import Failure, Kind
-from etl.boomplay.waiting import Halt
+from etl.boomplay.retry import Failure, FailureKind
+from etl.boomplay.waiting import CancelToken
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MAX_REDIRECTS = 3
@@ -30,7 +30,7 @@ MAX_REFUSAL_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class Request:
     """One question to the service. ``place`` names it for people; with a ``body`` (JSON) it is a POST, else a GET.
 
     ``secrets``: what the body holds that no message may repeat, should the service echo it.
@@ -52,7 +52,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """What came back. ``body`` is cut short where the status says that it is no success."""
 
     status: int
@@ -66,16 +66,16 @@ class Answer:
         return 200 <= self.status < 300
 
 
-class Exchange:
+class Transport:
     """The connections to one service; safe to share between threads."""
 
     def __init__(
-        self, address: Address, *, timeout_seconds: float, max_body_bytes: int, max_connections: int, halt: Halt
+        self, address: Address, *, timeout_seconds: float, max_body_bytes: int, max_connections: int, halt: CancelToken
     ) -> None:
         self._address = address
         self._timeout_seconds = timeout_seconds
         self._max_body_bytes = max_body_bytes
-        self._guard = Guard(halt)
+        self._guard = Deadline(halt)
         self._connections = Connections(
             address.origin, pool_seconds=timeout_seconds, max_connections=max_connections, guard=self._guard
         )
@@ -91,7 +91,7 @@ class Exchange:
         with self._lock:
             return dict(self._statuses)
 
-    def send(self, call: Call, headers: dict[str, str]) -> Answer | Failure:
+    def send(self, call: Request, headers: dict[str, str]) -> Response | Failure:
         """Send, following redirects within the service, and return what came of it."""
         target = self._address.target(call.path, call.query)
         for _ in range(MAX_REDIRECTS + 1):
@@ -101,18 +101,20 @@ class Exchange:
             followed = self._address.redirected(target, outcome.location) if call.method == "GET" else None
             if followed is None:
                 host = named_host(self._address.origin + target, outcome.location) or "nowhere"
-                return Failure(Kind.REDIRECTED, f"{call}: redirected to {host}, which is not followed", outcome.status)
+                return Failure(
+                    FailureKind.REDIRECTED, f"{call}: redirected to {host}, which is not followed", outcome.status
+                )
             target = followed
-        return Failure(Kind.REDIRECTED, f"{call}: more than {MAX_REDIRECTS} redirects", outcome.status)
+        return Failure(FailureKind.REDIRECTED, f"{call}: more than {MAX_REDIRECTS} redirects", outcome.status)
 
-    def _send_once(self, call: Call, target: str, headers: dict[str, str]) -> Answer | Failure:
+    def _send_once(self, call: Request, target: str, headers: dict[str, str]) -> Response | Failure:
         outcome = self._attempt(call, target, headers)
         status = outcome.status
         with self._lock:
             self._statuses["none" if status is None else str(status)] += 1
         return outcome
 
-    def _attempt(self, call: Call, target: str, headers: dict[str, str]) -> Answer | Failure:
+    def _attempt(self, call: Request, target: str, headers: dict[str, str]) -> Response | Failure:
         self._guard.begin(self._timeout_seconds)
         try:
             reply = self._connections.ask(call.method, target, headers, call.body)
@@ -123,29 +125,29 @@ class Exchange:
         except (*BROKEN, UnicodeError, zlib.error) as error:  # UnicodeError: no possible host name
             return self._failure(call, error)
 
-    def _answer(self, call: Call, reply: Reply) -> Answer | Failure:
+    def _answer(self, call: Request, reply: RawResponse) -> Response | Failure:
         is_success = 200 <= reply.status < 300
         limit = self._max_body_bytes if is_success else MAX_REFUSAL_BYTES
         body = _body(reply, limit)
         if body is None and is_success:
-            return Failure(Kind.UNREADABLE, f"{call}: the answer is larger than {limit:,} bytes", reply.status)
-        return Answer(reply.status, body or b"", reply.header("retry-after"), reply.header("location"))
+            return Failure(FailureKind.UNREADABLE, f"{call}: the answer is larger than {limit:,} bytes", reply.status)
+        return Response(reply.status, body or b"", reply.header("retry-after"), reply.header("location"))
 
-    def _failure(self, call: Call, error: Exception) -> Failure:
+    def _failure(self, call: Request, error: Exception) -> Failure:
         words = one_line(str(error))
         if isinstance(error, httpcore.ConnectTimeout):
-            return Failure(Kind.NETWORK, f"{call}: no connection within {CONNECT_SECONDS:g} s")
+            return Failure(FailureKind.NETWORK, f"{call}: no connection within {CONNECT_SECONDS:g} s")
         if isinstance(error, httpcore.TimeoutException):
-            return Failure(Kind.NETWORK, f"{call}: no complete answer within {self._timeout_seconds:g} s")
+            return Failure(FailureKind.NETWORK, f"{call}: no complete answer within {self._timeout_seconds:g} s")
         if isinstance(error, httpcore.ConnectError | httpcore.ProxyError):
-            kind = Kind.UNTRUSTED if "CERTIFICATE_VERIFY_FAILED" in words else Kind.NETWORK
+            kind = FailureKind.UNTRUSTED if "CERTIFICATE_VERIFY_FAILED" in words else FailureKind.NETWORK
             return Failure(kind, f"{call}: no connection: {words}")
         if isinstance(error, httpcore.LocalProtocolError):
             words = "the request cannot be sent"  # the original quotes the header, and with it the token
-        return Failure(Kind.NETWORK, f"{call}: the connection broke: {words}")
+        return Failure(FailureKind.NETWORK, f"{call}: the connection broke: {words}")
 
 
-def _body(reply: Reply, limit: int) -> bytes | None:
+def _body(reply: RawResponse, limit: int) -> bytes | None:
     """Return the body, unpacked; None where it is larger than the limit.
 
     Unpacks a piece at a time, and never more than the limit: a packed megabyte may hold a gigabyte.
@@ -169,7 +171,7 @@ def _body(reply: Reply, limit: int) -> bytes | None:
     return b"".join(chunks)
 
 
-def _unpacker(reply: Reply) -> zlib._Decompress | None:
+def _unpacker(reply: RawResponse) -> zlib._Decompress | None:
     encoding = (reply.header("content-encoding") or "identity").strip().lower()
     if encoding == "identity":
         return None

@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, Any
 import httpcore
 
 from etl import clock
-from etl.boomplay.waiting import NAP_SECONDS, Halt
+from etl.boomplay.waiting import NAP_SECONDS, CancelToken
 
 if TYPE_CHECKING:
     import httpx
 
 
-class Guard:
+class Deadline:
     """The deadline of the request under way in each thread, and the halt of all of them."""
 
-    def __init__(self, halt: Halt) -> None:
+    def __init__(self, halt: CancelToken) -> None:
         self._halt = halt
         self._local = threading.local()
 
@@ -55,7 +55,7 @@ class Guard:
 
 
 class _Backend(httpcore.NetworkBackend):
-    def __init__(self, guard: Guard, inner: httpcore.NetworkBackend) -> None:
+    def __init__(self, guard: Deadline, inner: httpcore.NetworkBackend) -> None:
         self._guard = guard
         self._inner = inner
 
@@ -66,7 +66,7 @@ class _Backend(httpcore.NetworkBackend):
 
 
 class _Stream(httpcore.NetworkStream):
-    def __init__(self, guard: Guard, inner: httpcore.NetworkStream) -> None:
+    def __init__(self, guard: Deadline, inner: httpcore.NetworkStream) -> None:
         self._guard = guard
         self._inner = inner
 

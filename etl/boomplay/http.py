@@ -24,12 +24,12 @@ import msgspec
 from etl import __version__
 from etl.boomplay import payloads
 from etl.boomplay.address import service_address
-from etl.boomplay.exchange import Answer, Call, Exchange
-from etl.boomplay.faults import REMEDIES, error_for, parked
+from etl.boomplay.exchange import Request, Response, Transport
+from etl.boomplay.faults import REMEDIES, postponed, to_exception
 from etl.boomplay.rate_limit import limiter_for
 from etl.boomplay.redact import Secret, redacted
-from etl.boomplay.retry import Failure, Kind, Meaning, Park, Policy, Renew, Retry
-from etl.boomplay.waiting import Halt, Timing
+from etl.boomplay.retry import Failure, FailureClass, FailureKind, Policy, Postpone, Renew, Retry
+from etl.boomplay.waiting import CancelToken, Clock
 from etl.errors import ApiRefused, ApiUnreachable, CredentialsError, PayloadError, SettingsError
 
 T = TypeVar("T")
@@ -56,7 +56,7 @@ class TokenSource(Protocol):
         """
 
 
-class WireOptions(TypedDict, total=False):
+class HttpOptions(TypedDict, total=False):
     """How to reach the service; the defaults are those of the settings.
 
     ``requests_per_second`` (0: no limit) holds for all requests of the app id in this process, ``timeout_seconds`` for
@@ -76,14 +76,14 @@ class WireOptions(TypedDict, total=False):
     token_codes: frozenset[int]
     throttled_codes: frozenset[int]
     stop: threading.Event | None
-    timing: Timing
+    timing: Clock
 
 
 class _Success(msgspec.Struct, Generic[T], frozen=True):
     value: T
 
 
-class Wire:
+class HttpClient:
     """Calls to one service under one app id; safe to share between threads.
 
     Raises: SettingsError, for options that cannot be used.
@@ -104,15 +104,15 @@ class Wire:
         token_codes: frozenset[int] = frozenset(),
         throttled_codes: frozenset[int] = frozenset(),
         stop: threading.Event | None = None,
-        timing: Timing | None = None,
+        timing: Clock | None = None,
     ) -> None:
         if timeout_seconds <= 0 or max_retries < 0 or requests_per_second < 0:
             raise SettingsError("time-out, retries and requests per second may not be negative, nor the time-out 0")
         address = service_address(api_url)
         self.app_id = _header_value(app_id, "BOOMPLAY_APP_ID")
         self._language = _header_value(language, "FAVSYNC_LANGUAGE")
-        self._halt = Halt(stop)
-        self._timing = timing or Timing()
+        self._halt = CancelToken(stop)
+        self._timing = timing or Clock()
         self._wait = self._timing.wait or self._halt.wait
         self._limiter = limiter_for(address.origin, app_id, requests_per_second)
         self._policy = Policy(
@@ -121,7 +121,7 @@ class Wire:
             token_codes=token_codes,
             throttled_codes=throttled_codes,
         )
-        self._exchange = Exchange(
+        self._exchange = Transport(
             address,
             timeout_seconds=timeout_seconds,
             max_body_bytes=max_body_bytes,
@@ -151,7 +151,7 @@ class Wire:
         self._halt.set()
         self._exchange.close()
 
-    def call(self, call: Call, decode: Callable[[bytes], T], tokens: TokenSource | None = None) -> T:
+    def call(self, call: Request, decode: Callable[[bytes], T], tokens: TokenSource | None = None) -> T:
         """Ask until there is an answer that ``decode`` reads, or no hope of one.
 
         Raises: ApiError (one of its four), CredentialsError.
@@ -173,10 +173,10 @@ class Wire:
                 token = self._renewed(tokens, token, outcome)
                 may_renew = False
             else:
-                self._give_up(outcome, verdict.until if isinstance(verdict, Park) else None, tries)
+                self._give_up(outcome, verdict.until if isinstance(verdict, Postpone) else None, tries)
             self._count_retry()
 
-    def _attempt(self, call: Call, decode: Callable[[bytes], T], token: Secret | None) -> _Success[T] | Failure:
+    def _attempt(self, call: Request, decode: Callable[[bytes], T], token: Secret | None) -> _Success[T] | Failure:
         self._take_turn(call)
         outcome = self._asked(call, decode, token)
         if isinstance(outcome, Failure):
@@ -186,7 +186,7 @@ class Wire:
             return replace(outcome, message=redacted(outcome.message, secrets))
         return outcome
 
-    def _asked(self, call: Call, decode: Callable[[bytes], T], token: Secret | None) -> _Success[T] | Failure:
+    def _asked(self, call: Request, decode: Callable[[bytes], T], token: Secret | None) -> _Success[T] | Failure:
         answer = self._exchange.send(call, self._headers(token))
         if isinstance(answer, Failure):
             return answer
@@ -194,12 +194,12 @@ class Wire:
             return _refusal(call, answer)
         try:
             return _Success(decode(answer.body))
-        except payloads.Garbled as error:
-            return Failure(Kind.GARBLED, error.message, answer.status, retry_after=answer.retry_after)
+        except payloads.InvalidJson as error:
+            return Failure(FailureKind.GARBLED, error.message, answer.status, retry_after=answer.retry_after)
         except PayloadError as error:
-            return Failure(Kind.UNREADABLE, error.message, answer.status)
+            return Failure(FailureKind.UNREADABLE, error.message, answer.status)
         except ApiRefused as error:
-            return Failure(Kind.ANSWER, error.message, answer.status, error.code, answer.retry_after)
+            return Failure(FailureKind.ANSWER, error.message, answer.status, error.code, answer.retry_after)
 
     def _headers(self, token: Secret | None) -> dict[str, str]:
         """Return the documented headers (api 1); the token call has neither token nor app id."""
@@ -212,7 +212,7 @@ class Wire:
         }
         return headers if token is None else {"Authorization": _bearer(token), "app_id": self.app_id, **headers}
 
-    def _take_turn(self, call: Call) -> None:
+    def _take_turn(self, call: Request) -> None:
         self._refuse_if_parked(call)
         turn = self._limiter.take_turn(self._timing.monotonic())
         while (seconds := self._limiter.seconds_to(turn, self._timing.monotonic())) > 0:
@@ -221,14 +221,14 @@ class Wire:
         if self._halt.is_set():
             self._stop(call)
 
-    def _refuse_if_parked(self, call: Call) -> None:
+    def _refuse_if_parked(self, call: Request) -> None:
         """Ask nothing while the service has told this app id, perhaps through another call, to stay away for long."""
         seconds = self._limiter.paused_seconds(self._timing.monotonic())
         if seconds > self._policy.park_after_seconds:
             until = self._timing.now() + timedelta(seconds=seconds)
-            raise parked(f"{call}: the service asked this app to wait", until)
+            raise postponed(f"{call}: the service asked this app to wait", until)
 
-    def _hold(self, call: Call, failure: Failure, verdict: Retry, tries: int) -> None:
+    def _hold(self, call: Request, failure: Failure, verdict: Retry, tries: int) -> None:
         log.info(
             "%s; retry %d of %d in %.1f s", failure.message, tries, self._policy.max_retries, verdict.after_seconds
         )
@@ -247,28 +247,28 @@ class Wire:
     def _give_up(self, failure: Failure, until: datetime | None, tries: int) -> NoReturn:
         message = failure.message + (f", {tries} times" if tries > 1 else "")
         if until is None:
-            raise error_for(failure, self._policy.meaning(failure), message)
+            raise to_exception(failure, self._policy.meaning(failure), message)
         seconds = (until - self._timing.now()).total_seconds()
         self._limiter.pause(self._timing.monotonic() + seconds)
-        raise parked(message, until, failure.status)
+        raise postponed(message, until, failure.status)
 
     def _count_retry(self) -> None:
         with self._lock:
             self._retries += 1
 
-    def _sleep(self, call: Call, seconds: float) -> None:
+    def _sleep(self, call: Request, seconds: float) -> None:
         if self._wait(seconds):
             self._stop(call)
 
-    def _stop(self, call: Call) -> NoReturn:
+    def _stop(self, call: Request) -> NoReturn:
         raise ApiUnreachable(f"{call}: stopped before there was an answer", remedy="run it again")
 
 
-def _refusal(call: Call, answer: Answer) -> Failure:
-    code, words = payloads.refusal(answer.body)
+def _refusal(call: Request, answer: Response) -> Failure:
+    code, words = payloads.error_body(answer.body)
     parts = [f"HTTP {answer.status}", f"code {code}" if code is not None else "", words]
     message = f"{call}: " + ": ".join(part for part in parts if part)
-    return Failure(Kind.ANSWER, message, answer.status, code, answer.retry_after)
+    return Failure(FailureKind.ANSWER, message, answer.status, code, answer.retry_after)
 
 
 def _header_value(value: str, setting: str) -> str:
@@ -288,5 +288,5 @@ def _bearer(token: str) -> str:
     bare = _bare(token)
     if not _TOKEN.fullmatch(bare):
         message = "the access token is empty, or holds characters that no HTTP header may hold"
-        raise CredentialsError(message, remedy=REMEDIES[Meaning.TOKEN])
+        raise CredentialsError(message, remedy=REMEDIES[FailureClass.TOKEN])
     return f"Bearer {bare}"

@@ -18,7 +18,7 @@ _ESCAPE = re.compile(rb"\\(?:%b|%b|.)" % (_PAIR, _LONE), re.DOTALL)
 _LONE_BYTES = len(rb"\udddd")  # a pair has twice as many, any other match has two
 
 
-def mended(body: bytes) -> bytes:
+def repair_json(body: bytes) -> bytes:
     """Return a copy of the same length with blanks and U+FFFD in the place of what msgspec refuses."""
     if body.startswith(_BYTE_ORDER_MARK):
         body = b"   " + body[3:]

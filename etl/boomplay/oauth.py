@@ -1,6 +1,6 @@
 """Asking the service for a token.
 
-What the documentation leaves open is a field of `Grant`: the path, the spelling of
+What the documentation leaves open is a field of `GrantRequest`: the path, the spelling of
 ``grant_type``, the names of the fields. The defaults are the documented ones where there are any; no page describes a
 refresh, so that one is a guess after the other two.
 
@@ -16,8 +16,8 @@ from typing import Self, Unpack
 import msgspec
 
 from etl.boomplay import payloads
-from etl.boomplay.exchange import Call
-from etl.boomplay.http import Wire, WireOptions
+from etl.boomplay.exchange import Request
+from etl.boomplay.http import HttpClient, HttpOptions
 from etl.boomplay.payloads import Token
 from etl.boomplay.redact import Secret
 from etl.errors import ApiRefused, CredentialsError, SettingsError
@@ -26,7 +26,7 @@ _PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 _REFUSALS = frozenset({200, 400, 401, 403})  # a 404 speaks of the path, not of the credentials
 
 
-class Grant(msgspec.Struct, frozen=True, kw_only=True):
+class GrantRequest(msgspec.Struct, frozen=True, kw_only=True):
     """How one kind of token is asked for. An empty ``grant_type`` or field name leaves that field out."""
 
     name: str
@@ -39,9 +39,11 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     redirect_field: str = ""
 
 
-APP = Grant(name="app token", path="/oauth/token", grant_type="clientCredentials")
-REFRESH = Grant(name="refreshed token", path="/oauth/token", grant_type="refresh_token", value_field="refresh_token")
-EXCHANGE = Grant(
+APP = GrantRequest(name="app token", path="/oauth/token", grant_type="clientCredentials")
+REFRESH = GrantRequest(
+    name="refreshed token", path="/oauth/token", grant_type="refresh_token", value_field="refresh_token"
+)
+EXCHANGE = GrantRequest(
     name="user token",
     path="/oauth/userToken",
     grant_type="authorization_code",
@@ -60,10 +62,10 @@ class TokenEndpoint:
         self,
         *,
         app_secret: str = "",
-        app: Grant = APP,
-        refresh: Grant = REFRESH,
-        code: Grant = EXCHANGE,
-        **options: Unpack[WireOptions],
+        app: GrantRequest = APP,
+        refresh: GrantRequest = REFRESH,
+        code: GrantRequest = EXCHANGE,
+        **options: Unpack[HttpOptions],
     ) -> None:
         if not all(_PATH.fullmatch(grant.path) for grant in (app, refresh, code)):
             raise SettingsError("a token endpoint's path cannot be used", remedy="write it like /oauth/token")
@@ -71,7 +73,7 @@ class TokenEndpoint:
         self.refresh = refresh
         self.code = code
         self._app_secret = Secret(app_secret)
-        self._wire = Wire(**options)
+        self._wire = HttpClient(**options)
 
     def __enter__(self) -> Self:
         return self
@@ -90,13 +92,13 @@ class TokenEndpoint:
         """Close all connections and end every wait."""
         self._wire.close()
 
-    def ask(self, grant: Grant, value: str = "", *, redirect_uri: str = "") -> Token:
+    def ask(self, grant: GrantRequest, value: str = "", *, redirect_uri: str = "") -> Token:
         """Return a new token. ``value`` is the refresh token or the code, where the grant takes one.
 
         Raises: CredentialsError (the service refuses the secret or the value), ApiError.
         """
         secrets = (self._app_secret, Secret(value))
-        call = Call(grant.name, grant.path, body=self._body(grant, Secret(value), redirect_uri), secrets=secrets)
+        call = Request(grant.name, grant.path, body=self._body(grant, Secret(value), redirect_uri), secrets=secrets)
         try:
             return self._wire.call(call, lambda body: payloads.token(body, call.place))
         except ApiRefused as error:
@@ -112,7 +114,7 @@ class TokenEndpoint:
         """
         return self.ask(self.code, code, redirect_uri=redirect_uri)
 
-    def _body(self, grant: Grant, value: Secret, redirect_uri: str) -> bytes:
+    def _body(self, grant: GrantRequest, value: Secret, redirect_uri: str) -> bytes:
         fields = {
             grant.grant_field: grant.grant_type,
             grant.app_id_field: self._wire.app_id,

@@ -15,10 +15,10 @@ from typing import Annotated, Any, NoReturn
 import msgspec
 from msgspec import Raw, Struct
 
-from etl.boomplay.json_repair import mended
+from etl.boomplay.json_repair import repair_json
 from etl.boomplay.redact import Secret, one_line
 from etl.errors import ApiRefused, PayloadError
-from etl.model.encoding import shared
+from etl.model.encoding import intern_markets
 from etl.model.records import Item, Page
 
 BIGINT = 2**63 - 1
@@ -33,7 +33,7 @@ _KINDS = {b"{": "an object", b"[": "a list", b'"': "text", b"n": "null", b"t": "
 _REMEDY = "try again later; if it stays, the service has changed, or a proxy answers in its place"
 
 
-class Garbled(PayloadError):
+class InvalidJson(PayloadError):
     """The answer is no JSON at all: often a proxy's page or a cut body, so worth asking again."""
 
 
@@ -133,13 +133,13 @@ def token(body: bytes, place: str) -> Token:
 
     Raises: PayloadError, ApiRefused.
     """
-    given = token_in(_read_bare(body, place) or _read_object(body, place))
+    given = parse_token(_read_bare(body, place) or _read_object(body, place))
     if given is None:
         raise PayloadError(f"{place}: the answer holds no access token", remedy=_REMEDY)
     return given
 
 
-def token_in(facts: Mapping[str, object]) -> Token | None:
+def parse_token(facts: Mapping[str, object]) -> Token | None:
     """Return the token that an answer or a redirect holds, None if there is none."""
     access_token = _text(_either(facts, "access_token", "accessToken"))
     if access_token is None:
@@ -152,7 +152,7 @@ def token_in(facts: Mapping[str, object]) -> Token | None:
     )
 
 
-def refusal(body: bytes) -> tuple[int | None, str]:
+def error_body(body: bytes) -> tuple[int | None, str]:
     """Return ``code`` and the words of an error's body, None and empty where it has none; never raises."""
     try:
         facts = _object(_as_text(body))
@@ -176,12 +176,12 @@ def _sharing_item(body: bytes) -> Item:
     item = _item(body)
     if len(_markets) > MOST_MARKET_LISTS:
         _markets.clear()
-    return Item(shared(body, _markets), item.digest, item.track_id)
+    return Item(intern_markets(body, _markets), item.digest, item.track_id)
 
 
 def _odd_track_id(body: bytes) -> int | None:
     try:
-        track_id = _with_loose_id(mended(body)).track_id
+        track_id = _with_loose_id(repair_json(body)).track_id
     except _BROKEN:
         return None
     if isinstance(track_id, str):
@@ -195,7 +195,7 @@ def _read_list(body: bytes, place: str) -> tuple[_List, list[bytes]]:
         answer = _list(body)
         bodies = [bytes(entry) for entry in answer.data or ()]
     except msgspec.ValidationError:
-        _refuse_shape(mended(body), place, "a list")
+        _refuse_shape(repair_json(body), place, "a list")
     except _BROKEN as error:
         answer, bodies = _read_mended(body, place, error)
     if answer.code != 0:
@@ -205,7 +205,7 @@ def _read_list(body: bytes, place: str) -> tuple[_List, list[bytes]]:
 
 def _read_mended(body: bytes, place: str, error: Exception) -> tuple[_List, list[bytes]]:
     """Read the mended body, and cut the items out of the one received."""
-    readable = mended(body)
+    readable = repair_json(body)
     try:
         answer = _list(readable)
     except msgspec.ValidationError:
@@ -237,7 +237,7 @@ def _read_object(body: bytes, place: str) -> dict[str, Any]:
 
 
 def _as_text(body: bytes) -> bytes:
-    return mended(body).decode(errors="replace").encode()
+    return repair_json(body).decode(errors="replace").encode()
 
 
 def _read_bare(body: bytes, place: str) -> dict[str, Any] | None:
@@ -273,7 +273,7 @@ def _check_code(answer: _Any, place: str) -> None:
 
 
 def _refuse_code(code: int, desc: bytes, place: str) -> NoReturn:
-    words = refusal(b'{"desc":' + (desc or b"null") + b"}")[1]
+    words = error_body(b'{"desc":' + (desc or b"null") + b"}")[1]
     raise ApiRefused(f"{place}: the service answered code {code}" + (f": {words}" if words else ""), code=code)
 
 
@@ -281,15 +281,15 @@ def _garbled(body: bytes, place: str, error: Exception) -> PayloadError:
     """Return the error for an answer that is not JSON, with the byte where it ends to be."""
     start = body.lstrip()[:1]
     if not start:
-        return Garbled(f"{place}: the answer is empty", remedy=_REMEDY)
+        return InvalidJson(f"{place}: the answer is empty", remedy=_REMEDY)
     if start == b"<":
-        return Garbled(f"{place}: the answer is a web page, not JSON (byte 0)", remedy=_REMEDY)
+        return InvalidJson(f"{place}: the answer is a web page, not JSON (byte 0)", remedy=_REMEDY)
     if isinstance(error, RecursionError):
         return PayloadError(f"{place}: the answer is nested too deeply", remedy=_REMEDY)
     found = re.search(r"\(byte (\d+)\)", str(error))
     if found is None:
-        return Garbled(f"{place}: the JSON breaks off (byte {len(body)})", remedy=_REMEDY)
-    return Garbled(f"{place}: the answer is not JSON (byte {found[1]})", remedy=_REMEDY)
+        return InvalidJson(f"{place}: the JSON breaks off (byte {len(body)})", remedy=_REMEDY)
+    return InvalidJson(f"{place}: the answer is not JSON (byte {found[1]})", remedy=_REMEDY)
 
 
 def _kind(raw: Raw) -> str:

@@ -14,7 +14,7 @@ import threading
 from collections import deque
 
 
-class Limiter:
+class RateLimiter:
     """Gives out turns; safe to share between threads."""
 
     def __init__(self, requests_per_second: float = 0.0) -> None:
@@ -54,16 +54,16 @@ class Limiter:
         return max(self._paused_until - now, 0.0)
 
 
-_limiters: dict[tuple[str, str], Limiter] = {}
+_limiters: dict[tuple[str, str], RateLimiter] = {}
 _limiters_lock = threading.Lock()
 
 
-def limiter_for(origin: str, app_id: str, requests_per_second: float) -> Limiter:
+def limiter_for(origin: str, app_id: str, requests_per_second: float) -> RateLimiter:
     """Return the one limiter of this app id at this service; the newest rate counts.
 
     Kept until the process ends: a pause outlives the client that was told to pause.
     """
     with _limiters_lock:
-        limiter = _limiters.setdefault((origin, app_id), Limiter(requests_per_second))
+        limiter = _limiters.setdefault((origin, app_id), RateLimiter(requests_per_second))
     limiter.set_rate(requests_per_second)
     return limiter

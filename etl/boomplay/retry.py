@@ -3,8 +3,8 @@
 | what happened                                      | verdict                                                       |
 |----------------------------------------------------|---------------------------------------------------------------|
 | no connection, time-out, reset, cut body, 408, 5xx | `Retry`, then `GiveUp` (`etl.errors.ApiUnreachable`)          |
-| 429, or a ``code`` known to mean it                | `Retry` for all requests of the app id, then `Park`           |
-| ``Retry-After`` beyond ``park_after_seconds``      | `Park` at once: wait outside the run                          |
+| 429, or a ``code`` known to mean it                | `Retry` for all requests of the app id, then `Postpone`           |
+| ``Retry-After`` beyond ``park_after_seconds``      | `Postpone` at once: wait outside the run                          |
 | 401, or a ``code`` known to mean it                | `Renew` once, then `GiveUp` (`etl.errors.CredentialsError`)   |
 | 200 without JSON (a proxy's page, an empty body)   | `Retry` twice, then `GiveUp` (`etl.errors.PayloadError`)      |
 | any other status or ``code``, a redirect elsewhere | `GiveUp` (`etl.errors.ApiRefused`)                            |
@@ -29,7 +29,7 @@ TOKEN_STATUS = 401
 LONGEST_WAIT_SECONDS = 30 * 86400.0
 
 
-class Kind(Enum):
+class FailureKind(Enum):
     """How far an attempt came."""
 
     NETWORK = auto()
@@ -40,7 +40,7 @@ class Kind(Enum):
     ANSWER = auto()
 
 
-class Meaning(Enum):
+class FailureClass(Enum):
     """What a failure means for those who wait for an answer."""
 
     TRANSIENT = auto()
@@ -53,11 +53,11 @@ class Meaning(Enum):
 
 
 _KIND_MEANINGS = {
-    Kind.NETWORK: Meaning.TRANSIENT,
-    Kind.UNTRUSTED: Meaning.DOWN,
-    Kind.GARBLED: Meaning.GARBLED,
-    Kind.UNREADABLE: Meaning.UNREADABLE,
-    Kind.REDIRECTED: Meaning.REFUSED,
+    FailureKind.NETWORK: FailureClass.TRANSIENT,
+    FailureKind.UNTRUSTED: FailureClass.DOWN,
+    FailureKind.GARBLED: FailureClass.GARBLED,
+    FailureKind.UNREADABLE: FailureClass.UNREADABLE,
+    FailureKind.REDIRECTED: FailureClass.REFUSED,
 }
 
 
@@ -65,7 +65,7 @@ _KIND_MEANINGS = {
 class Failure:
     """One attempt that gave no usable answer. ``message`` is one line; ``retry_after`` the header as received."""
 
-    kind: Kind
+    kind: FailureKind
     message: str
     status: int | None = None
     code: int | None = None
@@ -83,7 +83,7 @@ class Renew(msgspec.Struct, frozen=True):
     """Get another token, then try again at once."""
 
 
-class Park(msgspec.Struct, frozen=True):
+class Postpone(msgspec.Struct, frozen=True):
     """End the run; the service is not to be asked before this instant (UTC)."""
 
     until: datetime
@@ -93,7 +93,7 @@ class GiveUp(msgspec.Struct, frozen=True):
     """Trying again will not help, or did not."""
 
 
-Verdict = Retry | Renew | Park | GiveUp
+Verdict = Retry | Renew | Postpone | GiveUp
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,26 +110,26 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     def verdict(self, failure: Failure, *, tries: int, may_renew: bool, now: datetime, jitter: float) -> Verdict:
         """Return what to do after ``tries`` attempts, the last of which failed so. ``jitter`` is from 0 to 1."""
         meaning = self.meaning(failure)
-        if meaning is Meaning.TOKEN and may_renew:
+        if meaning is FailureClass.TOKEN and may_renew:
             return Renew()
-        if meaning in (Meaning.TOKEN, Meaning.DOWN, Meaning.UNREADABLE, Meaning.REFUSED):
+        if meaning in (FailureClass.TOKEN, FailureClass.DOWN, FailureClass.UNREADABLE, FailureClass.REFUSED):
             return GiveUp()
-        asked = asked_seconds(failure.retry_after, now)
+        asked = retry_after_seconds(failure.retry_after, now)
         if asked is not None and asked > self.park_after_seconds:
-            return Park(now + timedelta(seconds=asked))
-        if tries > self.max_retries or (meaning is Meaning.GARBLED and tries > self.max_garbled_retries):
+            return Postpone(now + timedelta(seconds=asked))
+        if tries > self.max_retries or (meaning is FailureClass.GARBLED and tries > self.max_garbled_retries):
             return self._end(meaning, now)
         wait = max(asked or 0.0, self.backoff_seconds(tries, jitter))
-        return Retry(wait, is_shared=meaning is Meaning.THROTTLED or asked is not None)
+        return Retry(wait, is_shared=meaning is FailureClass.THROTTLED or asked is not None)
 
-    def meaning(self, failure: Failure) -> Meaning:
+    def meaning(self, failure: Failure) -> FailureClass:
         """Return what the failure means. A configured ``code`` counts for more than the HTTP status around it."""
-        if failure.kind is not Kind.ANSWER:
+        if failure.kind is not FailureKind.ANSWER:
             return _KIND_MEANINGS[failure.kind]
         if failure.code in self.token_codes or failure.status == TOKEN_STATUS:
-            return Meaning.TOKEN
+            return FailureClass.TOKEN
         if failure.code in self.throttled_codes or failure.status == THROTTLED_STATUS:
-            return Meaning.THROTTLED
+            return FailureClass.THROTTLED
         return _status_meaning(failure.status or 0)
 
     def backoff_seconds(self, tries: int, jitter: float) -> float:
@@ -137,13 +137,13 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         doublings = min(tries - 1, 60)
         return jitter * min(self.cap_seconds, self.base_seconds * 2.0**doublings)
 
-    def _end(self, meaning: Meaning, now: datetime) -> Verdict:
-        if meaning is Meaning.THROTTLED:
-            return Park(now + timedelta(seconds=self.park_after_seconds))
+    def _end(self, meaning: FailureClass, now: datetime) -> Verdict:
+        if meaning is FailureClass.THROTTLED:
+            return Postpone(now + timedelta(seconds=self.park_after_seconds))
         return GiveUp()
 
 
-def asked_seconds(retry_after: str | None, now: datetime) -> float | None:
+def retry_after_seconds(retry_after: str | None, now: datetime) -> float | None:
     """Return how long ``Retry-After`` asks to wait, at least 0; None where it is absent or unreadable.
 
     Seconds, also with a fraction, or an HTTP date (RFC 9110, 10.2.3). Cut at 30 days, since dates end somewhere.
@@ -166,7 +166,7 @@ def _seconds_until(http_date: str, now: datetime) -> float:
         return float("nan")
 
 
-def _status_meaning(status: int) -> Meaning:
+def _status_meaning(status: int) -> FailureClass:
     if status in TRANSIENT_STATUSES:
-        return Meaning.TRANSIENT
-    return Meaning.DOWN if status >= 500 else Meaning.REFUSED
+        return FailureClass.TRANSIENT
+    return FailureClass.DOWN if status >= 500 else FailureClass.REFUSED

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from urllib.parse import quote, unquote, urlencode
 
 from etl.boomplay.address import service_address
-from etl.boomplay.payloads import Token, token_in
+from etl.boomplay.payloads import Token, parse_token
 from etl.boomplay.redact import Secret, one_line
 from etl.errors import CredentialsError
 
@@ -20,7 +20,7 @@ _AGAIN = "sign in again with `favsync accounts login`"
 
 
 @dataclass(frozen=True, slots=True)
-class Redirect:
+class ConsentRedirect:
     """What the browser brought back: one of a code, a token, and the words of a denial."""
 
     code: str | None = field(default=None, repr=False)
@@ -56,7 +56,7 @@ def consent_url(
     return address.origin + address.target(path, query)
 
 
-def parse_redirect(url: str, *, state: str) -> Redirect:
+def parse_redirect(url: str, *, state: str) -> ConsentRedirect:
     """Read the address that the browser was sent back to, whole or from its ``?`` or ``#`` on.
 
     Raises: CredentialsError, where the state is not ours, or neither code, token nor denial is there.
@@ -65,11 +65,11 @@ def parse_redirect(url: str, *, state: str) -> Redirect:
     if not hmac.compare_digest(facts.get("state", "").encode(), state.encode()):
         raise CredentialsError("the redirect belongs to another sign-in: its state differs", remedy=_AGAIN)
     if denied := facts.get("error_description") or facts.get("error"):
-        return Redirect(denied=one_line(denied.replace("+", " ")))
-    if (token := token_in(facts)) is not None:
-        return Redirect(token=token)
+        return ConsentRedirect(denied=one_line(denied.replace("+", " ")))
+    if (token := parse_token(facts)) is not None:
+        return ConsentRedirect(token=token)
     if code := facts.get("code"):
-        return Redirect(code=code)
+        return ConsentRedirect(code=code)
     raise CredentialsError("the redirect holds neither a code nor a token", remedy=_AGAIN)
 
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from etl import clock
 from etl.boomplay.http import TokenSource
-from etl.boomplay.oauth import Grant, TokenEndpoint
+from etl.boomplay.oauth import GrantRequest, TokenEndpoint
 from etl.boomplay.payloads import Token
 from etl.boomplay.redact import Secret
 from etl.errors import CredentialsError
@@ -55,7 +55,7 @@ class RefreshingToken:
         store: Callable[[Token], None],
         load: Callable[[], Token | None] = lambda: None,
         alone: Callable[[], AbstractContextManager[object]] = nullcontext,
-        grant: Grant | None = None,
+        grant: GrantRequest | None = None,
     ) -> None:
         self._endpoint = endpoint
         self._current = token

@@ -14,7 +14,7 @@ from etl import clock
 NAP_SECONDS = 0.25
 
 
-class Halt:
+class CancelToken:
     """Says whether to stop: the caller's event, or our own end. Seen within a quarter of a second by all who wait."""
 
     def __init__(self, stop: threading.Event | None = None) -> None:
@@ -37,8 +37,8 @@ class Halt:
         return self.is_set()
 
 
-class Timing(msgspec.Struct, frozen=True):
-    """Every source of time and chance in this package. ``jitter`` gives 0 to 1; ``wait`` None means `Halt.wait`."""
+class Clock(msgspec.Struct, frozen=True):
+    """Every source of time and chance in this package. ``jitter`` gives 0 to 1; ``wait`` None means `CancelToken.wait`."""
 
     now: Callable[[], datetime] = clock.now
     monotonic: Callable[[], float] = clock.monotonic

@@ -16,12 +16,12 @@ from etl.cli.accounts_remove import remove
 from etl.cli.commands import VerbGroup
 from etl.cli.context import Context, pass_context
 from etl.cli.options import json_option
-from etl.cli.sync import worst
+from etl.cli.sync import worst_exit_code
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from etl.accounts.token_input import Given
+    from etl.accounts.token_input import TokenInput
     from etl.boomplay.payloads import User
 
 name_argument = click.argument("name")
@@ -81,9 +81,9 @@ def add(
 @pass_context
 def list_(context: Context) -> None:
     """List the accounts, with the state of their tokens."""
-    from etl.accounts.manage import listed_accounts
+    from etl.accounts.manage import list_accounts
 
-    rows = listed_accounts(_engine(context))
+    rows = list_accounts(_engine(context))
     hidden = () if context.json else ("boomplay_user_id", "plan", "created_at")
     columns = [name for name in (rows[0] if rows else {"account": None}) if name not in hidden]
     context.show_rows(columns, [[row[name] for name in columns] for row in rows])
@@ -143,11 +143,11 @@ def check(context: Context, names: tuple[str, ...]) -> int:
     A token that was found dead is tried too, and lives again if Boomplay takes it. Exit code 4 if one does not work.
     """
     from etl.accounts.manage import check_account
-    from etl.db.engine import reading
+    from etl.db.engine import read_transaction
     from etl.load.baseline import find_accounts
 
     engine = _engine(context)
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         found = [account.name for account in find_accounts(connection, names)]
     checks = [check_account(context.config, engine, name) for name in found]
     columns = (
@@ -175,7 +175,7 @@ def check(context: Context, names: tuple[str, ...]) -> int:
         )
         for each in checks
     ]
-    context.exit_code = worst([each.error.exit_code if each.error else 0 for each in checks])
+    context.exit_code = worst_exit_code([each.error.exit_code if each.error else 0 for each in checks])
     context.show_rows(columns, rows)
     for each in checks:
         if each.error is not None and each.error.remedy and not context.json:
@@ -213,23 +213,23 @@ def login(context: Context, name: str, no_browser: bool, token_file: str | None,
 
     The browser comes back to BOOMPLAY_REDIRECT_URI, which Boomplay must know to the last character.
     """
-    from etl.accounts.login import signed_in
+    from etl.accounts.login import sign_in
     from etl.accounts.manage import add_account, give_token, require_new
-    from etl.accounts.token_input import Given, Whereabouts, place_of
+    from etl.accounts.token_input import TokenInput, TokenPlaces, token_location
     from etl.accounts.token_rows import account_id_of
     from etl.cli.signals import stop_event
-    from etl.db.engine import reading
+    from etl.db.engine import read_transaction
 
-    place, reference, note = place_of(context.config, Whereabouts(file=token_file))
+    place, reference, note = token_location(context.config, TokenPlaces(file=token_file))
     engine = _engine(context, create=True)
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         is_new = account_id_of(connection, name) is None
     if is_new:
         require_new(engine, name)
     paste = _pasted if no_browser else None
     with stop_event() as stop:
-        token = signed_in(context.config, context.say, paste=paste, timeout_seconds=timeout, stop=stop)
-    given = Given(token, place, reference, note)
+        token = sign_in(context.config, context.say, paste=paste, timeout_seconds=timeout, stop=stop)
+    given = TokenInput(token, place, reference, note)
     if is_new:
         _, user = add_account(context.config, engine, name, given, {})
     else:
@@ -252,10 +252,10 @@ def _engine(context: Context, *, create: bool = False) -> Engine:
     return ready_engine(context.config.database_url.reveal(), create=create)
 
 
-def _given(context: Context, variable: str | None, file: str | None) -> Given:
-    from etl.accounts.token_input import Whereabouts, given_token
+def _given(context: Context, variable: str | None, file: str | None) -> TokenInput:
+    from etl.accounts.token_input import TokenPlaces, read_token
 
-    return given_token(context.config, Whereabouts(variable, file), _asked("access token"))
+    return read_token(context.config, TokenPlaces(variable, file), _asked("access token"))
 
 
 def _asked(what: str) -> Callable[[], str]:

@@ -19,20 +19,20 @@ from etl.cli.options import json_option
 @pass_context
 def remove(context: Context, name: str, erase: bool, yes: bool) -> None:
     """Stop syncing the account NAME and forget its token. Its history stays, unless --erase is given."""
-    from etl.accounts.manage import retire_account
-    from etl.cli.erasing import erase_and_tell
-    from etl.db.engine import reading
+    from etl.accounts.manage import disable_account
+    from etl.cli.erasing import erase_account_verbosely
+    from etl.db.engine import read_transaction
     from etl.db.migrate import ready_engine
     from etl.load.baseline import find_accounts
 
     engine = ready_engine(context.config.database_url.reveal())
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         account = find_accounts(connection, [name])[0]
     if erase:
         if _is_meant(context, f"Delete account {name} and its whole history, for good?", yes=yes):
-            erase_and_tell(context, engine, account)
+            erase_account_verbosely(context, engine, account)
         return
-    retire_account(engine, name)
+    disable_account(engine, name)
     if context.json:
         context.show_json({"account": name, "erased": False})
     else:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from etl.load.baseline import Account
-    from etl.reporting.list_as_of import Change, Standing
-    from etl.transform.as_of import Horizon
+    from etl.reporting.list_as_of import AsOfRow, ListChange
+    from etl.transform.as_of import ObservationRange
 
 COLUMNS = ("answer", "track_id", "title", "artists", "added_after", "valid_from", "removed_after", "valid_to")
 CHANGE_COLUMNS = ("change", "track_id", "title", "artists", "before", "after")
@@ -47,13 +47,13 @@ def as_of(context: Context, words: tuple[str, ...], is_all: bool, diff: tuple[st
     favsync as-of "3 months ago" ada --all
     favsync as-of --diff 2025-01-01 2025-07-01
     """
-    from etl.db.engine import reading
+    from etl.db.engine import read_transaction
     from etl.db.migrate import ready_engine
     from etl.load.baseline import every_account, find_accounts
 
     instants, names = _read(words, diff)
     engine = ready_engine(context.config.database_url.reveal())
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         accounts = find_accounts(connection, names) if names else every_account(connection)
         if not accounts and not context.json:
             context.say("there is no account yet, so nothing is known of any time")
@@ -91,13 +91,13 @@ def _quoted(text: str) -> str:
 def _show_list(
     context: Context, connection: Connection, accounts: Sequence[Account], instant: datetime, *, is_all: bool
 ) -> None:
-    from etl.reporting.list_as_of import horizon_of, list_at
+    from etl.reporting.list_as_of import list_at, observation_range
 
     listed = {account.name: list_at(connection, account.account_id, instant) for account in accounts}
     if not context.json:
         for account in accounts:
             context.say(
-                _summary(account.name, listed[account.name], instant, horizon_of(connection, account.account_id))
+                _summary(account.name, listed[account.name], instant, observation_range(connection, account.account_id))
             )
     shown = [
         (name, standing)
@@ -113,7 +113,7 @@ def _show_list(
     context.show_rows(("account", *COLUMNS), rows)
 
 
-def _summary(name: str, listed: Sequence[Standing], instant: datetime, horizon: Horizon) -> str:
+def _summary(name: str, listed: Sequence[AsOfRow], instant: datetime, horizon: ObservationRange) -> str:
     counts = ", ".join(f"{sum(each.answer == word for each in listed):,} {word}" for word in ("yes", "unknown", "no"))
     line = f"{name} at {instant:%Y-%m-%d %H:%M:%S} UTC: {counts}"
     if horizon.seen_until is None or horizon.seen_from is None:
@@ -128,7 +128,7 @@ def _summary(name: str, listed: Sequence[Standing], instant: datetime, horizon: 
     return line
 
 
-def _fields(standing: Standing) -> dict[str, Any]:
+def _fields(standing: AsOfRow) -> dict[str, Any]:
     track, stay = standing.track, standing.stay
     return {
         "answer": str(standing.answer),
@@ -174,7 +174,7 @@ def _show_diff(
         )
 
 
-def _change_rows(name: str, changes: Sequence[Change]) -> Iterator[dict[str, Any]]:
+def _change_rows(name: str, changes: Sequence[ListChange]) -> Iterator[dict[str, Any]]:
     for change in changes:
         fields = _fields(change.after)
         yield {

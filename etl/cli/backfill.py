@@ -14,14 +14,14 @@ from etl.cli.commands import Verb
 from etl.cli.context import Context, pass_context
 from etl.cli.options import account_argument, json_option
 from etl.cli.signals import stop_event
-from etl.cli.sync import DEFAULT_ACCOUNT, is_yet_to_be_made, no_account, open_favourites, worst
+from etl.cli.sync import DEFAULT_ACCOUNT, is_new_file, no_account, open_favourites, worst_exit_code
 from etl.cli.time_input import INSTANT
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from etl.backfill.full_refresh import KeepingSource, Reread
-    from etl.backfill.import_files import Result
+    from etl.backfill.full_refresh import CheckpointingApi, FullRefreshResult
+    from etl.backfill.import_files import FileImportResult
     from etl.load.baseline import Account
 
 SHOWN_FAULTS = 20
@@ -88,16 +88,16 @@ def _engine(context: Context) -> Engine:
 def _accounts(context: Context, engine: Engine, name: str | None, *, makes_default: bool) -> list[Account]:
     """Find the account, or all enabled ones; the account ``default`` is made where there is none at all."""
     from etl import clock
-    from etl.db.engine import reading, writing
+    from etl.db.engine import read_transaction, write_transaction
     from etl.load import runs
     from etl.load.baseline import find_accounts
 
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         if not makes_default or name not in (None, DEFAULT_ACCOUNT) or find_accounts(connection):
             return find_accounts(connection, [name] if name else [])
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         runs.ensure_account(connection, DEFAULT_ACCOUNT, clock.now())
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         return find_accounts(connection)
 
 
@@ -108,7 +108,7 @@ def _import(
     context: Context, name: str | None, paths: tuple[Path, ...], *, observed_at: datetime | None, is_complete: bool
 ) -> int:
     from etl import clock
-    from etl.backfill.import_files import Orders, import_paths
+    from etl.backfill.import_files import ImportOptions, import_paths
     from etl.errors import UsageError
 
     missing = [path for path in paths if not path.exists()]
@@ -119,7 +119,7 @@ def _import(
     if len(accounts) != 1:
         names = ", ".join(account.name for account in accounts) or "none is enabled"
         raise UsageError("which account's exports are these?", remedy=f"name the account; there are: {names}")
-    orders = Orders(observed_at, is_complete, context.config.removal_brake, context.config.keep_raw)
+    orders = ImportOptions(observed_at, is_complete, context.config.removal_brake, context.config.keep_raw)
     result = import_paths(engine, accounts[0], paths, orders, clock.now())
     details = _details(engine, accounts[0], result)
     context.exit_code = PARTIAL if result.faults else HELD if details["held"] else 0
@@ -130,13 +130,13 @@ def _import(
     return context.exit_code
 
 
-def _details(engine: Engine, account: Account, result: Result) -> dict[str, Any]:
-    from etl.db.engine import reading
+def _details(engine: Engine, account: Account, result: FileImportResult) -> dict[str, Any]:
+    from etl.db.engine import read_transaction
     from etl.load.runs import find_run
-    from etl.replay.review import superseding
+    from etl.replay.review import superseding_run
 
     listed = []
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         for landed in result.imported.landed:
             row = find_run(connection, landed.run_id)
             names = (
@@ -161,7 +161,7 @@ def _details(engine: Engine, account: Account, result: Result) -> dict[str, Any]
                     "was_there": landed.was_there,
                 }
             )
-        later = {run_id: superseding(connection, find_run(connection, run_id)) for run_id in result.imported.held}
+        later = {run_id: superseding_run(connection, find_run(connection, run_id)) for run_id in result.imported.held}
     difference = result.imported.difference
     return {
         "account": account.name,
@@ -218,7 +218,7 @@ def _tell_import(context: Context, details: dict[str, Any]) -> None:
 
 
 def _read(context: Context, name: str | None) -> int:
-    is_yet_to_be_made(context)
+    is_new_file(context)
     engine = _engine(context)
     accounts = _accounts(context, engine, name, makes_default=context.config.access_token is not None)
     if not accounts:
@@ -234,24 +234,24 @@ def _read(context: Context, name: str | None) -> int:
                 for each in rereads
             ]
         )
-    context.exit_code = worst([each.report.exit_code for each in rereads])
+    context.exit_code = worst_exit_code([each.report.exit_code for each in rereads])
     return context.exit_code
 
 
-def _reread(context: Context, engine: Engine, account: Account) -> Reread:
+def _reread(context: Context, engine: Engine, account: Account) -> FullRefreshResult:
     """Read one account's list; what goes wrong is its report."""
     from etl import clock
     from etl.accounts.session import connect
-    from etl.backfill.full_refresh import Reread, keeping, read_again
+    from etl.backfill.full_refresh import FullRefreshResult, checkpointing, full_refresh
     from etl.errors import FavsyncError, SettingsError
-    from etl.sync import Report
+    from etl.sync import RunResult
 
     started_at = clock.now()
     try:
         with stop_event() as stop, connect(context.config, engine, account.name, stop) as source:
-            kept, since = keeping(engine, account, source)
+            kept, since = checkpointing(engine, account, source)
             with _telling(context, account.name, kept) as way:
-                reread = read_again(engine, account, kept, since, way)
+                reread = full_refresh(engine, account, kept, since, way)
             if stop.is_set() and reread.report.error is not None:
                 raise KeyboardInterrupt
     except SettingsError:
@@ -262,8 +262,8 @@ def _reread(context: Context, engine: Engine, account: Account) -> Reread:
         )
         raise
     except FavsyncError as error:
-        reread = Reread(
-            Report(
+        reread = FullRefreshResult(
+            RunResult(
                 account=account.name,
                 trigger="backfill",
                 started_at=started_at,
@@ -278,16 +278,16 @@ def _reread(context: Context, engine: Engine, account: Account) -> Reread:
 
 
 @contextmanager
-def _telling(context: Context, name: str, source: KeepingSource) -> Iterator[Any]:
+def _telling(context: Context, name: str, source: CheckpointingApi) -> Iterator[Any]:
     """Give the way to read, which tells how far it is."""
-    from etl.cli.progress_bar import pacing
-    from etl.sync import Way
+    from etl.cli.progress_bar import progress_bar
+    from etl.sync import RunOptions
 
-    with pacing(context, name, source) as progress:
-        yield Way.configured(context.config, progress=progress)
+    with progress_bar(context, name, source) as progress:
+        yield RunOptions.configured(context.config, progress=progress)
 
 
-def _tell_reread(context: Context, reread: Reread) -> None:
+def _tell_reread(context: Context, reread: FullRefreshResult) -> None:
     from etl.reporting.run_summary import report_line
 
     report = reread.report

@@ -64,12 +64,12 @@ def current(context: Context) -> None:
 def check(context: Context) -> int:
     """Check that the database can be used: its schema, its constraints and triggers, its views; exit 5 if not."""
     from etl.db.engine import open_engine
-    from etl.db.schema_check import faults_of
+    from etl.db.schema_check import schema_differences
     from etl.errors import DatabaseError
     from etl.reporting.views import views
 
     engine = open_engine(context.config.database_url.reveal())
-    faults = faults_of(engine, views())
+    faults = schema_differences(engine, views())
     if context.json:
         context.show_json({"faults": faults})
     for fault in () if context.json else faults:

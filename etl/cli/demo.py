@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from etl.config import Config
     from etl.sandbox import Sandbox
-    from etl.sync import Report
+    from etl.sync import RunResult
 
 USER = "ada"
 ACCOUNT = "demo"
@@ -44,7 +44,7 @@ def demo(context: Context, keep: Path | None) -> int:
 
     folder = _folder(keep)
     with Sandbox(tracks=FAVOURITES, seed=2026, users=(USER,)) as sandbox:
-        story = _Story(context, _config(sandbox, folder), sandbox)
+        story = _DemoScript(context, _config(sandbox, folder), sandbox)
         codes = story.told()
     story.close(folder)
     return max(codes)
@@ -79,7 +79,7 @@ def _config(sandbox: Sandbox, folder: Path) -> Config:
 
 
 @dataclass
-class _Story:
+class _DemoScript:
     """The demo's steps, and what they leave behind."""
 
     context: Context
@@ -89,13 +89,13 @@ class _Story:
     def told(self) -> list[int]:
         """Carry the steps out, showing each, and return the runs' exit codes."""
         from etl import clock
-        from etl.db.engine import writing
+        from etl.db.engine import write_transaction
         from etl.db.migrate import ready_engine
         from etl.load import runs
 
         self.engine: Engine = ready_engine(self.config.database_url.reveal(), create=True)
-        self.reports: list[Report] = []
-        with writing(self.engine) as connection:
+        self.reports: list[RunResult] = []
+        with write_transaction(self.engine) as connection:
             runs.ensure_account(connection, ACCOUNT, clock.now())
         first = self.sandbox.favourites(USER)
         self._step("1. The first sync: the whole list, read and proven", lambda: None)
@@ -124,16 +124,16 @@ class _Story:
 
     def _step(self, title: str, happen: Callable[[], None]) -> None:
         from etl.accounts.session import connect
-        from etl.db.engine import reading
+        from etl.db.engine import read_transaction
         from etl.load.baseline import find_accounts
         from etl.reporting.run_summary import report_line
-        from etl.sync import Way, sync_account
+        from etl.sync import RunOptions, sync_account
 
         happen()
-        with reading(self.engine) as connection:
+        with read_transaction(self.engine) as connection:
             account = find_accounts(connection, [ACCOUNT])[0]
         with connect(self.config, self.engine, "default") as source:
-            report = sync_account(self.engine, account, source, Way.configured(self.config))
+            report = sync_account(self.engine, account, source, RunOptions.configured(self.config))
         self.reports.append(report)
         self._say(f"\n{title}")
         self._say(f"  {report_line(report)}")
@@ -142,11 +142,11 @@ class _Story:
         """Show a question, the SQL that answers it, and the answer."""
         from sqlalchemy import text
 
-        from etl.db.engine import reading
+        from etl.db.engine import read_transaction
 
         if self.context.json:
             return
-        with reading(self.engine) as connection:
+        with read_transaction(self.engine) as connection:
             answer = connection.execute(text(sql), values)
             columns, rows = list(answer.keys()), [tuple(row) for row in answer]
         for name, value in values.items():
@@ -160,12 +160,12 @@ class _Story:
 
     def close(self, folder: Path) -> None:
         """Write the report and say where everything is."""
-        from etl.db.engine import reading
+        from etl.db.engine import read_transaction
         from etl.reporting.html import write_report
         from etl.reporting.run_summary import report_fields
 
         database, page = folder / "favsync.db", folder / "report.html"
-        with reading(self.engine) as connection:
+        with read_transaction(self.engine) as connection:
             write_report(connection, page)
         self.engine.dispose()
         if self.context.json:

@@ -16,8 +16,8 @@ from etl.cli.time_input import INSTANT
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from etl.reporting.digest import Digest, Since
-    from etl.reporting.digest_cursor import Mark
+    from etl.reporting.digest import Digest, DigestRange
+    from etl.reporting.digest_cursor import Cursor
 
 FORMATS = ("text", "markdown", "html", "json", "chat", "discord")
 FIRST = timedelta(days=7)
@@ -78,34 +78,34 @@ def digest(
 
 def _told(
     engine: Engine, names: tuple[str, ...], since: datetime | None, channel: str
-) -> tuple[list[Digest], dict[int, Mark]]:
+) -> tuple[list[Digest], dict[int, Cursor]]:
     """Return the digests, and by account the mark that they reach."""
     from etl import clock
-    from etl.db.engine import reading
+    from etl.db.engine import read_transaction
     from etl.load.baseline import find_accounts
     from etl.reporting.digest import digest as made
-    from etl.reporting.digest_cursor import mark_of, newest_mark
+    from etl.reporting.digest_cursor import cursor_of, newest_cursor
 
     now = clock.now()
     digests: list[Digest] = []
-    marks: dict[int, Mark] = {}
-    with reading(engine) as connection:
+    marks: dict[int, Cursor] = {}
+    with read_transaction(engine) as connection:
         for account in find_accounts(connection, names):
-            reached = newest_mark(connection, account.account_id, now)
+            reached = newest_cursor(connection, account.account_id, now)
             if reached is None:
                 continue
-            former = mark_of(connection, account.account_id, channel)
+            former = cursor_of(connection, account.account_id, channel)
             digests.append(made(connection, account.name, _begin(since, former, now)))
             marks[account.account_id] = reached
     return digests, marks
 
 
-def _begin(since: datetime | None, former: Mark | None, now: datetime) -> Since:
-    from etl.reporting.digest import Since
+def _begin(since: datetime | None, former: Cursor | None, now: datetime) -> DigestRange:
+    from etl.reporting.digest import DigestRange
 
     if since is not None or former is None:
-        return Since(instant=since or now - FIRST)
-    return Since(after_run=former.run_id, held_run=former.held_run_id)
+        return DigestRange(instant=since or now - FIRST)
+    return DigestRange(after_run=former.run_id, held_run=former.held_run_id)
 
 
 def _show(context: Context, found: list[Digest], format_: str) -> None:
@@ -139,21 +139,21 @@ def _refuse_beside_send(**given: Any) -> None:
 def _send(context: Context, engine: Engine, names: tuple[str, ...]) -> None:
     """Send each account's digest; where one is not taken, the others are sent all the same."""
     from etl import clock
-    from etl.db.engine import reading
+    from etl.db.engine import read_transaction
     from etl.errors import NotDelivered, SettingsError
     from etl.load.baseline import find_accounts
-    from etl.monitor.webhook import tell
+    from etl.monitor.webhook import send
 
     url = context.config.digest_url
     if url is None:
         raise SettingsError("FAVSYNC_DIGEST_URL is not set", remedy="set it to the address of your chat's webhook")
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         accounts = find_accounts(connection, names)
     first = _begin(None, None, clock.now())
     failure: NotDelivered | None = None
     for account in accounts:
         try:
-            is_told = tell(engine, account, url.reveal(), context.config.digest_format, first)
+            is_told = send(engine, account, url.reveal(), context.config.digest_format, first)
             context.say(f"{account.name}: {'sent' if is_told else 'nothing to tell'}")
         except NotDelivered as error:
             failure = error
@@ -161,10 +161,10 @@ def _send(context: Context, engine: Engine, names: tuple[str, ...]) -> None:
         raise failure
 
 
-def _remember(engine: Engine, marks: dict[int, Mark], channel: str) -> None:
-    from etl.db.engine import writing
-    from etl.reporting.digest_cursor import set_mark
+def _remember(engine: Engine, marks: dict[int, Cursor], channel: str) -> None:
+    from etl.db.engine import write_transaction
+    from etl.reporting.digest_cursor import set_cursor
 
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         for account_id, mark in marks.items():
-            set_mark(connection, account_id, channel, mark)
+            set_cursor(connection, account_id, channel, mark)

@@ -7,7 +7,7 @@ import click
 from etl.cli.commands import Verb
 from etl.cli.context import Context, pass_context
 from etl.cli.options import json_option
-from etl.cli.sync import worst
+from etl.cli.sync import worst_exit_code
 
 MARKS = {"ok": "ok  ", "look": "look", "bad": "BAD "}
 
@@ -22,16 +22,16 @@ def doctor(context: Context) -> int:
     """
     from dataclasses import asdict
 
-    from etl.monitor.doctor import examine
+    from etl.monitor.doctor import run_checks
 
     findings = []
-    for finding in examine(context.config):
+    for finding in run_checks(context.config):
         findings.append(finding)
         if not context.json:
             context.show(f"{MARKS[finding.level]} {finding.subject}: {finding.finding}")
             if finding.remedy and finding.level != "ok":
                 context.show(f"     what to do: {finding.remedy}")
-    context.exit_code = worst([finding.exit_code for finding in findings])
+    context.exit_code = worst_exit_code([finding.exit_code for finding in findings])
     if context.json:
         context.show_json([asdict(finding) for finding in findings])
     return context.exit_code

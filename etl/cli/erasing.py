@@ -9,19 +9,19 @@ from sqlalchemy import Engine
 
 from etl.accounts.manage import numbered_accounts
 from etl.cli.context import Context
-from etl.db.engine import writing
+from etl.db.engine import write_transaction
 from etl.errors import DatabaseError
 from etl.load.baseline import Account
-from etl.load.run_lock import leases
+from etl.load.run_lock import run_locks
 from etl.replay.erase import erase_account
 from etl.replay.prune import compact
 
 
-def erase_and_tell(context: Context, engine: Engine, account: Account) -> None:
+def erase_account_verbosely(context: Context, engine: Engine, account: Account) -> None:
     """Delete the account while no run of any account is under way, and the traces of it that the file still holds."""
     trace = None
-    with leases(engine, numbered_accounts(engine)):
-        with writing(engine) as connection:
+    with run_locks(engine, numbered_accounts(engine)):
+        with write_transaction(engine) as connection:
             gone = erase_account(connection, account.account_id)
         try:
             compact(engine)

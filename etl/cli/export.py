@@ -47,7 +47,7 @@ def export(context: Context, folder: Path, format_: str, force: bool) -> None:
     duckdb -c "select * from 'favourites/report_artists.parquet'"
     """
     from etl import __version__, clock
-    from etl.db.engine import reading
+    from etl.db.engine import read_transaction
     from etl.db.migrate import current_of, ready_engine
     from etl.reporting.export import require_parquet, write_manifest, write_relation
 
@@ -55,7 +55,7 @@ def export(context: Context, folder: Path, format_: str, force: bool) -> None:
         require_parquet()
     _require_room(folder, force=force)
     engine = ready_engine(context.config.database_url.reveal())
-    with reading(engine) as connection, _replacing(folder) as place:
+    with read_transaction(engine) as connection, _replacing(folder) as place:
         about = {
             "favsync": __version__,
             "schema": current_of(connection),

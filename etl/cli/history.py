@@ -54,13 +54,13 @@ def history(
     favsync history --track "Baba Yangu"
     favsync history ada --artist "Burna Boy"
     """
-    from etl.db.engine import reading
+    from etl.db.engine import read_transaction
     from etl.db.migrate import ready_engine
     from etl.load.baseline import every_account, find_accounts
     from etl.reporting.timeline import events
 
     engine = ready_engine(context.config.database_url.reveal())
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         accounts = find_accounts(connection, [account]) if account else every_account(connection)
         found = events(connection, accounts, _tracks(connection, track, artist))
     found = [event for event in found if since is None or event.at >= since]

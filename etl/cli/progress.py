@@ -9,7 +9,7 @@ from etl.cli.context import Context
 
 
 @contextmanager
-def counting(context: Context, account: str) -> Iterator[Callable[[int], None] | None]:
+def counter(context: Context, account: str) -> Iterator[Callable[[int], None] | None]:
     """Give a function that shows the number of favourites read so far; None where nobody would see it."""
     if not context.has_progress:
         yield None

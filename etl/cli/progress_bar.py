@@ -16,17 +16,17 @@ from etl.clock import monotonic
 LINE_EVERY_SECONDS = 10.0
 
 
-class Reading(Protocol):
+class ReadingProgress(Protocol):
     """What is told of: how many items came from an earlier reading, and a guess at how many there are (0: none)."""
 
     reused_items: int
     expected: int
 
 
-class Pace:
+class ReadingPace:
     """The words for how far a reading is."""
 
-    def __init__(self, name: str, reading: Reading) -> None:
+    def __init__(self, name: str, reading: ReadingProgress) -> None:
         self._name, self._reading = name, reading
         self._began = monotonic()
 
@@ -52,9 +52,9 @@ def duration(seconds: float) -> str:
 
 
 @contextmanager
-def pacing(context: Context, name: str, reading: Reading) -> Iterator[Callable[[int], None]]:
+def progress_bar(context: Context, name: str, reading: ReadingProgress) -> Iterator[Callable[[int], None]]:
     """Give the function that is told the number of favourites read so far."""
-    pace = Pace(name, reading)
+    pace = ReadingPace(name, reading)
     if not context.has_progress:
         yield _lines(context, pace)
         return
@@ -67,7 +67,7 @@ def pacing(context: Context, name: str, reading: Reading) -> Iterator[Callable[[
         yield lambda count: progress.update(task, description=pace.words(count))
 
 
-def _lines(context: Context, pace: Pace) -> Callable[[int], None]:
+def _lines(context: Context, pace: ReadingPace) -> Callable[[int], None]:
     last = monotonic()
 
     def tell(count: int) -> None:

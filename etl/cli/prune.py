@@ -16,7 +16,7 @@ from etl.cli.time_input import instant
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from etl.replay.prune import Limits, Plan
+    from etl.replay.prune import PrunePlan, PrunePolicy
 
 MONTH = "1 month"
 
@@ -81,13 +81,13 @@ def prune(
     favsync prune --keep-daily "6 months" --raw-older-than "1 year"
     """
     from etl.db.migrate import ready_engine
-    from etl.replay.prune import Limits, plan
+    from etl.replay.prune import PrunePolicy, plan
     from etl.replay.prune import prune as carry_out
 
     if raw_older_than is None and keep_daily is None:
         raise click.UsageError("say what may go: --raw-older-than AGE, --keep-daily, or both")
     engine = ready_engine(context.config.database_url.reveal())
-    limits = Limits(raw_older_than, keep_daily)
+    limits = PrunePolicy(raw_older_than, keep_daily)
     found = plan(engine, limits, context.config.removal_brake)
     if is_plan or not found:
         _tell(context, found, limits, is_done=False)
@@ -122,7 +122,7 @@ def _compacted(context: Context, engine: Engine) -> tuple[int, int] | None:
 
 
 def _tell(
-    context: Context, found: Plan, limits: Limits, *, is_done: bool, sizes: tuple[int, int] | None = None
+    context: Context, found: PrunePlan, limits: PrunePolicy, *, is_done: bool, sizes: tuple[int, int] | None = None
 ) -> None:
     if context.json:
         context.show_json(_fields(found, sizes, is_done=is_done))
@@ -137,7 +137,7 @@ def _tell(
         context.show("nothing was deleted")
 
 
-def _words(found: Plan, limits: Limits) -> str:
+def _words(found: PrunePlan, limits: PrunePolicy) -> str:
     parts = []
     if limits.daily_before is not None:
         when = _day(limits.daily_before)
@@ -167,7 +167,7 @@ def _bytes(count: int) -> str:
     return f"{amount:,.0f} {unit}" if unit == "bytes" else f"{amount:,.1f} {unit}"
 
 
-def _fields(found: Plan, sizes: tuple[int, int] | None, *, is_done: bool) -> dict[str, Any]:
+def _fields(found: PrunePlan, sizes: tuple[int, int] | None, *, is_done: bool) -> dict[str, Any]:
     return {
         "pruned": is_done,
         "observations": len(found.runs),

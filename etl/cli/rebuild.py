@@ -13,9 +13,10 @@ from etl.cli.context import Context, pass_context
 from etl.cli.options import accounts_argument, json_option
 
 if TYPE_CHECKING:
-    from etl.model.records import Interval
-    from etl.replay.favourites import Difference, FactDifference
-    from etl.replay.rebuild import Rebuilt
+    from etl.model.records import FavouriteInterval
+    from etl.replay.favourites import FavouriteDiff
+    from etl.replay.rebuild import RebuildResult
+    from etl.replay.tracks import TrackDiff
 
 SHOWN = 10
 DIFFERS = 1
@@ -65,7 +66,7 @@ def rebuild(context: Context, accounts: tuple[str, ...], check: bool, plan: bool
     return context.exit_code
 
 
-def _tell(context: Context, found: Rebuilt, *, is_written: bool) -> None:
+def _tell(context: Context, found: RebuildResult, *, is_written: bool) -> None:
     if is_written:
         context.show(f"rebuilt from {found.observations:,} observations: the history is what they tell again")
     elif found:
@@ -80,7 +81,7 @@ def _tell(context: Context, found: Rebuilt, *, is_written: bool) -> None:
         )
 
 
-def _lines(found: Rebuilt) -> Iterator[str]:
+def _lines(found: RebuildResult) -> Iterator[str]:
     for name, difference in found.accounts:
         yield from _interval_lines(name, difference)
     yield from _fact_lines(found.facts)
@@ -88,7 +89,7 @@ def _lines(found: Rebuilt) -> Iterator[str]:
         yield f"market sets whose members were changed: {_listed(found.market_sets)}"
 
 
-def _interval_lines(name: str, difference: Difference) -> Iterator[str]:
+def _interval_lines(name: str, difference: FavouriteDiff) -> Iterator[str]:
     kinds = (
         ("missing", difference.missing),
         ("in the tables though no observation tells them", difference.surplus),
@@ -104,12 +105,12 @@ def _interval_lines(name: str, difference: Difference) -> Iterator[str]:
         yield f"{name}: runs with wrong counts or outcome: {_listed(difference.runs)}"
 
 
-def _interval(interval: Interval) -> str:
+def _interval(interval: FavouriteInterval) -> str:
     end = f"to {interval.valid_to:%Y-%m-%d %H:%M:%SZ}" if interval.valid_to else "still open"
     return f"track {interval.track_id} from {interval.valid_from:%Y-%m-%d %H:%M:%SZ} {end}"
 
 
-def _fact_lines(facts: FactDifference) -> Iterator[str]:
+def _fact_lines(facts: TrackDiff) -> Iterator[str]:
     if facts.tracks:
         yield f"facts of {len(facts.tracks):,} tracks differ:"
         for track_id, field, stored, told in facts.samples:
@@ -135,7 +136,7 @@ def _listed(numbers: list[int] | tuple[int, ...]) -> str:
     return ", ".join(map(str, numbers[:SHOWN])) + more
 
 
-def _fields(found: Rebuilt, *, is_written: bool) -> dict[str, Any]:
+def _fields(found: RebuildResult, *, is_written: bool) -> dict[str, Any]:
     return {
         "differs": bool(found),
         "written": is_written,

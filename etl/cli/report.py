@@ -19,7 +19,7 @@ from etl.cli.time_input import INSTANT
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from etl.reporting.query import Answer, Question
+    from etl.reporting.query import Query, ResultSet
 
 FORMATS = ("table", "csv", "json", "jsonl", "markdown", "parquet")
 ENDINGS = {
@@ -85,7 +85,7 @@ def report(
     favsync report artists --order-by -ever_favourites | head
     favsync report html -o report.html
     """
-    from etl.reporting.query import Question
+    from etl.reporting.query import Query
     from etl.reporting.views import view_named
 
     if context.json and format_ not in (None, "json"):
@@ -98,7 +98,7 @@ def report(
         _write_html(context, accounts, output)
     else:
         columns: Sequence[str] = how.pop("columns")
-        question = Question(view_named(name), accounts=accounts, limit=limit, **how)
+        question = Query(view_named(name), accounts=accounts, limit=limit, **how)
         _answer(context, question, columns, wanted, output)
 
 
@@ -120,13 +120,13 @@ def _list(format_: str) -> None:
     render(format_, ("report", "tells", "row")[:shown], [row[:shown] for row in rows], sys.stdout)
 
 
-def _answer(context: Context, question: Question, columns: Sequence[str], format_: str, output: Path | None) -> None:
-    from etl.db.engine import reading
+def _answer(context: Context, question: Query, columns: Sequence[str], format_: str, output: Path | None) -> None:
+    from etl.db.engine import read_transaction
     from etl.db.migrate import ready_engine
-    from etl.reporting.query import ask
+    from etl.reporting.query import run_query
 
-    with reading(ready_engine(context.config.database_url.reveal())) as connection:
-        count = _write(ask(connection, question).only(columns), format_, output)
+    with read_transaction(ready_engine(context.config.database_url.reveal())) as connection:
+        count = _write(run_query(connection, question).only(columns), format_, output)
         if output is not None and str(output) != "-":
             context.say(f"{output} is written: {count:,} row{'' if count == 1 else 's'}")
         elif not count and format_ == "table":
@@ -139,11 +139,11 @@ def _say_unknown(context: Context, connection: Connection, names: Sequence[str],
     """Say of how many tracks the observations cannot tell whether they were there: they are not among the rows."""
     from etl.load.baseline import find_accounts
     from etl.reporting.list_as_of import list_at
-    from etl.transform.as_of import Answer
+    from etl.transform.as_of import Presence
 
     for account in find_accounts(connection, names):
         listed = list_at(connection, account.account_id, as_of)
-        unknown = sum(each.answer is Answer.UNKNOWN for each in listed)
+        unknown = sum(each.answer is Presence.UNKNOWN for each in listed)
         if unknown:
             when = f"{as_of:%Y-%m-%dT%H:%M:%SZ}"
             context.say(
@@ -151,9 +151,9 @@ def _say_unknown(context: Context, connection: Connection, names: Sequence[str],
             )
 
 
-def _write(answer: Answer, format_: str, output: Path | None) -> int:
+def _write(answer: ResultSet, format_: str, output: Path | None) -> int:
     """Write the answer, and return how many rows it had."""
-    from etl.reporting.query import Answer
+    from etl.reporting.query import ResultSet
 
     seen = 0
 
@@ -163,7 +163,7 @@ def _write(answer: Answer, format_: str, output: Path | None) -> int:
             seen += 1
             yield row
 
-    rows = Answer(answer.columns, counted())
+    rows = ResultSet(answer.columns, counted())
     if format_ == "parquet":
         from etl.reporting.parquet import write_parquet
 
@@ -197,12 +197,12 @@ def _file(output: Path | None, what: str) -> Path:
 
 
 def _write_html(context: Context, accounts: Sequence[str], output: Path | None) -> None:
-    from etl.db.engine import reading
+    from etl.db.engine import read_transaction
     from etl.db.migrate import ready_engine
     from etl.reporting.html import write_report
 
     page = _file(output, "the HTML report")
-    with reading(ready_engine(context.config.database_url.reveal())) as connection:
+    with read_transaction(ready_engine(context.config.database_url.reveal())) as connection:
         write_report(connection, page, accounts)
     if str(page) != "-":
         context.say(f"{page} is written ({page.stat().st_size / 1e6:.1f} MB): open it in a browser")

@@ -45,11 +45,11 @@ def _engine(context: Context) -> Engine:
 @pass_context
 def list_(context: Context, account: str | None, outcome: str | None, limit: int) -> None:
     """List the newest runs."""
-    from etl.db.engine import reading
+    from etl.db.engine import read_transaction
     from etl.load.baseline import find_accounts
     from etl.reporting.run_list import LIST_COLUMNS, list_runs
 
-    with reading(_engine(context)) as connection:
+    with read_transaction(_engine(context)) as connection:
         if account is not None:
             find_accounts(connection, [account])
         rows = list_runs(connection, account=account, outcome=outcome, limit=limit)
@@ -62,10 +62,10 @@ def list_(context: Context, account: str | None, outcome: str | None, limit: int
 @pass_context
 def show(context: Context, run_id: int) -> None:
     """Show a run: what it added, removed and holds, with the evidence, and the items that it could not read."""
-    from etl.db.engine import reading
+    from etl.db.engine import read_transaction
     from etl.reporting.run_list import run_details
 
-    with reading(_engine(context)) as connection:
+    with read_transaction(_engine(context)) as connection:
         details = run_details(connection, run_id)
     if context.json:
         context.show_json(details)
@@ -80,9 +80,9 @@ def show(context: Context, run_id: int) -> None:
 @pass_context
 def approve(context: Context, run_id: int) -> None:
     """Apply the removals that a run holds: the list really is that short."""
-    from etl.model.records import Decision
+    from etl.model.records import Review
 
-    _decide(context, run_id, Decision.APPROVED)
+    _decide(context, run_id, Review.APPROVED)
 
 
 @runs.command("reject")
@@ -91,15 +91,15 @@ def approve(context: Context, run_id: int) -> None:
 @pass_context
 def reject(context: Context, run_id: int) -> None:
     """Throw away the removals that a run holds: what it read was wrong. A later sync that finds the same holds again."""
-    from etl.model.records import Decision
+    from etl.model.records import Review
 
-    _decide(context, run_id, Decision.REJECTED)
+    _decide(context, run_id, Review.REJECTED)
 
 
 def _decide(context: Context, run_id: int, decision: Any) -> None:
-    from etl.replay.review import decide
+    from etl.replay.review import review_run
 
-    count = decide(_engine(context), run_id, decision, context.config.removal_brake)
+    count = review_run(_engine(context), run_id, decision, context.config.removal_brake)
     if context.json:
         context.show_json({"run_id": run_id, "decision": str(decision), "removals": count})
     else:

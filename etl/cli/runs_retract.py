@@ -22,15 +22,15 @@ def retract(context: Context, run_id: int, undo: bool) -> None:
     from sqlalchemy import Connection
 
     from etl import clock
-    from etl.db.engine import reading, retrying
+    from etl.db.engine import in_transaction, read_transaction
     from etl.db.migrate import ready_engine
-    from etl.load.run_lock import lease
+    from etl.load.run_lock import run_lock
     from etl.load.runs import find_run
     from etl.replay import retract as retracting
 
     engine = ready_engine(context.config.database_url.reveal())
     brake = context.config.removal_brake
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         run = find_run(connection, run_id)
 
     def work(connection: Connection) -> retracting.Retraction:
@@ -38,8 +38,8 @@ def retract(context: Context, run_id: int, undo: bool) -> None:
             return retracting.restore(connection, run_id, brake)
         return retracting.retract(connection, run_id, clock.now(), brake)
 
-    with lease(engine, run.account_id, run.account):
-        done = retrying(engine, work)
+    with run_lock(engine, run.account_id, run.account):
+        done = in_transaction(engine, work)
     difference = done.difference
     if context.json:
         fields = {

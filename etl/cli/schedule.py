@@ -13,14 +13,14 @@ import click
 from etl.cli.commands import Verb
 from etl.cli.context import Context, pass_context
 from etl.cli.errors import INTERRUPTED
-from etl.cli.healthcheck import pinging, tell_end, tell_failing
+from etl.cli.healthcheck import healthcheck, report_run, report_still_failing
 from etl.cli.signals import stop_event
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from etl.monitor.healthcheck_ping import Pinger
-    from etl.scheduler.service import Ran, Service
+    from etl.monitor.healthcheck_ping import HealthcheckPinger
+    from etl.scheduler.service import FinishedRun, Service
 
 COLLECTING = (20_000, 10, 10)
 """How often the collector looks for cycles (`gc.set_threshold`): this process does not end soon, as those of other verbs do."""
@@ -82,7 +82,7 @@ def schedule(
     if once:
         service.after_run.append(lambda ran: _remember(context, ran))
     with stop_event() as stop, ExitStack() as stack:
-        pinger = stack.enter_context(pinging(context, is_round=once))
+        pinger = stack.enter_context(healthcheck(context, is_round=once))
         if pinger is not None:
             service.before_run.append(pinger.started)
             service.after_run.append(partial(_tell, pinger))
@@ -97,7 +97,7 @@ def schedule(
             return None
         service.run_once(stop)
         if pinger is not None:
-            tell_failing(pinger, engine, is_cut=stop.is_set())
+            report_still_failing(pinger, engine, is_cut=stop.is_set())
         return INTERRUPTED if stop.is_set() else context.exit_code
 
 
@@ -111,14 +111,14 @@ def _require_schedule(text: str) -> None:
         raise SettingsError(f"FAVSYNC_SCHEDULE: {error.message}", remedy=error.remedy) from None
 
 
-def _tell(pinger: Pinger, ran: Ran) -> None:
-    tell_end(pinger, ran.report)
+def _tell(pinger: HealthcheckPinger, ran: FinishedRun) -> None:
+    report_run(pinger, ran.report)
 
 
-def _remember(context: Context, ran: Ran) -> None:
-    from etl.cli.sync import worst
+def _remember(context: Context, ran: FinishedRun) -> None:
+    from etl.cli.sync import worst_exit_code
 
-    context.exit_code = worst((context.exit_code, ran.report.exit_code))
+    context.exit_code = worst_exit_code((context.exit_code, ran.report.exit_code))
 
 
 def _ensure_default(context: Context, engine: Engine) -> None:
@@ -127,24 +127,24 @@ def _ensure_default(context: Context, engine: Engine) -> None:
 
     from etl import clock
     from etl.accounts.session import DEFAULT_ACCOUNT
-    from etl.db.engine import reading, writing
+    from etl.db.engine import read_transaction, write_transaction
     from etl.db.tables import accounts
     from etl.load.runs import ensure_account
 
     if context.config.access_token is not None or context.config.refresh_token is not None:
-        with writing(engine) as connection:
+        with write_transaction(engine) as connection:
             if connection.execute(select(accounts.c.account_id).limit(1)).first() is None:
                 ensure_account(connection, DEFAULT_ACCOUNT, clock.now())
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         if connection.execute(select(accounts.c.account_id).where(accounts.c.enabled).limit(1)).first() is None:
             context.say("no account is enabled: `favsync accounts add NAME` adds one, which is noticed at once")
 
 
 @contextmanager
 def _telling(url: str, kind: str, engine: Engine, service: Service) -> Iterator[None]:
-    from etl.monitor.webhook import Teller
+    from etl.monitor.webhook import WebhookSender
 
-    teller = Teller(engine, url, kind)
+    teller = WebhookSender(engine, url, kind)
     service.after_run.append(teller.ended)
     try:
         yield

@@ -12,9 +12,9 @@ import click
 from etl.cli.commands import Verb
 from etl.cli.context import Context, pass_context
 from etl.cli.errors import INTERRUPTED
-from etl.cli.healthcheck import pinging, tell_end
+from etl.cli.healthcheck import healthcheck, report_run
 from etl.cli.options import accounts_argument, json_option
-from etl.cli.progress import counting
+from etl.cli.progress import counter
 from etl.cli.signals import stop_event
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from etl.errors import SettingsError
     from etl.load.baseline import Account
-    from etl.monitor.healthcheck_ping import Pinger
-    from etl.sync import Report
+    from etl.monitor.healthcheck_ping import HealthcheckPinger
+    from etl.sync import RunResult
 
 WORST_FIRST = (70, 2, 5, 4, 3, 6, 7, 75, 0)
 DEFAULT_ACCOUNT = "default"
@@ -53,7 +53,7 @@ def sync(context: Context, accounts: tuple[str, ...], plan: bool) -> int:
     """  # noqa: D301 - click wants the character itself, not the text
     with stop_event() as stop, ExitStack() as stack:
         is_whole = not plan and not accounts
-        pinger = stack.enter_context(pinging(context, is_round=True)) if is_whole else None
+        pinger = stack.enter_context(healthcheck(context, is_round=True)) if is_whole else None
         engine = _engine(context, plan=plan)
         context.say_what_is_lost()
         reports = list(_reports(context, engine, accounts, plan=plan, stop=stop, pinger=pinger))
@@ -66,7 +66,7 @@ def sync(context: Context, accounts: tuple[str, ...], plan: bool) -> int:
     return context.exit_code
 
 
-def worst(codes: Iterator[int] | Sequence[int]) -> int:
+def worst_exit_code(codes: Iterator[int] | Sequence[int]) -> int:
     """Return the code that speaks for all of ``codes`` (docs/settings.md)."""
     given = set(codes)
     return next((code for code in WORST_FIRST if code in given), max(given, default=0))
@@ -76,11 +76,11 @@ def _engine(context: Context, *, plan: bool) -> Engine | None:
     """Open the database; a plan makes none."""
     from etl.db.migrate import ready_engine
 
-    is_new = is_yet_to_be_made(context)
+    is_new = is_new_file(context)
     return None if plan and is_new else ready_engine(context.config.database_url.reveal(), create=not plan)
 
 
-def is_yet_to_be_made(context: Context) -> bool:
+def is_new_file(context: Context) -> bool:
     """Say whether the database is a SQLite file that is not there; it is made for an account alone.
 
     Raises: SettingsError, where it is not there and the settings have no account's token either.
@@ -112,8 +112,8 @@ def _reports(
     *,
     plan: bool,
     stop: threading.Event,
-    pinger: Pinger | None,
-) -> Iterator[Report]:
+    pinger: HealthcheckPinger | None,
+) -> Iterator[RunResult]:
     for account in _accounts(context, engine, names, plan=plan):
         if stop.is_set():
             raise KeyboardInterrupt
@@ -121,8 +121,8 @@ def _reports(
             pinger.started(account.name)
         report = _report(context, engine, account, plan=plan, stop=stop)
         if pinger is not None:
-            tell_end(pinger, report)
-        context.exit_code = worst((context.exit_code, report.exit_code))
+            report_run(pinger, report)
+        context.exit_code = worst_exit_code((context.exit_code, report.exit_code))
         if not context.json:
             _tell(context, report)
         yield report
@@ -131,7 +131,7 @@ def _reports(
 def _accounts(context: Context, engine: Engine | None, names: Sequence[str], *, plan: bool) -> Sequence[Account]:
     """Find the accounts; the one that the environment's token belongs to is made when it is first synced."""
     from etl import clock
-    from etl.db.engine import reading, writing
+    from etl.db.engine import read_transaction, write_transaction
     from etl.load import runs
     from etl.load.baseline import Account, find_accounts
 
@@ -139,14 +139,14 @@ def _accounts(context: Context, engine: Engine | None, names: Sequence[str], *, 
     wants_default = context.config.access_token is not None and (not names or DEFAULT_ACCOUNT in names)
     if engine is None:
         return [blank]
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         is_new = wants_default and not _has_accounts(connection, names)
     if is_new and plan:
         return [blank]
     if is_new:
-        with writing(engine) as connection:
+        with write_transaction(engine) as connection:
             runs.ensure_account(connection, DEFAULT_ACCOUNT, clock.now())
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         found = find_accounts(connection, names)
     if not found:
         raise no_account()
@@ -167,17 +167,19 @@ def _has_accounts(connection: object, names: Sequence[str]) -> bool:
     return cast(Connection, connection).execute(query.limit(1)).first() is not None
 
 
-def _report(context: Context, engine: Engine | None, account: Account, *, plan: bool, stop: threading.Event) -> Report:
+def _report(
+    context: Context, engine: Engine | None, account: Account, *, plan: bool, stop: threading.Event
+) -> RunResult:
     """Sync or plan one account; what goes wrong is its report."""
     from etl import clock
     from etl.accounts.session import connect
     from etl.errors import FavsyncError, SettingsError
-    from etl.sync import Report, Way, plan_account, sync_account
+    from etl.sync import RunOptions, RunResult, plan_account, sync_account
 
     started_at = clock.now()
     try:
-        with counting(context, account.name) as progress, connect(context.config, engine, account.name, stop) as source:
-            way = Way.configured(context.config, progress=progress)
+        with counter(context, account.name) as progress, connect(context.config, engine, account.name, stop) as source:
+            way = RunOptions.configured(context.config, progress=progress)
             if plan:
                 return plan_account(engine, account, source, way)
             if engine is None:
@@ -186,7 +188,7 @@ def _report(context: Context, engine: Engine | None, account: Account, *, plan: 
     except SettingsError:
         raise
     except FavsyncError as error:
-        return Report(
+        return RunResult(
             account=account.name,
             trigger="manual",
             started_at=started_at,
@@ -198,20 +200,20 @@ def _report(context: Context, engine: Engine | None, account: Account, *, plan: 
 
 def open_favourites(engine: Engine | None, account: Account) -> int:
     """Return how many favourites a run leaves open that did not even begin; 0 too where the database is what failed."""
-    from etl.db.engine import reading
+    from etl.db.engine import read_transaction
     from etl.errors import DatabaseError
     from etl.load.baseline import open_count
 
     if engine is None:
         return 0
     try:
-        with reading(engine) as connection:
+        with read_transaction(engine) as connection:
             return open_count(connection, account.account_id)
     except DatabaseError:
         return 0
 
 
-def _tell(context: Context, report: Report) -> None:
+def _tell(context: Context, report: RunResult) -> None:
     """Say in one line how it went, and what to do where there is something to do."""
     from etl.reporting.run_summary import plan_lines, report_line
 

@@ -69,7 +69,7 @@ def _before(now: datetime, count: int, unit: str) -> datetime:
     return now.replace(year=year, month=month + 1, day=min(now.day, monthrange(year, month + 1)[1]))
 
 
-class Instant(click.ParamType[datetime]):
+class InstantParam(click.ParamType[datetime]):
     """The click type of an instant, for options such as ``--since``."""
 
     name = "time"
@@ -79,4 +79,4 @@ class Instant(click.ParamType[datetime]):
         return value if isinstance(value, datetime) else instant(value)
 
 
-INSTANT = Instant()
+INSTANT = InstantParam()

@@ -57,7 +57,7 @@ def _from_text(written: str | None) -> datetime | None:
     return None if written is None else datetime.fromisoformat(written).astimezone(UTC)
 
 
-def holder(connection: Connection) -> str:
+def placeholder(connection: Connection) -> str:
     """Return what stands for a value in SQL."""
     return "%s" if connection.dialect.name == "postgresql" else "?"
 
@@ -83,8 +83,8 @@ def insert(
 ) -> int | None:
     """Insert ``rows``. On a conflict over ``key``, overwrite the columns ``update`` where they differ; with none, keep.
 
-    ``is_alone``: nothing conflicts, since the caller called `lock_facts` before it looked for what is there; PostgreSQL then
-    writes the rows once instead of twice. Return how many rows were written, None where the driver does not tell.
+    ``is_alone``: nothing conflicts, since the caller called `lock_track_tables` first; PostgreSQL then writes the rows once
+    instead of twice. Return how many rows were written, None where the driver does not tell.
     """
     if not rows:
         return 0
@@ -92,7 +92,7 @@ def insert(
         rows = sorted(rows, key=itemgetter(*(columns.index(name) for name in key)))
     if connection.dialect.name == "postgresql" and len(rows) >= COPY_FROM_ROWS:
         return _copy_in(connection, table, columns, rows, () if is_alone else key, update)
-    holders = f"({', '.join([holder(connection)] * len(columns))})"
+    holders = f"({', '.join([placeholder(connection)] * len(columns))})"
     head = f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES "  # noqa: S608 - names of our own tables
     conflict = _on_conflict(connection, table, key, update)
     whole = len(rows) // ROWS_AT_ONCE * ROWS_AT_ONCE if connection.dialect.name == "sqlite" else 0
@@ -126,7 +126,7 @@ def _copy_in(
     return done.rowcount
 
 
-def insert_or_yield(
+def insert_if_absent(
     connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[Row], *, is_alone: bool
 ) -> set[int]:
     """Insert ``rows`` (key first) but those whose key is there by now, and return the keys of these.
@@ -204,8 +204,8 @@ def rows_of(connection: Connection, sql: str, values: tuple[Any, ...] = ()) -> l
 def delete_in(connection: Connection, table: Table, name: str, values: Sequence[Any]) -> None:
     """Delete the rows whose column ``name`` is one of ``values``."""
     if values:
-        holder = "= ANY(%s)" if connection.dialect.name == "postgresql" else "= ?"
-        sql = f"DELETE FROM {table.name} WHERE {name} {holder}"  # noqa: S608
+        placeholder = "= ANY(%s)" if connection.dialect.name == "postgresql" else "= ?"
+        sql = f"DELETE FROM {table.name} WHERE {name} {placeholder}"  # noqa: S608
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql(sql, (list(values),))
         else:
@@ -215,11 +215,11 @@ def delete_in(connection: Connection, table: Table, name: str, values: Sequence[
 def delete_rows(connection: Connection, table: Table, key: Sequence[str], rows: Sequence[Row]) -> None:
     """Delete the rows whose columns ``key`` hold one of ``rows``."""
     if rows:
-        same = " AND ".join(f"{name} = {holder(connection)}" for name in key)
+        same = " AND ".join(f"{name} = {placeholder(connection)}" for name in key)
         connection.exec_driver_sql(f"DELETE FROM {table.name} WHERE {same}", sorted(rows))  # noqa: S608
 
 
-def lock_facts(connection: Connection) -> None:
+def lock_track_tables(connection: Connection) -> None:
     """Make every other writer of items and tracks wait until this transaction ends, before it writes any of them.
 
     For who folds facts again, and for who writes in several parts: neither keeps to one order of rows. Items come first, as
@@ -233,7 +233,7 @@ def lock_everything(connection: Connection) -> None:
     """Make every other writer, and whoever adds an account, wait until this transaction ends; the first thing that it does."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("LOCK TABLE accounts IN SHARE ROW EXCLUSIVE MODE")
-    lock_facts(connection)
+    lock_track_tables(connection)
 
 
 def new_keys(connection: Connection, table: Table, count: int) -> list[int]:

@@ -149,26 +149,26 @@ def _postgresql(url: URL) -> Engine:
 
 
 @contextmanager
-def reading(engine: Engine) -> Iterator[Connection]:
+def read_transaction(engine: Engine) -> Iterator[Connection]:
     """Give a connection for reading: it takes no write lock, and sees one state of the database throughout."""
     isolation: dict[str, Any] = {"is_reading": True}
     if engine.dialect.name == "postgresql":
         isolation = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
     with (
-        translated(engine),
+        database_errors(engine),
         engine.connect().execution_options(**isolation) as connection,
     ):
         yield connection
 
 
 @contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
+def write_transaction(engine: Engine) -> Iterator[Connection]:
     """Give a connection in one transaction, which is committed at the end, or undone by whatever is raised."""
-    with translated(engine), engine.begin() as connection:
+    with database_errors(engine), engine.begin() as connection:
         yield connection
 
 
-def retrying(engine: Engine, work: Callable[[Connection], T]) -> T:
+def in_transaction(engine: Engine, work: Callable[[Connection], T]) -> T:
     """Do ``work`` in one transaction, and again where the server undid it to resolve a deadlock between two writers."""
     for _ in range(DEADLOCK_RETRIES):
         try:
@@ -179,12 +179,12 @@ def retrying(engine: Engine, work: Callable[[Connection], T]) -> T:
                 raise database_error(error, engine) from error
         except SQLAlchemyError as error:
             raise database_error(error, engine) from error
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         return work(connection)
 
 
 @contextmanager
-def translated(engine: Engine) -> Iterator[None]:
+def database_errors(engine: Engine) -> Iterator[None]:
     """Turn what the driver raises into a DatabaseError of one line."""
     try:
         yield

@@ -18,7 +18,7 @@ def _partial(name: str, *columns: Column[object], where: str, unique: bool = Fal
     Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where), info=info)
 
 
-def is_on(index: Index, engine: str) -> bool:
+def is_for(index: Index, engine: str) -> bool:
     """Say whether ``index`` is made on ``engine``."""
     return bool(index.info.get(ONLY, engine) == engine)
 

@@ -18,13 +18,13 @@ from sqlalchemy import Connection, Engine, Executable, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from etl import clock
-from etl.db.engine import translated
+from etl.db.engine import database_errors
 from etl.errors import DatabaseError, RunInProgress
 
 NAP_SECONDS = 0.1
 
 
-class Held(Enum):
+class LockKind(Enum):
     """What can be held, with its own space of advisory keys and its own kind of lock file."""
 
     RUN = (0x0FA5 << 44, ".lock-{}")
@@ -32,7 +32,7 @@ class Held(Enum):
     SCHEDULER = (0x0FA7 << 44, ".lock-scheduler")
 
 
-class Hold:
+class Lock:
     """Something held; `is_lost` tells where the server has let it go meanwhile."""
 
     def __init__(self, connection: Connection | None = None) -> None:
@@ -50,7 +50,7 @@ class Hold:
 
 
 @contextmanager
-def hold(engine: Engine, what: Held, number: int = 0) -> Iterator[Hold | None]:
+def try_lock(engine: Engine, what: LockKind, number: int = 0) -> Iterator[Lock | None]:
     """Hold ``what`` with this ``number`` for the block; None where somebody else does.
 
     Raises: DatabaseError.
@@ -63,7 +63,7 @@ def hold(engine: Engine, what: Held, number: int = 0) -> Iterator[Hold | None]:
 
 
 @contextmanager
-def hold_all(engine: Engine, what: Held, numbers: Iterable[int]) -> Iterator[int | None]:
+def try_lock_all(engine: Engine, what: LockKind, numbers: Iterable[int]) -> Iterator[int | None]:
     """Hold ``what`` with each of ``numbers`` for the block; give the first that somebody else holds, else None.
 
     On PostgreSQL they share one connection, so that they may be many.
@@ -76,12 +76,12 @@ def hold_all(engine: Engine, what: Held, numbers: Iterable[int]) -> Iterator[int
             yield None if missed is None else missed - what.value[0]
         return
     with ExitStack() as held:
-        yield next((n for n in wanted if held.enter_context(hold(engine, what, n)) is None), None)
+        yield next((n for n in wanted if held.enter_context(try_lock(engine, what, n)) is None), None)
 
 
 @contextmanager
 def _all_postgresql(engine: Engine, keys: list[int]) -> Iterator[int | None]:
-    with translated(engine):
+    with database_errors(engine):
         connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         lock = text("SELECT pg_try_advisory_lock(:key)")
         missed = next((key for key in keys if not connection.execute(lock, {"key": key}).scalar()), None)
@@ -92,14 +92,14 @@ def _all_postgresql(engine: Engine, keys: list[int]) -> Iterator[int | None]:
 
 
 @contextmanager
-def hold_in_turn(engine: Engine, what: Held, number: int, wait_seconds: float) -> Iterator[None]:
+def lock(engine: Engine, what: LockKind, number: int, wait_seconds: float) -> Iterator[None]:
     """Hold ``what`` with this ``number`` as soon as whoever has it lets go.
 
     Raises: RunInProgress, where that takes longer than ``wait_seconds``; DatabaseError.
     """
     until = clock.monotonic() + wait_seconds
     while True:
-        with hold(engine, what, number) as mine:
+        with try_lock(engine, what, number) as mine:
             if mine is not None:
                 yield
                 return
@@ -109,12 +109,12 @@ def hold_in_turn(engine: Engine, what: Held, number: int, wait_seconds: float) -
 
 
 @contextmanager
-def _postgresql(engine: Engine, key: int) -> Iterator[Hold | None]:
-    with translated(engine):
+def _postgresql(engine: Engine, key: int) -> Iterator[Lock | None]:
+    with database_errors(engine):
         connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         is_mine = bool(connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": key}).scalar())
     try:
-        yield Hold(connection) if is_mine else None
+        yield Lock(connection) if is_mine else None
     finally:
         _let_go(connection, text("SELECT pg_advisory_unlock(:key)").bindparams(key=key) if is_mine else None)
 
@@ -131,7 +131,7 @@ def _let_go(connection: Connection, unlock: Executable | None) -> None:
 
 
 @contextmanager
-def _sqlite(engine: Engine, suffix: str) -> Iterator[Hold | None]:
+def _sqlite(engine: Engine, suffix: str) -> Iterator[Lock | None]:
     path = Path(os.path.realpath(str(engine.url.database)) + suffix)  # one file has one lock, whatever leads to it
     try:
         lock = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
@@ -141,7 +141,7 @@ def _sqlite(engine: Engine, suffix: str) -> Iterator[Hold | None]:
             remedy="let this user write to the database's folder",
         ) from None
     try:
-        yield Hold() if _try_flock(lock) else None
+        yield Lock() if _try_flock(lock) else None
     finally:
         os.close(lock)
 

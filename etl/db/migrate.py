@@ -14,7 +14,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, inspect, text
 
 from etl.db import bulk
-from etl.db.engine import open_engine, reading, sqlite_path, translated
+from etl.db.engine import database_errors, open_engine, read_transaction, sqlite_path
 from etl.db.tables import markets
 from etl.errors import DatabaseError, SchemaOutdated
 
@@ -44,7 +44,7 @@ def newest() -> str:
 
 def current(engine: Engine) -> str | None:
     """Return the revision that the database is at, None where it holds no favsync schema."""
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         return current_of(connection)
 
 
@@ -106,7 +106,7 @@ def upgrade(url: str, revision: str = "head") -> None:
     engine = open_engine(url, create=True)
     config = Config()
     config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
-    with translated(engine), engine.begin() as connection:
+    with database_errors(engine), engine.begin() as connection:
         _require_known(engine.url.render_as_string(hide_password=True), current_of(connection))
         config.attributes["connection"] = connection
         command.upgrade(config, revision)

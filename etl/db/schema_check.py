@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine, Inspector, inspect, text
 from sqlalchemy.schema import CreateIndex
 
 from etl.db import migrate
-from etl.db.engine import reading
+from etl.db.engine import read_transaction
 from etl.db.tables import metadata
 
 TRIGGERS = {
@@ -23,9 +23,9 @@ TRIGGERS = {
 }
 
 
-def faults_of(engine: Engine, views: Collection[str] = ()) -> list[str]:
+def schema_differences(engine: Engine, views: Collection[str] = ()) -> list[str]:
     """Return what is wrong with the database, one line a fault with its remedy; ``views`` are those that must be there."""
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         found = migrate.current_of(connection)
         if found != migrate.newest():
             return [f"schema: {found or 'none'}, this favsync writes {migrate.newest()}: run `favsync db upgrade`"]
@@ -49,11 +49,11 @@ def _missing(connection: Connection, views: Collection[str]) -> list[str]:
 
 def _missing_indexes(connection: Connection, there: Inspector, tables: Collection[str]) -> list[str]:
     """Name the indexes that are not there; on SQLite a run stops without one that a query names."""
-    from etl.db.engine_indexes import is_on  # which adds those that are partial
+    from etl.db.engine_indexes import is_for  # which adds those that are partial
 
     made = {index["name"] for name in tables for index in there.get_indexes(name)}
     every = [index for table in metadata.sorted_tables for index in table.indexes]
-    wanted = [index for index in every if index.name not in made and is_on(index, connection.dialect.name)]
+    wanted = [index for index in every if index.name not in made and is_for(index, connection.dialect.name)]
     statements = {
         str(index.name): " ".join(str(CreateIndex(index).compile(connection.engine)).split()) for index in wanted
     }

@@ -229,7 +229,7 @@ favourites = Table(
     Column("removed_after", Instant),
     Column("added_run_id", Key, nullable=False),
     Column("removed_run_id", Key),
-    Column("last_seen_at", Instant),  # ours: see etl.model.records.Interval
+    Column("last_seen_at", Instant),  # ours: see etl.model.records.FavouriteInterval
     ForeignKeyConstraint(["account_id", "added_run_id"], ["runs.account_id", "runs.run_id"]),
     ForeignKeyConstraint(["account_id", "removed_run_id"], ["runs.account_id", "runs.run_id"]),
     CheckConstraint("valid_to > valid_from", name="ends_after_start"),

@@ -28,7 +28,7 @@ EMPTY_ANSWERS = 2
 Key = int | Digest
 
 
-def judge(chain: Sequence[Page]) -> str:
+def why_incomplete(chain: Sequence[Page]) -> str:
     """Return why ``chain`` is not a proven reading of the whole list, or an empty text where it is one."""
     if not chain or chain[0].offset != 0:
         return "the first page was not read"
@@ -37,15 +37,15 @@ def judge(chain: Sequence[Page]) -> str:
         return "" if empty else "an empty first page was not confirmed"
     body = chain if chain[-1].items else chain[:-1]
     for before, page in pairwise(body):
-        if not joins(before, page):
+        if not is_contiguous(before, page):
             return f"the pages around offset {page.offset} do not fit together"
-    if not has_end(chain):
+    if not has_confirmed_end(chain):
         return "the end of the list was not confirmed"
-    repeated = first_repeat(list_of(chain))
+    repeated = first_repeat(merge_pages(chain))
     return "" if repeated is None else f"track {repeated} is in the list twice"
 
 
-def has_end(chain: Sequence[Page]) -> bool:
+def has_confirmed_end(chain: Sequence[Page]) -> bool:
     """Say whether ``chain`` ends with the last item alone, and with an empty page from beyond that confirms it.
 
     A page of limit 0 stands for an answer that was refused; it takes the last item alone twice.
@@ -62,14 +62,14 @@ def has_end(chain: Sequence[Page]) -> bool:
     return beyond.offset == end or (beyond.offset > end and came_short)
 
 
-def joins(before: Page, page: Page) -> bool:
+def is_contiguous(before: Page, page: Page) -> bool:
     """Say whether ``page`` was asked for at the last item of ``before``, and begins with it."""
     if not before.items or not page.items:
         return False
     return page.offset == before.offset + len(before.items) - 1 and page.items[0].key == before.items[-1].key
 
 
-def list_of(chain: Sequence[Page]) -> list[Item]:
+def merge_pages(chain: Sequence[Page]) -> list[Item]:
     """Return the list that a chain of joined pages spells: each page without the item it shares with the one before."""
     items = list(chain[0].items) if chain else []
     for page in chain[1:]:

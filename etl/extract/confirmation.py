@@ -40,7 +40,7 @@ class Seen(msgspec.Struct, frozen=True):
     needs_walk: bool
 
 
-def seen_by(walks: Sequence[Walk], favourites: Collection[int], at_risk: Collection[int] = ()) -> Seen:
+def confirm(walks: Sequence[Walk], favourites: Collection[int], at_risk: Collection[int] = ()) -> Seen:
     """Sum up ``walks`` of one run, given the open ``favourites``.
 
     ``at_risk``: those of them that a wrong list lacks first: seen for a short time only, or last in the list.

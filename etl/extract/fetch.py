@@ -9,8 +9,8 @@ from queue import SimpleQueue
 
 from etl import clock, logs
 from etl.errors import FavsyncError
-from etl.extract.pagination import Ask, Reading, Verdict
-from etl.extract.unordered_pagination import UnorderedReading
+from etl.extract.pagination import PageRequest, Pagination, Verdict
+from etl.extract.unordered_pagination import UnorderedPagination
 from etl.model.records import Page, Walk
 
 Fetch = Callable[[int, int], Page]
@@ -33,11 +33,11 @@ def read_list(
     Raises: whatever ``fetch`` raises for a page that the walk cannot do without.
     """
     started_at = now()
-    reading: Reading | UnorderedReading = Reading(concurrency=concurrency, expected=expected)
+    reading: Pagination | UnorderedPagination = Pagination(concurrency=concurrency, expected=expected)
     verdict = _read(reading, fetch, concurrency, progress)
     pages = reading.pages
-    if not verdict.proven and isinstance(reading, Reading) and reading.is_order_unstable:
-        reading = UnorderedReading()
+    if not verdict.proven and isinstance(reading, Pagination) and reading.is_order_unstable:
+        reading = UnorderedPagination()
         verdict = _joined(verdict, _read(reading, fetch, 1, progress))
         pages += reading.pages
     return Walk(
@@ -52,14 +52,16 @@ def read_list(
     )
 
 
-def _read(reading: Reading | UnorderedReading, fetch: Fetch, concurrency: int, progress: Progress | None) -> Verdict:
+def _read(
+    reading: Pagination | UnorderedPagination, fetch: Fetch, concurrency: int, progress: Progress | None
+) -> Verdict:
     pool = ThreadPoolExecutor(concurrency, thread_name_prefix="favsync-page")
-    under_way: dict[Future[Page], Ask] = {}
+    under_way: dict[Future[Page], PageRequest] = {}
     answers: SimpleQueue[Future[Page]] = SimpleQueue()  # waiting for any of several futures costs as much as a request
-    carried_fetch = logs.carried(fetch)
+    carried_fetch = logs.with_context(fetch)
     try:
         while True:
-            asks = reading.asks()
+            asks = reading.next_requests()
             if reading.verdict is not None:
                 return reading.verdict
             for ask in asks:
@@ -74,15 +76,15 @@ def _read(reading: Reading | UnorderedReading, fetch: Fetch, concurrency: int, p
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _give(reading: Reading | UnorderedReading, ask: Ask, answered: Future[Page]) -> None:
+def _give(reading: Pagination | UnorderedPagination, ask: PageRequest, answered: Future[Page]) -> None:
     try:
         page = answered.result()
     except FavsyncError:
-        if reading.is_needed(ask):
+        if reading.is_required(ask):
             raise
-        reading.drop(ask)
+        reading.skip(ask)
     else:
-        reading.take(ask, page)
+        reading.feed(ask, page)
 
 
 def _joined(first: Verdict, second: Verdict) -> Verdict:

@@ -5,15 +5,23 @@ for from the last item; `completeness` says what that proves. A boundary that do
 both its sides and everything after them. If the next try fails too, the list has moved further up: the step back doubles,
 until the first page is read again.
 
-Invariants: a verdict is proven only by `judge`, and an empty list only in a reading that saw nothing; ``counts`` sizes the
-look-ahead and proves nothing; requests, repairs and restarts are bounded.
+Invariants: only `why_incomplete` proves a list, and an empty list only in a read that saw nothing; ``counts`` sizes
+the look-ahead and proves nothing; requests, repairs and restarts are bounded.
 """
 
 from __future__ import annotations
 
 import msgspec
 
-from etl.extract.completeness import EMPTY_ANSWERS, REFUSED, Key, has_end, joins, judge, list_of
+from etl.extract.completeness import (
+    EMPTY_ANSWERS,
+    REFUSED,
+    Key,
+    has_confirmed_end,
+    is_contiguous,
+    merge_pages,
+    why_incomplete,
+)
 from etl.model.records import Item, Page
 
 PAGE_LIMIT = 50
@@ -24,7 +32,7 @@ MAX_RESTARTS = 3
 LOOK_AHEAD = 3
 
 
-class Ask(msgspec.Struct, frozen=True):
+class PageRequest(msgspec.Struct, frozen=True):
     """A range to ask for. ``generation`` tells answers to asks from before a repair, which are thrown away."""
 
     offset: int
@@ -42,8 +50,8 @@ class Verdict(msgspec.Struct, frozen=True):
     is_ordered: bool = True
 
 
-class Reading:
-    """One reading in progress: ask for `asks()`, give each answer to `take`, until `verdict` is there.
+class Pagination:
+    """One reading in progress: ask for `asks()`, give each answer to `feed`, until `verdict` is there.
 
     The caller may have up to ``concurrency`` asks under way and answer them in any order. ``expected`` is a guess at the
     length of the list: it sizes the look-ahead, nothing else.
@@ -91,13 +99,13 @@ class Reading:
         """Count the different items seen so far."""
         return len(self._seen)
 
-    def asks(self) -> list[Ask]:
+    def next_requests(self) -> list[PageRequest]:
         """Return the asks to send now, beside those under way, and count them as sent."""
         if self.verdict is not None:
             return []
         wanted = [offset for offset in self._wanted() if offset not in self._asked and offset not in self._answers]
         wanted = wanted[: max(0, self._concurrency - len(self._asked))]
-        asks = [Ask(offset, self._limit, self._generation) for offset in wanted]
+        asks = [PageRequest(offset, self._limit, self._generation) for offset in wanted]
         if self._requests + len(asks) > self._max_requests:
             self._give_up(f"more than {self._max_requests} requests")
             return []
@@ -105,7 +113,7 @@ class Reading:
         self._asked.update(wanted)
         return asks
 
-    def is_needed(self, ask: Ask) -> bool:
+    def is_required(self, ask: PageRequest) -> bool:
         """Say whether the reading cannot go on without the answer to ``ask``.
 
         A failed look-ahead is no failure, and what stands after the last item may be refused; then the last item itself is
@@ -115,14 +123,14 @@ class Reading:
             return False
         return not (self._is_at_end() and ask.offset > self._chain[-1].offset)
 
-    def drop(self, ask: Ask) -> None:
+    def skip(self, ask: PageRequest) -> None:
         """Go on without the answer to ``ask``, which failed: past the end of a list the service may well refuse."""
         if ask.generation != self._generation or self.verdict is not None:
             return
         self._asked.discard(ask.offset)
         self._refused.add(ask.offset)
 
-    def take(self, ask: Ask, page: Page) -> None:
+    def feed(self, ask: PageRequest, page: Page) -> None:
         """Take the answer to ``ask`` and go as far as the answers at hand allow."""
         for item in page.items:
             self._seen.setdefault(item.key, item)
@@ -179,7 +187,7 @@ class Reading:
         if not self._chain or not self._chain[0].items:
             self._chain = [page] if page.items else [*self._chain, page]
             self._page_size = max(self._page_size, len(page.items))
-        elif joins(self._chain[-1], page):
+        elif is_contiguous(self._chain[-1], page):
             self._extend(page)
         else:
             self._repair(page)
@@ -205,12 +213,12 @@ class Reading:
         last = self._chain[-1]
         refused = Page(offset=last.offset + len(last.items), limit=REFUSED, items=())
         beyond = refused if refused.offset in self._refused else self._beyond
-        if beyond is not None and has_end([*self._chain, beyond]):
+        if beyond is not None and has_confirmed_end([*self._chain, beyond]):
             self._chain.append(beyond)
             self._conclude()
 
     def _conclude(self) -> None:
-        why = judge(self._chain)
+        why = why_incomplete(self._chain)
         if not why and self._seen and not self._chain[0].items:
             why = "the list came empty, and not empty, in one reading"
         if why:
@@ -269,7 +277,7 @@ class Reading:
         self.verdict = Verdict(items=tuple(self._seen.values()), extras=(), proven=False, reason=why)
 
     def _finish(self) -> None:
-        listed = {item.key: item for item in list_of(self._chain)}
+        listed = {item.key: item for item in merge_pages(self._chain)}
         items, in_list = tuple(listed.values()), listed.keys()
         extras = tuple(item for key, item in self._seen.items() if key not in in_list)
         self.verdict = Verdict(items=items, extras=extras, proven=True, reason="")

@@ -13,21 +13,21 @@ from sqlalchemy import Engine
 from etl import clock, logs
 from etl.boomplay.payloads import User
 from etl.config import Config
-from etl.db.engine import reading
-from etl.extract.confirmation import Seen, seen_by
+from etl.db.engine import read_transaction
+from etl.extract.confirmation import Seen, confirm
 from etl.extract.fetch import Fetch, Progress, read_list
-from etl.load.baseline import Account, Newest, newest_observation, open_tracks, seen_only_since
+from etl.load.baseline import Account, Baseline, open_tracks, read_baseline, seen_only_since
 from etl.load.raw import last_track
 from etl.model.encoding import snapshot_digest
 from etl.model.records import Item, Outcome, Page, Trigger, Walk
-from etl.model.threshold import Brake
+from etl.model.threshold import RemovalThreshold
 
 YOUNG = timedelta(days=1)
 SMALLEST_STEP = timedelta(microseconds=1)
 log = logs.get(__name__)
 
 
-class Source(Protocol):
+class FavouritesApi(Protocol):
     """What a run needs of Boomplay: pages of favourites, whose they are, and a count of what that took."""
 
     @property
@@ -49,13 +49,13 @@ class Source(Protocol):
         ...
 
 
-class Way(msgspec.Struct, frozen=True):
+class RunOptions(msgspec.Struct, frozen=True):
     """How a run is carried out: the settings that it obeys, and whom it tells how far it is.
 
     ``reading_since``: when the first page that it uses was fetched, where an earlier run that broke off has kept pages.
     """
 
-    brake: Brake = msgspec.field(default_factory=Brake)
+    brake: RemovalThreshold = msgspec.field(default_factory=RemovalThreshold)
     concurrency: int = 4
     keep_bodies: bool = True
     trigger: Trigger = Trigger.MANUAL
@@ -89,7 +89,9 @@ class Observed(msgspec.Struct, frozen=True):
         return any(item.track_id is None for item in self.seen.items)
 
 
-def observe(engine: Engine | None, account: Account, source: Source, way: Way, started_at: datetime) -> Observed:
+def take_snapshot(
+    engine: Engine | None, account: Account, source: FavouritesApi, way: RunOptions, started_at: datetime
+) -> Observed:
     """Walk the list until what it tells is confirmed, or cannot be."""
     newest = _newest(engine, account)
     since = clock.monotonic()
@@ -103,7 +105,7 @@ def observe(engine: Engine | None, account: Account, source: Source, way: Way, s
         seen = _seen_again(walk, newest) if len(walks) == 1 else None
         if seen is None:
             favourites = _favourites(engine, account) if favourites is None else favourites
-            seen = seen_by(walks, favourites, _at_risk(engine, account, newest, walks, favourites, started_at))
+            seen = confirm(walks, favourites, _at_risk(engine, account, newest, walks, favourites, started_at))
         if not seen.needs_walk:
             break
         fetch = _sharing(source.favourite_tracks, walk.seen)
@@ -134,14 +136,14 @@ def _sharing(fetch: Fetch, there: Sequence[Item]) -> Fetch:
     return shared
 
 
-def _newest(engine: Engine | None, account: Account) -> Newest | None:
+def _newest(engine: Engine | None, account: Account) -> Baseline | None:
     if engine is None:
         return None
-    with reading(engine) as connection:
-        return newest_observation(connection, account.account_id)
+    with read_transaction(engine) as connection:
+        return read_baseline(connection, account.account_id)
 
 
-def _seen_again(walk: Walk, newest: Newest | None) -> Seen | None:
+def _seen_again(walk: Walk, newest: Baseline | None) -> Seen | None:
     """Return what one walk amounts to that saw, proven, what is stored: it lacks no favourite, so none need be looked up."""
     is_same = newest is not None and walk.proven and _shows(walk.seen, newest)
     return Seen(walk.seen, is_whole=True, reason="", needs_walk=False) if is_same else None
@@ -151,14 +153,14 @@ def _favourites(engine: Engine | None, account: Account) -> frozenset[int]:
     """Return the open favourites; asked for once a run, which alone writes them while it holds the account's lease."""
     if engine is None:
         return frozenset()
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         return open_tracks(connection, account.account_id)
 
 
 def _at_risk(
     engine: Engine | None,
     account: Account,
-    newest: Newest | None,
+    newest: Baseline | None,
     walks: Sequence[Walk],
     favourites: frozenset[int],
     started_at: datetime,
@@ -167,18 +169,18 @@ def _at_risk(
     missing = favourites.difference(item.track_id for walk in walks for item in walk.seen)
     if engine is None or not missing:
         return frozenset()
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         young = seen_only_since(connection, account.account_id, missing, started_at - YOUNG)
         last = last_track(connection, newest.snapshot_id, favourites) if newest is not None else frozenset()
     return young | last
 
 
-def is_unchanged(observed: Observed, newest: Newest | None) -> bool:
+def is_unchanged(observed: Observed, newest: Baseline | None) -> bool:
     """Say whether the run saw, proven, the very list that the newest observation saw and that was applied whole."""
     return newest is not None and observed.seen.is_whole and _shows(observed.seen.items, newest)
 
 
-def _shows(items: Sequence[Item], newest: Newest) -> bool:
+def _shows(items: Sequence[Item], newest: Baseline) -> bool:
     """Say whether ``items`` is the very list that the newest observation saw, and that was applied whole."""
     if newest.outcome not in (Outcome.SUCCEEDED, Outcome.UNCHANGED):
         return False

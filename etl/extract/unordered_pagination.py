@@ -9,15 +9,15 @@ a list that is shuffled for each request this all but never happens: such a walk
 from __future__ import annotations
 
 from etl.extract.completeness import Key
-from etl.extract.pagination import PAGE_LIMIT, Ask, Verdict
+from etl.extract.pagination import PAGE_LIMIT, PageRequest, Verdict
 from etl.model.records import Item, Page
 
 MAX_READINGS = 6
 REASON = "the service gives the list in another order each time"
 
 
-class UnorderedReading:
-    """One reading in progress, one ask at a time; the same calls as `etl.extract.pagination.Reading`."""
+class UnorderedPagination:
+    """One reading in progress, one ask at a time; the same calls as `etl.extract.pagination.Pagination`."""
 
     def __init__(self, *, limit: int = PAGE_LIMIT, max_requests: int = 1_000) -> None:
         self.verdict: Verdict | None = None
@@ -40,7 +40,7 @@ class UnorderedReading:
         """Count the different items seen so far."""
         return len(self._seen)
 
-    def asks(self) -> list[Ask]:
+    def next_requests(self) -> list[PageRequest]:
         """Return the one ask to send now, unless it is under way."""
         if self.verdict is not None or self._is_waiting:
             return []
@@ -49,19 +49,19 @@ class UnorderedReading:
             return []
         self._left -= 1
         self._is_waiting = True
-        return [Ask(self._frontier(), self._limit, self._readings)]
+        return [PageRequest(self._frontier(), self._limit, self._readings)]
 
-    def is_needed(self, ask: Ask) -> bool:
+    def is_required(self, ask: PageRequest) -> bool:
         """Say whether the reading cannot go on without the answer to ``ask``."""
         return self.verdict is None and ask.generation == self._readings and not self._is_at_end
 
-    def drop(self, ask: Ask) -> None:
+    def skip(self, ask: PageRequest) -> None:
         """Go on without the answer to ``ask``: past the end of a list the service may well refuse."""
         self._is_waiting = False
         if self._is_at_end:
             self._close(is_whole=True)
 
-    def take(self, ask: Ask, page: Page) -> None:
+    def feed(self, ask: PageRequest, page: Page) -> None:
         """Take the answer to ``ask``."""
         self._is_waiting = False
         for item in page.items:

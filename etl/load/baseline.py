@@ -12,8 +12,8 @@ from sqlalchemy import Connection, Row, Select, case, func, select
 from etl.db import bulk
 from etl.db.tables import accounts, favourites, runs, snapshots, tracks
 from etl.errors import DatabaseError, UsageError
-from etl.model.records import Decision, Digest, Interval, State
-from etl.transform.track_versions import Known
+from etl.model.records import Digest, FavouriteInterval, OpenFavourites, Review
+from etl.transform.track_versions import StoredVersionRef
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -27,7 +27,7 @@ class Account(msgspec.Struct, frozen=True):
     schedule: str | None = None
 
 
-class Newest(msgspec.Struct, frozen=True):
+class Baseline(msgspec.Struct, frozen=True):
     """An account's newest observation: the run, and the digest of the list that it saw."""
 
     run_id: int
@@ -77,7 +77,7 @@ def _account(row: Row[tuple[object, ...]]) -> Account:
 is_observation = runs.c.snapshot_id.is_not(None) & runs.c.outcome.is_not(None) & runs.c.retracted_at.is_(None)
 
 
-def newest_observation(connection: Connection, account_id: int) -> Newest | None:
+def read_baseline(connection: Connection, account_id: int) -> Baseline | None:
     """Return the account's newest observation that stands, None before the first."""
     query = (
         select(
@@ -97,7 +97,7 @@ def newest_observation(connection: Connection, account_id: int) -> Newest | None
         .limit(1)
     )
     row = connection.execute(query).first()
-    return None if row is None else Newest(*row[:5], bytes(row.digest), *row[6:])
+    return None if row is None else Baseline(*row[:5], bytes(row.digest), *row[6:])
 
 
 def open_count(connection: Connection, account_id: int) -> int:
@@ -106,24 +106,24 @@ def open_count(connection: Connection, account_id: int) -> int:
     return connection.execute(select(func.count()).where(is_open)).scalar_one()
 
 
-def state_of(connection: Connection, account_id: int, present: Collection[int]) -> State:
+def read_open_favourites(connection: Connection, account_id: int, present: Collection[int]) -> OpenFavourites:
     """Return the account's history as far as an observation needs it that saw the tracks ``present``.
 
     Raises: DatabaseError, where another run writes it meanwhile: the lease was lost.
     """
     is_open = open_tracks(connection, account_id)
-    newest = newest_observation(connection, account_id)
+    newest = read_baseline(connection, account_id)
     instants = instants_of(account_id).subquery()
     seen_at = select(instants.c.started_at).order_by(instants.c.observed_at.desc()).limit(1)
     absence_at = select(func.max(instants.c.started_at)).where(instants.c.proofs > 0)
     missing = is_open.difference(present)
-    touched: list[Interval] = []
+    touched: list[FavouriteInterval] = []
     if is_open:
         touched = [*_missed(connection, account_id), *_open_among(connection, account_id, missing)]
     intervals = {interval.track_id: interval for interval in touched}
     if not missing <= intervals.keys():
         raise DatabaseError("the account's favourites were changed by another run", remedy="run the sync again")
-    return State(
+    return OpenFavourites(
         open=is_open,
         intervals=intervals,
         seen_at=connection.execute(seen_at).scalar(),
@@ -134,7 +134,7 @@ def state_of(connection: Connection, account_id: int, present: Collection[int]) 
 
 def open_tracks(connection: Connection, account_id: int) -> frozenset[int]:
     """Return the tracks that are favourites."""
-    where = f"account_id = {bulk.holder(connection)} AND valid_to IS NULL"
+    where = f"account_id = {bulk.placeholder(connection)} AND valid_to IS NULL"
     source = bulk.by_index(connection, favourites, "ix_favourites_open")
     rows = bulk.rows_of(connection, f"SELECT track_id FROM {source} WHERE {where}", (account_id,))  # noqa: S608
     return frozenset(row[0] for row in rows)
@@ -148,32 +148,34 @@ def seen_only_since(connection: Connection, account_id: int, among: Collection[i
 _INTERVAL = "track_id, valid_from, added_after, added_run_id, last_seen_at"
 
 
-def _open_among(connection: Connection, account_id: int, track_ids: Collection[int]) -> list[Interval]:
+def _open_among(connection: Connection, account_id: int, track_ids: Collection[int]) -> list[FavouriteInterval]:
     """Return the open intervals of these tracks."""
     is_open, index = f" AND account_id = {int(account_id)} AND valid_to IS NULL", "uq_favourites_open"
     rows = bulk.select_in(connection, _INTERVAL, favourites, "track_id", sorted(track_ids), is_open, index=index)
     return _open_intervals(connection, rows)
 
 
-def _missed(connection: Connection, account_id: int) -> list[Interval]:
+def _missed(connection: Connection, account_id: int) -> list[FavouriteInterval]:
     """Return the open intervals that the newest observation lacks."""
-    where = f"account_id = {bulk.holder(connection)} AND last_seen_at IS NOT NULL"
+    where = f"account_id = {bulk.placeholder(connection)} AND last_seen_at IS NOT NULL"
     source = bulk.by_index(connection, favourites, "ix_favourites_missed")
     rows = bulk.rows_of(connection, f"SELECT {_INTERVAL} FROM {source} WHERE {where}", (account_id,))  # noqa: S608
     return _open_intervals(connection, rows)
 
 
-def _open_intervals(connection: Connection, rows: Iterable[bulk.Row]) -> list[Interval]:
+def _open_intervals(connection: Connection, rows: Iterable[bulk.Row]) -> list[FavouriteInterval]:
     instant = bulk.instant_reader(connection)
     return [
-        Interval(track_id, instant(valid_from), instant(added_after), run_id, None, None, None, instant(last_seen_at))
+        FavouriteInterval(
+            track_id, instant(valid_from), instant(added_after), run_id, None, None, None, instant(last_seen_at)
+        )
         for track_id, valid_from, added_after, run_id, last_seen_at in rows
     ]
 
 
 def instants_of(account_id: int) -> Select[Any]:
     """Select the instants of the account's observations, those of one instant as one."""
-    is_proof = runs.c.proves_absence & runs.c.decision.is_distinct_from(Decision.REJECTED)
+    is_proof = runs.c.proves_absence & runs.c.decision.is_distinct_from(Review.REJECTED)
     return (
         select(
             runs.c.observed_at,
@@ -185,9 +187,9 @@ def instants_of(account_id: int) -> Select[Any]:
     )
 
 
-def interval_of(row: Row[tuple[object, ...]]) -> Interval:
+def interval_of(row: Row[tuple[object, ...]]) -> FavouriteInterval:
     """Return a row of ``favourites`` as the core knows it."""
-    return Interval(
+    return FavouriteInterval(
         track_id=row.track_id,
         valid_from=row.valid_from,
         added_after=row.added_after,
@@ -199,10 +201,12 @@ def interval_of(row: Row[tuple[object, ...]]) -> Interval:
     )
 
 
-def known_facts(connection: Connection, track_ids: Collection[int]) -> dict[int, Known]:
+def stored_version_refs(connection: Connection, track_ids: Collection[int]) -> dict[int, StoredVersionRef]:
     """Return what is stored of these tracks' current facts, by track."""
     rows = bulk.select_in(connection, "track_id, facts_digest, changed_at, sighted_at", tracks, "track_id", track_ids)
-    return {row[0]: Known(bytes(row[1]) if row[1] else None, _instant(row[2]), _instant(row[3])) for row in rows}
+    return {
+        row[0]: StoredVersionRef(bytes(row[1]) if row[1] else None, _instant(row[2]), _instant(row[3])) for row in rows
+    }
 
 
 def _instant(value: datetime | str | None) -> datetime | None:

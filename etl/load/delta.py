@@ -16,15 +16,15 @@ from etl.db import bulk
 from etl.db.tables import raw_items
 from etl.extract.snapshot import Observed
 from etl.load import raw
-from etl.load.baseline import Newest
-from etl.load.tracks import apply_news
+from etl.load.baseline import Baseline
+from etl.load.tracks import upsert_tracks
 from etl.model.records import Reject, Track
-from etl.transform.normalise import Unreadable, normalised
+from etl.transform.normalise import InvalidItem, normalise
 
 PART = 5_000
 
 
-class News(msgspec.Struct, frozen=True):
+class Delta(msgspec.Struct, frozen=True):
     """What this account's list holds that its previous observation did not.
 
     ``places``: where in the list it stands, in order of track ids, as their tables are. ``known``: the items of the
@@ -41,7 +41,7 @@ class News(msgspec.Struct, frozen=True):
             yield self.places[start : start + PART]
 
 
-class Written(msgspec.Struct):
+class LoadResult(msgspec.Struct):
     """What became of the news while it was written: how many tracks changed, which are late, what could not be read."""
 
     changed: int = 0
@@ -49,7 +49,7 @@ class Written(msgspec.Struct):
     rejects: list[Reject] = msgspec.field(default_factory=list)
 
 
-def find_news(connection: Connection | None, observed: Observed, newest: Newest | None) -> News:
+def find_delta(connection: Connection | None, observed: Observed, newest: Baseline | None) -> Delta:
     """Find the items that the previous observation did not hold."""
     known: tuple[raw.RawItem, ...] = ()
     if connection is not None and newest is not None:
@@ -59,42 +59,42 @@ def find_news(connection: Connection | None, observed: Observed, newest: Newest 
     places = [place for place, item in enumerate(items) if item.digest not in readable]
     places.sort(key=lambda place: items[place].track_id or 0)
     carried = sum(not readable.get(item.digest, True) for item in items)
-    return News(places, known, carried)
+    return Delta(places, known, carried)
 
 
-def normalised_part(observed: Observed, places: Sequence[int]) -> tuple[list[Track], list[Reject]]:
+def normalise_batch(observed: Observed, places: Sequence[int]) -> tuple[list[Track], list[Reject]]:
     """Normalise the items at these places of the list."""
     tracks: dict[int, Track] = {}
     rejects: list[Reject] = []
     for place in places:
         item = observed.seen.items[place]
         try:
-            track = normalised(item)
-        except Unreadable as error:
+            track = normalise(item)
+        except InvalidItem as error:
             rejects.append(Reject(place, item.track_id, str(error), item.body))
         else:
             tracks[track.track_id] = track
     return list(tracks.values()), rejects
 
 
-def land_news(connection: Connection, observed: Observed, news: News, *, keep_bodies: bool) -> tuple[int, Written]:
+def load_delta(connection: Connection, observed: Observed, news: Delta, *, keep_bodies: bool) -> tuple[int, LoadResult]:
     """Write the news, part by part, and the list; return the number of its snapshot, and what became of the news."""
-    done = Written()
+    done = LoadResult()
     items = observed.seen.items
     is_alone = len(news.places) > PART
     if is_alone:
-        bulk.lock_facts(connection)
+        bulk.lock_track_tables(connection)
     ids = {item.digest: item.raw_item_id for item in news.known}
     numbers = dict(zip(sorted(news.places), bulk.new_keys(connection, raw_items, len(news.places)), strict=True))
     for part in news.parts():
-        tracks, rejects = normalised_part(observed, part)
+        tracks, rejects = normalise_batch(observed, part)
         unreadable = {items[reject.position].digest for reject in rejects}
         numbered = {items[place].digest: numbers[place] for place in part}
         fresh = [items[place] for place in part]
-        ids |= raw.stored(connection, fresh, unreadable, numbered, keep_bodies=keep_bodies, is_alone=is_alone)
+        ids |= raw.store_items(connection, fresh, unreadable, numbered, keep_bodies=keep_bodies, is_alone=is_alone)
         bare_ids = [reject.track_id for reject in rejects if reject.track_id is not None]
-        facts = apply_news(connection, tracks, bare_ids, observed.observed_at, is_alone=is_alone)
+        facts = upsert_tracks(connection, tracks, bare_ids, observed.observed_at, is_alone=is_alone)
         done.changed += len(facts.changed)
         done.late += [track.track_id for track in facts.late]
         done.rejects += rejects
-    return raw.snapshot(connection, items, ids), done
+    return raw.store_snapshot(connection, items, ids), done

@@ -62,7 +62,7 @@ def _store_market_sets(connection: Connection, missing: dict[Digest, tuple[str, 
     bulk.insert(connection, market_set_members, key, members, key=key)
 
 
-def mend_market_sets(connection: Connection, sets: Mapping[tuple[str, ...], int]) -> None:
+def repair_market_sets(connection: Connection, sets: Mapping[tuple[str, ...], int]) -> None:
     """Write the members of market sets again where they are not those that the set stands for."""
     rows = bulk.select_in(
         connection, "market_set_id, market_code", market_set_members, "market_set_id", set(sets.values())

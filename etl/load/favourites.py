@@ -8,17 +8,17 @@ from sqlalchemy import Connection, func, select
 
 from etl.db import bulk
 from etl.db.tables import favourites, rejects
-from etl.model.records import ChangeSet, Interval, Reject
+from etl.model.records import FavouriteChanges, FavouriteInterval, Reject
 
 PART = 5_000
 
 
-def apply_membership(connection: Connection, account_id: int, change: ChangeSet) -> None:
+def write_changes(connection: Connection, account_id: int, change: FavouriteChanges) -> None:
     """Write the intervals that open, end or change; the run that they cite is there and, where it closes one, proven."""
     at = bulk.instants(connection)
     key = ("account_id", "track_id", "valid_from")
 
-    def keyed(interval: Interval, *values: object) -> bulk.Row:
+    def keyed(interval: FavouriteInterval, *values: object) -> bulk.Row:
         return (account_id, interval.track_id, at(interval.valid_from), *values)
 
     bulk.update(
@@ -33,7 +33,7 @@ def apply_membership(connection: Connection, account_id: int, change: ChangeSet)
     insert_intervals(connection, account_id, change.opened)
 
 
-def insert_intervals(connection: Connection, account_id: int, intervals: Sequence[Interval]) -> None:
+def insert_intervals(connection: Connection, account_id: int, intervals: Sequence[FavouriteInterval]) -> None:
     """Insert intervals, numbered on from the account's last one, in order of tracks, as all indexes but one are."""
     if not intervals:
         return
@@ -46,7 +46,7 @@ def insert_intervals(connection: Connection, account_id: int, intervals: Sequenc
 
 
 def interval_rows(
-    connection: Connection, account_id: int, numbered: Iterable[tuple[int, Interval]]
+    connection: Connection, account_id: int, numbered: Iterable[tuple[int, FavouriteInterval]]
 ) -> tuple[Sequence[str], list[bulk.Row]]:
     """Return the columns of ``favourites`` and the rows of intervals, each with its ``favourite_id``."""
     at = bulk.instants(connection)

@@ -16,14 +16,14 @@ from etl.db import bulk
 from etl.db.tables import albums, artists, track_versions, tracks
 from etl.load.stored_tracks import track_from
 from etl.model.records import Track
-from etl.transform.track_versions import Known, facts_digest
+from etl.transform.track_versions import StoredVersionRef, attributes_digest
 
 CLOSE = timedelta(minutes=10)
 """What an album or an artist is called is the newest version's word; versions that begin in between might have another."""
 
 
-def begin_earlier(
-    connection: Connection, late: Sequence[Track], known: Mapping[int, Known], observed_at: datetime
+def backdate_versions(
+    connection: Connection, late: Sequence[Track], known: Mapping[int, StoredVersionRef], observed_at: datetime
 ) -> set[int]:
     """Let the facts of those ``late`` tracks begin at ``observed_at`` of which that is all there is to say, and return their ids.
 
@@ -43,11 +43,11 @@ def begin_earlier(
     return moved
 
 
-def _is_close(known: Known, track: Track, observed_at: datetime) -> bool:
+def _is_close(known: StoredVersionRef, track: Track, observed_at: datetime) -> bool:
     """Say whether the facts of ``track`` are those that are known, and since a moment after ``observed_at``."""
     if known.changed_at is None or not observed_at < known.changed_at <= observed_at + CLOSE:
         return False
-    return known.digest == facts_digest(track)
+    return known.digest == attributes_digest(track)
 
 
 def _without_a_past(connection: Connection, found: Mapping[int, Track]) -> set[int]:

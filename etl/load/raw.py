@@ -14,11 +14,11 @@ from etl.db import bulk
 from etl.db.tables import raw_blocks, raw_items, snapshots
 from etl.model.encoding import (
     ITEMS_PER_BLOCK,
-    packed,
-    packed_bodies,
+    pack_bodies,
+    pack_ids,
     snapshot_digest,
-    unpacked,
-    unpacked_bodies,
+    unpack_bodies,
+    unpack_ids,
 )
 from etl.model.records import Digest, Item
 
@@ -44,7 +44,7 @@ def items_of(connection: Connection, snapshot_id: int) -> list[RawItem]:
 
 def _ids_of(connection: Connection, snapshot_id: int) -> list[int]:
     query = select(snapshots.c["items"]).where(snapshots.c.snapshot_id == snapshot_id)
-    return unpacked(connection.execute(query).scalar_one())
+    return unpack_ids(connection.execute(query).scalar_one())
 
 
 def last_track(connection: Connection, snapshot_id: int, among: Collection[int]) -> frozenset[int]:
@@ -80,12 +80,12 @@ def bodies_of(connection: Connection, ids: Collection[int]) -> dict[int, bytes]:
             wanted.setdefault(block_id, []).append((raw_item_id, position))
     found: dict[int, bytes] = {}
     for block_id, body in bulk.select_in(connection, "raw_block_id, body", raw_blocks, "raw_block_id", wanted):
-        bodies = unpacked_bodies(bytes(body))
+        bodies = unpack_bodies(bytes(body))
         found.update((raw_item_id, bodies[position]) for raw_item_id, position in wanted[block_id])
     return found
 
 
-def land(
+def store_list(
     connection: Connection,
     items: Sequence[Item],
     known: Iterable[RawItem],
@@ -101,11 +101,11 @@ def land(
     ids = {item.digest: item.raw_item_id for item in known}
     missing = {item.digest: item for item in items if item.digest not in ids}
     numbers = dict(zip(missing, bulk.new_keys(connection, raw_items, len(missing)), strict=True))
-    ids |= stored(connection, list(missing.values()), unreadable, numbers, keep_bodies=keep_bodies)
-    return snapshot(connection, items, ids)
+    ids |= store_items(connection, list(missing.values()), unreadable, numbers, keep_bodies=keep_bodies)
+    return store_snapshot(connection, items, ids)
 
 
-def stored(
+def store_items(
     connection: Connection,
     items: Sequence[Item],
     unreadable: Collection[Digest],
@@ -116,8 +116,8 @@ def stored(
 ) -> dict[Digest, int]:
     """Return the ids of these items by digest, storing those that are not there.
 
-    ``numbers``: the ids that new items are given; in list order, which `packed` counts on. ``is_alone``: every other writer
-    waits (`bulk.lock_facts`).
+    ``numbers``: the ids that new items are given; in list order, which `pack_ids` counts on. ``is_alone``: every other writer
+    waits (`bulk.lock_track_tables`).
     """
     if not items:
         return {}
@@ -156,8 +156,8 @@ def _store(
     written = bulk.insert(connection, raw_items, columns, rows, key=("digest",), is_alone=is_alone)
     if connection.dialect.name == "sqlite" or written == len(rows):
         return {item.digest: numbers[item.digest] for item in items}
-    stored = raw_items_by_digest(connection, [item.digest for item in items])
-    return {item.digest: item.raw_item_id for item in stored}
+    store_items = raw_items_by_digest(connection, [item.digest for item in items])
+    return {item.digest: item.raw_item_id for item in store_items}
 
 
 def _store_bodies(connection: Connection, items: Sequence[Item]) -> list[tuple[int | None, int | None]]:
@@ -166,7 +166,7 @@ def _store_bodies(connection: Connection, items: Sequence[Item]) -> list[tuple[i
     rows = [
         (
             block_id,
-            packed_bodies([item.body for item in items[start : start + ITEMS_PER_BLOCK]]),
+            pack_bodies([item.body for item in items[start : start + ITEMS_PER_BLOCK]]),
         )
         for block_id, start in zip(block_ids, starts, strict=True)
     ]
@@ -174,7 +174,7 @@ def _store_bodies(connection: Connection, items: Sequence[Item]) -> list[tuple[i
     return [(block_ids[n // ITEMS_PER_BLOCK], n % ITEMS_PER_BLOCK) for n in range(len(items))]
 
 
-def snapshot(connection: Connection, items: Sequence[Item], ids_by_digest: Mapping[Digest, int]) -> int:
+def store_snapshot(connection: Connection, items: Sequence[Item], ids_by_digest: Mapping[Digest, int]) -> int:
     """Store the list of these items, all of which are stored, and return its ``snapshot_id``."""
     digest = snapshot_digest(item.digest for item in items)
     ids = [ids_by_digest[item.digest] for item in items]
@@ -182,7 +182,7 @@ def snapshot(connection: Connection, items: Sequence[Item], ids_by_digest: Mappi
         connection,
         snapshots,
         ("digest", "size", "items"),
-        [(digest, len(ids), packed(ids))],
+        [(digest, len(ids), pack_ids(ids))],
         key=("digest",),
     )
     query = select(snapshots.c.snapshot_id).where(snapshots.c.digest == digest)

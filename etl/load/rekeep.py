@@ -8,11 +8,11 @@ from sqlalchemy import Connection
 
 from etl.db import bulk
 from etl.db.tables import raw_blocks, raw_items
-from etl.model.encoding import ITEMS_PER_BLOCK, packed_bodies
+from etl.model.encoding import ITEMS_PER_BLOCK, pack_bodies
 from etl.model.records import Digest, Item
 
 
-def rekeep(connection: Connection, items: Mapping[Digest, Item]) -> int:
+def restore_bodies(connection: Connection, items: Mapping[Digest, Item]) -> int:
     """Store the bodies of those of ``items`` (by digest) that are there without one, and return how many these were."""
     columns = "raw_item_id, digest, raw_block_id"
     rows = bulk.select_in(connection, columns, raw_items, "digest", items)
@@ -20,7 +20,7 @@ def rekeep(connection: Connection, items: Mapping[Digest, Item]) -> int:
     parts = [bare[start : start + ITEMS_PER_BLOCK] for start in range(0, len(bare), ITEMS_PER_BLOCK)]
     numbers = bulk.new_keys(connection, raw_blocks, len(parts))
     blocks = [
-        (number, packed_bodies([items[digest].body for _, digest in part]))
+        (number, pack_bodies([items[digest].body for _, digest in part]))
         for number, part in zip(numbers, parts, strict=True)
     ]
     bulk.insert(connection, raw_blocks, ("raw_block_id", "body"), blocks)

@@ -1,6 +1,6 @@
 """One run per account at a time, across processes and machines.
 
-Invariant: whoever is inside `lease` is the only run of the account; a lock that is lost (a dropped connection) is noticed when
+Invariant: whoever is inside `run_lock` is the only run of the account; a lock that is lost (a dropped connection) is noticed when
 the run is finished (`etl.load.runs.finish`).
 """
 
@@ -11,39 +11,39 @@ from contextlib import contextmanager
 
 from sqlalchemy import Engine
 
-from etl.db.engine import reading
-from etl.db.locks import Held, hold, hold_all
+from etl.db.engine import read_transaction
+from etl.db.locks import LockKind, try_lock, try_lock_all
 from etl.errors import RunInProgress
 from etl.load.runs import unfinished
 
 
 @contextmanager
-def lease(engine: Engine, account_id: int, name: str) -> Iterator[None]:
+def run_lock(engine: Engine, account_id: int, name: str) -> Iterator[None]:
     """Hold the account.
 
     Raises: RunInProgress, naming since when and by whom, if another run holds it; DatabaseError.
     """
-    with hold(engine, Held.RUN, account_id) as mine:
+    with try_lock(engine, LockKind.RUN, account_id) as mine:
         if mine is None:
             raise _in_progress(engine, account_id, name)
         yield
 
 
 @contextmanager
-def leases(engine: Engine, accounts: Collection[tuple[int, str]]) -> Iterator[None]:
+def run_locks(engine: Engine, accounts: Collection[tuple[int, str]]) -> Iterator[None]:
     """Hold several accounts, given by id and name; on PostgreSQL over one connection, however many they are.
 
     Raises: RunInProgress, for the first that another run holds; DatabaseError.
     """
     names = dict(accounts)
-    with hold_all(engine, Held.RUN, names) as missed:
+    with try_lock_all(engine, LockKind.RUN, names) as missed:
         if missed is not None:
             raise _in_progress(engine, missed, names[missed])
         yield
 
 
 def _in_progress(engine: Engine, account_id: int, name: str) -> RunInProgress:
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         other = unfinished(connection, account_id)
     if other is None:
         return RunInProgress(f"account {name} is held by another favsync", remedy="try again in a moment")

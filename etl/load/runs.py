@@ -18,7 +18,7 @@ from etl.model.records import Outcome, Trigger
 INTERRUPTED = "interrupted"
 
 
-def holder() -> str:
+def process_name() -> str:
     """Name this process for people who find its run in the way: host and process id."""
     return f"{socket.gethostname()}:{os.getpid()}"
 
@@ -64,7 +64,7 @@ def begin(connection: Connection, account_id: int, trigger: Trigger, started_at:
         "account_id": account_id,
         "trigger": trigger,
         "started_at": started_at,
-        "holder": holder(),
+        "holder": process_name(),
     }
     run_id: int = connection.execute(insert(runs).values(**row).returning(runs.c.run_id)).scalar_one()
     return run_id

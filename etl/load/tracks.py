@@ -13,11 +13,11 @@ from sqlalchemy import Connection
 
 from etl.db import bulk
 from etl.db.tables import track_artists, track_genres, track_versions, tracks
-from etl.load.baseline import known_facts
+from etl.load.baseline import stored_version_refs
 from etl.load.dimensions import genre_ids, market_set_ids, write_names
-from etl.load.late_tracks import begin_earlier
+from etl.load.late_tracks import backdate_versions
 from etl.model.records import Digest, Track
-from etl.transform.track_versions import FactChanges, fact_changes, facts_digest, facts_json
+from etl.transform.track_versions import TrackChanges, attributes_digest, attributes_json, track_changes
 
 FACT_COLUMNS = (
     "title", "track_number", "isrc", "duration_seconds", "album_id", "market_set_id", "web_url", "mobile_url",
@@ -30,25 +30,25 @@ BATCH = 2_000
 SetIds = Mapping[tuple[str, ...], int]
 
 
-def apply_news(
+def upsert_tracks(
     connection: Connection,
     news: Sequence[Track],
     bare_ids: Collection[int],
     observed_at: datetime,
     *,
     is_alone: bool = False,
-) -> FactChanges:
+) -> TrackChanges:
     """Write what ``news`` changes in the facts of tracks, and return it.
 
     ``bare_ids``: tracks that were seen, but of which nothing but the id could be read. ``is_alone``: every other writer waits
-    (`bulk.lock_facts`). What the result calls late is not written: the caller folds those tracks again.
+    (`bulk.lock_track_tables`). What the result calls late is not written: the caller folds those tracks again.
     """
     ids = [track.track_id for track in news]
     bulk.lock_tracks(connection, ids)
-    known = known_facts(connection, ids)
-    change = fact_changes(known, news, observed_at)
-    earlier = begin_earlier(connection, change.late, known, observed_at)
-    change = FactChanges(change.new, change.changed, tuple(t for t in change.late if t.track_id not in earlier))
+    known = stored_version_refs(connection, ids)
+    change = track_changes(known, news, observed_at)
+    earlier = backdate_versions(connection, change.late, known, observed_at)
+    change = TrackChanges(change.new, change.changed, tuple(t for t in change.late if t.track_id not in earlier))
     at = bulk.instants(connection)(observed_at)
     bare = [track_id for track_id in bare_ids if track_id not in known]
     bare += [track.track_id for track in news if not track.has_facts and track.track_id not in known]
@@ -71,9 +71,9 @@ def apply_news(
         raced |= _write_batch(connection, batch, known.keys(), at, (set_ids, genres), is_alone=is_alone)
     if not raced:
         return change
-    second = apply_news(connection, [t for t in news if t.track_id in raced], (), observed_at)
+    second = upsert_tracks(connection, [t for t in news if t.track_id in raced], (), observed_at)
     first = tuple(t for t in change.new if t.track_id not in raced)
-    return FactChanges(first + second.new, change.changed + second.changed, change.late + second.late)
+    return TrackChanges(first + second.new, change.changed + second.changed, change.late + second.late)
 
 
 def _batches(touched: Sequence[Track]) -> Iterator[Sequence[Track]]:
@@ -96,11 +96,11 @@ def _write_batch(
     ``ids``: those of market sets and of genres.
     """
     set_ids, genres = ids
-    written = {track.track_id: written_facts(track) for track in batch}
+    written = {track.track_id: encode_attributes(track) for track in batch}
     fresh = {t.track_id: track_row(t, at, set_ids, written[t.track_id][1]) for t in batch}
     columns = ("track_id", *FACT_COLUMNS, "first_seen_at", "sighted_at")
     new = [(*row, at, at) for track_id, row in fresh.items() if track_id not in known]
-    raced = bulk.insert_or_yield(connection, tracks, columns, new, is_alone=is_alone)
+    raced = bulk.insert_if_absent(connection, tracks, columns, new, is_alone=is_alone)
     there = [track_id for track_id in fresh if track_id in known]
     _update_tracks(connection, [fresh[track_id] for track_id in there])
     _end_versions(connection, there, at)
@@ -139,7 +139,7 @@ def track_row(track: Track, at: object, set_ids: SetIds, digest: Digest | None =
         track.artwork_width,
         track.artwork_height,
         at,
-        digest or facts_digest(track),
+        digest or attributes_digest(track),
     )
 
 
@@ -184,17 +184,17 @@ def _end_versions(connection: Connection, track_ids: Collection[int], at: object
     )
 
 
-def written_facts(track: Track) -> tuple[str, Digest]:
+def encode_attributes(track: Track) -> tuple[str, Digest]:
     """Return the facts as ``track_versions`` holds them, and their digest."""
-    encoded = facts_json(track)
-    return encoded.decode(), facts_digest(track, encoded)
+    encoded = attributes_json(track)
+    return encoded.decode(), attributes_digest(track, encoded)
 
 
 def version_row(
     track: Track, valid_from: object, valid_to: object, set_ids: SetIds, written: tuple[str, Digest] | None = None
 ) -> bulk.Row:
-    """Return a row of ``track_versions`` in the order of `VERSION_COLUMNS`; ``written``: `written_facts`, if at hand."""
-    facts, digest = written or written_facts(track)
+    """Return a row of ``track_versions`` in the order of `VERSION_COLUMNS`; ``written``: `encode_attributes`, if at hand."""
+    facts, digest = written or encode_attributes(track)
     set_id = set_ids.get(track.markets)
     return (track.track_id, valid_from, valid_to, track.title, track.album_id, set_id, facts, digest)
 

@@ -36,7 +36,7 @@ def snapshot_digest(digests: Iterable[Digest]) -> Digest:
     return hashlib.blake2b(b"".join(digests), digest_size=DIGEST_SIZE).digest()
 
 
-def packed(raw_item_ids: Sequence[int]) -> bytes:
+def pack_ids(raw_item_ids: Sequence[int]) -> bytes:
     """Return the ids as differences (little-endian, 64 bits), compressed."""
     differences = array("q", raw_item_ids[:1])
     differences.extend(after - before for before, after in pairwise(raw_item_ids))
@@ -45,15 +45,15 @@ def packed(raw_item_ids: Sequence[int]) -> bytes:
     return zlib.compress(differences.tobytes(), 6)
 
 
-def unpacked(items: bytes) -> list[int]:
-    """Return the ids that `packed` made ``items`` of."""
+def unpack_ids(items: bytes) -> list[int]:
+    """Return the ids that `pack_ids` made ``items`` of."""
     differences = array("q", zlib.decompress(items))
     if sys.byteorder == "big":
         differences.byteswap()
     return list(accumulate(differences))
 
 
-def packed_bodies(bodies: Sequence[bytes]) -> bytes:
+def pack_bodies(bodies: Sequence[bytes]) -> bytes:
     """Return the bodies of items as one compressed block, the lists of markets in them once each.
 
     Those lists are two thirds of an item, and a few dozen different ones serve a library: taken out, a block is half the size
@@ -70,15 +70,15 @@ def _without_markets(body: bytes, markets: dict[bytes, int]) -> _Entry:
     return (head, markets.setdefault(text, len(markets)), tail) if found and quote else body
 
 
-def shared(body: bytes, markets: dict[bytes, bytes]) -> bytes | tuple[bytes, ...]:
+def intern_markets(body: bytes, markets: dict[bytes, bytes]) -> bytes | tuple[bytes, ...]:
     """Return ``body`` in parts, its list of markets the one in ``markets`` (where it is put, if it is new): less memory."""
     head, found, rest = body.partition(_MARKETS)
     text, quote, tail = rest.partition(b'"')
     return (head, _MARKETS, markets.setdefault(text, text), quote, tail) if found and quote else body
 
 
-def unpacked_bodies(block: bytes) -> list[bytes]:
-    """Return the bodies that `packed_bodies` made ``block`` of, or an older favsync did: it kept the bodies as they are."""
+def unpack_bodies(block: bytes) -> list[bytes]:
+    """Return the bodies that `pack_bodies` made ``block`` of, or an older favsync did: it kept the bodies as they are."""
     content = zlib.decompress(block)
     try:
         markets, entries = _decode(content)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from etl.model.records import ChangeSet, Decision, Outcome
+from etl.model.records import FavouriteChanges, Outcome, Review
 
 
-def outcome_of(*, proven: bool, change: ChangeSet, changed: int, decision: str | None = None) -> Outcome:
+def outcome_of(*, proven: bool, change: FavouriteChanges, changed: int, decision: str | None = None) -> Outcome:
     """Say how a run that landed an observation ended (docs/settings.md)."""
-    if not proven or decision == Decision.REJECTED:
+    if not proven or decision == Review.REJECTED:
         return Outcome.PARTIAL
     if change.held:
         return Outcome.HELD

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 import msgspec
 
-from etl.model.threshold import Brake
+from etl.model.threshold import RemovalThreshold
 
 Digest = bytes
 
@@ -35,7 +35,7 @@ class Trigger(StrEnum):
     BACKFILL = "backfill"
 
 
-class Decision(StrEnum):
+class Review(StrEnum):
     """What the operator said of a run's removals; a run without one is subject to the brake."""
 
     APPROVED = "approved"
@@ -45,7 +45,7 @@ class Decision(StrEnum):
 class Item(msgspec.Struct, frozen=True, gc=False):
     """One entry of a list as received: its exact bytes, their digest, and its track id if one can be read.
 
-    ``held``: the bytes, or the parts that make them, where one of these is shared with other items (`etl.model.encoding.shared`).
+    ``held``: the bytes, or the parts that make them, where one of these is shared with other items (`encoding.intern_markets`).
     """
 
     held: bytes | tuple[bytes, ...]
@@ -139,7 +139,7 @@ class Reject(msgspec.Struct, frozen=True):
     body: bytes
 
 
-class Observation(msgspec.Struct, frozen=True):
+class SnapshotRef(msgspec.Struct, frozen=True):
     """What one run saw, as history needs it: who was there, when, and what that proves.
 
     ``present``: track ids in list order. ``proves_absence``: a track that is not in ``present`` was absent at some moment
@@ -152,11 +152,11 @@ class Observation(msgspec.Struct, frozen=True):
     observed_at: datetime
     present: tuple[int, ...]
     proves_absence: bool
-    decision: Decision | None = None
-    brake: Brake | None = None
+    decision: Review | None = None
+    brake: RemovalThreshold | None = None
 
 
-class Interval(msgspec.Struct, frozen=True, gc=False):
+class FavouriteInterval(msgspec.Struct, frozen=True, gc=False):
     """One stay of a track among an account's favourites.
 
     Added in (``added_after``, ``valid_from``], removed in (``removed_after``, ``valid_to``]; ``valid_to`` None: still there.
@@ -173,7 +173,7 @@ class Interval(msgspec.Struct, frozen=True, gc=False):
     last_seen_at: datetime | None = None
 
 
-class State(msgspec.Struct, frozen=True):
+class OpenFavourites(msgspec.Struct, frozen=True):
     """An account's history up to its newest observation, as far as the next one needs it.
 
     ``open``: the tracks that are favourites. ``intervals``: theirs, by track; who knows what the next observation holds may
@@ -182,21 +182,21 @@ class State(msgspec.Struct, frozen=True):
     """
 
     open: Set[int] = frozenset()
-    intervals: Mapping[int, Interval] = msgspec.field(default_factory=dict)
+    intervals: Mapping[int, FavouriteInterval] = msgspec.field(default_factory=dict)
     seen_at: datetime | None = None
     absence_at: datetime | None = None
     observed_at: datetime | None = None
 
 
-class ChangeSet(msgspec.Struct, frozen=True):
+class FavouriteChanges(msgspec.Struct, frozen=True):
     """What one observation does to an account's history. ``etl.load`` writes it and does not think.
 
     ``opened``: new intervals, in list order. ``closed``: intervals that end. ``marked``: open intervals whose
     ``last_seen_at`` changes. ``held``: track ids whose removal waits for the operator. ``favourites``: open ones afterwards.
     """
 
-    opened: tuple[Interval, ...] = ()
-    closed: tuple[Interval, ...] = ()
-    marked: tuple[Interval, ...] = ()
+    opened: tuple[FavouriteInterval, ...] = ()
+    closed: tuple[FavouriteInterval, ...] = ()
+    marked: tuple[FavouriteInterval, ...] = ()
     held: tuple[int, ...] = ()
     favourites: int = 0

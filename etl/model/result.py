@@ -10,7 +10,7 @@ from etl.errors import FavsyncError
 from etl.model.records import Outcome
 
 
-class Report(msgspec.Struct, frozen=True):
+class RunResult(msgspec.Struct, frozen=True):
     """How a run went, as `favsync sync --json` prints it (docs/settings.md)."""
 
     account: str

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Brake:
+class RemovalThreshold:
     """Hold removals of more than ``max(minimum, ratio * open)`` favourites, and of all of them."""
 
     minimum: int = 10

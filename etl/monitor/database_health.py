@@ -12,7 +12,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from etl.db.engine import database_error, reading
+from etl.db.engine import database_error, read_transaction
 from etl.db.tables import metadata, runs
 from etl.db.types import Instant
 
@@ -20,7 +20,7 @@ REPLACED = ("schedules", "tokens")
 
 
 @dataclass(frozen=True, slots=True)
-class Vitals:
+class DatabaseHealth:
     """``now``: by the server's clock, None where it has none of its own. ``newest_at``: the newest observation."""
 
     version: str
@@ -28,18 +28,20 @@ class Vitals:
     newest_at: datetime | None
 
 
-def vitals(engine: Engine) -> Vitals:
+def database_health(engine: Engine) -> DatabaseHealth:
     """Return the database's version, clock and newest observation.
 
     Raises: DatabaseError.
     """
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         newest = connection.execute(select(func.max(runs.c.observed_at, type_=Instant))).scalar()
         if connection.dialect.name == "sqlite":
             version = connection.exec_driver_sql("SELECT sqlite_version()").scalar_one()
-            return Vitals(f"SQLite {version}", None, newest)
+            return DatabaseHealth(f"SQLite {version}", None, newest)
         version = connection.exec_driver_sql("SHOW server_version").scalar_one()
-        return Vitals(f"PostgreSQL {version}", connection.exec_driver_sql("SELECT clock_timestamp()").scalar(), newest)
+        return DatabaseHealth(
+            f"PostgreSQL {version}", connection.exec_driver_sql("SELECT clock_timestamp()").scalar(), newest
+        )
 
 
 def missing_rights(engine: Engine) -> list[str]:

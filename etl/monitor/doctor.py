@@ -18,14 +18,14 @@ from urllib.parse import urlsplit
 from sqlalchemy import Engine
 
 from etl import clock
-from etl.accounts.encryption import MAKES_A_KEY, Vault
-from etl.accounts.session import connect, wire_options
+from etl.accounts.encryption import MAKES_A_KEY, TokenCipher
+from etl.accounts.session import connect, http_options
 from etl.accounts.token_file import is_exposed
-from etl.accounts.token_rows import Place, token_rows
+from etl.accounts.token_rows import TokenLocation, token_rows
 from etl.config import Config
 from etl.db import migrate
-from etl.db.engine import open_engine, reading
-from etl.db.schema_check import faults_of
+from etl.db.engine import open_engine, read_transaction
+from etl.db.schema_check import schema_differences
 from etl.errors import ApiError, FavsyncError, UsageError
 from etl.monitor import database_health
 from etl.monitor.status import AccountStatus, statuses
@@ -52,7 +52,7 @@ class Finding:
     exit_code: int = 0
 
 
-def examine(config: Config) -> Iterator[Finding]:
+def run_checks(config: Config) -> Iterator[Finding]:
     """Yield what there is to say, as it is found."""
     yield from _settings(config)
     api = list(_api(config))
@@ -93,7 +93,7 @@ def _settings(config: Config) -> Iterator[Finding]:
     for warning in config.warnings:
         yield Finding(LOOK, "settings", warning)
     faults: list[UsageError] = []
-    for check in (lambda: wire_options(config), lambda: schedule.parse(config.schedule)):
+    for check in (lambda: http_options(config), lambda: schedule.parse(config.schedule)):
         try:
             check()
         except UsageError as error:
@@ -161,7 +161,7 @@ def _clock(whose: str, there: datetime | None) -> Iterator[Finding]:
 
 
 def _database(_config: Config, engine: Engine) -> Iterator[Finding]:
-    found = database_health.vitals(engine)
+    found = database_health.database_health(engine)
     kind, _, version = found.version.partition(" ")
     numbers = tuple(int(part) for part in version.split()[0].split(".") if part.isdigit())
     least = LEAST_SQLITE if kind == "SQLite" else LEAST_POSTGRESQL
@@ -176,7 +176,7 @@ def _database(_config: Config, engine: Engine) -> Iterator[Finding]:
         yield Finding(
             LOOK, "clock", f"the newest observation lies {ahead:.0f} s in the future", "set the clock, then sync again"
         )
-    for fault in faults_of(engine):
+    for fault in schema_differences(engine):
         what, _, remedy = fault.rpartition(": ")
         yield Finding(BAD, "database", what or fault, remedy if what else "", 5)
 
@@ -217,14 +217,16 @@ def _scheduling(config: Config, engine: Engine) -> Iterator[Finding]:
 
 
 def _tokens(config: Config, engine: Engine) -> Iterator[Finding]:
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         rows = token_rows(connection)
-    exposed = [row.reference for row in rows.values() if row.place is Place.FILE and is_exposed(row.reference or "")]
+    exposed = [
+        row.reference for row in rows.values() if row.place is TokenLocation.FILE and is_exposed(row.reference or "")
+    ]
     for path in exposed:
         yield Finding(LOOK, "file modes", f"other users may read the token file {path}", f"chmod 600 {path}")
     secrets = [row.secret for row in rows.values() if row.secret is not None]
     if secrets and config.encryption_keys:
-        vault = Vault([key.reveal() for key in config.encryption_keys])
+        vault = TokenCipher([key.reveal() for key in config.encryption_keys])
         old = sum(not vault.opens_first(secret) for secret in secrets)
         if old:
             yield Finding(LOOK, "tokens", f"the first key does not open {old} of them", "run `favsync accounts rekey`")

@@ -18,7 +18,7 @@ AT_ONCE = 5_000
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class AccountFreshness:
     """One account as the database knows it. ``held``: removals that wait for the operator's word now.
 
     ``was_asked``: the newest proof came from the service, by the account's token, not from an import.
@@ -44,7 +44,7 @@ class Facts:
     token: TokenRow | None
 
 
-def account_facts(connection: Connection, names: Collection[str] = ()) -> list[Facts]:
+def account_freshness(connection: Connection, names: Collection[str] = ()) -> list[AccountFreshness]:
     """Return the accounts with these names, all where none is named, by name."""
     rows = connection.execute(_accounts(names)).all()
     run_ids = {run_id for row in rows for run_id in (row.proven_run_id, row.last_run_id) if run_id is not None}
@@ -105,10 +105,10 @@ def _runs(connection: Connection, run_ids: Sequence[int]) -> dict[int, Row[Any]]
     return found
 
 
-def _facts(row: Row[Any], proven: Row[Any] | None, last: Row[Any] | None, token: TokenRow | None) -> Facts:
+def _facts(row: Row[Any], proven: Row[Any] | None, last: Row[Any] | None, token: TokenRow | None) -> AccountFreshness:
     is_older = proven is not None and row.turned_at is not None and row.turned_at < proven.observed_at
     is_held = proven is not None and proven.outcome == Outcome.HELD and proven.decision is None
-    return Facts(
+    return AccountFreshness(
         account_id=row.account_id,
         name=row.name,
         enabled=bool(row.enabled),

@@ -21,7 +21,7 @@ BETWEEN_SECONDS = 30.0
 PLACEHOLDER = "{account}"
 
 
-class Pinger:
+class HealthcheckPinger:
     """Sends pings from a thread of its own, and drops those that would pile up. Close it to send the last ones."""
 
     def __init__(self, url: str, send: Callable[[str, str], None] | None = None, *, is_round: bool = False) -> None:

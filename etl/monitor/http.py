@@ -16,7 +16,7 @@ from typing import Any
 from etl import clock
 from etl.errors import FavsyncError, UsageError
 from etl.monitor.metrics import CONTENT_TYPE, Metrics
-from etl.scheduler.service import Pulse
+from etl.scheduler.service import ServiceStatus
 
 LATE_SECONDS = 60.0
 PLAIN = "text/plain; charset=utf-8"
@@ -25,7 +25,9 @@ PLAIN = "text/plain; charset=utf-8"
 class Answers:
     """What is answered. ``require_database`` raises where the database cannot be used."""
 
-    def __init__(self, metrics: Metrics, pulse: Callable[[], Pulse], require_database: Callable[[], object]) -> None:
+    def __init__(
+        self, metrics: Metrics, pulse: Callable[[], ServiceStatus], require_database: Callable[[], object]
+    ) -> None:
         self._metrics = metrics
         self._pulse = pulse
         self._require_database = require_database

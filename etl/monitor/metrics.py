@@ -21,7 +21,7 @@ from etl import __version__, clock
 from etl.errors import FavsyncError, UsageError
 from etl.model.records import Outcome
 from etl.monitor.status import AccountStatus
-from etl.scheduler.service import Pulse, Ran
+from etl.scheduler.service import FinishedRun, ServiceStatus
 
 CACHE_SECONDS = 5.0
 ACCOUNT_LIMIT = 1_000
@@ -47,11 +47,11 @@ class Metrics:
     """A registry of its own. ``ask`` gives the accounts' status, ``pulse`` the scheduler's, where there is one."""
 
     def __init__(
-        self, ask: Ask, pulse: Callable[[], Pulse] | None = None, *, account_limit: int = ACCOUNT_LIMIT
+        self, ask: Ask, pulse: Callable[[], ServiceStatus] | None = None, *, account_limit: int = ACCOUNT_LIMIT
     ) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(Standing(ask, pulse, account_limit))
+        self._registry.register(AccountMetrics(ask, pulse, account_limit))
         if pulse is not None:
             self._runs = Counter("favsync_runs", "Runs that ended.", ["outcome"], registry=self._registry)
             self._seconds = Histogram(
@@ -67,7 +67,7 @@ class Metrics:
             for outcome in Outcome:  # a series that begins at 1 hides its first failure from rate() and increase()
                 self._runs.labels(str(outcome))
 
-    def count(self, ran: Ran) -> None:
+    def count(self, ran: FinishedRun) -> None:
         """Count a run that ended."""
         report = ran.report
         self._runs.labels(str(report.outcome)).inc()
@@ -84,10 +84,10 @@ class Metrics:
         return generate_latest(self._registry)
 
 
-class Standing(Collector):
+class AccountMetrics(Collector):
     """How things stand, read when somebody asks; the answer is kept for a few seconds."""
 
-    def __init__(self, ask: Ask, pulse: Callable[[], Pulse] | None, account_limit: int) -> None:
+    def __init__(self, ask: Ask, pulse: Callable[[], ServiceStatus] | None, account_limit: int) -> None:
         self._ask = ask
         self._pulse = pulse
         self._account_limit = account_limit
@@ -141,7 +141,7 @@ def _gauge(name: str, words: str, value: float) -> Metric:
     return GaugeMetricFamily(name, words, value=value)
 
 
-def _scheduler(pulse: Pulse) -> Iterator[Metric]:
+def _scheduler(pulse: ServiceStatus) -> Iterator[Metric]:
     yield _gauge(
         "favsync_scheduler_leader", "1 where this process syncs, 0 where it stands by.", float(pulse.is_leader)
     )

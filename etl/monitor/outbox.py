@@ -60,7 +60,7 @@ class Outbox(Generic[T]):
                 is_silent = False
             except (OSError, FavsyncError) as error:
                 if not is_silent:
-                    log.warning(self._trouble, error=words_of(error))
+                    log.warning(self._trouble, error=describe(error))
                 is_silent = True
             except Exception:
                 log.exception(self._trouble)
@@ -102,7 +102,7 @@ def _send(opener: OpenerDirector, request: Request) -> None:
     raise OSError(words)
 
 
-def words_of(error: OSError | FavsyncError) -> str:
+def describe(error: OSError | FavsyncError) -> str:
     """Return what went wrong in words without an address."""
     if isinstance(error, HTTPError):
         return f"HTTP {error.code}"

@@ -14,11 +14,11 @@ from sqlalchemy import Engine
 
 from etl import clock
 from etl.accounts.credentials import DEFAULT_ACCOUNT
-from etl.accounts.token_rows import Place
-from etl.accounts.token_state import shown_state
-from etl.db.engine import reading
+from etl.accounts.token_rows import TokenLocation
+from etl.accounts.token_state import displayed_status
+from etl.db.engine import read_transaction
 from etl.errors import UsageError
-from etl.monitor.freshness import Facts, account_facts
+from etl.monitor.freshness import AccountFreshness, account_freshness
 from etl.scheduler import schedule
 
 SLACK = timedelta(minutes=10)
@@ -69,8 +69,8 @@ def statuses(
 
     Raises: UsageError, for a name that is not there; DatabaseError.
     """
-    with reading(engine) as connection:
-        found = account_facts(connection, names)
+    with read_transaction(engine) as connection:
+        found = account_freshness(connection, names)
     missing = set(names) - {facts.name for facts in found}
     if missing:
         raise UsageError(f"there is no account {min(missing)!r}", remedy="`favsync accounts list` shows them")
@@ -84,7 +84,7 @@ def worst_code(accounts: Iterable[AccountStatus]) -> int:
     return next((code for code in (DEAD_CODE, STALE_CODE, HELD_CODE) if code in codes), 0)
 
 
-def _status(facts: Facts, default_schedule: str, max_age: timedelta | None, now: datetime) -> AccountStatus:
+def _status(facts: AccountFreshness, default_schedule: str, max_age: timedelta | None, now: datetime) -> AccountStatus:
     schedule = facts.schedule or default_schedule
     since = facts.last_proven_at or facts.created_at
     stale_at = since + max_age if max_age is not None else _stale_at(schedule, since, facts.account_id)
@@ -114,7 +114,7 @@ def _status(facts: Facts, default_schedule: str, max_age: timedelta | None, now:
     )
 
 
-def _freshness(facts: Facts, stale_at: datetime, now: datetime) -> str:
+def _freshness(facts: AccountFreshness, stale_at: datetime, now: datetime) -> str:
     if not facts.enabled:
         return DISABLED
     if facts.last_proven_at is None:
@@ -122,19 +122,19 @@ def _freshness(facts: Facts, stale_at: datetime, now: datetime) -> str:
     return STALE if now > stale_at else FRESH
 
 
-def _token_state(facts: Facts, now: datetime) -> str:
+def _token_state(facts: AccountFreshness, now: datetime) -> str:
     """Return the token's state; the environment's token has no row before it is refused, so its success speaks for it."""
     if facts.token is not None:
-        return shown_state(facts.token, now)
+        return displayed_status(facts.token, now)
     if facts.name != DEFAULT_ACCOUNT:
         return "none"
     return "valid" if facts.was_asked else "unknown"
 
 
-def _token_place(facts: Facts) -> str | None:
+def _token_place(facts: AccountFreshness) -> str | None:
     if facts.token is not None:
         return str(facts.token.place)
-    return str(Place.ENVIRONMENT) if facts.name == DEFAULT_ACCOUNT else None
+    return str(TokenLocation.ENVIRONMENT) if facts.name == DEFAULT_ACCOUNT else None
 
 
 def _stale_at(text: str, since: datetime, seed: int) -> datetime:

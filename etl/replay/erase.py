@@ -10,8 +10,8 @@ from sqlalchemy import Connection, delete, func, select
 
 from etl.db import bulk
 from etl.db.tables import accounts, favourites, metadata, rejects, runs
-from etl.replay.favourites import refold_facts
-from etl.replay.garbage import delete_names, delete_orphans, orphans_without
+from etl.replay.garbage import delete_garbage, delete_names, garbage_without
+from etl.replay.tracks import replay_tracks
 
 COUNTED = ("runs", "favourites", "tracks", "raw_items", "snapshots")
 
@@ -19,7 +19,7 @@ COUNTED = ("runs", "favourites", "tracks", "raw_items", "snapshots")
 def erase_account(connection: Connection, account_id: int) -> dict[str, int]:
     """Delete everything about the account, and return how many rows of the main tables that was, by table.
 
-    The caller holds all accounts (`etl.load.run_lock.leases`), and gives the space back afterwards (`etl.replay.prune.compact`
+    The caller holds all accounts (`etl.load.run_lock.run_locks`), and gives the space back afterwards (`etl.replay.prune.compact`
     also overwrites what a SQLite file still held).
     """
     bulk.lock_everything(connection)
@@ -32,8 +32,8 @@ def erase_account(connection: Connection, account_id: int) -> dict[str, int]:
         if "account_id" in table.c and table not in (accounts, runs, favourites):
             connection.execute(delete(table).where(table.c.account_id == account_id))
     connection.execute(delete(accounts).where(accounts.c.account_id == account_id))
-    refold_facts(connection)
-    delete_orphans(connection, orphans_without(connection))
+    replay_tracks(connection)
+    delete_garbage(connection, garbage_without(connection))
     delete_names(connection)
     after = _counts(connection)
     return {name: before[name] - after[name] for name in COUNTED}

@@ -1,7 +1,7 @@
 """Folding an account's observations again, and comparing with what is stored.
 
 It writes only what differs, and says what that was; a check says it without writing. Used by `favsync rebuild`, by runs that
-bring an older observation, by decisions on a held run, and by retracting one. `refold_facts` does the same for tracks' facts.
+bring an older observation, by decisions on a held run, and by retracting one. `replay_tracks` does the same for tracks' facts.
 """
 
 from __future__ import annotations
@@ -18,27 +18,26 @@ from etl.db.tables import favourites, runs, tracks
 from etl.load.baseline import interval_of, is_observation
 from etl.load.favourites import insert_intervals, interval_rows
 from etl.model.outcomes import outcome_of
-from etl.model.records import ChangeSet, Interval, Outcome
-from etl.model.threshold import Brake
-from etl.replay.snapshots import observations_of
-from etl.replay.tracks import FactDifference, refold_facts
-from etl.transform.favourite_history import History, folded
+from etl.model.records import FavouriteChanges, FavouriteInterval, Outcome
+from etl.model.threshold import RemovalThreshold
+from etl.replay.snapshots import snapshot_refs
+from etl.transform.favourite_history import History, replay_sorted
 
-__all__ = ["Difference", "FactDifference", "membership_difference", "refold_facts", "refold_membership"]
+__all__ = ["FavouriteDiff", "diff_favourites", "replay_favourites"]
 
 Place = tuple[int, datetime]
 COUNTS = ("favourites", "added", "removed", "held", "outcome")
 
 
-class Difference(msgspec.Struct, frozen=True):
+class FavouriteDiff(msgspec.Struct, frozen=True):
     """Where what is stored and what the observations tell differ: intervals by what has to be done to them.
 
     ``unequal``: as they should be. ``runs``: runs whose counts or outcome differ.
     """
 
-    missing: tuple[Interval, ...] = ()
-    surplus: tuple[Interval, ...] = ()
-    unequal: tuple[Interval, ...] = ()
+    missing: tuple[FavouriteInterval, ...] = ()
+    surplus: tuple[FavouriteInterval, ...] = ()
+    unequal: tuple[FavouriteInterval, ...] = ()
     runs: tuple[int, ...] = ()
 
     def __bool__(self) -> bool:
@@ -52,13 +51,13 @@ class Difference(msgspec.Struct, frozen=True):
         return ", ".join(f"{len(each):,} {word}" for each, word in parts if each)
 
 
-def membership_difference(connection: Connection, account_id: int, brake: Brake) -> tuple[Difference, History]:
+def diff_favourites(connection: Connection, account_id: int, brake: RemovalThreshold) -> tuple[FavouriteDiff, History]:
     """Fold the account's observations and compare with the intervals, and the counts of runs, that are stored."""
-    told = folded(observations_of(connection, account_id), brake)
+    told = replay_sorted(snapshot_refs(connection, account_id), brake)
     rows = connection.execute(select(favourites).where(favourites.c.account_id == account_id))
     stored = {_place(interval): interval for interval in map(interval_of, rows)}
     wanted = {_place(interval): interval for interval in told.intervals}
-    difference = Difference(
+    difference = FavouriteDiff(
         missing=tuple(interval for place, interval in wanted.items() if place not in stored),
         surplus=tuple(interval for place, interval in stored.items() if place not in wanted),
         unequal=tuple(i for place, i in wanted.items() if place in stored and stored[place] != i),
@@ -67,13 +66,13 @@ def membership_difference(connection: Connection, account_id: int, brake: Brake)
     return difference, told
 
 
-def _place(interval: Interval) -> Place:
+def _place(interval: FavouriteInterval) -> Place:
     return interval.track_id, interval.valid_from
 
 
-def refold_membership(connection: Connection, account_id: int, brake: Brake) -> Difference:
+def replay_favourites(connection: Connection, account_id: int, brake: RemovalThreshold) -> FavouriteDiff:
     """Make the account's intervals, and the counts of its runs, what its observations tell."""
-    difference, told = membership_difference(connection, account_id, brake)
+    difference, told = diff_favourites(connection, account_id, brake)
     numbers = _numbers(connection, account_id) if difference.unequal else {}
     at = bulk.instants(connection)
     key = ("account_id", "track_id", "valid_from")
@@ -99,7 +98,7 @@ def _numbers(connection: Connection, account_id: int) -> dict[Place, int]:
     return {(row.track_id, row.valid_from): row.favourite_id for row in rows}
 
 
-def _first_of_each(intervals: Sequence[Interval]) -> Iterator[Interval]:
+def _first_of_each(intervals: Sequence[FavouriteInterval]) -> Iterator[FavouriteInterval]:
     seen: set[int] = set()
     for interval in sorted(intervals, key=lambda i: i.valid_from):
         if interval.track_id not in seen:
@@ -107,7 +106,7 @@ def _first_of_each(intervals: Sequence[Interval]) -> Iterator[Interval]:
             yield interval
 
 
-def _miscounted(connection: Connection, account_id: int, by_run: Mapping[int, ChangeSet]) -> list[bulk.Row]:
+def _miscounted(connection: Connection, account_id: int, by_run: Mapping[int, FavouriteChanges]) -> list[bulk.Row]:
     """Return (run, `COUNTS`, reason) as they should be, of the runs whose counts or outcome are not what the fold says."""
     query = select(runs).where(runs.c.account_id == account_id, is_observation).order_by(runs.c.run_id)
     found = []
@@ -120,7 +119,7 @@ def _miscounted(connection: Connection, account_id: int, by_run: Mapping[int, Ch
     return found
 
 
-def _reason(row: Any, change: ChangeSet, outcome: Outcome) -> str | None:
+def _reason(row: Any, change: FavouriteChanges, outcome: Outcome) -> str | None:
     """Return what the run's row should say of a hold that the fold has put on or taken off."""
     if outcome is Outcome.HELD and (row.outcome != Outcome.HELD or row.held != len(change.held)):
         return f"{len(change.held)} removals wait for `favsync runs approve {row.run_id}`"
@@ -130,6 +129,6 @@ def _reason(row: Any, change: ChangeSet, outcome: Outcome) -> str | None:
     return reason
 
 
-def _recount(connection: Connection, account_id: int, by_run: Mapping[int, ChangeSet]) -> None:
+def _recount(connection: Connection, account_id: int, by_run: Mapping[int, FavouriteChanges]) -> None:
     """Bring the counts and outcomes of runs in line with what the fold says that they did."""
     bulk.update(connection, runs, ("run_id",), (*COUNTS, "reason"), _miscounted(connection, account_id, by_run))

@@ -27,12 +27,12 @@ from etl.db.tables import (
     track_versions,
     tracks,
 )
-from etl.model.encoding import packed_bodies, unpacked_bodies
-from etl.replay.snapshots import Lists
+from etl.model.encoding import pack_bodies, unpack_bodies
+from etl.replay.snapshots import SnapshotReader
 
 
 @dataclass(slots=True)
-class Orphans:
+class Garbage:
     """Lists that no run cites, and items that no list holds; with the size in bytes of these lists."""
 
     snapshots: list[int] = field(default_factory=list)
@@ -40,22 +40,22 @@ class Orphans:
     snapshot_bytes: int = 0
 
 
-def orphans_without(connection: Connection, gone_runs: Collection[int] = ()) -> Orphans:
+def garbage_without(connection: Connection, gone_runs: Collection[int] = ()) -> Garbage:
     """Return what would be orphaned if the runs ``gone_runs`` were not there."""
     gone = set(gone_runs)
     cited = connection.execute(select(runs.c.run_id, runs.c.snapshot_id).where(runs.c.snapshot_id.is_not(None)))
     needed = {row.snapshot_id for row in cited if row.run_id not in gone}
     sizes = connection.execute(select(snapshots.c.snapshot_id, func.length(snapshots.c["items"]).label("size"))).all()
-    lists = Lists(connection)
+    lists = SnapshotReader(connection)
     held: set[int] = set()
     for snapshot_id in sorted(needed):
         held.update(lists.items(snapshot_id))
     unneeded = [row for row in sizes if row.snapshot_id not in needed]
     everything = set(connection.execute(select(raw_items.c.raw_item_id)).scalars())
-    return Orphans([row.snapshot_id for row in unneeded], everything - held, sum(row.size for row in unneeded))
+    return Garbage([row.snapshot_id for row in unneeded], everything - held, sum(row.size for row in unneeded))
 
 
-def delete_orphans(connection: Connection, orphans: Orphans) -> None:
+def delete_garbage(connection: Connection, orphans: Garbage) -> None:
     """Delete lists, items and their bodies."""
     bulk.delete_in(connection, snapshots, "snapshot_id", orphans.snapshots)
     drop_bodies(connection, orphans.items)
@@ -89,8 +89,8 @@ def _repack(connection: Connection, block_id: int, empty: list[int]) -> int:
     if not kept:
         empty.append(block_id)
         return len(body)
-    bodies = unpacked_bodies(body)
-    smaller = packed_bodies([bodies[row.position] for row in kept])
+    bodies = unpack_bodies(body)
+    smaller = pack_bodies([bodies[row.position] for row in kept])
     bulk.update(connection, raw_blocks, ("raw_block_id",), ("body",), [(block_id, smaller)])
     places = [(row.raw_item_id, position) for position, row in enumerate(kept)]
     bulk.update(connection, raw_items, ("raw_item_id",), ("position",), places)

@@ -16,21 +16,22 @@ from sqlalchemy import Connection, exists, func, insert, select, update
 from etl.db import bulk
 from etl.db.tables import runs, snapshots, track_versions
 from etl.load import raw
-from etl.load.baseline import is_observation, newest_observation
+from etl.load.baseline import is_observation, read_baseline
 from etl.load.favourites import write_rejects
-from etl.load.runs import holder
+from etl.load.runs import process_name
 from etl.model.encoding import snapshot_digest
-from etl.model.records import Decision, Digest, Item, Outcome, Reject, Track, Trigger
-from etl.model.threshold import Brake
-from etl.replay.favourites import Difference, refold_facts, refold_membership
-from etl.replay.review import supersede
-from etl.replay.snapshots import Lists
-from etl.replay.track_events import holders_of
-from etl.transform.normalise import Unreadable, normalised
+from etl.model.records import Digest, Item, Outcome, Reject, Review, Track, Trigger
+from etl.model.threshold import RemovalThreshold
+from etl.replay.favourites import FavouriteDiff, replay_favourites
+from etl.replay.review import mark_superseded
+from etl.replay.snapshots import SnapshotReader
+from etl.replay.track_events import accounts_with_tracks
+from etl.replay.tracks import replay_tracks
+from etl.transform.normalise import InvalidItem, normalise
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class PastSnapshot:
     """A list that was read at an earlier time, by whatever means.
 
     ``label``: where it comes from. ``proven``: it is the whole list. ``decision``: the operator's word on what it removes.
@@ -43,46 +44,46 @@ class Past:
     items: tuple[Item, ...]
     proven: bool
     proves_absence: bool
-    decision: Decision | None = None
-    brake: Brake | None = None
+    decision: Review | None = None
+    brake: RemovalThreshold | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Landed:
+class ImportedRun:
     """What became of a past observation: its run, and whether it was there before."""
 
-    past: Past
+    past: PastSnapshot
     run_id: int
     was_there: bool = False
 
 
 @dataclass(slots=True)
-class Imported:
+class ImportResult:
     """What an import did: each observation in order of time, and what the history became by all of them.
 
     ``held``: runs that hold removals afterwards and did not before.
     """
 
-    landed: list[Landed] = field(default_factory=list)
-    difference: Difference = field(default_factory=Difference)
+    landed: list[ImportedRun] = field(default_factory=list)
+    difference: FavouriteDiff = field(default_factory=FavouriteDiff)
     held: tuple[int, ...] = ()
 
 
-def land_past(
+def import_snapshots(
     connection: Connection,
     account_id: int,
-    pasts: Iterable[Past],
+    pasts: Iterable[PastSnapshot],
     *,
-    brake: Brake,
+    brake: RemovalThreshold,
     now: datetime,
     keep_bodies: bool = True,
-) -> Imported:
+) -> ImportResult:
     """Store past observations of an account and fold its history again.
 
     ``brake``: for the runs that are folded again; a past observation carries its own decision. ``now``: when they are imported.
     """
-    bulk.lock_facts(connection)
-    done = Imported()
+    bulk.lock_track_tables(connection)
+    done = ImportResult()
     given: dict[int, Track] = {}
     stored: dict[Digest, raw.RawItem] = {}
     held = _held(connection, account_id)
@@ -97,13 +98,13 @@ def land_past(
             given,
             keep_bodies=keep_bodies,
         )
-        done.landed.append(Landed(past, run_id, was_there=twin is not None))
+        done.landed.append(ImportedRun(past, run_id, was_there=twin is not None))
     new = [landed for landed in done.landed if not landed.was_there]
     if not new:
         return done
-    done.difference = refold_membership(connection, account_id, brake)
+    done.difference = replay_favourites(connection, account_id, brake)
     touched = touched_tracks(connection, account_id, [each.run_id for each in new])
-    refold_facts(connection, touched, given=given, accounts=holders_of(connection, touched))
+    replay_tracks(connection, touched, given=given, accounts=accounts_with_tracks(connection, touched))
     _tell(connection, account_id, new, done.difference)
     done.held = tuple(sorted(_held(connection, account_id) - held))
     return done
@@ -114,7 +115,7 @@ def _held(connection: Connection, account_id: int) -> set[int]:
     return set(connection.execute(query).scalars())
 
 
-def _twin(connection: Connection, account_id: int, past: Past) -> int | None:
+def _twin(connection: Connection, account_id: int, past: PastSnapshot) -> int | None:
     """Return the run that is this very observation, retracted or not."""
     query = (
         select(runs.c.run_id)
@@ -133,7 +134,7 @@ def _twin(connection: Connection, account_id: int, past: Past) -> int | None:
 def _land(
     connection: Connection,
     account_id: int,
-    past: Past,
+    past: PastSnapshot,
     now: datetime,
     stored: dict[Digest, raw.RawItem],
     given: dict[int, Track],
@@ -150,12 +151,12 @@ def _land(
         if item.digest in stored and (keep_bodies or stored[item.digest].raw_item_id in given):
             continue
         try:
-            tracks[item.digest] = normalised(item)
-        except Unreadable as error:
+            tracks[item.digest] = normalise(item)
+        except InvalidItem as error:
             if item.digest not in stored:
                 rejects.append(Reject(position, item.track_id, str(error), item.body))
     unreadable = {past.items[reject.position].digest for reject in rejects}
-    snapshot_id = raw.land(connection, past.items, known, unreadable, keep_bodies=keep_bodies)
+    snapshot_id = raw.store_list(connection, past.items, known, unreadable, keep_bodies=keep_bodies)
     if not keep_bodies:
         ids = raw.raw_items_by_digest(connection, tracks)
         given.update((item.raw_item_id, tracks[item.digest]) for item in ids)
@@ -166,7 +167,7 @@ def _land(
 
 
 def _insert_run(
-    connection: Connection, account_id: int, past: Past, now: datetime, snapshot_id: int, rejected: int
+    connection: Connection, account_id: int, past: PastSnapshot, now: datetime, snapshot_id: int, rejected: int
 ) -> int:
     row = {
         "account_id": account_id,
@@ -184,7 +185,7 @@ def _insert_run(
         "snapshot_id": snapshot_id,
         "favourites": 0,
         "rejected": rejected,
-        "holder": holder(),
+        "holder": process_name(),
     }
     run_id: int = connection.execute(insert(runs).values(**row).returning(runs.c.run_id)).scalar_one()
     return run_id
@@ -203,7 +204,7 @@ def touched_tracks(connection: Connection, account_id: int, run_ids: Sequence[in
     )
     ordered = connection.execute(query.order_by(runs.c.observed_at, runs.c.run_id)).all()
     wanted = set(run_ids)
-    lists = Lists(connection)
+    lists = SnapshotReader(connection)
     touched: set[int] = set()
     for place, row in enumerate(ordered):
         if row.run_id in wanted:
@@ -215,7 +216,7 @@ def touched_tracks(connection: Connection, account_id: int, run_ids: Sequence[in
     return {track_id for item in touched if (track_id := tracks[item]) is not None}
 
 
-def _tell(connection: Connection, account_id: int, new: Sequence[Landed], difference: Difference) -> None:
+def _tell(connection: Connection, account_id: int, new: Sequence[ImportedRun], difference: FavouriteDiff) -> None:
     """Say on each run what it was, and what the history became by the import."""
     words = difference.words or "no interval changed"
     others = f" with {len(new) - 1} more" if len(new) > 1 else ""
@@ -236,13 +237,13 @@ def _tell(connection: Connection, account_id: int, new: Sequence[Landed], differ
             connection.execute(
                 update(runs).where(runs.c.run_id == landed.run_id, unchanged).values(outcome=Outcome.SUCCEEDED)
             )
-    newest = newest_observation(connection, account_id)
+    newest = read_baseline(connection, account_id)
     last = new[-1]
     if newest is not None and newest.run_id == last.run_id and last.past.proven:
-        supersede(connection, account_id, last.run_id)
+        mark_superseded(connection, account_id, last.run_id)
 
 
-def _changed(connection: Connection, landed: Landed) -> int:
+def _changed(connection: Connection, landed: ImportedRun) -> int:
     """Count the tracks whose facts became others at the instant of this observation."""
     ids = {item.track_id for item in landed.past.items if item.track_id is not None}
     before = track_versions.alias("before")

@@ -15,26 +15,27 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, select
 
 from etl.db import bulk
-from etl.db.engine import BUSY_TIMEOUT_MS, reading, retrying, translated
+from etl.db.engine import BUSY_TIMEOUT_MS, database_errors, in_transaction, read_transaction
 from etl.db.tables import raw_items, runs
 from etl.errors import DatabaseError, FavsyncError, UsageError
 from etl.load.baseline import every_account, is_observation
-from etl.load.run_lock import leases
-from etl.model.records import Decision
-from etl.model.threshold import Brake
-from etl.replay.favourites import membership_difference, refold_facts
-from etl.replay.garbage import Orphans, block_bytes, delete_orphans, drop_bodies, orphans_without
-from etl.replay.snapshots import Lists, observations_of
-from etl.replay.track_events import sightings_of
-from etl.transform.favourite_history import folded
-from etl.transform.retention import Seen, superfluous
+from etl.load.run_lock import run_locks
+from etl.model.records import Review
+from etl.model.threshold import RemovalThreshold
+from etl.replay.favourites import diff_favourites
+from etl.replay.garbage import Garbage, block_bytes, delete_garbage, drop_bodies, garbage_without
+from etl.replay.snapshots import SnapshotReader, snapshot_refs
+from etl.replay.track_events import track_events
+from etl.replay.tracks import replay_tracks
+from etl.transform.favourite_history import replay_sorted
+from etl.transform.retention import RetainedSnapshot, removable
 
 CHECKPOINT = "PRAGMA wal_checkpoint(TRUNCATE)"
 PATIENCE_MS = 5_000
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class PrunePolicy:
     """What is to go: bodies of items last seen before ``raw_before``; idle observations before ``daily_before``."""
 
     raw_before: datetime | None = None
@@ -42,14 +43,14 @@ class Limits:
 
 
 @dataclass(slots=True)
-class Plan:
+class PrunePlan:
     """What goes. ``bytes_freed``: about how much, before it is done; exactly, afterwards, as far as bodies go."""
 
     runs: list[int] = field(default_factory=list)
     observations: int = 0
     bodies: set[int] = field(default_factory=set)
     bodies_kept: int = 0
-    orphans: Orphans = field(default_factory=Orphans)
+    orphans: Garbage = field(default_factory=Garbage)
     bytes_freed: int = 0
 
     def __bool__(self) -> bool:
@@ -57,38 +58,38 @@ class Plan:
         return bool(self.runs or self.bodies or self.orphans.snapshots or self.orphans.items)
 
 
-def plan(engine: Engine, limits: Limits, brake: Brake) -> Plan:
+def plan(engine: Engine, limits: PrunePolicy, brake: RemovalThreshold) -> PrunePlan:
     """Return what `prune` would delete; write nothing.
 
     Raises: UsageError, where history is not what its observations tell; DatabaseError.
     """
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         _require_sound(connection, brake)
         return _plan(connection, limits, brake)
 
 
-def prune(engine: Engine, limits: Limits, brake: Brake) -> Plan:
+def prune(engine: Engine, limits: PrunePolicy, brake: RemovalThreshold) -> PrunePlan:
     """Delete what `limits` say, in one transaction, while no run is in progress.
 
     Raises: UsageError, where history is not what its observations tell; RunInProgress; DatabaseError.
     """
 
-    def work(connection: Connection) -> Plan:
+    def work(connection: Connection) -> PrunePlan:
         bulk.lock_everything(connection)
         _require_sound(connection, brake)
-        before = sightings_of(connection)
+        before = track_events(connection)
         done = _plan(connection, limits, brake)
         bulk.delete_in(connection, runs, "run_id", done.runs)
         done.bytes_freed = drop_bodies(connection, done.bodies) + done.orphans.snapshot_bytes
-        delete_orphans(connection, done.orphans)
-        if before != sightings_of(connection) or not _is_sound(connection, brake):
+        delete_garbage(connection, done.orphans)
+        if before != track_events(connection) or not _is_sound(connection, brake):
             raise FavsyncError("pruning would have changed the history, so nothing was deleted")
         return done
 
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         accounts = [(account.account_id, account.name) for account in every_account(connection)]
-    with leases(engine, accounts):
-        return retrying(engine, work)
+    with run_locks(engine, accounts):
+        return in_transaction(engine, work)
 
 
 def compact(engine: Engine) -> tuple[int, int] | None:
@@ -100,7 +101,7 @@ def compact(engine: Engine) -> tuple[int, int] | None:
         return None
     files = [Path(engine.url.database), Path(f"{engine.url.database}-wal")]
     before = _size(files)
-    with translated(engine):
+    with database_errors(engine):
         driver = engine.raw_connection()
         try:
             driver.cursor().execute(f"PRAGMA busy_timeout = {PATIENCE_MS}")
@@ -118,37 +119,37 @@ def _size(files: Iterable[Path]) -> int:
     return sum(path.stat().st_size for path in files if path.exists())
 
 
-def _plan(connection: Connection, limits: Limits, brake: Brake) -> Plan:
-    found = Plan()
+def _plan(connection: Connection, limits: PrunePolicy, brake: RemovalThreshold) -> PrunePlan:
+    found = PrunePlan()
     for account in every_account(connection):
         ordered = list(_seen(connection, account.account_id))
         found.observations += len(ordered)
         if limits.daily_before is not None:
-            told = folded(observations_of(connection, account.account_id), brake)
-            found.runs += superfluous(ordered, told.by_run, limits.daily_before)
-    found.orphans = orphans_without(connection, found.runs)
+            told = replay_sorted(snapshot_refs(connection, account.account_id), brake)
+            found.runs += removable(ordered, told.by_run, limits.daily_before)
+    found.orphans = garbage_without(connection, found.runs)
     if limits.raw_before is not None:
         found.bodies, found.bodies_kept = _old_bodies(connection, limits.raw_before, found.orphans.items)
     found.bytes_freed = block_bytes(connection, found.bodies | found.orphans.items) + found.orphans.snapshot_bytes
     return found
 
 
-def _seen(connection: Connection, account_id: int) -> Iterable[Seen]:
+def _seen(connection: Connection, account_id: int) -> Iterable[RetainedSnapshot]:
     """Yield the observations; those in a row that hold the same items have the same number for them."""
-    lists = Lists(connection)
+    lists = SnapshotReader(connection)
     query = select(runs).where(runs.c.account_id == account_id, is_observation)
     snapshot_id, items, number = 0, frozenset[int](), 0
     for row in connection.execute(query.order_by(runs.c.observed_at, runs.c.run_id)).all():
         if row.snapshot_id != snapshot_id:
             before, items = items, frozenset(lists.items(row.snapshot_id))
             snapshot_id, number = row.snapshot_id, number + (items != before)
-        decision = Decision(row.decision) if row.decision else None
-        yield Seen(row.run_id, row.started_at, row.observed_at, number, bool(row.proves_absence), decision)
+        decision = Review(row.decision) if row.decision else None
+        yield RetainedSnapshot(row.run_id, row.started_at, row.observed_at, number, bool(row.proves_absence), decision)
 
 
 def _old_bodies(connection: Connection, before: datetime, orphaned: set[int]) -> tuple[set[int], int]:
     """Return the items whose bodies go, and how many stay: of those seen since, and of each account's newest list."""
-    lists = Lists(connection)
+    lists = SnapshotReader(connection)
     query = select(runs).where(runs.c.snapshot_id.is_not(None)).order_by(runs.c.observed_at, runs.c.run_id)
     newest: dict[int, int] = {}
     recent: set[int] = set()
@@ -164,7 +165,7 @@ def _old_bodies(connection: Connection, before: datetime, orphaned: set[int]) ->
     return there - kept, len(there & kept)
 
 
-def _require_sound(connection: Connection, brake: Brake) -> None:
+def _require_sound(connection: Connection, brake: RemovalThreshold) -> None:
     if not _is_sound(connection, brake):
         raise UsageError(
             "the history is not what its observations tell, so none of them may go yet",
@@ -172,7 +173,7 @@ def _require_sound(connection: Connection, brake: Brake) -> None:
         )
 
 
-def _is_sound(connection: Connection, brake: Brake) -> bool:
-    if any(membership_difference(connection, account.account_id, brake)[0] for account in every_account(connection)):
+def _is_sound(connection: Connection, brake: RemovalThreshold) -> bool:
+    if any(diff_favourites(connection, account.account_id, brake)[0] for account in every_account(connection)):
         return False
-    return not refold_facts(connection, write=False)
+    return not replay_tracks(connection, write=False)

@@ -11,23 +11,24 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, Engine, select
 
 from etl.db import bulk
-from etl.db.engine import reading, retrying
+from etl.db.engine import in_transaction, read_transaction
 from etl.db.tables import raw_items, runs
 from etl.errors import UsageError
 from etl.load.baseline import Account, every_account, is_observation
-from etl.load.run_lock import leases
+from etl.load.run_lock import run_locks
 from etl.load.stored_tracks import damaged_market_sets
-from etl.model.threshold import Brake
-from etl.replay.favourites import Difference, FactDifference, membership_difference, refold_facts, refold_membership
-from etl.replay.snapshots import Lists
+from etl.model.threshold import RemovalThreshold
+from etl.replay.favourites import FavouriteDiff, diff_favourites, replay_favourites
+from etl.replay.snapshots import SnapshotReader
+from etl.replay.tracks import TrackDiff, replay_tracks
 
 
 @dataclass(slots=True)
-class Rebuilt:
+class RebuildResult:
     """Where history and observations differ, or differed. ``market_sets``: sets whose members are not the stored ones."""
 
-    accounts: list[tuple[str, Difference]] = field(default_factory=list)
-    facts: FactDifference = field(default_factory=FactDifference)
+    accounts: list[tuple[str, FavouriteDiff]] = field(default_factory=list)
+    facts: TrackDiff = field(default_factory=TrackDiff)
     market_sets: list[int] = field(default_factory=list)
     observations: int = 0
 
@@ -36,39 +37,41 @@ class Rebuilt:
         return any(difference for _, difference in self.accounts) or bool(self.facts) or bool(self.market_sets)
 
 
-def compare(engine: Engine, names: Sequence[str], brake: Brake) -> Rebuilt:
+def compare(engine: Engine, names: Sequence[str], brake: RemovalThreshold) -> RebuildResult:
     """Compare what is stored with what the observations tell, of these accounts, or of all; write nothing.
 
     Raises: UsageError, for an account that is not there; DatabaseError.
     """
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         accounts = _accounts(connection, names)
-        found = Rebuilt(market_sets=damaged_market_sets(connection), observations=_observations(connection, accounts))
+        found = RebuildResult(
+            market_sets=damaged_market_sets(connection), observations=_observations(connection, accounts)
+        )
         for account in accounts:
-            difference, _ = membership_difference(connection, account.account_id, brake)
+            difference, _ = diff_favourites(connection, account.account_id, brake)
             found.accounts.append((account.name, difference))
-        found.facts = refold_facts(connection, _tracks(connection, accounts, names), write=False)
+        found.facts = replay_tracks(connection, _tracks(connection, accounts, names), write=False)
     return found
 
 
-def rewrite(engine: Engine, names: Sequence[str], brake: Brake) -> Rebuilt:
+def rewrite(engine: Engine, names: Sequence[str], brake: RemovalThreshold) -> RebuildResult:
     """Make history what the observations tell, in one transaction, while no run of these accounts is in progress.
 
     Raises: UsageError, RunInProgress, DatabaseError.
     """
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         accounts = _accounts(connection, names)
 
-    def work(connection: Connection) -> Rebuilt:
-        bulk.lock_facts(connection)
-        done = Rebuilt(observations=_observations(connection, accounts))
+    def work(connection: Connection) -> RebuildResult:
+        bulk.lock_track_tables(connection)
+        done = RebuildResult(observations=_observations(connection, accounts))
         for account in accounts:
-            done.accounts.append((account.name, refold_membership(connection, account.account_id, brake)))
-        done.facts = refold_facts(connection, _tracks(connection, accounts, names))
+            done.accounts.append((account.name, replay_favourites(connection, account.account_id, brake)))
+        done.facts = replay_tracks(connection, _tracks(connection, accounts, names))
         return done
 
-    with leases(engine, [(account.account_id, account.name) for account in accounts]):
-        return retrying(engine, work)
+    with run_locks(engine, [(account.account_id, account.name) for account in accounts]):
+        return in_transaction(engine, work)
 
 
 def _accounts(connection: Connection, names: Sequence[str]) -> list[Account]:
@@ -89,7 +92,7 @@ def _tracks(connection: Connection, accounts: Sequence[Account], names: Sequence
     """Return the tracks that the accounts ever saw; None where all accounts are meant."""
     if not names:
         return None
-    lists = Lists(connection)
+    lists = SnapshotReader(connection)
     ids = [account.account_id for account in accounts]
     query = select(runs.c.snapshot_id).where(is_observation, runs.c.account_id.in_(ids)).distinct()
     seen: set[int] = set()

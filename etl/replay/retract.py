@@ -16,10 +16,11 @@ from etl.db import bulk
 from etl.db.tables import runs
 from etl.errors import UsageError
 from etl.load.runs import find_run
-from etl.model.threshold import Brake
-from etl.replay.favourites import Difference, refold_facts, refold_membership
+from etl.model.threshold import RemovalThreshold
+from etl.replay.favourites import FavouriteDiff, replay_favourites
 from etl.replay.import_snapshots import touched_tracks
-from etl.replay.track_events import holders_of
+from etl.replay.track_events import accounts_with_tracks
+from etl.replay.tracks import replay_tracks
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +30,16 @@ class Retraction:
     run_id: int
     account: str
     retracted_at: datetime | None
-    difference: Difference = field(default_factory=Difference)
+    difference: FavouriteDiff = field(default_factory=FavouriteDiff)
     tracks: int = 0
 
 
-def retract(connection: Connection, run_id: int, now: datetime, brake: Brake) -> Retraction:
+def retract(connection: Connection, run_id: int, now: datetime, brake: RemovalThreshold) -> Retraction:
     """Fold the history of the run's account as if the run had never been; the caller holds the account.
 
     Raises: UsageError, where there is no such run, it brought no observation, or it is retracted already.
     """
-    bulk.lock_facts(connection)
+    bulk.lock_track_tables(connection)
     row = find_run(connection, run_id)
     _require_observation(row)
     if row.retracted_at is not None:
@@ -49,12 +50,12 @@ def retract(connection: Connection, run_id: int, now: datetime, brake: Brake) ->
     return _refolded(connection, row, now, brake)
 
 
-def restore(connection: Connection, run_id: int, brake: Brake) -> Retraction:
+def restore(connection: Connection, run_id: int, brake: RemovalThreshold) -> Retraction:
     """Undo `retract`.
 
     Raises: UsageError, where there is no such run, or it is not retracted.
     """
-    bulk.lock_facts(connection)
+    bulk.lock_track_tables(connection)
     row = find_run(connection, run_id)
     _require_observation(row)
     if row.retracted_at is None:
@@ -71,12 +72,12 @@ def _require_observation(row: Any) -> None:
         )
 
 
-def _refolded(connection: Connection, row: Any, retracted_at: datetime | None, brake: Brake) -> Retraction:
+def _refolded(connection: Connection, row: Any, retracted_at: datetime | None, brake: RemovalThreshold) -> Retraction:
     this = runs.c.run_id == row.run_id
     connection.execute(update(runs).where(this).values(retracted_at=retracted_at))
-    difference = refold_membership(connection, row.account_id, brake)
+    difference = replay_favourites(connection, row.account_id, brake)
     touched = touched_tracks(connection, row.account_id, [row.run_id])
-    facts = refold_facts(connection, touched, accounts=holders_of(connection, touched))
+    facts = replay_tracks(connection, touched, accounts=accounts_with_tracks(connection, touched))
     words = difference.words or "no interval changed"
     before = (row.reason or "").split("retracted", 1)[0].removesuffix("; ")
     told = "; ".join(part for part in (before, f"retracted{'' if retracted_at else ' and put back'}: {words}") if part)

@@ -10,26 +10,26 @@ from typing import Any
 from msgspec.structs import replace
 from sqlalchemy import Connection, Engine, select, update
 
-from etl.db.engine import reading, retrying
+from etl.db.engine import in_transaction, read_transaction
 from etl.db.tables import runs
 from etl.errors import UsageError
 from etl.load import raw
-from etl.load.baseline import is_observation, newest_observation, state_of
-from etl.load.favourites import apply_membership
-from etl.load.run_lock import lease
+from etl.load.baseline import is_observation, read_baseline, read_open_favourites
+from etl.load.favourites import write_changes
+from etl.load.run_lock import run_lock
 from etl.load.runs import find_run
-from etl.model.records import ChangeSet, Decision, Interval, Observation, Outcome
-from etl.model.threshold import Brake
-from etl.replay.favourites import refold_membership
-from etl.transform.favourite_history import changes
+from etl.model.records import FavouriteChanges, FavouriteInterval, Outcome, Review, SnapshotRef
+from etl.model.threshold import RemovalThreshold
+from etl.replay.favourites import replay_favourites
+from etl.transform.favourite_history import decide_changes
 
 
-def decide(engine: Engine, run_id: int, decision: Decision, brake: Brake) -> int:
+def review_run(engine: Engine, run_id: int, decision: Review, brake: RemovalThreshold) -> int:
     """Approve or reject the removals that run ``run_id`` holds, and return how many they are.
 
     Raises: UsageError, where there is no such run, or nothing of it is held (any more); RunInProgress; DatabaseError.
     """
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         run = find_run(connection, run_id)
 
     def work(connection: Connection) -> int:
@@ -37,11 +37,11 @@ def decide(engine: Engine, run_id: int, decision: Decision, brake: Brake) -> int
         _require_held(connection, row)
         return _decide(connection, row, decision, brake)
 
-    with lease(engine, run.account_id, run.account):
-        return retrying(engine, work)
+    with run_lock(engine, run.account_id, run.account):
+        return in_transaction(engine, work)
 
 
-def superseding(connection: Connection, row: Any) -> int | None:
+def superseding_run(connection: Connection, row: Any) -> int | None:
     """Return the later proven run of the same account that made the held run ``row`` a thing of the past."""
     query = (
         select(runs.c.run_id)
@@ -65,7 +65,7 @@ def _require_held(connection: Connection, row: Any) -> None:
             f"run {row.run_id} is not held but {row.outcome or 'in progress'}",
             remedy="`favsync runs list --outcome held` shows those that are",
         )
-    later = superseding(connection, row)
+    later = superseding_run(connection, row)
     if later is not None:
         raise UsageError(
             f"run {row.run_id} is no longer held: run {later} read the list after it",
@@ -73,53 +73,53 @@ def _require_held(connection: Connection, row: Any) -> None:
         )
 
 
-def _decide(connection: Connection, row: Any, decision: Decision, brake: Brake) -> int:
+def _decide(connection: Connection, row: Any, decision: Review, brake: RemovalThreshold) -> int:
     connection.execute(update(runs).where(runs.c.run_id == row.run_id).values(decision=decision))
-    newest = newest_observation(connection, row.account_id)
+    newest = read_baseline(connection, row.account_id)
     if newest is None or newest.run_id != row.run_id:
-        refold_membership(connection, row.account_id, brake)
+        replay_favourites(connection, row.account_id, brake)
         _note(connection, row, decision)
         return int(row.held)
-    change = ChangeSet(favourites=row.favourites)
-    if decision is Decision.APPROVED:
+    change = FavouriteChanges(favourites=row.favourites)
+    if decision is Review.APPROVED:
         seen = _observation(connection, row)
-        before = state_of(connection, row.account_id, seen.present)
-        change = changes(replace(before, observed_at=None), seen, brake)  # the run itself is in that state
-        apply_membership(connection, row.account_id, change)
-    outcome = Outcome.SUCCEEDED if decision is Decision.APPROVED else Outcome.PARTIAL
+        before = read_open_favourites(connection, row.account_id, seen.present)
+        change = decide_changes(replace(before, observed_at=None), seen, brake)  # the run itself is in that state
+        write_changes(connection, row.account_id, change)
+    outcome = Outcome.SUCCEEDED if decision is Review.APPROVED else Outcome.PARTIAL
     counts = {"held": 0, "removed": len(change.closed), "favourites": change.favourites, "outcome": outcome}
     connection.execute(update(runs).where(runs.c.run_id == row.run_id).values(**counts))
     _note(connection, row, decision)
     return int(row.held)
 
 
-def _note(connection: Connection, row: Any, decision: Decision) -> None:
+def _note(connection: Connection, row: Any, decision: Review) -> None:
     reason = f"{row.held} held removals were {decision} by the operator"
     connection.execute(update(runs).where(runs.c.run_id == row.run_id).values(reason=reason))
 
 
-def _observation(connection: Connection, row: Any) -> Observation:
+def _observation(connection: Connection, row: Any) -> SnapshotRef:
     items = raw.items_of(connection, row.snapshot_id)
-    return Observation(
+    return SnapshotRef(
         run_id=row.run_id,
         started_at=row.started_at,
         observed_at=row.observed_at,
         present=tuple(item.track_id for item in items if item.track_id is not None),
         proves_absence=bool(row.proves_absence),
-        decision=Decision.APPROVED,
+        decision=Review.APPROVED,
     )
 
 
-def held_intervals(connection: Connection, row: Any) -> list[Interval]:
+def held_intervals(connection: Connection, row: Any) -> list[FavouriteInterval]:
     """Return the favourites whose removal run ``row`` holds, as long as it does."""
-    if row.outcome != Outcome.HELD or superseding(connection, row) is not None:
+    if row.outcome != Outcome.HELD or superseding_run(connection, row) is not None:
         return []
     present = set(_observation(connection, row).present)
-    state = state_of(connection, row.account_id, present)
+    state = read_open_favourites(connection, row.account_id, present)
     return [state.intervals[track_id] for track_id in sorted(state.open - present)]
 
 
-def supersede(connection: Connection, account_id: int, run_id: int) -> None:
+def mark_superseded(connection: Connection, account_id: int, run_id: int) -> None:
     """Say on held runs of the account that the proven run ``run_id`` has read the list after them."""
     connection.execute(
         update(runs)

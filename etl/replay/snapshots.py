@@ -14,12 +14,12 @@ from sqlalchemy import Connection, select
 from etl.db import bulk
 from etl.db.tables import raw_items, runs, snapshots
 from etl.load.baseline import is_observation
-from etl.model.encoding import unpacked
-from etl.model.records import Decision, Observation
-from etl.model.threshold import Brake
+from etl.model.encoding import unpack_ids
+from etl.model.records import Review, SnapshotRef
+from etl.model.threshold import RemovalThreshold
 
 
-class Lists:
+class SnapshotReader:
     """The lists behind snapshots: raw items in order, and the tracks that they are."""
 
     def __init__(self, connection: Connection) -> None:
@@ -31,7 +31,7 @@ class Lists:
         """Return the ids of the raw items of a snapshot, in list order."""
         if self._last is None or self._last[0] != snapshot_id:
             query = select(snapshots.c["items"]).where(snapshots.c.snapshot_id == snapshot_id)
-            self._last = (snapshot_id, unpacked(self._connection.execute(query).scalar_one()))
+            self._last = (snapshot_id, unpack_ids(self._connection.execute(query).scalar_one()))
         return self._last[1]
 
     def track_of(self, raw_item_ids: Iterable[int]) -> dict[int, int | None]:
@@ -49,26 +49,28 @@ class Lists:
         return tuple(track_id for track_id in map(tracks.__getitem__, items) if track_id is not None)
 
 
-def observations_of(connection: Connection, account_id: int, lists: Lists | None = None) -> Iterator[Observation]:
+def snapshot_refs(
+    connection: Connection, account_id: int, lists: SnapshotReader | None = None
+) -> Iterator[SnapshotRef]:
     """Yield every observation of the account that stands, oldest first, with the tracks that it saw."""
-    lists = lists or Lists(connection)
+    lists = lists or SnapshotReader(connection)
     order = (runs.c.observed_at, runs.c.run_id)
     query = select(runs).where(runs.c.account_id == account_id, is_observation).order_by(*order)
     last: tuple[int, tuple[int, ...]] | None = None
     for row in connection.execute(query).all():
         if last is None or last[0] != row.snapshot_id:
             last = (row.snapshot_id, lists.present(row.snapshot_id))
-        yield observation_of(row, last[1])
+        yield snapshot_ref(row, last[1])
 
 
-def observation_of(row: Any, present: tuple[int, ...]) -> Observation:
+def snapshot_ref(row: Any, present: tuple[int, ...]) -> SnapshotRef:
     """Return a row of ``runs`` as the core knows it."""
-    return Observation(
+    return SnapshotRef(
         run_id=row.run_id,
         started_at=row.started_at,
         observed_at=row.observed_at,
         present=present,
         proves_absence=bool(row.proves_absence),
-        decision=Decision(row.decision) if row.decision else None,
-        brake=None if row.brake_minimum is None else Brake(row.brake_minimum, row.brake_ratio),
+        decision=Review(row.decision) if row.decision else None,
+        brake=None if row.brake_minimum is None else RemovalThreshold(row.brake_minimum, row.brake_ratio),
     )

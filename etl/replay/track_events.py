@@ -19,14 +19,14 @@ from etl.load.baseline import is_observation
 from etl.load.raw import bodies_of, raw_items_by_id
 from etl.load.stored_tracks import StoredVersion
 from etl.model.records import Item, Track
-from etl.replay.snapshots import Lists
-from etl.transform.normalise import Unreadable, normalised
+from etl.replay.snapshots import SnapshotReader
+from etl.transform.normalise import InvalidItem, normalise
 
 BATCH = 5_000
 Sighting = tuple[datetime, int]
 
 
-class Sightings(msgspec.Struct):
+class TrackEvents(msgspec.Struct):
     """For each track the items that were news, as (instant, raw item), in order of time; and when each was first seen."""
 
     by_track: dict[int, list[Sighting]] = msgspec.field(default_factory=dict)
@@ -39,16 +39,16 @@ class Sightings(msgspec.Struct):
             yield dict(ordered[start : start + BATCH])
 
 
-def sightings_of(
+def track_events(
     connection: Connection, only: Collection[int] | None = None, accounts: Collection[int] | None = None
-) -> Sightings:
+) -> TrackEvents:
     """Go through every observation, in order of time, and note each item that its account had not before.
 
     ``only``: the tracks that are wanted; None is all. ``accounts``: the only ones that can have seen them; None is all.
     """
     before: dict[int, tuple[int, frozenset[int]]] = {}
-    lists = Lists(connection)
-    found = Sightings()
+    lists = SnapshotReader(connection)
+    found = TrackEvents()
     wanted = None if only is None else frozenset(only)
     for account_id, observed_at, snapshot_id in _observations(connection, accounts):
         had_snapshot, had = before.get(account_id, (0, frozenset()))
@@ -67,7 +67,7 @@ def sightings_of(
     return found
 
 
-def holders_of(connection: Connection, track_ids: Collection[int]) -> set[int]:
+def accounts_with_tracks(connection: Connection, track_ids: Collection[int]) -> set[int]:
     """Return the accounts that ever had one of these tracks among their favourites: nobody else's list can have shown it."""
     rows = bulk.select_in(connection, "DISTINCT account_id", favourites, "track_id", track_ids)
     return {row[0] for row in rows}
@@ -86,7 +86,7 @@ def _observations(connection: Connection, accounts: Collection[int] | None) -> I
         yield row.account_id, row.observed_at, row.snapshot_id
 
 
-class Readings(msgspec.Struct):
+class DecodedItems(msgspec.Struct):
     """What raw items say: their tracks, those whose readability is not what is stored, and how many have no body."""
 
     tracks: dict[int, Track] = msgspec.field(default_factory=dict)
@@ -94,10 +94,10 @@ class Readings(msgspec.Struct):
     bodiless: set[int] = msgspec.field(default_factory=set)
 
 
-def read_items(connection: Connection, ids: Collection[int], given: Mapping[int, Track]) -> Readings:
+def decode_items(connection: Connection, ids: Collection[int], given: Mapping[int, Track]) -> DecodedItems:
     """Normalise stored items anew; ``given`` has those that the caller just read."""
     bodies = bodies_of(connection, ids)
-    found = Readings()
+    found = DecodedItems()
     for stored in raw_items_by_id(connection, ids):
         body = bodies.get(stored.raw_item_id)
         if body is None and stored.raw_item_id in given:
@@ -116,13 +116,13 @@ def read_items(connection: Connection, ids: Collection[int], given: Mapping[int,
 
 def _read(item: Item) -> Track | None:
     try:
-        return normalised(item)
-    except Unreadable:
+        return normalise(item)
+    except InvalidItem:
         return None
 
 
-def told(
-    sightings: Sequence[Sighting], readings: Readings, stored: Sequence[StoredVersion]
+def attributes_at_sightings(
+    sightings: Sequence[Sighting], readings: DecodedItems, stored: Sequence[StoredVersion]
 ) -> list[tuple[datetime, Track]]:
     """Return what each sighting of one track showed; of an item without a body, what is stored of that time."""
     starts = [version.valid_from for version in stored]

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, select
 
 from etl.db import bulk
 from etl.db.tables import albums, artists, favourites, raw_items, track_artists, track_genres, track_versions, tracks
-from etl.load.dimensions import market_set_ids, mend_market_sets, write_names
+from etl.load.dimensions import market_set_ids, repair_market_sets, write_names
 from etl.load.stored_tracks import (
     CHUNK,
     StoredTrack,
@@ -27,15 +27,15 @@ from etl.load.stored_tracks import (
 )
 from etl.load.tracks import FACT_COLUMNS, insert_versions, track_row, version_row, write_links
 from etl.model.records import Artist, Track
-from etl.replay.track_events import Readings, Sightings, read_items, sightings_of, told
-from etl.transform.track_versions import Version, versions
+from etl.replay.track_events import DecodedItems, TrackEvents, attributes_at_sightings, decode_items, track_events
+from etl.transform.track_versions import TrackVersion, versions
 
 SAMPLES = 20
 Names = dict[int, str | None]
 FieldChange = tuple[int, str, object, object]
 
 
-class FactDifference(msgspec.Struct):
+class TrackDiff(msgspec.Struct):
     """Where stored facts are not what the observations tell.
 
     ``tracks``: tracks that differ. ``surplus``: tracks that no observation shows. ``names``: albums and artists called
@@ -55,28 +55,30 @@ class FactDifference(msgspec.Struct):
         return bool(self.tracks or self.surplus or self.names or self.turned)
 
 
-def refold_facts(
+def replay_tracks(
     connection: Connection,
     only: Collection[int] | None = None,
     *,
     write: bool = True,
     given: Mapping[int, Track] | None = None,
     accounts: Collection[int] | None = None,
-) -> FactDifference:
+) -> TrackDiff:
     """Make the facts of tracks (all, or ``only`` some) what the observations tell, and return where they differed.
 
     ``given``: raw items that the caller has just read, by id, for those whose bodies are not kept. ``accounts``: as
-    `sightings_of` has it.
+    `track_events` has it.
     """
-    seen = sightings_of(connection, only, accounts)
+    seen = track_events(connection, only, accounts)
     codes = market_codes_by_set(connection)
-    difference = FactDifference()
+    difference = TrackDiff()
     titles, names = _Newest(), _Newest()
     for batch in seen.batches():
-        readings = read_items(connection, {item for each in batch.values() for _, item in each}, given or {})
+        readings = decode_items(connection, {item for each in batch.values() for _, item in each}, given or {})
         stored = stored_versions(connection, batch, codes)
         current = stored_tracks(connection, batch, codes)
-        wanted = {i: versions(told(shown, readings, stored.get(i, ()))) for i, shown in batch.items()}
+        wanted = {
+            i: versions(attributes_at_sightings(shown, readings, stored.get(i, ()))) for i, shown in batch.items()
+        }
         differing = [i for i in batch if _differs(wanted[i], seen.first_seen[i], stored.get(i, ()), current.get(i))]
         _note(difference, differing, wanted, current, readings)
         for version in (version for each in wanted.values() for version in each):
@@ -91,7 +93,7 @@ def refold_facts(
 
 
 def _differs(
-    wanted: Sequence[Version], first_seen: datetime, stored: Sequence[StoredVersion], current: StoredTrack | None
+    wanted: Sequence[TrackVersion], first_seen: datetime, stored: Sequence[StoredVersion], current: StoredTrack | None
 ) -> bool:
     """Say whether anything that is stored of a track is not what is told."""
     if current is None or current.first_seen_at != first_seen or len(stored) != len(wanted):
@@ -106,7 +108,7 @@ def _differs(
     return _linked(current.track) != _linked(last.track)
 
 
-def _is_same_version(version: Version, row: StoredVersion) -> bool:
+def _is_same_version(version: TrackVersion, row: StoredVersion) -> bool:
     times = (row.valid_from, row.valid_to, row.digest) == (version.valid_from, version.valid_to, version.digest)
     columns = (row.title, row.album_id) == (version.track.title, version.track.album_id)
     return times and columns and _plain(row.track) == _plain(version.track)
@@ -124,11 +126,11 @@ def _linked(track: Track) -> Track:
 
 
 def _note(
-    difference: FactDifference,
+    difference: TrackDiff,
     differing: Sequence[int],
-    wanted: Mapping[int, Sequence[Version]],
+    wanted: Mapping[int, Sequence[TrackVersion]],
     current: Mapping[int, StoredTrack],
-    readings: Readings,
+    readings: DecodedItems,
 ) -> None:
     difference.tracks += differing
     difference.turned += len(readings.turned)
@@ -148,7 +150,7 @@ def _changes(track_id: int, before: Track | None, told_: Sequence[Track]) -> lis
     ]
 
 
-def _rewrite(connection: Connection, wanted: Mapping[int, Sequence[Version]], seen: Sightings) -> None:
+def _rewrite(connection: Connection, wanted: Mapping[int, Sequence[TrackVersion]], seen: TrackEvents) -> None:
     """Replace versions, current facts and links of these tracks."""
     if not wanted:
         return
@@ -162,7 +164,7 @@ def _rewrite(connection: Connection, wanted: Mapping[int, Sequence[Version]], se
         _name(version, titles, names)
     write_names(connection, titles.names, names.names, overwrite=False)
     set_ids = market_set_ids(connection, {version.track.markets for version in everything})
-    mend_market_sets(connection, set_ids)
+    repair_market_sets(connection, set_ids)
     insert_versions(connection, [version_row(v.track, at(v.valid_from), at(v.valid_to), set_ids) for v in everything])
     current = [each[-1] for each in wanted.values() if each]
     facts = [track_row(version.track, at(version.valid_from), set_ids) for version in current]
@@ -183,13 +185,13 @@ def _forget(connection: Connection, track_ids: Sequence[int]) -> None:
         bulk.delete_in(connection, table, "track_id", track_ids)
 
 
-def _turn(connection: Connection, readings: Readings) -> None:
+def _turn(connection: Connection, readings: DecodedItems) -> None:
     rows = list(readings.turned.items())
     bulk.update(connection, raw_items, ("raw_item_id",), ("is_readable",), rows)
 
 
 def _drop_surplus(
-    connection: Connection, difference: FactDifference, seen: Sightings, only: Collection[int] | None, *, write: bool
+    connection: Connection, difference: TrackDiff, seen: TrackEvents, only: Collection[int] | None, *, write: bool
 ) -> None:
     """Delete the tracks that no observation shows; one that some favourite still needs stays, and loses its facts."""
     if only is None:
@@ -221,7 +223,7 @@ class _Newest:
             self.names[key], self._since[key] = name, since
 
 
-def _name(version: Version, titles: _Newest, names: _Newest) -> None:
+def _name(version: TrackVersion, titles: _Newest, names: _Newest) -> None:
     _name_all(version.track, version.valid_from, titles, names)
 
 
@@ -233,7 +235,7 @@ def _name_all(track: Track, since: datetime, titles: _Newest, names: _Newest) ->
 
 
 def _settle_names(
-    connection: Connection, difference: FactDifference, titles: _Newest, names: _Newest, *, is_whole: bool, write: bool
+    connection: Connection, difference: TrackDiff, titles: _Newest, names: _Newest, *, is_whole: bool, write: bool
 ) -> None:
     """Compare what albums and artists are called. After a partial fold, all versions have a say, so they are read again."""
     if not is_whole:

@@ -33,7 +33,7 @@ _FAVOURITES: Final = f"""favourites AS (
 )"""  # noqa: S608 - constants
 
 
-def may_be_asked(view: View) -> None:
+def require_as_of(view: View) -> None:
     """Make sure that ``view`` tells how favourites stand, which can have been otherwise.
 
     Raises:

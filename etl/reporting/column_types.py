@@ -17,7 +17,7 @@ DAYS: Final = frozenset({"day", "week", "month"})
 FLAGS: Final = frozenset({"proven"})
 
 
-def readers(columns: Sequence[str]) -> list[Callable[[Any], Any]]:
+def column_converters(columns: Sequence[str]) -> list[Callable[[Any], Any]]:
     """Return for each of ``columns`` the function that reads what a driver gives."""
     return [_reader(name) for name in columns]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from etl.reporting.column_types import instant_text, readers
+from etl.reporting.column_types import column_converters, instant_text
 
 TOLD_FACTS = "'title', 'artists', 'album'"
 TROUBLES = "'failed', 'partial'"
@@ -20,7 +20,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Since:
+class DigestRange:
     """Where a digest begins: after run ``after_run``, or at ``instant``, or it tells of run ``run`` alone.
 
     ``held_run``: a run that held removals at the last digest; what it removed by now is news as well.
@@ -78,12 +78,12 @@ def digest_after(connection: Connection, run_id: int) -> Digest:
     """Return what the run ``run_id`` alone changed, for whoever tells people after each sync; see `Digest.has_changes`."""
     sql = "SELECT c.name FROM runs r JOIN accounts c ON c.account_id = r.account_id WHERE r.run_id = :run"
     account = connection.execute(text(sql), {"run": run_id}).scalar_one()
-    return digest(connection, account, Since(run=run_id))
+    return digest(connection, account, DigestRange(run=run_id))
 
 
-def digest(connection: Connection, account: str, since: Since) -> Digest:
+def digest(connection: Connection, account: str, since: DigestRange) -> Digest:
     """Return what changed in the favourites of ``account`` since ``since``."""
-    asked = _Asked(connection, account, since)
+    asked = _DigestQueries(connection, account, since)
     first, last = asked.bounds()
     changes = asked.rows(
         f"SELECT * FROM report_favourite_changes WHERE account = :account AND {asked.changes}"  # noqa: S608
@@ -108,10 +108,10 @@ def digest(connection: Connection, account: str, since: Since) -> Digest:
     )
 
 
-class _Asked:
+class _DigestQueries:
     """Questions about one account and one span."""
 
-    def __init__(self, connection: Connection, account: str, since: Since) -> None:
+    def __init__(self, connection: Connection, account: str, since: DigestRange) -> None:
         self.connection = connection
         self.is_sqlite = connection.dialect.name == "sqlite"
         self.since = since
@@ -135,7 +135,7 @@ class _Asked:
         """Return the rows that ``sql`` gives, as the views' own types."""
         result = self.connection.execute(text(sql), self._used(sql, self.values | values))
         columns = list(result.keys())
-        reads = readers(columns)
+        reads = column_converters(columns)
         return [
             {name: read(value) for name, read, value in zip(columns, reads, row, strict=True) if name != "account"}
             for row in result

@@ -12,7 +12,7 @@ from etl.model.records import Outcome
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class Cursor:
     """Everything up to run ``run_id`` is told, but for removals that run ``held_run_id`` was holding then."""
 
     run_id: int
@@ -20,23 +20,23 @@ class Mark:
     told_at: datetime
 
 
-def mark_of(connection: Connection, account_id: int, channel: str) -> Mark | None:
+def cursor_of(connection: Connection, account_id: int, channel: str) -> Cursor | None:
     """Return how far ``channel`` was told, None before its first digest."""
     row = connection.execute(
         select(digests).where(digests.c.account_id == account_id, digests.c.channel == channel)
     ).first()
-    return None if row is None else Mark(row.run_id, row.held_run_id, row.told_at)
+    return None if row is None else Cursor(row.run_id, row.held_run_id, row.told_at)
 
 
-def newest_mark(connection: Connection, account_id: int, now: datetime) -> Mark | None:
+def newest_cursor(connection: Connection, account_id: int, now: datetime) -> Cursor | None:
     """Return the mark of a digest that tells everything there is, None before the first run that ended."""
     own = (runs.c.account_id == account_id) & runs.c.outcome.is_not(None)
     run_id = connection.execute(select(func.max(runs.c.run_id)).where(own)).scalar()
     held = select(func.max(runs.c.run_id)).where(own, runs.c.outcome == Outcome.HELD, runs.c.decision.is_(None))
-    return None if run_id is None else Mark(run_id, connection.execute(held).scalar(), now)
+    return None if run_id is None else Cursor(run_id, connection.execute(held).scalar(), now)
 
 
-def is_told_hold(connection: Connection, account_id: int, mark: Mark | None, run_id: int) -> bool:
+def is_reported_hold(connection: Connection, account_id: int, mark: Cursor | None, run_id: int) -> bool:
     """Say whether what ``run_id`` holds was told up to ``mark``: the run that held it then, and each proven one since, agree."""
     if mark is None or mark.held_run_id is None:
         return False
@@ -50,7 +50,7 @@ def is_told_hold(connection: Connection, account_id: int, mark: Mark | None, run
     return len(found) == 1 and found[0].outcome == Outcome.HELD and found[0].decision is None
 
 
-def set_mark(connection: Connection, account_id: int, channel: str, mark: Mark) -> None:
+def set_cursor(connection: Connection, account_id: int, channel: str, mark: Cursor) -> None:
     """Remember that ``channel`` was told up to ``mark``."""
     values = {"run_id": mark.run_id, "held_run_id": mark.held_run_id, "told_at": mark.told_at}
     mine = (digests.c.account_id == account_id) & (digests.c.channel == channel)

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from etl.logs import visible
 from etl.reporting.digest import Digest, Row
-from etl.reporting.render import unmarked
+from etl.reporting.render import escape_markup
 
 SHOWN: Final = 20
 Words = Callable[[Digest], str]
@@ -48,10 +48,13 @@ def digest_text(digest: Digest) -> str:
 
 def digest_markdown(digest: Digest) -> str:
     """Return the digest as Markdown, as chats take it too."""
-    lines = [f"**{unmarked(headline(digest))}**"]
+    lines = [f"**{escape_markup(headline(digest))}**"]
     for section in sections(digest):
-        lines += ["", f"*{unmarked(section.heading)}*", ""]
-        lines += [f"- {unmarked(main)}" + (f" ({unmarked(about)})" if about else "") for main, about in section.lines]
+        lines += ["", f"*{escape_markup(section.heading)}*", ""]
+        lines += [
+            f"- {escape_markup(main)}" + (f" ({escape_markup(about)})" if about else "")
+            for main, about in section.lines
+        ]
         lines += [f"- … and {section.more:,} more"] if section.more else []
     return "\n".join(lines) + "\n"
 

@@ -18,7 +18,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, text
 
 from etl.errors import UsageError
-from etl.reporting.column_types import DAYS, FLAGS, is_instant, readers
+from etl.reporting.column_types import DAYS, FLAGS, column_converters, is_instant
 from etl.reporting.render import json_text, render
 
 FORMATS: Final = ("parquet", "csv", "jsonl")
@@ -88,7 +88,7 @@ def _columns(connection: Connection, relation: Relation) -> list[tuple[str, str]
     """Find out what the columns of a view hold; on SQLite only its rows tell."""
     result = connection.execution_options(stream_results=True, yield_per=BATCH).execute(text(relation.sql))
     names = list(result.keys())
-    read = readers(names)
+    read = column_converters(names)
     kinds: list[set[str]] = [set() for _ in names]
     for row in result:
         for found, reader, value in zip(kinds, read, row, strict=True):
@@ -112,7 +112,7 @@ def _told_by(name: str) -> str:
 
 def _rows(connection: Connection, relation: Relation, columns: Sequence[tuple[str, str]]) -> Iterator[list[Any]]:
     result = connection.execution_options(stream_results=True, yield_per=BATCH).execute(text(relation.sql))
-    by_name = readers([name if kind != "boolean" else f"is_{name}" for name, kind in columns])
+    by_name = column_converters([name if kind != "boolean" else f"is_{name}" for name, kind in columns])
     own: dict[str, Callable[[Any], Any]] = {"json": _as_json, "binary": bytes, "text": _as_text}
     read = [own.get(kind, reader) for (_, kind), reader in zip(columns, by_name, strict=True)]
     for row in result:

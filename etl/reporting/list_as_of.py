@@ -11,51 +11,51 @@ from sqlalchemy import Connection, func, select
 from etl.db.tables import favourites
 from etl.load.baseline import instants_of, interval_of
 from etl.load.stored_tracks import StoredVersion, market_codes_by_set, stored_versions
-from etl.model.records import Interval, Track
-from etl.transform.as_of import Answer, Horizon, answer
+from etl.model.records import FavouriteInterval, Track
+from etl.transform.as_of import ObservationRange, Presence, answer
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class AsOfRow:
     """What is known of one track at an instant. ``stay``: the interval that the answer is about, or the nearest to it.
 
     ``track``: its facts of then; of a track whose facts were first seen later, those. ``facts_since``: since when they held.
     """
 
     track_id: int
-    answer: Answer
-    stay: Interval
+    answer: Presence
+    stay: FavouriteInterval
     track: Track
     facts_since: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ListChange:
     """What two instants say of one track: ``added``, ``removed``, or ``unknown`` where one of them cannot tell."""
 
     word: str
-    before: Standing
-    after: Standing
+    before: AsOfRow
+    after: AsOfRow
 
 
-def horizon_of(connection: Connection, account_id: int) -> Horizon:
+def observation_range(connection: Connection, account_id: int) -> ObservationRange:
     """Return how far the account's observations reach."""
     each = instants_of(account_id).subquery()
     proofs = select(func.min(each.c.observed_at), func.max(each.c.started_at)).where(each.c.proofs > 0)
     absent_from, absent_until = connection.execute(proofs).one()
     newest = select(each.c.started_at).order_by(each.c.observed_at.desc()).limit(1)
     first = connection.execute(select(func.min(each.c.observed_at))).scalar()
-    return Horizon(absent_from, absent_until, connection.execute(newest).scalar(), first)
+    return ObservationRange(absent_from, absent_until, connection.execute(newest).scalar(), first)
 
 
-def list_at(connection: Connection, account_id: int, instant: datetime) -> list[Standing]:
+def list_at(connection: Connection, account_id: int, instant: datetime) -> list[AsOfRow]:
     """Return what is known at ``instant`` of each track that the account ever had, newest additions first."""
-    horizon = horizon_of(connection, account_id)
+    horizon = observation_range(connection, account_id)
     stays = _stays(connection, account_id)
     versions = stored_versions(connection, stays, market_codes_by_set(connection))
     return sorted(
         (
-            Standing(
+            AsOfRow(
                 track_id, answer(each, instant, horizon), _nearest(each, instant), *_facts(track_id, versions, instant)
             )
             for track_id, each in stays.items()
@@ -64,30 +64,30 @@ def list_at(connection: Connection, account_id: int, instant: datetime) -> list[
     )
 
 
-def changes_between(connection: Connection, account_id: int, before: datetime, after: datetime) -> list[Change]:
+def changes_between(connection: Connection, account_id: int, before: datetime, after: datetime) -> list[ListChange]:
     """Return the tracks of which the two instants tell different things, those that are sure first."""
     first = {standing.track_id: standing for standing in list_at(connection, account_id, before)}
     found = []
     for standing in list_at(connection, account_id, after):
         earlier = first[standing.track_id]
         if earlier.answer is not standing.answer:
-            found.append(Change(_WORDS.get((earlier.answer, standing.answer), UNKNOWN), earlier, standing))
+            found.append(ListChange(_WORDS.get((earlier.answer, standing.answer), UNKNOWN), earlier, standing))
     return sorted(found, key=lambda change: (change.word == UNKNOWN, change.word))
 
 
 UNKNOWN = "unknown"
-_WORDS = {(Answer.NO, Answer.YES): "added", (Answer.YES, Answer.NO): "removed"}
+_WORDS = {(Presence.NO, Presence.YES): "added", (Presence.YES, Presence.NO): "removed"}
 
 
-def _stays(connection: Connection, account_id: int) -> dict[int, list[Interval]]:
+def _stays(connection: Connection, account_id: int) -> dict[int, list[FavouriteInterval]]:
     query = select(favourites).where(favourites.c.account_id == account_id)
-    found: dict[int, list[Interval]] = {}
+    found: dict[int, list[FavouriteInterval]] = {}
     for row in connection.execute(query.order_by(favourites.c.track_id, favourites.c.valid_from)):
         found.setdefault(row.track_id, []).append(interval_of(row))
     return found
 
 
-def _nearest(stays: Sequence[Interval], instant: datetime) -> Interval:
+def _nearest(stays: Sequence[FavouriteInterval], instant: datetime) -> FavouriteInterval:
     """Return the stay that holds ``instant``; else the next one, if it may have begun by then; else the one before."""
     begun = [stay for stay in stays if stay.valid_from <= instant]
     if begun and (begun[-1].valid_to is None or instant < begun[-1].valid_to):

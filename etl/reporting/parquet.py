@@ -12,12 +12,12 @@ from typing import Any, Final
 
 from etl.errors import UsageError
 from etl.reporting.column_types import DAYS, is_instant
-from etl.reporting.query import Answer
+from etl.reporting.query import ResultSet
 
 GROUP: Final = 50_000
 
 
-def write_parquet(answer: Answer, target: Path) -> None:
+def write_parquet(answer: ResultSet, target: Path) -> None:
     """Write ``answer`` to ``target``.
 
     Raises:

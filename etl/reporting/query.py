@@ -16,15 +16,15 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from etl.errors import UsageError
-from etl.reporting.as_of_views import ctes, may_be_asked
-from etl.reporting.column_types import DAYS, instant_text, readers
+from etl.reporting.as_of_views import ctes, require_as_of
+from etl.reporting.column_types import DAYS, column_converters, instant_text
 from etl.reporting.views import View
 
 TEXT_OID = 25
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class Query:
     """What is asked of ``view``. ``order_by``: columns, a leading ``-`` or a trailing `` desc`` turns one round."""
 
     view: View
@@ -36,13 +36,13 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ResultSet:
     """The columns and, as they come, the rows."""
 
     columns: tuple[str, ...]
     rows: Iterator[tuple[Any, ...]]
 
-    def only(self, wanted: Sequence[str]) -> Answer:
+    def only(self, wanted: Sequence[str]) -> ResultSet:
         """Return the answer with the ``wanted`` columns alone, in that order; without any, as it is.
 
         Raises: UsageError, naming the columns that there are.
@@ -50,7 +50,9 @@ class Answer:
         places = [_place(self.columns, name.strip()) for each in wanted for name in each.split(",") if name.strip()]
         if not places:
             return self
-        return Answer(tuple(self.columns[at] for at in places), (tuple(row[at] for at in places) for row in self.rows))
+        return ResultSet(
+            tuple(self.columns[at] for at in places), (tuple(row[at] for at in places) for row in self.rows)
+        )
 
 
 def _place(columns: Sequence[str], name: str, source: str = "this report") -> int:
@@ -62,21 +64,21 @@ def _place(columns: Sequence[str], name: str, source: str = "this report") -> in
     return columns.index(known)
 
 
-def ask(connection: Connection, question: Question) -> Answer:
+def run_query(connection: Connection, question: Query) -> ResultSet:
     """Put ``question`` to the database and return its answer; the rows are read while the connection is open.
 
     Raises:
         UsageError: the view has no such column, no time or no account, or cannot be asked as of a time.
     """
     if question.as_of is not None:
-        may_be_asked(question.view)
+        require_as_of(question.view)
     source, values = _source(connection, question)
     columns, texts = _columns(connection, source, values)
     sql = source + _where(connection, question, columns, values) + _order(connection, question, columns, texts)
     if question.limit is not None:
         sql += " LIMIT :limit"
         values["limit"] = question.limit
-    return Answer(columns, _read(connection, columns, sql, values))
+    return ResultSet(columns, _read(connection, columns, sql, values))
 
 
 def known_accounts(connection: Connection) -> list[str]:
@@ -88,13 +90,13 @@ def _read(
     connection: Connection, columns: Sequence[str], sql: str, values: dict[str, Any]
 ) -> Iterator[tuple[Any, ...]]:
     """Put the query when the first row is asked for, and read row by row: who stops early leaves no cursor open."""
-    reads = readers(columns)
+    reads = column_converters(columns)
     with connection.execute(text(sql), values, execution_options={"stream_results": True}) as result:
         for row in result:
             yield tuple(read(value) for read, value in zip(reads, row, strict=True))
 
 
-def _source(connection: Connection, question: Question) -> tuple[str, dict[str, Any]]:
+def _source(connection: Connection, question: Query) -> tuple[str, dict[str, Any]]:
     """Return the beginning of the query, and its values so far."""
     name = question.view.name
     if question.as_of is None:
@@ -115,7 +117,7 @@ def _columns(connection: Connection, source: str, values: dict[str, Any]) -> tup
     return names, frozenset(each[0] for each in described if each[1] == TEXT_OID)
 
 
-def _where(connection: Connection, question: Question, columns: Sequence[str], values: dict[str, Any]) -> str:
+def _where(connection: Connection, question: Query, columns: Sequence[str], values: dict[str, Any]) -> str:
     conditions = []
     if question.accounts:
         _require(question.view, "account", columns, "--account")
@@ -155,7 +157,7 @@ def require_accounts(connection: Connection, wanted: Sequence[str]) -> None:
             raise UsageError(f"there is no account {name!r}", remedy=f"{hint}`favsync accounts list` shows them")
 
 
-def _order(connection: Connection, question: Question, columns: Sequence[str], texts: frozenset[str]) -> str:
+def _order(connection: Connection, question: Query, columns: Sequence[str], texts: frozenset[str]) -> str:
     asked = [part.strip() for each in question.order_by for part in each.split(",") if part.strip()]
     own = [part.strip() for part in question.view.order.split(",") if part.strip()]
     terms: dict[str, bool] = {}

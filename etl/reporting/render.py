@@ -160,13 +160,13 @@ def _shown(value: object) -> str:
 def _write_markdown(columns: Sequence[str], rows: Rows, stream: TextIO) -> None:
     held = list(rows)
     marks = ["---:" if right else "---" for right in _rightward(columns, held)]
-    for cells in ([unmarked(name) for name in columns], marks):
+    for cells in ([escape_markup(name) for name in columns], marks):
         stream.write(f"| {' | '.join(cells)} |\n")
     for row in held:
-        stream.write(f"| {' | '.join(unmarked(_shown(value)) for value in row)} |\n")
+        stream.write(f"| {' | '.join(escape_markup(_shown(value)) for value in row)} |\n")
 
 
-def unmarked(text: str) -> str:
+def escape_markup(text: str) -> str:
     """Take the meaning from what Markdown, or the HTML within it, would act upon."""
     return _MARKUP.sub(r"\\\1", text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
 

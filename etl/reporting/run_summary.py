@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from etl.model.result import Report
+    from etl.model.result import RunResult
 
 FIELDS = (
     "account",
@@ -31,7 +31,7 @@ FIELDS = (
 SHOWN_IDS = 12
 
 
-def report_fields(report: Report) -> dict[str, Any]:
+def report_fields(report: RunResult) -> dict[str, Any]:
     """Return the report as `favsync sync --json` prints it; instants are datetimes still."""
     fields: dict[str, Any] = {name: getattr(report, name) for name in FIELDS}
     fields["outcome"] = str(report.outcome)
@@ -45,7 +45,7 @@ def report_fields(report: Report) -> dict[str, Any]:
     return fields
 
 
-def report_line(report: Report) -> str:
+def report_line(report: RunResult) -> str:
     """Return the report as one line."""
     if report.error is not None:
         return f"{report.account}: failed: {report.reason}"  # which says until when, where the service asked to wait
@@ -68,7 +68,7 @@ def report_line(report: Report) -> str:
     return f"{line}; {report.reason}" if report.reason else line
 
 
-def plan_lines(report: Report) -> Iterator[str]:
+def plan_lines(report: RunResult) -> Iterator[str]:
     """Yield what a plan would write, one line a kind of change."""
     for kind, ids in (report.plan or {}).items():
         if ids:

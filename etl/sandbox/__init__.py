@@ -14,7 +14,7 @@ from etl.sandbox.faults import FAULTS, Fault
 from etl.sandbox.running import run
 from etl.sandbox.sandbox import Sandbox
 from etl.sandbox.scenarios import SCENARIOS
-from etl.sandbox.state import Change, User
+from etl.sandbox.state import SandboxUser, ScriptedChange
 from etl.sandbox.switches import POSITIONS, Switches
 from etl.sandbox.world import RequestRecord
 
@@ -23,12 +23,12 @@ __all__ = [
     "FAULTS",
     "POSITIONS",
     "SCENARIOS",
-    "Change",
     "Fault",
     "RequestRecord",
     "Sandbox",
+    "SandboxUser",
+    "ScriptedChange",
     "Switches",
-    "User",
     "faults",
     "run",
 ]

@@ -12,17 +12,17 @@ from typing import Literal
 from etl.sandbox import control, lookups, oauth
 from etl.sandbox.pages import broken, favourites_reply
 from etl.sandbox.refusals import Refusal, refused
-from etl.sandbox.state import Account
-from etl.sandbox.wire import Reply, Request
+from etl.sandbox.state import SandboxList
+from etl.sandbox.wire import SandboxReply, SandboxRequest
 from etl.sandbox.world import APP_ID, RequestRecord, World, masked
 
 FAVOURITES = ("/favourite/v1/tracks", "/favourite/v1/albums", "/favourite/v1/playlists")
 
-_OF_USERS: Mapping[str, Callable[[World, Account], Reply]] = {
+_OF_USERS: Mapping[str, Callable[[World, SandboxList], SandboxReply]] = {
     "/user/getUserInfo": lookups.user,
     "/user/playlists": lookups.user_playlists,
 }
-_OF_APPS: Mapping[str, Callable[[World, Request], Reply]] = {
+_OF_APPS: Mapping[str, Callable[[World, SandboxRequest], SandboxReply]] = {
     "/track/v1/trackIds": lambda world, request: lookups.by_ids(world, request, world.catalogue.item),
     "/album/v1/albumIds": lambda world, request: lookups.by_ids(
         world, request, lambda number: world.catalogue.album(number, is_long=True)
@@ -34,7 +34,7 @@ _OF_APPS: Mapping[str, Callable[[World, Request], Reply]] = {
     "/search/v1": lookups.search,
     "/charts/v1/weekly/albums": lambda world, _: lookups.weekly_albums(world),
 }
-_WITH_WORD: Mapping[str, Callable[[World, str], Reply]] = {
+_WITH_WORD: Mapping[str, Callable[[World, str], SandboxReply]] = {
     "/track/v1/isrc/": lookups.by_isrc,
     "/track/v1/analysis/": lookups.track_plays,
     "/album/v1/analysis/": lookups.album_plays,
@@ -48,7 +48,7 @@ class App:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    def answer(self, request: Request) -> Reply:
+    def answer(self, request: SandboxRequest) -> SandboxReply:
         """Return the reply to any request."""
         world = self._world
         with world.lock:
@@ -61,7 +61,7 @@ class App:
             record.status = 0 if reply.delivery and not reply.delivery.share else reply.status
             return replace(reply, delay_seconds=delay) if (delay := world.switches.latency_seconds) else reply
 
-    def _answer_or_refuse(self, request: Request, record: RequestRecord) -> Reply:
+    def _answer_or_refuse(self, request: SandboxRequest, record: RequestRecord) -> SandboxReply:
         world = self._world
         try:
             return _answered(world, request, record)
@@ -72,7 +72,7 @@ class App:
             return refused(Refusal("bug", repr(failure)), world.switches)
 
 
-def _record(world: World, request: Request) -> RequestRecord:
+def _record(world: World, request: SandboxRequest) -> RequestRecord:
     token = request.headers.get("authorization", "").removeprefix("Bearer ")
     number = world.count("requests")
     record = RequestRecord(number, world.now(), request.method, request.path, request.query, masked(token))
@@ -80,7 +80,7 @@ def _record(world: World, request: Request) -> RequestRecord:
     return record
 
 
-def _answered(world: World, request: Request, record: RequestRecord) -> Reply:
+def _answered(world: World, request: SandboxRequest, record: RequestRecord) -> SandboxReply:
     if request.path == "/oauth/consent":
         _check_method(request, "GET")
         return oauth.consent(world, request)
@@ -92,7 +92,7 @@ def _answered(world: World, request: Request, record: RequestRecord) -> Reply:
     return _app_reply(world, request, record)
 
 
-def _user_reply(world: World, request: Request, record: RequestRecord) -> Reply:
+def _user_reply(world: World, request: SandboxRequest, record: RequestRecord) -> SandboxReply:
     _check_method(request, "GET")
     name = _authorised(world, request, "user")
     account = world.accounts[name or ""]
@@ -103,7 +103,7 @@ def _user_reply(world: World, request: Request, record: RequestRecord) -> Reply:
     return _perhaps_broken(world, request, record, _OF_USERS[request.path](world, account))
 
 
-def _app_reply(world: World, request: Request, record: RequestRecord) -> Reply:
+def _app_reply(world: World, request: SandboxRequest, record: RequestRecord) -> SandboxReply:
     answer = _app_endpoint(request.path)
     if answer is None:
         raise Refusal("no_page", request.path)
@@ -113,7 +113,7 @@ def _app_reply(world: World, request: Request, record: RequestRecord) -> Reply:
     return _perhaps_broken(world, request, record, answer(world, request))
 
 
-def _app_endpoint(path: str) -> Callable[[World, Request], Reply] | None:
+def _app_endpoint(path: str) -> Callable[[World, SandboxRequest], SandboxReply] | None:
     if path in _OF_APPS:
         return _OF_APPS[path]
     prefix, _, word = path.rpartition("/")
@@ -121,13 +121,13 @@ def _app_endpoint(path: str) -> Callable[[World, Request], Reply] | None:
     return (lambda world, _: answer(world, word)) if answer and word else None
 
 
-def _perhaps_broken(world: World, request: Request, record: RequestRecord, reply: Reply) -> Reply:
+def _perhaps_broken(world: World, request: SandboxRequest, record: RequestRecord, reply: SandboxReply) -> SandboxReply:
     fault = world.fault("others", world.count("others"))
     record.fault = fault.name if fault else None
     return broken(reply, fault, world, request)
 
 
-def _check_method(request: Request, method: str) -> None:
+def _check_method(request: SandboxRequest, method: str) -> None:
     if request.method != method:
         raise Refusal("method", f"only {method}")
 
@@ -137,7 +137,7 @@ def _check_throttle(world: World) -> None:
         raise Refusal("throttled")
 
 
-def _authorised(world: World, request: Request, kind: Literal["user", "app"]) -> str | None:
+def _authorised(world: World, request: SandboxRequest, kind: Literal["user", "app"]) -> str | None:
     """Return the name of the token's user, None for an app token, which only the endpoints for apps take."""
     headers, switches = request.headers, world.switches
     if headers.get("app_id") != APP_ID:

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from etl.sandbox.composer import PLAYLISTS, Composer
-from etl.sandbox.dirt import LONE_SURROGATE, Fields, soil
+from etl.sandbox.dirt import LONE_SURROGATE, Fields, corrupt
 
 DOCUMENTED_TRACK = 54230705
 DOCUMENTED_EXAMPLE = files("etl.sandbox").joinpath("documented_example.json").read_bytes().strip()
@@ -139,7 +139,7 @@ class Catalogue:
 
     def dirty(self, kind: str, fields: Fields, *key: object) -> Fields:
         """Apply the dirty rows that hit an entry made elsewhere, and return it."""
-        soil(fields, kind, self._rows, self._share, self._seed, *key)
+        corrupt(fields, kind, self._rows, self._share, self._seed, *key)
         return fields
 
     @cached_property

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from etl.sandbox import names
-from etl.sandbox.chance import Dice
+from etl.sandbox.chance import Rng
 from etl.sandbox.dirt import Fields
 from etl.sandbox.markets import market_lists, usual
 
@@ -23,7 +23,7 @@ _PRIME, _STRIDE = 39_999_983, 48_271
 
 
 @dataclass(frozen=True, slots=True)
-class Artist:
+class FakeArtist:
     """A made-up artist; ``culture`` decides over names, titles and genres."""
 
     artist_id: int
@@ -32,7 +32,7 @@ class Artist:
 
 
 @dataclass(frozen=True, slots=True)
-class Album:
+class FakeAlbum:
     """What the tracks of one made-up album share. ``first`` is the index of its first track."""
 
     album_id: int
@@ -40,7 +40,7 @@ class Album:
     genres: str
     markets: str
     artwork: str
-    artist: Artist
+    artist: FakeArtist
     first: int
     size: int
 
@@ -69,12 +69,12 @@ class Composer:
     @cached_property
     def track_ids(self) -> tuple[int, ...]:
         """The ids of the tracks, by index; none is the documented example's."""
-        shift = Dice(self._seed, "ids").below(_PRIME)
+        shift = Rng(self._seed, "ids").below(_PRIME)
         return tuple(60_000_001 + (index * _STRIDE + shift) % _PRIME for index in range(self.tracks))
 
     def track_fields(self, index: int) -> Fields:
         """Return track ``index`` as the favourites list shows it."""
-        dice = Dice(self._seed, "track", index)
+        dice = Rng(self._seed, "track", index)
         track_id = self.track_ids[index]
         album = self.album(bisect_right(self._firsts, index) - 1)
         guest = self._guest(dice, album.artist)
@@ -96,7 +96,7 @@ class Composer:
     def album_fields(self, index: int, *, is_long: bool = False) -> Fields:
         """Return album ``index``; the long form, as by-ids gives it, has its tracks."""
         album = self.album(index)
-        dice = Dice(self._seed, "album facts", index)
+        dice = Rng(self._seed, "album facts", index)
         fields: Fields = {
             "album_id": album.album_id,
             "album_title": album.title,
@@ -117,7 +117,7 @@ class Composer:
     def artist_fields(self, index: int) -> Fields:
         """Return artist ``index``."""
         artist = self.artist(index)
-        dice = Dice(self._seed, "artist facts", index)
+        dice = Rng(self._seed, "artist facts", index)
         return {
             "artist_id": artist.artist_id,
             "artist_name": artist.name,
@@ -129,7 +129,7 @@ class Composer:
 
     def playlist_fields(self, index: int, *, is_long: bool = False) -> Fields:
         """Return playlist ``index``; the long form, as by-ids gives it, has counts and both `tracks` and `artists`."""
-        dice = Dice(self._seed, "playlist", index)
+        dice = Rng(self._seed, "playlist", index)
         playlist_id = self.playlist_id(index)
         fields: Fields = {
             "playlist_id": playlist_id,
@@ -146,7 +146,7 @@ class Composer:
 
     def playlist_tracks(self, index: int) -> Sequence[int]:
         """Return the indices of the tracks of playlist ``index``."""
-        dice = Dice(self._seed, "playlist tracks", index)
+        dice = Rng(self._seed, "playlist tracks", index)
         wanted = min(self.tracks, 3 + dice.below(12))
         first = dice.below(max(1, self.tracks - wanted))
         return range(first, first + wanted)
@@ -166,24 +166,24 @@ class Composer:
         """Return the id of artist ``index``."""
         return 20_100_001 + index * 11
 
-    def _guest(self, dice: Dice, artist: Artist) -> Artist | None:
+    def _guest(self, dice: Rng, artist: FakeArtist) -> FakeArtist | None:
         guest = self.artist(dice.below(self.artists))
         return guest if dice.once_in(4) and guest.name != artist.name else None
 
-    def _artist(self, index: int) -> Artist:
-        dice = Dice(self._seed, "artist", index)
+    def _artist(self, index: int) -> FakeArtist:
+        dice = Rng(self._seed, "artist", index)
         culture = dice.pick(names.CULTURES)
         form = dice.pick(names.STAGE_NAMES)
         name = form.format(given=dice.pick(culture.given), family=dice.pick(culture.family))
-        return Artist(self.artist_id(index), name, culture)
+        return FakeArtist(self.artist_id(index), name, culture)
 
-    def _album(self, index: int) -> Album:
-        dice = Dice(self._seed, "album", index)
+    def _album(self, index: int) -> FakeAlbum:
+        dice = Rng(self._seed, "album", index)
         artist = self.artist(dice.below(self.artists))
         lists = usual(self._market_lists) if dice.below(10) < 7 else self._market_lists
         first = self._firsts[index]
         end = self._firsts[index + 1] if index + 1 < self.albums else self.tracks
-        return Album(
+        return FakeAlbum(
             album_id=self.album_id(index),
             title=dice.pick(artist.culture.titles) + dice.pick(names.ALBUM_ENDS),
             genres=_genres(dice, artist.culture.genres),
@@ -201,16 +201,16 @@ class Composer:
 
 def _album_firsts(tracks: int, seed: int) -> list[int]:
     firsts: list[int] = []
-    first, dice = 0, Dice(seed, "albums")
+    first, dice = 0, Rng(seed, "albums")
     while first < tracks:
         if len(firsts) % 64 == 0:
-            dice = Dice(seed, "albums", len(firsts))
+            dice = Rng(seed, "albums", len(firsts))
         firsts.append(first)
         first += 1 + dice.below(6) + dice.below(6)
     return firsts
 
 
-def _title(dice: Dice, artist: Artist, guest: Artist | None) -> str:
+def _title(dice: Rng, artist: FakeArtist, guest: FakeArtist | None) -> str:
     title = dice.pick(_TITLE_FORMS).format(dice.pick(artist.culture.titles), dice.pick(artist.culture.titles))
     if dice.once_in(12):
         title = f"{artist.name} - {title}"
@@ -219,7 +219,7 @@ def _title(dice: Dice, artist: Artist, guest: Artist | None) -> str:
     return title + dice.pick(names.TITLE_ENDS) if dice.once_in(6) else title
 
 
-def _genres(dice: Dice, genres: Sequence[str]) -> str:
+def _genres(dice: Rng, genres: Sequence[str]) -> str:
     first = dice.pick(genres)
     second = dice.pick((*genres, "Pop", "World Music"))
     return first if first == second or dice.below(3) else f"{first},{second}"
@@ -238,9 +238,9 @@ def _artwork(name: str) -> Fields:
     return {"width": 464, "height": 464, "url": url}
 
 
-def _hex(dice: Dice) -> str:
+def _hex(dice: Rng) -> str:
     return f"{dice.below(1 << 128):032x}"
 
 
-def _credit(artist: Artist) -> Fields:
+def _credit(artist: FakeArtist) -> Fields:
     return {"artist_id": artist.artist_id, "artist_name": artist.name}

@@ -13,10 +13,10 @@ import msgspec
 
 from etl.sandbox.catalogue import DOCUMENTED_TRACK
 from etl.sandbox.faults import FAULTS, named
-from etl.sandbox.scenarios import SCENARIOS, Intent
-from etl.sandbox.state import Account
+from etl.sandbox.scenarios import SCENARIOS, Effect
+from etl.sandbox.state import SandboxList
 from etl.sandbox.switches import Switches
-from etl.sandbox.wire import Reply, Request
+from etl.sandbox.wire import SandboxReply, SandboxRequest
 from etl.sandbox.world import APP_ID, APP_SECRET, World
 
 PREFIX = "/_sandbox/"
@@ -29,7 +29,7 @@ T = TypeVar("T")
 Posted = dict[str, Any]
 
 
-class Order(msgspec.Struct, forbid_unknown_fields=True):
+class ControlOrder(msgspec.Struct, forbid_unknown_fields=True):
     """What is posted to the control path; without ``user`` the first one is meant."""
 
     user: str | None = None
@@ -43,20 +43,20 @@ class Order(msgspec.Struct, forbid_unknown_fields=True):
     lifetime_seconds: float | None = None
 
 
-def answer(world: World, request: Request) -> Reply:
+def answer(world: World, request: SandboxRequest) -> SandboxReply:
     """Answer a request to the control path. The caller holds the world's lock."""
     name = request.path.removeprefix(PREFIX)
     try:
         if request.method == "GET" and name in _VIEWS:
             return _json(_VIEWS[name](world, request.query))
         if request.method == "POST" and name in _ACTIONS:
-            return _json(_ACTIONS[name](world, msgspec.json.decode(request.body, type=Order)))
+            return _json(_ACTIONS[name](world, msgspec.json.decode(request.body, type=ControlOrder)))
     except (ValueError, LookupError) as wrong:
         return _json({"error": str(wrong)}, 400)
     return _json({"error": "no such control", "get": sorted(_VIEWS), "post": sorted(_ACTIONS)}, 404)
 
 
-def account_of(world: World, name: str | None) -> Account:
+def account_of(world: World, name: str | None) -> SandboxList:
     """Return the account of the user ``name``, or of the first user.
 
     Raises: LookupError for an unknown name.
@@ -101,26 +101,26 @@ def _requests(world: World, _: Mapping[str, str]) -> Posted:
     return {"requests": [asdict(record) for record in world.records]}
 
 
-def _favourite(world: World, order: Order) -> Posted:
+def _favourite(world: World, order: ControlOrder) -> Posted:
     account = account_of(world, order.user)
     track_id = order.track_id or _newcomer(world, account)
     world.favourite(account, track_id, order.at)
     return {"track_id": track_id} | _length(account)
 
 
-def _unfavourite(world: World, order: Order) -> Posted:
+def _unfavourite(world: World, order: ControlOrder) -> Posted:
     account = account_of(world, order.user)
     account.remove(_given(order.track_id, "track_id"))
     return _length(account)
 
 
-def _move(world: World, order: Order) -> Posted:
+def _move(world: World, order: ControlOrder) -> Posted:
     account = account_of(world, order.user)
-    world.carry_out(account, Intent("move", _given(order.track_id, "track_id"), order.at))
+    world.carry_out(account, Effect("move", _given(order.track_id, "track_id"), order.at))
     return _length(account)
 
 
-def _set(world: World, order: Order) -> Posted:
+def _set(world: World, order: ControlOrder) -> Posted:
     account = account_of(world, order.user)
     track_ids = _given(order.track_ids, "track_ids")
     for track_id in track_ids:
@@ -129,23 +129,23 @@ def _set(world: World, order: Order) -> Posted:
     return _length(account)
 
 
-def _change(world: World, order: Order) -> Posted:
+def _change(world: World, order: ControlOrder) -> Posted:
     track_id = _given(order.track_id, "track_id")
     world.catalogue.change(track_id, _given(order.fields, "fields"))
     return {"track_id": track_id}
 
 
-def _scenario(world: World, order: Order) -> Posted:
+def _scenario(world: World, order: ControlOrder) -> Posted:
     world.play(order.scenario)
     return {"scenario": world.scenario.name}
 
 
-def _script(world: World, order: Order) -> Posted:
+def _script(world: World, order: ControlOrder) -> Posted:
     world.script.extend(named(fault) for fault in _given(order.faults, "faults"))
     return {"waiting": len(world.script)}
 
 
-def _switch(world: World, order: Order) -> Posted:
+def _switch(world: World, order: ControlOrder) -> Posted:
     given = _given(order.switches, "switches")
     if unknown := given.keys() - asdict(world.base).keys():
         raise ValueError(f"there is no switch {min(unknown)}")
@@ -154,30 +154,30 @@ def _switch(world: World, order: Order) -> Posted:
     return {"switches": asdict(world.switches)}
 
 
-def _token(world: World, order: Order) -> Posted:
+def _token(world: World, order: ControlOrder) -> Posted:
     user = account_of(world, order.user).user
     lifetime = world.switches.token_lifetime_seconds if order.lifetime_seconds is None else order.lifetime_seconds
     user.access_token = world.tokens.access(user.name, lifetime)
     return {"user": user.name, "access_token": user.access_token}
 
 
-def _expire(world: World, order: Order) -> Posted:
+def _expire(world: World, order: ControlOrder) -> Posted:
     account = account_of(world, order.user)
     world.tokens.expire(account.user.name)
     return _length(account)
 
 
-def _revoke(world: World, order: Order) -> Posted:
+def _revoke(world: World, order: ControlOrder) -> Posted:
     account = account_of(world, order.user)
     world.tokens.revoke(account.user.name)
     return _length(account)
 
 
-def _length(account: Account) -> Posted:
+def _length(account: SandboxList) -> Posted:
     return {"user": account.user.name, "favourites": len(account.tracks)}
 
 
-def _newcomer(world: World, account: Account) -> int:
+def _newcomer(world: World, account: SandboxList) -> int:
     for track_id in world.catalogue.track_ids:
         if track_id not in account:
             return track_id
@@ -190,8 +190,8 @@ def _given(value: T | None, name: str) -> T:
     return value
 
 
-def _json(answered: Posted, status: int = 200) -> Reply:
-    return Reply(status, msgspec.json.encode(answered) + b"\n")
+def _json(answered: Posted, status: int = 200) -> SandboxReply:
+    return SandboxReply(status, msgspec.json.encode(answered) + b"\n")
 
 
 _VIEWS: Mapping[str, Callable[[World, Mapping[str, str]], Posted]] = {
@@ -200,7 +200,7 @@ _VIEWS: Mapping[str, Callable[[World, Mapping[str, str]], Posted]] = {
     "history": _history,
     "requests": _requests,
 }
-_ACTIONS: Mapping[str, Callable[[World, Order], Posted]] = {
+_ACTIONS: Mapping[str, Callable[[World, ControlOrder], Posted]] = {
     "favourite": _favourite,
     "unfavourite": _unfavourite,
     "move": _move,

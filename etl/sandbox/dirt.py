@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from etl.sandbox.chance import Dice
+from etl.sandbox.chance import Rng
 
 Fields = dict[str, Any]
 LONE_SURROGATE = "\ue000"
@@ -26,19 +26,19 @@ class Row:
     source: str
     description: str
     kinds: tuple[str, ...]
-    soil: Callable[[Fields], None] | None
+    corrupt: Callable[[Fields], None] | None
     share: float | None = None
 
 
-def soil(fields: Fields, kind: str, rows: frozenset[str], share: float, *key: object) -> None:
+def corrupt(fields: Fields, kind: str, rows: frozenset[str], share: float, *key: object) -> None:
     """Change ``fields`` by those of ``rows`` that hit this entry, which ``key`` identifies."""
     for name, row in DIRT.items():
-        if name in rows and row.soil and kind in row.kinds and _hits(row.share or share, name, *key):
-            row.soil(fields)
+        if name in rows and row.corrupt and kind in row.kinds and _hits(row.share or share, name, *key):
+            row.corrupt(fields)
 
 
 def _hits(share: float, *key: object) -> bool:
-    return share >= 1 or Dice("dirt", *key).below(1_000_000) < share * 1_000_000
+    return share >= 1 or Rng("dirt", *key).below(1_000_000) < share * 1_000_000
 
 
 def _put(value: Any, *names: str) -> Callable[[Fields], None]:

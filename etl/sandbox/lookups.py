@@ -13,11 +13,11 @@ from urllib.parse import unquote
 import msgspec
 
 from etl.sandbox.catalogue import Catalogue
-from etl.sandbox.chance import Dice
+from etl.sandbox.chance import Rng
 from etl.sandbox.dirt import Fields
 from etl.sandbox.refusals import Refusal
-from etl.sandbox.state import Account
-from etl.sandbox.wire import Reply, Request, envelope, enveloped, json_list
+from etl.sandbox.state import SandboxList
+from etl.sandbox.wire import SandboxReply, SandboxRequest, envelope, enveloped, json_list
 from etl.sandbox.world import World
 
 MAX_IDS = 20
@@ -25,7 +25,7 @@ _MAX_FOUND = 20
 _DAYS = ("2023-04-03", "2023-04-04", "2023-04-05")
 
 
-def user(world: World, account: Account) -> Reply:
+def user(world: World, account: SandboxList) -> SandboxReply:
     """Answer ``/user/getUserInfo``."""
     who = account.user
     url = "https://img.example.invalid/group10/M00/00/01/a0000000000000000000000000000001_200_200.jpg"
@@ -34,13 +34,13 @@ def user(world: World, account: Account) -> Reply:
     return enveloped(facts)
 
 
-def user_playlists(world: World, account: Account) -> Reply:
+def user_playlists(world: World, account: SandboxList) -> SandboxReply:
     """Answer ``/user/playlists``: the first three of the account's playlists, as if they were its own."""
     own = [world.catalogue.playlist(number) for number in account.playlists[:3]]
-    return Reply(body=envelope(json_list(own), counts=len(own)))
+    return SandboxReply(body=envelope(json_list(own), counts=len(own)))
 
 
-def by_ids(world: World, request: Request, entry: Callable[[int], bytes]) -> Reply:
+def by_ids(world: World, request: SandboxRequest, entry: Callable[[int], bytes]) -> SandboxReply:
     """Answer a by-ids request.
 
     Raises: Refusal without ``ids``, with more than 20, with one that is no number, and by switch with an unknown one.
@@ -49,17 +49,17 @@ def by_ids(world: World, request: Request, entry: Callable[[int], bytes]) -> Rep
     if not 1 <= len(words) <= MAX_IDS:
         raise Refusal("parameter", f"ids must be 1 to {MAX_IDS} numbers")
     found = (_found(world, entry, _integer(word)) for word in words)
-    return Reply(body=envelope(json_list([entry for entry in found if entry is not None])))
+    return SandboxReply(body=envelope(json_list([entry for entry in found if entry is not None])))
 
 
-def by_isrc(world: World, isrc: str) -> Reply:
+def by_isrc(world: World, isrc: str) -> SandboxReply:
     """Answer the tracks that carry an ISRC, which may be none."""
     wanted = unquote(isrc)
     matching = [number for number, fields in _all_fields(world.catalogue) if wanted and fields.get("isrc") == wanted]
-    return Reply(body=envelope(json_list([world.catalogue.item(number) for number in matching])))
+    return SandboxReply(body=envelope(json_list([world.catalogue.item(number) for number in matching])))
 
 
-def track_plays(world: World, track_id: str) -> Reply:
+def track_plays(world: World, track_id: str) -> SandboxReply:
     """Answer the play counts of a track and of its album.
 
     Raises: Refusal for an unknown track.
@@ -71,7 +71,7 @@ def track_plays(world: World, track_id: str) -> Reply:
     return enveloped(plays | {"album": {"album_id": album, "title": title, "segments": _segments(world, album)}})
 
 
-def album_plays(world: World, album_id: str) -> Reply:
+def album_plays(world: World, album_id: str) -> SandboxReply:
     """Answer the play counts of an album.
 
     Raises: Refusal for an unknown album.
@@ -82,7 +82,7 @@ def album_plays(world: World, album_id: str) -> Reply:
     )
 
 
-def search(world: World, request: Request) -> Reply:
+def search(world: World, request: SandboxRequest) -> SandboxReply:
     """Answer the entries of one type whose title or name holds ``q``.
 
     Raises: Refusal without ``q``, or for an unknown ``type``.
@@ -100,10 +100,10 @@ def search(world: World, request: Request) -> Reply:
     numbers, entry, name = entries[kind]
     market = request.query.get("market")
     found = (entry(number) for number in numbers if _matches(_readable(entry(number)), name, wanted, market))
-    return Reply(body=envelope(b'{"%ss":%s}' % (kind.encode(), json_list(list(islice(found, _MAX_FOUND))))))
+    return SandboxReply(body=envelope(b'{"%ss":%s}' % (kind.encode(), json_list(list(islice(found, _MAX_FOUND))))))
 
 
-def chart(world: World, playlist_id: str) -> Reply:
+def chart(world: World, playlist_id: str) -> SandboxReply:
     """Answer the details of a chart, which is one of the catalogue's playlists.
 
     Raises: Refusal for an unknown one.
@@ -119,7 +119,7 @@ def chart(world: World, playlist_id: str) -> Reply:
     )
 
 
-def weekly_albums(world: World) -> Reply:
+def weekly_albums(world: World) -> SandboxReply:
     """Answer the made-up top albums of the week."""
     catalogue, albums = world.catalogue, []
     for rank, album_id in enumerate(catalogue.album_ids[:20], 1):
@@ -172,11 +172,11 @@ def _integer(text: str) -> int:
 
 
 def _segments(world: World, key: object) -> list[Fields]:
-    dice = Dice(world.seed, "plays", key)
+    dice = Rng(world.seed, "plays", key)
     return [{"date": day, "valid_plays": _plays(dice, 9_000), "invalid_plays": _plays(dice, 3)} for day in _DAYS]
 
 
-def _plays(dice: Dice, bound: int) -> list[Fields]:
+def _plays(dice: Rng, bound: int) -> list[Fields]:
     plays = {code: dice.below(bound) for code in ("NG", "GH", "KE", "ZA")}
     everywhere = {"Global": sum(plays.values())} | plays
     return [{"country_code": code, "plays": number} for code, number in everywhere.items()]

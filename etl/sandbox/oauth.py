@@ -14,8 +14,8 @@ from urllib.parse import quote
 import msgspec
 
 from etl.sandbox.refusals import Refusal
-from etl.sandbox.state import User
-from etl.sandbox.wire import HTML, Reply, Request, enveloped
+from etl.sandbox.state import SandboxUser
+from etl.sandbox.wire import HTML, SandboxReply, SandboxRequest, enveloped
 from etl.sandbox.world import APP_ID, APP_SECRET, World
 
 _PAGE = """<!doctype html>
@@ -34,7 +34,7 @@ _PAGE = """<!doctype html>
 _REQUIRED = ("grant_type", "app_id", "response_type", "redirect_uri")
 
 
-def app_token(world: World, request: Request) -> Reply:
+def app_token(world: World, request: SandboxRequest) -> SandboxReply:
     """Answer ``POST /oauth/token``: an app token for app id and secret, or by switch also a refresh.
 
     Raises: Refusal for wrong credentials, or a grant_type that is switched off.
@@ -51,7 +51,7 @@ def app_token(world: World, request: Request) -> Reply:
     return _token_reply(world, {"access_token": token, "expires_in": _lifetime(world)})
 
 
-def consent(world: World, request: Request) -> Reply:
+def consent(world: World, request: SandboxRequest) -> SandboxReply:
     """Answer ``/oauth/consent``: the page, and after its decision the redirect.
 
     Raises: Refusal for missing parameters, an unknown app, or a redirect_uri that is not registered; none redirects.
@@ -65,12 +65,12 @@ def consent(world: World, request: Request) -> Reply:
     if query["redirect_uri"] not in world.redirect_uris:
         raise Refusal("redirect_uri")
     if "decision" not in query:
-        return Reply(body=_page(world, query).encode(), content_type=HTML)
+        return SandboxReply(body=_page(world, query).encode(), content_type=HTML)
     is_approved = query["decision"] == "approve" and world.switches.consent != "denied"
     return _redirect(world, query, _granted(world, query) if is_approved else {"error": "access_denied"})
 
 
-def exchanged(world: World, request: Request) -> Reply:
+def exchanged(world: World, request: SandboxRequest) -> SandboxReply:
     """Answer the exchange of a code for a user token.
 
     Raises: Refusal for wrong credentials or a code that does not work.
@@ -89,7 +89,7 @@ def exchanged(world: World, request: Request) -> Reply:
     return _token_reply(world, tokens | {"user_id": user.user_id})
 
 
-def refreshed(world: World, request: Request) -> Reply:
+def refreshed(world: World, request: SandboxRequest) -> SandboxReply:
     """Answer a refresh: a new access token, and where refresh tokens rotate also a new one of those.
 
     Raises: Refusal for wrong credentials, or a refresh token that does not work.
@@ -108,7 +108,7 @@ def refreshed(world: World, request: Request) -> Reply:
     return _token_reply(world, tokens)
 
 
-def token_endpoint(world: World, path: str) -> Callable[[World, Request], Reply] | None:
+def token_endpoint(world: World, path: str) -> Callable[[World, SandboxRequest], SandboxReply] | None:
     """Return what answers a POST to ``path``, None if no token is to be had there."""
     if path == "/oauth/token":
         return app_token
@@ -117,7 +117,7 @@ def token_endpoint(world: World, path: str) -> Callable[[World, Request], Reply]
     return refreshed if path == world.switches.refresh_path and world.switches.refresh != "none" else None
 
 
-def _posted(request: Request) -> dict[str, Any]:
+def _posted(request: SandboxRequest) -> dict[str, Any]:
     try:
         decoded: dict[str, Any] = msgspec.json.decode(request.body, type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -135,10 +135,10 @@ def _lifetime(world: World) -> int:
     return int(world.switches.token_lifetime_seconds)
 
 
-def _token_reply(world: World, tokens: dict[str, Any]) -> Reply:
+def _token_reply(world: World, tokens: dict[str, Any]) -> SandboxReply:
     if world.switches.token_answer == "enveloped":  # noqa: S105 - a position
         return enveloped(tokens)
-    return Reply(body=msgspec.json.encode({_camel(name): value for name, value in tokens.items()}))
+    return SandboxReply(body=msgspec.json.encode({_camel(name): value for name, value in tokens.items()}))
 
 
 def _camel(name: str) -> str:
@@ -155,12 +155,12 @@ def _granted(world: World, query: dict[str, str]) -> dict[str, str]:
     return {"access_token": _renewed(world, account.user), "expires_in": str(_lifetime(world))}
 
 
-def _renewed(world: World, user: User) -> str:
+def _renewed(world: World, user: SandboxUser) -> str:
     user.access_token = world.tokens.access(user.name, world.switches.token_lifetime_seconds)
     return user.access_token
 
 
-def _redirect(world: World, query: dict[str, str], values: dict[str, str]) -> Reply:
+def _redirect(world: World, query: dict[str, str], values: dict[str, str]) -> SandboxReply:
     if "state" in query:
         values = values | {"state": query["state"]}
     is_raw = world.switches.consent_encoding == "raw"
@@ -169,7 +169,7 @@ def _redirect(world: World, query: dict[str, str], values: dict[str, str]) -> Re
     ]
     uri = query["redirect_uri"]
     mark = "#" if world.switches.consent != "query_code" else "&" if "?" in uri else "?"
-    return Reply(302, b"", HTML, (("Location", uri + mark + "&".join(pairs)),))
+    return SandboxReply(302, b"", HTML, (("Location", uri + mark + "&".join(pairs)),))
 
 
 def _page(world: World, query: dict[str, str]) -> str:

@@ -8,8 +8,8 @@ from email.utils import formatdate
 
 from etl.sandbox.faults import AnswerFault, DeliveryFault, Fault, ListFault
 from etl.sandbox.refusals import Refusal, failure_body
-from etl.sandbox.state import Account
-from etl.sandbox.wire import Reply, Request, envelope, json_list
+from etl.sandbox.state import SandboxList
+from etl.sandbox.wire import SandboxReply, SandboxRequest, envelope, json_list
 from etl.sandbox.world import RequestRecord, World
 
 DEFAULT_LIMIT, MAX_LIMIT = 20, 50
@@ -34,7 +34,7 @@ class Favourites:
     is_paged: bool = False
 
 
-def favourites_of(world: World, account: Account, path: str) -> Favourites:
+def favourites_of(world: World, account: SandboxList, path: str) -> Favourites:
     """Return the list that is served under ``path``."""
     if path == "/favourite/v1/tracks":
         return Favourites(path, account.tracks, world.catalogue.item, is_paged=True)
@@ -43,7 +43,9 @@ def favourites_of(world: World, account: Account, path: str) -> Favourites:
     return Favourites(path, account.playlists, world.catalogue.playlist)
 
 
-def favourites_reply(world: World, account: Account, request: Request, record: RequestRecord) -> Reply:
+def favourites_reply(
+    world: World, account: SandboxList, request: SandboxRequest, record: RequestRecord
+) -> SandboxReply:
     """Answer a favourites request, after whatever happens to the list and to the answer.
 
     Raises: Refusal for parameters that the switches refuse.
@@ -56,17 +58,17 @@ def favourites_reply(world: World, account: Account, request: Request, record: R
         return faulty_answer(fault, world, request)
     favourites = favourites_of(world, account, request.path)
     body = _page(world, account, favourites, request, fault, number)
-    return Reply(body=body, delivery=fault if isinstance(fault, DeliveryFault) else None)
+    return SandboxReply(body=body, delivery=fault if isinstance(fault, DeliveryFault) else None)
 
 
-def broken(reply: Reply, fault: Fault | None, world: World, request: Request) -> Reply:
+def broken(reply: SandboxReply, fault: Fault | None, world: World, request: SandboxRequest) -> SandboxReply:
     """Return what a fault makes of a reply that is no favourites list."""
     if isinstance(fault, AnswerFault):
         return faulty_answer(fault, world, request)
     return replace(reply, delivery=fault) if isinstance(fault, DeliveryFault) else reply
 
 
-def faulty_answer(fault: AnswerFault, world: World, request: Request) -> Reply:
+def faulty_answer(fault: AnswerFault, world: World, request: SandboxRequest) -> SandboxReply:
     """Return the reply that a fault puts in place of the answer."""
     headers = []
     if isinstance(fault.retry_after, str):
@@ -80,11 +82,16 @@ def faulty_answer(fault: AnswerFault, world: World, request: Request) -> Reply:
         body = envelope(b'[{"track_id":1,"track_title":"%s"}]' % (b"x" * fault.pad), counts=1)
     if body is None:
         body = failure_body(world.switches.error_base + 50, f"made-up failure {fault.status}")
-    return Reply(fault.status, body, fault.content_type, tuple(headers))
+    return SandboxReply(fault.status, body, fault.content_type, tuple(headers))
 
 
 def _page(
-    world: World, account: Account, favourites: Favourites, request: Request, fault: Fault | None, number: int
+    world: World,
+    account: SandboxList,
+    favourites: Favourites,
+    request: SandboxRequest,
+    fault: Fault | None,
+    number: int,
 ) -> bytes:
     asked = _asked(world, favourites, request)
     ids = favourites.ids
@@ -104,7 +111,7 @@ def _page(
     return envelope(payload, counts=_counts(world, len(page), len(ids), number))
 
 
-def _asked(world: World, favourites: Favourites, request: Request) -> Range:
+def _asked(world: World, favourites: Favourites, request: SandboxRequest) -> Range:
     switches = world.switches
     offset, limit = _whole(request, "offset", 0), _whole(request, "limit", DEFAULT_LIMIT)
     if switches.limit_out_of_range == "error" and (offset < 0 or not 1 <= limit <= MAX_LIMIT):
@@ -117,7 +124,7 @@ def _asked(world: World, favourites: Favourites, request: Request) -> Range:
     return Range(0 if switches.ignore_offset else offset, limit)
 
 
-def _whole(request: Request, name: str, default: int) -> int:
+def _whole(request: SandboxRequest, name: str, default: int) -> int:
     text = request.query.get(name)
     if text is None:
         return default

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import msgspec
 
 from etl.sandbox.switches import Switches
-from etl.sandbox.wire import HTML, Reply
+from etl.sandbox.wire import HTML, SandboxReply
 
 REFUSALS: Mapping[str, tuple[int, int, str]] = {
     "app_id": (1, 401, "the header app_id is missing or unknown"),
@@ -51,7 +51,7 @@ def failure_body(code: int, description: str) -> bytes:
     return msgspec.json.encode({"desc": description, "code": code, "data": None})
 
 
-def refused(refusal: Refusal, switches: Switches) -> Reply:
+def refused(refusal: Refusal, switches: Switches) -> SandboxReply:
     """Return the reply to a refused request, in the transport that is switched on."""
     headers: tuple[tuple[str, str], ...] = ()
     transport = switches.error_transport
@@ -60,6 +60,6 @@ def refused(refusal: Refusal, switches: Switches) -> Reply:
         headers = (("Retry-After", switches.retry_after),) if switches.throttling == "retry_after" else ()
     if transport == "http_html":
         page = f"<!doctype html><title>{refusal.status}</title><h1>{refusal.status}: made-up error page</h1>"
-        return Reply(refusal.status, page.encode(), HTML, headers)
+        return SandboxReply(refusal.status, page.encode(), HTML, headers)
     body = failure_body(switches.error_base + refusal.number, refusal.description)
-    return Reply(200 if transport == "ok_code" else refusal.status, body, headers=headers)
+    return SandboxReply(200 if transport == "ok_code" else refusal.status, body, headers=headers)

@@ -15,9 +15,9 @@ from etl.sandbox.app import App
 from etl.sandbox.catalogue import DOCUMENTED_EXAMPLE, DOCUMENTED_TRACK, Catalogue
 from etl.sandbox.control import account_of
 from etl.sandbox.faults import Fault, named
-from etl.sandbox.scenarios import Intent
+from etl.sandbox.scenarios import Effect
 from etl.sandbox.server import Server
-from etl.sandbox.state import Account, Change, User
+from etl.sandbox.state import SandboxList, SandboxUser, ScriptedChange
 from etl.sandbox.switches import Switches
 from etl.sandbox.world import APP_ID, APP_SECRET, RequestRecord, World, utc_now
 
@@ -66,7 +66,7 @@ class Sandbox:
         self.catalogue = Catalogue(tracks + tracks // 2 + 40, seed)
         self._world = World(seed, self.catalogue, base, set(redirect_uris), now)
         self._world.play(scenario)
-        self.users: dict[str, User] = {name: self._world.add_user(name, tracks) for name in users}
+        self.users: dict[str, SandboxUser] = {name: self._world.add_user(name, tracks) for name in users}
         for account in self._world.accounts.values():
             self.catalogue.warm(account.tracks[:_WARMED])
         self._address = (host, port)
@@ -138,20 +138,20 @@ class Sandbox:
         with self._world.lock:
             self._world.before_request = hook
 
-    def favourites(self, user: str | User) -> list[int]:
+    def favourites(self, user: str | SandboxUser) -> list[int]:
         """Return the true current list of favourite tracks, in the API's order."""
         with self._world.lock:
             return list(self._account(user).tracks)
 
-    def favourite_albums(self, user: str | User) -> list[int]:
+    def favourite_albums(self, user: str | SandboxUser) -> list[int]:
         """Return the list of favourite albums, which never changes."""
         return list(self._account(user).albums)
 
-    def favourite_playlists(self, user: str | User) -> list[int]:
+    def favourite_playlists(self, user: str | SandboxUser) -> list[int]:
         """Return the list of favourite playlists, which never changes."""
         return list(self._account(user).playlists)
 
-    def favourite(self, user: str | User, track_id: int, at: int | None = None) -> None:
+    def favourite(self, user: str | SandboxUser, track_id: int, at: int | None = None) -> None:
         """Add a favourite at index ``at``; None = the front, or under ``order="insertion"`` the end.
 
         Raises: ValueError if it is one already; LookupError for a track that the catalogue does not have.
@@ -159,7 +159,7 @@ class Sandbox:
         with self._world.lock:
             self._world.favourite(self._account(user), track_id, at)
 
-    def unfavourite(self, user: str | User, track_id: int) -> None:
+    def unfavourite(self, user: str | SandboxUser, track_id: int) -> None:
         """Remove a favourite.
 
         Raises: ValueError if it is none.
@@ -167,15 +167,15 @@ class Sandbox:
         with self._world.lock:
             self._account(user).remove(track_id)
 
-    def move_to_front(self, user: str | User, track_id: int) -> None:
+    def move_to_front(self, user: str | SandboxUser, track_id: int) -> None:
         """Make a favourite the first of the list.
 
         Raises: ValueError if it is none.
         """
         with self._world.lock:
-            self._world.carry_out(self._account(user), Intent("move", track_id, 0))
+            self._world.carry_out(self._account(user), Effect("move", track_id, 0))
 
-    def set_favourites(self, user: str | User, track_ids: Iterable[int]) -> None:
+    def set_favourites(self, user: str | SandboxUser, track_ids: Iterable[int]) -> None:
         """Make the list exactly this, in this order, at one instant.
 
         Raises: ValueError if a track is named twice; LookupError for one that the catalogue does not have.
@@ -186,7 +186,7 @@ class Sandbox:
                 self.catalogue.item(track_id)
             self._account(user).replace(wanted)
 
-    def history(self, user: str | User) -> list[Change]:
+    def history(self, user: str | SandboxUser) -> list[ScriptedChange]:
         """Return every true change of the list since the beginning, in order: (instant in UTC, change, track id)."""
         with self._world.lock:
             return list(self._account(user).history)
@@ -230,7 +230,7 @@ class Sandbox:
             self._world.base = replace(self._world.base, **positions)
             self._world.play(self._world.scenario.name)
 
-    def new_token(self, user: str | User, lifetime_seconds: float | None = None) -> str:
+    def new_token(self, user: str | SandboxUser, lifetime_seconds: float | None = None) -> str:
         """Issue another access token for a user, and return it."""
         with self._world.lock:
             known = self._account(user).user
@@ -238,12 +238,12 @@ class Sandbox:
             known.access_token = self._world.tokens.access(known.name, lifetime)
             return known.access_token
 
-    def expire_token(self, user: str | User) -> None:
+    def expire_token(self, user: str | SandboxUser) -> None:
         """Let all access tokens of a user expire now."""
         with self._world.lock:
             self._world.tokens.expire(self._account(user).user.name)
 
-    def revoke_token(self, user: str | User) -> None:
+    def revoke_token(self, user: str | SandboxUser) -> None:
         """Make all tokens of a user useless, refresh tokens too."""
         with self._world.lock:
             self._world.tokens.revoke(self._account(user).user.name)
@@ -253,5 +253,5 @@ class Sandbox:
         with self._world.lock:
             self._world.redirect_uris.add(uri)
 
-    def _account(self, user: str | User) -> Account:
+    def _account(self, user: str | SandboxUser) -> SandboxList:
         return account_of(self._world, user if isinstance(user, str) else user.name)

@@ -14,11 +14,11 @@ from typing import Any, Literal, NamedTuple
 from etl.sandbox import faults
 from etl.sandbox.dirt import DIRT
 from etl.sandbox.faults import Fault
-from etl.sandbox.state import Account
+from etl.sandbox.state import SandboxList
 from etl.sandbox.switches import Switches
 
 
-class Intent(NamedTuple):
+class Effect(NamedTuple):
     """A change that somebody makes to a list between two requests; ``at`` None = where the service puts new favourites."""
 
     change: Literal["add", "remove", "move", "empty"]
@@ -26,10 +26,10 @@ class Intent(NamedTuple):
     at: int | None = None
 
 
-class Situation(NamedTuple):
+class RequestContext(NamedTuple):
     """What a scenario may look at when it decides about a request."""
 
-    account: Account
+    account: SandboxList
     track_ids: Sequence[int]
     offset: int
 
@@ -43,7 +43,7 @@ class Scenario:
     rate: float = 0.0
     positions: Mapping[str, Any] = field(default_factory=dict)
     fault: Callable[[Random], Fault] | None = None
-    intent: Callable[[Random, Situation], Intent | None] | None = None
+    intent: Callable[[Random, RequestContext], Effect | None] | None = None
     hits_all: bool = False
 
 
@@ -57,37 +57,37 @@ def scenario_named(name: str | None) -> Scenario:
     return _SCENARIOS[name or "quiet"]
 
 
-def mutation(switches: Switches, chance: Random, situation: Situation) -> Intent | None:
+def mutation(switches: Switches, chance: Random, situation: RequestContext) -> Effect | None:
     """Return what the switch ``mutation`` does to the list before this request."""
     account = situation.account
     if situation.offset < 1 or switches.mutation == "none":
         return None
     if switches.mutation == "delete_front":
-        return Intent("remove", account.tracks[0]) if account.tracks else None
+        return Effect("remove", account.tracks[0]) if account.tracks else None
     return _added(chance, situation, at=0)
 
 
-def _added(chance: Random, situation: Situation, at: int | None = None) -> Intent | None:
+def _added(chance: Random, situation: RequestContext, at: int | None = None) -> Effect | None:
     account, track_ids, _ = situation
     for track_id in chance.sample(track_ids, min(50, len(track_ids))):
         if track_id not in account:
-            return Intent("add", track_id, at)
+            return Effect("add", track_id, at)
     spare = next((track_id for track_id in track_ids if track_id not in account), None)
-    return None if spare is None else Intent("add", spare, at)
+    return None if spare is None else Effect("add", spare, at)
 
 
-def _any_change(chance: Random, situation: Situation) -> Intent | None:
+def _any_change(chance: Random, situation: RequestContext) -> Effect | None:
     kind = chance.choice(("add", "remove", "move"))
     tracks = situation.account.tracks
     if kind == "add" or not tracks:
         return _added(chance, situation)
-    return Intent("remove", chance.choice(tracks)) if kind == "remove" else Intent("move", chance.choice(tracks))
+    return Effect("remove", chance.choice(tracks)) if kind == "remove" else Effect("move", chance.choice(tracks))
 
 
-def _emptied(_: Random, situation: Situation) -> Intent | None:
+def _emptied(_: Random, situation: RequestContext) -> Effect | None:
     account = situation.account
     is_due = account.is_read_to_end and situation.offset == 0 and not account.was_emptied
-    return Intent("empty") if is_due and account.tracks else None
+    return Effect("empty") if is_due and account.tracks else None
 
 
 def _storm(chance: Random) -> Fault:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from etl.sandbox.faults import DeliveryFault
-from etl.sandbox.wire import Reply, Request
+from etl.sandbox.wire import SandboxReply, SandboxRequest
 
 _MAX_HEAD = 64 * 1024
 _MAX_BODY = 16 * 1024 * 1024
@@ -29,7 +29,7 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 class Server:
     """Answers requests with ``answer``, which is called from many threads."""
 
-    def __init__(self, answer: Callable[[Request], Reply], host: str, port: int) -> None:
+    def __init__(self, answer: Callable[[SandboxRequest], SandboxReply], host: str, port: int) -> None:
         self._answer = answer
         self._lock = threading.Lock()
         self._open: dict[socket.socket, threading.Thread] = {}
@@ -95,7 +95,7 @@ class Server:
 class _Conversation:
     """One connection, from its first request to its end."""
 
-    def __init__(self, connection: socket.socket, answer: Callable[[Request], Reply]) -> None:
+    def __init__(self, connection: socket.socket, answer: Callable[[SandboxRequest], SandboxReply]) -> None:
         self._connection = connection
         self._answer = answer
         self._received = b""
@@ -104,22 +104,22 @@ class _Conversation:
         while True:
             try:
                 request = self._read()
-            except _Unreadable as unreadable:
-                self._send(Reply(unreadable.status, b"", headers=(("Connection", "close"),)))
+            except _UnreadableRequest as unreadable:
+                self._send(SandboxReply(unreadable.status, b"", headers=(("Connection", "close"),)))
                 return
             if request is None or not self._reply(request):
                 return
 
-    def _reply(self, request: Request) -> bool:
+    def _reply(self, request: SandboxRequest) -> bool:
         reply = self._answer(request)
         self._pause(reply.delay_seconds)
         wants_more = request.headers.get("connection", "").lower() != "close"
         return self._send(reply) and wants_more
 
-    def _read(self) -> Request | None:
+    def _read(self) -> SandboxRequest | None:
         while (end := self._received.find(b"\r\n\r\n")) < 0:
             if len(self._received) > _MAX_HEAD:
-                raise _Unreadable(431)
+                raise _UnreadableRequest(431)
             if not self._receive():
                 return None
         request, length = _parsed(self._received[:end].decode("latin-1"))
@@ -135,7 +135,7 @@ class _Conversation:
         self._received += chunk
         return bool(chunk)
 
-    def _send(self, reply: Reply) -> bool:
+    def _send(self, reply: SandboxReply) -> bool:
         delivery = reply.delivery or _WHOLE
         if delivery.pieces > 1:
             self._drip(reply.head() + reply.body, delivery)
@@ -169,31 +169,31 @@ class _Conversation:
             self._connection.settimeout(None)
 
 
-class _Unreadable(Exception):
+class _UnreadableRequest(Exception):
     def __init__(self, status: int) -> None:
         super().__init__(status)
         self.status = status
 
 
-def _parsed(head: str) -> tuple[Request, int]:
+def _parsed(head: str) -> tuple[SandboxRequest, int]:
     first, *lines = head.split("\r\n")
     words = first.split(" ")
     if len(words) != 3 or not words[2].startswith("HTTP/1."):
-        raise _Unreadable(400)
+        raise _UnreadableRequest(400)
     headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     if words[2] == "HTTP/1.0":
         headers["connection"] = "close"
-    return Request(words[0], words[1], headers), _body_length(headers)
+    return SandboxRequest(words[0], words[1], headers), _body_length(headers)
 
 
 def _body_length(headers: dict[str, str]) -> int:
     if "transfer-encoding" in headers:
-        raise _Unreadable(411)
+        raise _UnreadableRequest(411)
     length = headers.get("content-length", "0")
     if not (length.isascii() and length.isdigit()):
-        raise _Unreadable(400)
+        raise _UnreadableRequest(400)
     if int(length) > _MAX_BODY:
-        raise _Unreadable(413)
+        raise _UnreadableRequest(413)
     return int(length)
 
 

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 _REMEMBERED_LISTS = 16
 
 
-class Change(NamedTuple):
+class ScriptedChange(NamedTuple):
     """One true change of a list; ``at`` is UTC."""
 
     at: datetime
@@ -23,7 +23,7 @@ class Change(NamedTuple):
 
 
 @dataclass(slots=True)
-class User:
+class SandboxUser:
     """A user of the stand-in, with the tokens that were issued last."""
 
     name: str
@@ -34,12 +34,12 @@ class User:
     refresh_token: str = ""
 
 
-class Account:
+class SandboxList:
     """One user's favourites: tracks in the order in which the API lists them, and fixed albums and playlists."""
 
     def __init__(
         self,
-        user: User,
+        user: SandboxUser,
         track_ids: Iterable[int],
         *,
         albums: Sequence[int] = (),
@@ -50,7 +50,7 @@ class Account:
         self.tracks = list(track_ids)
         self.albums = list(albums)
         self.playlists = list(playlists)
-        self.history: list[Change] = []
+        self.history: list[ScriptedChange] = []
         self.last_page: dict[str, list[int]] = {}
         self.is_read_to_end = False
         self.was_emptied = False
@@ -102,9 +102,9 @@ class Account:
             raise ValueError("a track can be a favourite only once")
         self._earlier.append(self.tracks.copy())
         instant, kept = self._now(), set(wanted)
-        self.history.extend(Change(instant, "removed", gone) for gone in self.tracks if gone not in kept)
-        self.history.extend(Change(instant, "added", new) for new in wanted if new not in self._present)
-        self.history.extend(Change(instant, "moved", moved) for moved in self._moved(wanted))
+        self.history.extend(ScriptedChange(instant, "removed", gone) for gone in self.tracks if gone not in kept)
+        self.history.extend(ScriptedChange(instant, "added", new) for new in wanted if new not in self._present)
+        self.history.extend(ScriptedChange(instant, "moved", moved) for moved in self._moved(wanted))
         self.tracks, self._present = wanted, set(wanted)
 
     def stale(self, behind: int) -> list[int]:
@@ -125,4 +125,4 @@ class Account:
 
     def _remember(self, change: Literal["added", "removed", "moved"], track_id: int) -> None:
         self._earlier.append(self.tracks.copy())
-        self.history.append(Change(self._now(), change, track_id))
+        self.history.append(ScriptedChange(self._now(), change, track_id))

@@ -20,7 +20,7 @@ MARK = ("X-Favsync-Sandbox", "modelled-on-documentation")
 
 
 @dataclass(slots=True)
-class Request:
+class SandboxRequest:
     """One request. Header names are in lower case; of a repeated parameter the last one counts."""
 
     method: str
@@ -37,7 +37,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class SandboxReply:
     """One answer. ``delivery`` None = sent whole, ``delay_seconds`` after it was computed."""
 
     status: int = 200
@@ -71,9 +71,9 @@ def envelope(payload: bytes, *, counts: int | None = None) -> bytes:
     return b'{"desc":null,"code":0,%s"data":%s}' % (number, payload)
 
 
-def enveloped(payload: Any, *, counts: int | None = None) -> Reply:
+def enveloped(payload: Any, *, counts: int | None = None) -> SandboxReply:
     """Return a successful reply around ``payload``, which is encoded here."""
-    return Reply(body=envelope(msgspec.json.encode(payload), counts=counts))
+    return SandboxReply(body=envelope(msgspec.json.encode(payload), counts=counts))
 
 
 def json_list(entries: list[bytes]) -> bytes:

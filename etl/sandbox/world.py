@@ -16,8 +16,8 @@ from random import Random
 from etl.sandbox.catalogue import Catalogue
 from etl.sandbox.chance import random_for
 from etl.sandbox.faults import Fault
-from etl.sandbox.scenarios import Intent, Scenario, Situation, mutation, scenario_named
-from etl.sandbox.state import Account, User
+from etl.sandbox.scenarios import Effect, RequestContext, Scenario, mutation, scenario_named
+from etl.sandbox.state import SandboxList, SandboxUser
 from etl.sandbox.switches import Switches
 from etl.sandbox.tokens import Tokens, user_id
 
@@ -64,7 +64,7 @@ class World:
     switches: Switches = field(init=False)
     scenario: Scenario = field(init=False)
     tokens: Tokens = field(init=False)
-    accounts: dict[str, Account] = field(default_factory=dict)
+    accounts: dict[str, SandboxList] = field(default_factory=dict)
     script: deque[Fault | None] = field(default_factory=deque)
     records: deque[RequestRecord] = field(default_factory=lambda: deque(maxlen=_REMEMBERED_REQUESTS))
     failures: list[BaseException] = field(default_factory=list)
@@ -86,13 +86,13 @@ class World:
         self.switches = replace(self.base, **self.scenario.positions)
         self.catalogue.set_dirt(self.switches.dirt, self.switches.dirt_share)
 
-    def add_user(self, name: str, tracks: int) -> User:
+    def add_user(self, name: str, tracks: int) -> SandboxUser:
         """Add a user with ``tracks`` favourites, and tokens."""
         number = len(self.accounts)
-        user = User(name, user_id(self.seed, name), _REGIONS[number % len(_REGIONS)], "Free")
+        user = SandboxUser(name, user_id(self.seed, name), _REGIONS[number % len(_REGIONS)], "Free")
         chance = random_for(self.seed, "favourites", name)
         made_up = self.catalogue.track_ids[:-1]
-        self.accounts[name] = Account(
+        self.accounts[name] = SandboxList(
             user,
             chance.sample(made_up, min(tracks, len(made_up))),
             albums=_some(chance, self.catalogue.album_ids),
@@ -103,11 +103,11 @@ class World:
         user.refresh_token = self.tokens.refresh(name)
         return user
 
-    def newest_index(self, account: Account) -> int:
+    def newest_index(self, account: SandboxList) -> int:
         """Return where the service puts a new favourite: the front, or the end under ``order="insertion"``."""
         return len(account.tracks) if self.switches.order == "insertion" else 0
 
-    def favourite(self, account: Account, track_id: int, at: int | None) -> None:
+    def favourite(self, account: SandboxList, track_id: int, at: int | None) -> None:
         """Add a favourite.
 
         Raises: ValueError if it is one already; LookupError for a track that the catalogue does not have.
@@ -115,16 +115,16 @@ class World:
         self.catalogue.item(track_id)
         account.add(track_id, self.newest_index(account) if at is None else at)
 
-    def carry_out(self, account: Account, intent: Intent) -> None:
+    def carry_out(self, account: SandboxList, intent: Effect) -> None:
         """Make the change that a scenario or the switch ``mutation`` intends."""
         match intent:
-            case Intent("add", track_id, at):
+            case Effect("add", track_id, at):
                 self.favourite(account, track_id, at)
-            case Intent("remove", track_id):
+            case Effect("remove", track_id):
                 account.remove(track_id)
-            case Intent("move", track_id, at):
+            case Effect("move", track_id, at):
                 account.move(track_id, self.newest_index(account) if at is None else at)
-            case Intent("empty"):
+            case Effect("empty"):
                 account.replace(())
                 account.was_emptied = True
 
@@ -132,11 +132,11 @@ class World:
         """Return the chance of the ``number``-th request of a kind, for one purpose."""
         return random_for(self.seed, self.scenario.name, purpose, number)
 
-    def disturb(self, account: Account, record: RequestRecord, number: int) -> None:
+    def disturb(self, account: SandboxList, record: RequestRecord, number: int) -> None:
         """Let the hook, the switch ``mutation`` and the scenario change the list before this favourites request."""
         if self.before_request:
             self.before_request(record)
-        situation = Situation(account, self.catalogue.track_ids, record.offset or 0)
+        situation = RequestContext(account, self.catalogue.track_ids, record.offset or 0)
         if self.switches.mutation != "none":
             self._try(account, mutation(self.switches, self.chance("mutation", number), situation))
         if self.scenario.intent:
@@ -164,7 +164,7 @@ class World:
         wanted = self.switches.fault_rate
         return self.scenario.rate if wanted is None else wanted
 
-    def _try(self, account: Account, intent: Intent | None) -> None:
+    def _try(self, account: SandboxList, intent: Effect | None) -> None:
         if intent:
             self.carry_out(account, intent)
 

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 from sqlalchemy import Engine
 
-from etl.db.locks import Held, Hold, hold
+from etl.db.locks import Lock, LockKind, try_lock
 from etl.errors import DatabaseError
 
 
@@ -16,7 +16,7 @@ class Leadership:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._stack = ExitStack()
-        self._hold: Hold | None = None
+        self._hold: Lock | None = None
 
     def is_mine(self) -> bool:
         """Return whether this process is the one, trying to become it where it is not.
@@ -26,7 +26,7 @@ class Leadership:
         if self._hold is not None and not self._hold.is_lost():
             return True
         self.resign()
-        self._hold = self._stack.enter_context(hold(self._engine, Held.SCHEDULER))
+        self._hold = self._stack.enter_context(try_lock(self._engine, LockKind.SCHEDULER))
         if self._hold is None:
             self.resign()
         return self._hold is not None

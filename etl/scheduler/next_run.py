@@ -23,7 +23,7 @@ BUSY_DELAY = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class RunOutcome:
     """How a turn went. ``retry_at``: the service asked to stay away until then."""
 
     is_proven: bool = False
@@ -33,7 +33,7 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class NextRun:
     """The next turn of an account."""
 
     next_run_at: datetime
@@ -41,20 +41,20 @@ class Turn:
     parked_until: datetime | None = None
 
 
-def next_turn(schedule: Schedule, seed: int, result: Result, failures_in_a_row: int, now: datetime) -> Turn:
+def next_run(schedule: Schedule, seed: int, result: RunOutcome, failures_in_a_row: int, now: datetime) -> NextRun:
     """Return the next turn of the account with the number ``seed``, whose turn ended ``now`` with ``result``."""
     if result.is_busy:
-        return Turn(now + BUSY_DELAY, failures_in_a_row)
+        return NextRun(now + BUSY_DELAY, failures_in_a_row)
     if result.is_proven:
-        return Turn(schedule.next_after(now, seed), 0)
+        return NextRun(schedule.next_after(now, seed), 0)
     failures = failures_in_a_row + 1
     if result.is_dead:
-        return Turn(schedule.next_after(now, seed), failures)
+        return NextRun(schedule.next_after(now, seed), failures)
     delay = failure_delay(schedule.gap(now), failures)
     at = now + delay + spread(seed, delay / 5)
     if result.retry_at is not None:
         at = max(at, result.retry_at + spread(seed, FIRST_DELAY / 5))
-    return Turn(at, failures, result.retry_at)
+    return NextRun(at, failures, result.retry_at)
 
 
 def failure_delay(period: timedelta, failures: int) -> timedelta:

@@ -14,7 +14,7 @@ from etl.load.baseline import Account
 
 
 @dataclass(frozen=True, slots=True)
-class Appointment:
+class DueAccount:
     """An account that is due. ``next_run_at`` None: it was never scheduled."""
 
     account: Account
@@ -25,7 +25,7 @@ class Appointment:
 
 def due(
     connection: Connection, default_schedule: str, now: datetime, *, busy: Collection[int], limit: int
-) -> list[Appointment]:
+) -> list[DueAccount]:
     """Return enabled accounts whose time has come, those that wait longest first, but none that is ``busy``."""
     waiting_since = func.coalesce(schedules.c.next_run_at, accounts.c.created_at)
     query = (
@@ -38,7 +38,7 @@ def due(
     return [each for each in found if each.account.account_id not in busy][:limit]
 
 
-def moved(connection: Connection, default_schedule: str) -> list[Appointment]:
+def moved(connection: Connection, default_schedule: str) -> list[DueAccount]:
     """Return enabled accounts whose schedule is another one than their next turn was worked out with."""
     wanted = func.coalesce(accounts.c.schedule, default_schedule)
     query = _joined(default_schedule).where(
@@ -47,7 +47,7 @@ def moved(connection: Connection, default_schedule: str) -> list[Appointment]:
     return [_appointment(row) for row in connection.execute(query)]
 
 
-def recovered(connection: Connection, default_schedule: str) -> list[Appointment]:
+def recovered(connection: Connection, default_schedule: str) -> list[DueAccount]:
     """Return enabled accounts that failed in their last turn, and were proven since by a run that somebody started by hand."""
     proven_since = (
         select(runs.c.run_id)
@@ -66,7 +66,7 @@ def failing(connection: Connection) -> list[tuple[str, int]]:
     return [(row.name, row.failures_in_a_row) for row in found]
 
 
-def put_turn(
+def set_next_run(
     connection: Connection,
     account_id: int,
     *,
@@ -106,7 +106,7 @@ def _joined(default_schedule: str) -> Select[Any]:
     return select(*columns).select_from(accounts.outerjoin(schedules, schedules.c.account_id == accounts.c.account_id))
 
 
-def _appointment(row: Row[Any]) -> Appointment:
+def _appointment(row: Row[Any]) -> DueAccount:
     account = Account(
         account_id=row.account_id,
         name=row.name,
@@ -115,4 +115,4 @@ def _appointment(row: Row[Any]) -> Appointment:
         enabled=bool(row.enabled),
         schedule=row.schedule,
     )
-    return Appointment(account, row.wanted, row.next_run_at, row.failures)
+    return DueAccount(account, row.wanted, row.next_run_at, row.failures)

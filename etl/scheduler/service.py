@@ -19,18 +19,18 @@ from typing import TypeVar
 from sqlalchemy import Engine
 
 from etl import clock, logs
-from etl.accounts.session import connect, wire_options
+from etl.accounts.session import connect, http_options
 from etl.config import Config
-from etl.db.engine import reading, writing
+from etl.db.engine import read_transaction, write_transaction
 from etl.errors import CredentialsError, FavsyncError, RunInProgress, UsageError
 from etl.model.records import Outcome, Trigger
 from etl.scheduler import next_run, queue, schedule
 from etl.scheduler.leader import Leadership
-from etl.scheduler.queue import Appointment
+from etl.scheduler.queue import DueAccount
 from etl.scheduler.systemd import notify
-from etl.scheduler.ticker import heartbeat
+from etl.scheduler.ticker import ticker
 from etl.scheduler.workers import Pool
-from etl.sync import Report, Way, sync_account
+from etl.sync import RunOptions, RunResult, sync_account
 
 TICK_SECONDS = 2.0
 COOLING_SECONDS = 60.0
@@ -42,15 +42,15 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Ran:
+class FinishedRun:
     """One turn that ended: the run's report, and the requests that it took, by HTTP status."""
 
-    report: Report
+    report: RunResult
     requests_by_status: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Pulse:
+class ServiceStatus:
     """How the service is. ``lag_seconds``: how long the account that waits longest has been due."""
 
     is_leader: bool = False
@@ -67,20 +67,20 @@ class Service:
 
     def __init__(self, config: Config, engine: Engine, *, workers: int = 4, grace_seconds: float = 30.0) -> None:
         schedule.parse(config.schedule)
-        wire_options(config)
+        http_options(config)
         self.before_run: list[Callable[[str], None]] = []
-        self.after_run: list[Callable[[Ran], None]] = []
+        self.after_run: list[Callable[[FinishedRun], None]] = []
         self._config = config
         self._engine = engine
         self._grace_seconds = grace_seconds
-        self._way = Way.configured(config, trigger=Trigger.SCHEDULE)
+        self._way = RunOptions.configured(config, trigger=Trigger.SCHEDULE)
         self._pool = Pool(workers)
         self._leadership = Leadership(engine)
         self._ticking = threading.Lock()
         self._filling = threading.Lock()
         self._abandon = threading.Event()
         self._is_stopping = False
-        self._pulse = Pulse()
+        self._pulse = ServiceStatus()
         self._until: datetime | None = None
         self._was_leader: bool | None = None
         self._trouble = ""
@@ -88,7 +88,7 @@ class Service:
         self._cooling: dict[int, float] = {}
 
     @property
-    def pulse(self) -> Pulse:
+    def pulse(self) -> ServiceStatus:
         """How the service is now."""
         return self._pulse
 
@@ -96,7 +96,7 @@ class Service:
         """Serve until ``stop`` is set, and return whether every turn ended by itself or was given up in time."""
         log.info("the scheduler starts", workers=self._pool.size, schedule=self._config.schedule)
         self.tick()
-        with heartbeat(self.tick, tick_seconds or TICK_SECONDS):
+        with ticker(self.tick, tick_seconds or TICK_SECONDS):
             notify("READY=1")
             while not stop.wait(WAKE_SECONDS):  # a signal that another thread was given is seen when this one wakes
                 pass
@@ -113,7 +113,7 @@ class Service:
         try:
             if not self._leadership.is_mine():
                 raise RunInProgress("another scheduler of this database is at work", remedy="leave the accounts to it")
-            self._pulse = Pulse(is_leader=True, ticked_at=clock.monotonic())
+            self._pulse = ServiceStatus(is_leader=True, ticked_at=clock.monotonic())
             self._move()
             while not stop.is_set() and (self._fill() or self._pool.running()):
                 self._pool.wait(WAKE_SECONDS)
@@ -144,7 +144,7 @@ class Service:
             is_done = self._pool.wait(max(reserve, LAST_SECONDS))
         with self._ticking:
             self._leadership.resign()
-            self._pulse = Pulse(ticked_at=self._pulse.ticked_at)
+            self._pulse = ServiceStatus(ticked_at=self._pulse.ticked_at)
         log.info("the scheduler stopped", abandoned=self._abandon.is_set())
         return is_done
 
@@ -168,7 +168,7 @@ class Service:
     def _beat(self, is_leader: bool) -> None:
         notify("WATCHDOG=1")
         lag = self._pulse.lag_seconds if is_leader else 0.0
-        self._pulse = Pulse(is_leader, lag, len(self._pool.running()), clock.monotonic())
+        self._pulse = ServiceStatus(is_leader, lag, len(self._pool.running()), clock.monotonic())
 
     def _complain(self, trouble: str) -> None:
         """Say once what keeps the service from working, and not every two seconds."""
@@ -178,14 +178,14 @@ class Service:
 
     def _move(self) -> None:
         """Give a new next turn to accounts whose schedule was changed, or that work again, as a run by hand has shown."""
-        with reading(self._engine) as connection:
+        with read_transaction(self._engine) as connection:
             moved = queue.moved(connection, self._config.schedule)
             recovered = queue.recovered(connection, self._config.schedule)
         now = clock.now()
         failures = {each: each.failures_in_a_row for each in moved} | dict.fromkeys(recovered, 0)
         for each, count in failures.items():
             at = self._schedule(each).next_after(now, each.account.account_id)
-            self._put(each, next_run.Turn(at, count), now)
+            self._put(each, next_run.NextRun(at, count), now)
 
     def _fill(self) -> bool:
         """Begin the turns that are due and have a place, and return whether there was one."""
@@ -196,10 +196,10 @@ class Service:
                 return False
             now = min(clock.now(), self._until or LATEST)
             busy = running | self._cooled()
-            with reading(self._engine) as connection:
+            with read_transaction(self._engine) as connection:
                 found = queue.due(connection, self._config.schedule, now, busy=busy, limit=free)
             lag = max((_late(each, now).total_seconds() for each in found), default=0.0)
-            self._pulse = Pulse(True, lag, len(running) + len(found), clock.monotonic())
+            self._pulse = ServiceStatus(True, lag, len(running) + len(found), clock.monotonic())
             for each in found:
                 self._pool.start(each.account.account_id, self._turn(each), self._refill)
             return bool(found)
@@ -215,7 +215,7 @@ class Service:
         self._cooling = {number: until for number, until in self._cooling.items() if until > clock.monotonic()}
         return set(self._cooling)
 
-    def _turn(self, appointment: Appointment) -> Callable[[], None]:
+    def _turn(self, appointment: DueAccount) -> Callable[[], None]:
         name, number = appointment.account.name, appointment.account.account_id
 
         def turn() -> None:
@@ -233,19 +233,19 @@ class Service:
 
         return turn
 
-    def _ran(self, appointment: Appointment) -> Ran:
+    def _ran(self, appointment: DueAccount) -> FinishedRun:
         account = appointment.account
         started_at = clock.now()
         try:
             with connect(self._config, self._engine, account.name, self._abandon) as client:
                 report = sync_account(self._engine, account, client, self._way)
-                return Ran(report, client.requests_by_status)
+                return FinishedRun(report, client.requests_by_status)
         except FavsyncError as error:
             self._tell(account.account_id, account.name, error)
-            return Ran(_failed(account.name, started_at, error))
+            return FinishedRun(_failed(account.name, started_at, error))
         except Exception as error:
             log.exception("a run ended in a bug", account=account.name)
-            return Ran(_failed(account.name, started_at, FavsyncError(f"{type(error).__name__}: {error}")))
+            return FinishedRun(_failed(account.name, started_at, FavsyncError(f"{type(error).__name__}: {error}")))
 
     def _tell(self, account_id: int, name: str, error: FavsyncError) -> None:
         """Say why there was no run, once for each reason."""
@@ -255,11 +255,11 @@ class Service:
             self._told[account_id] = str(error)
             log.warning("the account cannot be synced", account=name, error=str(error), remedy=error.remedy)
 
-    def _settle(self, appointment: Appointment, report: Report) -> None:
+    def _settle(self, appointment: DueAccount, report: RunResult) -> None:
         account = appointment.account
         if report.outcome != Outcome.FAILED:
             self._told.pop(account.account_id, None)
-        result = next_run.Result(
+        result = next_run.RunOutcome(
             is_proven=report.proven,
             is_busy=isinstance(report.error, RunInProgress),
             is_dead=isinstance(report.error, CredentialsError) and report.run_id is None,
@@ -267,12 +267,12 @@ class Service:
         )
         now = clock.now()
         schedule = self._schedule(appointment)
-        turn = next_run.next_turn(schedule, account.account_id, result, appointment.failures_in_a_row, now)
+        turn = next_run.next_run(schedule, account.account_id, result, appointment.failures_in_a_row, now)
         self._put(appointment, turn, now)
 
-    def _put(self, appointment: Appointment, turn: next_run.Turn, now: datetime) -> None:
-        with writing(self._engine) as connection:
-            queue.put_turn(
+    def _put(self, appointment: DueAccount, turn: next_run.NextRun, now: datetime) -> None:
+        with write_transaction(self._engine) as connection:
+            queue.set_next_run(
                 connection,
                 appointment.account.account_id,
                 schedule=appointment.schedule,
@@ -282,7 +282,7 @@ class Service:
                 now=now,
             )
 
-    def _schedule(self, appointment: Appointment) -> schedule.Schedule:
+    def _schedule(self, appointment: DueAccount) -> schedule.Schedule:
         try:
             return schedule.parse(appointment.schedule)
         except UsageError as error:
@@ -296,8 +296,8 @@ class Service:
             log.exception("what goes with a run failed", account=name)
 
 
-def _failed(name: str, started_at: datetime, error: FavsyncError) -> Report:
-    return Report(
+def _failed(name: str, started_at: datetime, error: FavsyncError) -> RunResult:
+    return RunResult(
         account=name,
         trigger=Trigger.SCHEDULE,
         started_at=started_at,
@@ -307,5 +307,5 @@ def _failed(name: str, started_at: datetime, error: FavsyncError) -> Report:
     )
 
 
-def _late(appointment: Appointment, now: datetime) -> timedelta:
+def _late(appointment: DueAccount, now: datetime) -> timedelta:
     return now - appointment.next_run_at if appointment.next_run_at else timedelta(0)

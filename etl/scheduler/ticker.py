@@ -13,7 +13,7 @@ from datetime import UTC
 
 
 @contextmanager
-def heartbeat(tick: Callable[[], None], seconds: float) -> Iterator[None]:
+def ticker(tick: Callable[[], None], seconds: float) -> Iterator[None]:
     """Call ``tick`` every so many seconds, in a thread, one call at a time, for the block."""
     from apscheduler.schedulers.background import BackgroundScheduler
 

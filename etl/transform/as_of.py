@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from etl.model.records import Interval
+from etl.model.records import FavouriteInterval
 
 
-class Answer(StrEnum):
+class Presence(StrEnum):
     """What the observations tell of a track at an instant."""
 
     YES = "yes"
@@ -30,7 +30,7 @@ class Answer(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Horizon:
+class ObservationRange:
     """How far an account's observations reach.
 
     ``seen_from``: end of the first one of all. ``absent_from``: end of the first one that proves absence. ``absent_until``:
@@ -43,7 +43,7 @@ class Horizon:
     seen_from: datetime | None = None
 
 
-def answer(stays: Sequence[Interval], instant: datetime, horizon: Horizon) -> Answer:
+def answer(stays: Sequence[FavouriteInterval], instant: datetime, horizon: ObservationRange) -> Presence:
     """Say whether the track whose ``stays`` these are, all of one account and in order of time, was there at ``instant``."""
     absent_from = horizon.absent_from
     for stay in stays:
@@ -52,11 +52,11 @@ def answer(stays: Sequence[Interval], instant: datetime, horizon: Horizon) -> An
         if stay.valid_to is None or instant < stay.valid_to:
             last_seen_at = stay.removed_after or stay.last_seen_at or horizon.seen_until
             is_sure = last_seen_at is not None and instant <= last_seen_at
-            return Answer.YES if is_sure else Answer.UNKNOWN
+            return Presence.YES if is_sure else Presence.UNKNOWN
         absent_from = stay.valid_to
     return _absent(instant, absent_from, horizon.absent_until)
 
 
-def _absent(instant: datetime, since: datetime | None, until: datetime | None) -> Answer:
+def _absent(instant: datetime, since: datetime | None, until: datetime | None) -> Presence:
     is_sure = since is not None and until is not None and since <= instant <= until
-    return Answer.NO if is_sure else Answer.UNKNOWN
+    return Presence.NO if is_sure else Presence.UNKNOWN

@@ -30,7 +30,7 @@ _CLOCK = re.compile(r"(?:(\d{1,4}):)?(\d{1,3}):(\d{1,2})")
 _ISO_8601 = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)(?:[.,]\d+)?S)?)?")
 
 
-class Unreadable(ValueError):
+class InvalidItem(ValueError):
     """The item cannot be read as a track; the text says why."""
 
 
@@ -69,13 +69,13 @@ _decode = msgspec.json.Decoder(_WireTrack).decode
 _WIRE_FIELDS = frozenset(_WireTrack.__struct_fields__)
 
 
-def normalised(item: Item) -> Track:
+def normalise(item: Item) -> Track:
     """Return the track that ``item`` describes.
 
     Raises: Unreadable, where it has no id or a field is of a shape that no rule covers.
     """
     if item.track_id is None:
-        raise Unreadable("no integer track_id")
+        raise InvalidItem("no integer track_id")
     notes: list[str] = []
     body = item.body
     try:
@@ -209,9 +209,9 @@ def _lenient(item: Item, notes: list[str]) -> _WireTrack:
     try:
         fields = json.loads(item.body.decode("utf-8", "replace"), strict=False)
     except (ValueError, RecursionError) as error:
-        raise Unreadable(f"not readable as JSON: {type(error).__name__}") from None
+        raise InvalidItem(f"not readable as JSON: {type(error).__name__}") from None
     if not isinstance(fields, dict):
-        raise Unreadable(f"not an object but {_kind(fields)}")
+        raise InvalidItem(f"not an object but {_kind(fields)}")
     wire = _WireTrack(track_id=item.track_id or 0)
     for name in _WIRE_FIELDS & fields.keys() - {"track_id", "artists", "artwork"}:
         value = fields[name]
@@ -230,7 +230,7 @@ def _as_text(name: str, value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Unreadable(f"{name} is {_kind(value)}")
+        raise InvalidItem(f"{name} is {_kind(value)}")
     return str(value)
 
 
@@ -250,7 +250,7 @@ def _as_artwork(value: Any, notes: list[str]) -> _WireArtwork | None:
     if value is None or value == "":
         return None
     if not isinstance(value, dict):
-        raise Unreadable(f"artwork is {_kind(value)}")
+        raise InvalidItem(f"artwork is {_kind(value)}")
     return _WireArtwork(
         width=_as_integer("artwork width", value.get("width"), notes),
         height=_as_integer("artwork height", value.get("height"), notes),
@@ -264,7 +264,7 @@ def _as_artists(value: Any, notes: list[str]) -> list[_WireArtist] | None:
     if value == "":
         return []
     if not isinstance(value, list):
-        raise Unreadable(f"artists is {_kind(value)}")
+        raise InvalidItem(f"artists is {_kind(value)}")
     artists = []
     for entry in value:
         artist_id = _as_integer("artist_id", entry.get("artist_id"), notes) if isinstance(entry, dict) else None

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import groupby, pairwise
 
-from etl.model.records import ChangeSet, Decision
+from etl.model.records import FavouriteChanges, Review
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class RetainedSnapshot:
     """An observation, as far as thinning needs it. ``items``: a number that two in a row share if they hold the same items."""
 
     run_id: int
@@ -27,15 +27,17 @@ class Seen:
     observed_at: datetime
     items: int
     proves_absence: bool
-    decision: Decision | None
+    decision: Review | None
 
     @property
     def is_proof(self) -> bool:
         """Whether a track that it lacks was absent, by its own word and the operator's."""
-        return self.proves_absence and self.decision is not Decision.REJECTED
+        return self.proves_absence and self.decision is not Review.REJECTED
 
 
-def superfluous(ordered: Sequence[Seen], by_run: Mapping[int, ChangeSet], before: datetime) -> list[int]:
+def removable(
+    ordered: Sequence[RetainedSnapshot], by_run: Mapping[int, FavouriteChanges], before: datetime
+) -> list[int]:
     """Return the runs of observations that can go: older than ``before``, idle, and not the last one of their day (UTC).
 
     ``ordered``: all observations of an account that stand, in order of time. ``by_run``: what the fold says that each did.
@@ -55,11 +57,11 @@ def superfluous(ordered: Sequence[Seen], by_run: Mapping[int, ChangeSet], before
     ]
 
 
-def _bounds(instants: Sequence[Sequence[Seen]], by_run: Mapping[int, ChangeSet]) -> set[int]:
+def _bounds(instants: Sequence[Sequence[RetainedSnapshot]], by_run: Mapping[int, FavouriteChanges]) -> set[int]:
     """Return the runs that change something, or that something has as its bound."""
     proofs = [same for same in instants if any(seen.is_proof for seen in same)]
     kept = [*instants[:1], *instants[-2:], *proofs[:1], *proofs[-1:]]
-    latest_proof: Sequence[Seen] = ()
+    latest_proof: Sequence[RetainedSnapshot] = ()
     for previous, same in pairwise([(), *instants]):
         if any(_changes(by_run[seen.run_id]) for seen in same):
             kept += [previous, same, latest_proof]
@@ -70,10 +72,10 @@ def _bounds(instants: Sequence[Sequence[Seen]], by_run: Mapping[int, ChangeSet])
     return {seen.run_id for same in (*kept, latest_proof) for seen in same}
 
 
-def _start(same: Sequence[Seen]) -> datetime:
+def _start(same: Sequence[RetainedSnapshot]) -> datetime:
     """Return when observations of one instant began: an addition is bounded by the latest start of a proof, not the last end."""
     return min(seen.started_at for seen in same)
 
 
-def _changes(change: ChangeSet) -> bool:
+def _changes(change: FavouriteChanges) -> bool:
     return bool(change.opened or change.closed or change.marked or change.held)

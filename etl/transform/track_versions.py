@@ -37,7 +37,7 @@ class _Facts(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     genres: tuple[str, ...] = ()
 
 
-def facts_json(track: Track) -> bytes:
+def attributes_json(track: Track) -> bytes:
     """Return the facts as JSON (UTF-8), without the markets, which ``market_set_id`` stands for."""
     return _encode(_facts(track, track.genres))
 
@@ -60,8 +60,8 @@ def _facts(track: Track, genres: tuple[str, ...]) -> _Facts:
     )
 
 
-def facts_digest(track: Track, encoded: bytes | None = None) -> Digest:
-    """Return what two tracks have in common exactly where their facts do. ``encoded``: `facts_json`, if it is at hand."""
+def attributes_digest(track: Track, encoded: bytes | None = None) -> Digest:
+    """Return what two tracks have in common exactly where their facts do. ``encoded``: `attributes_json`, if it is at hand."""
     genres = tuple(sorted(track.genres))
     if encoded is None or genres != track.genres:
         encoded = _encode(_facts(track, genres))
@@ -84,7 +84,7 @@ def market_set_digest(codes: tuple[str, ...]) -> Digest:
     return digest
 
 
-class Version(msgspec.Struct, frozen=True):
+class TrackVersion(msgspec.Struct, frozen=True):
     """Facts of a track that held from ``valid_from`` until ``valid_to`` (None: still)."""
 
     track: Track
@@ -93,32 +93,32 @@ class Version(msgspec.Struct, frozen=True):
     valid_to: datetime | None = None
 
 
-def versions(sightings: Iterable[tuple[datetime, Track]]) -> list[Version]:
+def versions(sightings: Iterable[tuple[datetime, Track]]) -> list[TrackVersion]:
     """Fold sightings of one track, in order of time, into its versions; of two at one instant the later one stands."""
-    found: list[Version] = []
+    found: list[TrackVersion] = []
     for instant, track in sightings:
         if not track.has_facts:
             continue
-        digest = facts_digest(track)
+        digest = attributes_digest(track)
         if found and found[-1].digest == digest:
             continue
         if found and found[-1].valid_from == instant:
             found.pop()
             if found and found[-1].digest == digest:
-                found[-1] = Version(found[-1].track, digest, found[-1].valid_from)
+                found[-1] = TrackVersion(found[-1].track, digest, found[-1].valid_from)
                 continue
         if found:
-            found[-1] = Version(
+            found[-1] = TrackVersion(
                 found[-1].track,
                 found[-1].digest,
                 found[-1].valid_from,
                 valid_to=instant,
             )
-        found.append(Version(track, digest, instant))
+        found.append(TrackVersion(track, digest, instant))
     return found
 
 
-class Known(msgspec.Struct, frozen=True):
+class StoredVersionRef(msgspec.Struct, frozen=True):
     """What is stored of a track: the digest of its current facts (None: only its id is known), and since when.
 
     ``sighted_at``: the newest observation in which some account's item of it was news, whether or not it changed anything.
@@ -130,14 +130,16 @@ class Known(msgspec.Struct, frozen=True):
 
     def holds(self, track: Track, observed_at: datetime) -> bool:
         """Say whether the facts of ``track`` are known to have held at ``observed_at`` and ever since: it tells nothing."""
-        return self.changed_at is not None and self.changed_at <= observed_at and self.digest == facts_digest(track)
+        return (
+            self.changed_at is not None and self.changed_at <= observed_at and self.digest == attributes_digest(track)
+        )
 
     def is_later(self, observed_at: datetime) -> bool:
         """Say whether something at least as new as ``observed_at`` is known of the track."""
         return any(instant is not None and instant >= observed_at for instant in (self.changed_at, self.sighted_at))
 
 
-class FactChanges(msgspec.Struct, frozen=True):
+class TrackChanges(msgspec.Struct, frozen=True):
     """What an observation's news does to the facts of tracks.
 
     ``new``: tracks whose facts are the first known. ``changed``: tracks whose facts differ from the stored ones.
@@ -149,7 +151,7 @@ class FactChanges(msgspec.Struct, frozen=True):
     late: tuple[Track, ...] = ()
 
 
-def fact_changes(known: dict[int, Known], news: Iterable[Track], observed_at: datetime) -> FactChanges:
+def track_changes(known: dict[int, StoredVersionRef], news: Iterable[Track], observed_at: datetime) -> TrackChanges:
     """Decide what ``news`` (tracks as observed at ``observed_at``) changes in what is ``known``."""
     new: list[Track] = []
     changed: list[Track] = []
@@ -163,6 +165,6 @@ def fact_changes(known: dict[int, Known], news: Iterable[Track], observed_at: da
         elif before.is_later(observed_at):
             if not before.holds(track, observed_at):
                 late.append(track)
-        elif before.digest != facts_digest(track):
+        elif before.digest != attributes_digest(track):
             changed.append(track)
-    return FactChanges(tuple(new), tuple(changed), tuple(late))
+    return TrackChanges(tuple(new), tuple(changed), tuple(late))

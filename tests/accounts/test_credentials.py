@@ -14,10 +14,10 @@ from etl import clock
 from etl.accounts import manage
 from etl.accounts.encryption import new_key
 from etl.accounts.session import connect
-from etl.accounts.token_input import Given, Whereabouts, given_token
-from etl.accounts.token_rows import Place
+from etl.accounts.token_input import TokenInput, TokenPlaces, read_token
+from etl.accounts.token_rows import TokenLocation
 from etl.boomplay.payloads import Token
-from etl.db.engine import reading
+from etl.db.engine import read_transaction
 from etl.db.migrate import ready_engine
 from etl.errors import ApiUnreachable, CredentialsError, FavsyncError, SettingsError
 from etl.sandbox import Sandbox
@@ -60,7 +60,7 @@ def reads(config, engine: Engine, name: str = "ada") -> int:
 
 
 def everything(engine: Engine) -> str:
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         return str(connection.execute(text("SELECT * FROM tokens")).all())
 
 
@@ -161,7 +161,7 @@ def test_a_token_in_a_file_is_renewed_there(database_url, engine, sandbox, insta
     file = tmp_path / "folder" / "ada.json"
     user = sandbox.users["ada"]
     token = Token(user.access_token, refresh_token=user.refresh_token)
-    manage.add_account(config, engine, "ada", Given(token, Place.FILE, str(file), ""), {})
+    manage.add_account(config, engine, "ada", TokenInput(token, TokenLocation.FILE, str(file), ""), {})
     assert file.stat().st_mode & 0o777 == 0o600
     instant(timedelta(hours=3))
     assert reads(config, engine) == 20
@@ -176,7 +176,7 @@ def test_a_file_that_a_person_made_is_read_and_left_as_it_is(database_url, engin
     file = tmp_path / "token"
     file.write_text(f"{sandbox.users['ada'].access_token}\n")
     file.chmod(0o444)
-    given = given_token(config, Whereabouts(file=str(file)), lambda: pytest.fail("nothing is to be asked"))
+    given = read_token(config, TokenPlaces(file=str(file)), lambda: pytest.fail("nothing is to be asked"))
     manage.add_account(config, engine, "ada", given, {})
     assert "other users may read" in given.note
     assert reads(config, engine) == 20
@@ -189,7 +189,7 @@ def test_a_file_that_a_person_made_is_read_and_left_as_it_is(database_url, engin
 def test_without_a_key_a_token_of_the_environment_stays_there(database_url, engine, sandbox, monkeypatch):
     config = settings(database_url, sandbox, FAVSYNC_ENCRYPTION_KEY="")
     monkeypatch.setenv("TOKEN_OF_ADA", sandbox.users["ada"].access_token)
-    given = given_token(config, Whereabouts(variable="TOKEN_OF_ADA"), str)
+    given = read_token(config, TokenPlaces(variable="TOKEN_OF_ADA"), str)
     manage.add_account(config, engine, "ada", given, {})
     assert reads(config, engine) == 20
     assert sandbox.users["ada"].access_token not in everything(engine)
@@ -201,7 +201,7 @@ def test_without_a_key_a_token_of_the_environment_stays_there(database_url, engi
 def test_without_a_key_a_typed_token_is_refused_with_the_ways_out(database_url, engine, sandbox):
     config = settings(database_url, sandbox, FAVSYNC_ENCRYPTION_KEY="")
     with pytest.raises(SettingsError, match="cannot be kept in the database") as refused:
-        given_token(config, Whereabouts(), lambda: "token")
+        read_token(config, TokenPlaces(), lambda: "token")
     assert "--token-env" in refused.value.remedy
 
 
@@ -211,16 +211,16 @@ def test_the_token_of_the_settings_is_renewed_into_the_database_and_a_new_one_of
     user = sandbox.users["ada"]
     environ = {"BOOMPLAY_ACCESS_TOKEN": user.access_token, "BOOMPLAY_REFRESH_TOKEN": user.refresh_token}
     config = settings(database_url, sandbox, **environ)
-    from etl.db.engine import writing
+    from etl.db.engine import write_transaction
     from etl.load.runs import ensure_account
 
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         ensure_account(connection, "default", clock.now())
     assert reads(config, engine, "default") == 20
     assert token_row(engine, "default") is None
     instant(timedelta(hours=3))
     assert reads(config, engine, "default") == 20
-    assert token_row(engine, "default").place is Place.DATABASE
+    assert token_row(engine, "default").place is TokenLocation.DATABASE
     refreshed = sum(record.path == "/oauth/token" for record in sandbox.requests)
     assert reads(config, engine, "default") == 20
     assert sum(record.path == "/oauth/token" for record in sandbox.requests) == refreshed

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from etl.accounts.login import signed_in
+from etl.accounts.login import sign_in
 from etl.boomplay.payloads import Token
 from etl.errors import CredentialsError, UsageError
 from etl.sandbox import Sandbox
@@ -57,16 +57,16 @@ def browser(act: Callable[[str], Any]) -> Callable[[str], None]:
     return lambda url: threading.Thread(target=act, args=(url,)).start()
 
 
-def sign_in(sandbox: Sandbox, redirect_uri: str, act: Callable[[str], Any], **more: Any) -> Token:
+def sign_in_to(sandbox: Sandbox, redirect_uri: str, act: Callable[[str], Any], **more: Any) -> Token:
     config = settings("sqlite:////nowhere.db", sandbox, BOOMPLAY_REDIRECT_URI=redirect_uri)
-    return signed_in(config, lambda _words: None, open_page=browser(act), **more)
+    return sign_in(config, lambda _words: None, open_page=browser(act), **more)
 
 
 @pytest.mark.parametrize("encoding", ["percent", "raw"])
 @pytest.mark.parametrize("consent", ["fragment_token", "query_code"])
 def test_a_token_comes_back_in_the_fragment_or_for_a_code_in_the_query(sandbox, redirect_uri, consent, encoding):
     sandbox.switch(consent=consent, consent_encoding=encoding, refresh="rotating")
-    token = sign_in(sandbox, redirect_uri, lambda url: come_back(consented(url)))
+    token = sign_in_to(sandbox, redirect_uri, lambda url: come_back(consented(url)))
     assert token.access_token == sandbox.users["ben"].access_token
     assert token.expires_in_seconds == 7200
     assert (token.refresh_token is not None) == (consent == "query_code")
@@ -75,7 +75,7 @@ def test_a_token_comes_back_in_the_fragment_or_for_a_code_in_the_query(sandbox, 
 def test_a_denial_is_an_error_with_boomplays_words(sandbox, redirect_uri):
     said: list[httpx.Response] = []
     with pytest.raises(CredentialsError, match="refused the sign-in: access_denied"):
-        sign_in(sandbox, redirect_uri, lambda url: come_back(consented(url, decision="deny"), said))
+        sign_in_to(sandbox, redirect_uri, lambda url: come_back(consented(url, decision="deny"), said))
     assert "access_denied" in said[0].text
 
 
@@ -86,7 +86,7 @@ def test_another_sign_ins_redirect_is_turned_away_and_the_right_one_still_counts
         come_back(f"{redirect_uri}#access_token=planted&state=guessed", refused)
         come_back(consented(url))
 
-    token = sign_in(sandbox, redirect_uri, act)
+    token = sign_in_to(sandbox, redirect_uri, act)
     assert refused[0].status_code == 400
     assert "another sign-in" in refused[0].text
     assert token.access_token == sandbox.users["ben"].access_token
@@ -101,17 +101,17 @@ def test_only_the_right_host_and_path_are_answered(sandbox, redirect_uri):
         codes.append(httpx.post(redirect_uri, headers={"Host": "evil.example.invalid"}, content="#x").status_code)
         come_back(consented(url))
 
-    sign_in(sandbox, redirect_uri, act)
+    sign_in_to(sandbox, redirect_uri, act)
     assert codes == [404, 404, 404]
 
 
 def test_nobody_coming_back_ends_the_waiting(sandbox, redirect_uri):
     with pytest.raises(CredentialsError, match="nobody came back") as late:
-        sign_in(sandbox, redirect_uri, lambda _url: None, timeout_seconds=0.3)
+        sign_in_to(sandbox, redirect_uri, lambda _url: None, timeout_seconds=0.3)
     assert "--no-browser" in late.value.remedy
     stop = threading.Event()
     with pytest.raises(CredentialsError, match="nobody came back"):
-        sign_in(sandbox, redirect_uri, lambda _url: stop.set(), stop=stop)
+        sign_in_to(sandbox, redirect_uri, lambda _url: stop.set(), stop=stop)
 
 
 def test_without_a_browser_the_address_is_shown_and_the_one_it_ends_at_is_pasted(sandbox, redirect_uri):
@@ -123,25 +123,25 @@ def test_without_a_browser_the_address_is_shown_and_the_one_it_ends_at_is_pasted
         assert found
         return consented(found[0])
 
-    token = signed_in(config, said.append, paste=paste, open_page=lambda _url: pytest.fail("a browser was opened"))
+    token = sign_in(config, said.append, paste=paste, open_page=lambda _url: pytest.fail("a browser was opened"))
     assert token.access_token == sandbox.users["ben"].access_token
 
 
 def test_a_pasted_address_of_another_sign_in_is_refused(sandbox, redirect_uri):
     config = settings("sqlite:////nowhere.db", sandbox, BOOMPLAY_REDIRECT_URI=redirect_uri)
     with pytest.raises(CredentialsError, match="its state differs"):
-        signed_in(config, lambda _words: None, paste=lambda: f"{redirect_uri}#access_token=x&state=y")
+        sign_in(config, lambda _words: None, paste=lambda: f"{redirect_uri}#access_token=x&state=y")
 
 
 def test_where_nothing_is_pasted_that_is_what_is_said(sandbox, redirect_uri):
     config = settings("sqlite:////nowhere.db", sandbox, BOOMPLAY_REDIRECT_URI=redirect_uri)
     with pytest.raises(CredentialsError, match="no address was pasted"):
-        signed_in(config, lambda _words: None, paste=lambda: "\n")
+        sign_in(config, lambda _words: None, paste=lambda: "\n")
 
 
 def test_a_redirect_address_that_is_not_this_machine_needs_pasting(sandbox):
     with pytest.raises(UsageError, match="not on this machine") as refused:
-        sign_in(sandbox, "https://app.example.invalid/callback", lambda _url: None)
+        sign_in_to(sandbox, "https://app.example.invalid/callback", lambda _url: None)
     assert "--no-browser" in refused.value.remedy
 
 
@@ -151,4 +151,4 @@ def test_a_port_that_is_taken_is_an_error_that_names_it(sandbox):
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(UsageError, match=f"port {port}"):
-            sign_in(sandbox, f"http://127.0.0.1:{port}/", lambda _url: None)
+            sign_in_to(sandbox, f"http://127.0.0.1:{port}/", lambda _url: None)

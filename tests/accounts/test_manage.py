@@ -7,17 +7,17 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from tests.support.sandbox_accounts.test_credentials import engine, everything, instant, reads, sandbox
+from tests.accounts.test_credentials import engine, everything, instant, reads, sandbox
 
 from etl import clock
 from etl.accounts import manage
 from etl.accounts.encryption import new_key
 from etl.accounts.session import connect
-from etl.accounts.token_input import Given
-from etl.accounts.token_rows import Place
+from etl.accounts.token_input import TokenInput
+from etl.accounts.token_rows import TokenLocation
 from etl.boomplay.payloads import Token
 from etl.cli import main
-from etl.db.engine import reading
+from etl.db.engine import read_transaction
 from etl.errors import CredentialsError, UsageError, WrongUser
 from tests.support.sandbox_accounts import KEY, add, outcomes, settings, token_row
 
@@ -62,10 +62,15 @@ def test_another_token_replaces_a_dead_one_at_once_and_must_be_the_same_users(da
         instant(timedelta(minutes=6))
     with pytest.raises(WrongUser):
         manage.give_token(
-            config, engine, "ada", Given(Token(sandbox.users["ben"].access_token), Place.DATABASE, None, "")
+            config,
+            engine,
+            "ada",
+            TokenInput(Token(sandbox.users["ben"].access_token), TokenLocation.DATABASE, None, ""),
         )
     assert token_row(engine, "ada").state == "dead"
-    manage.give_token(config, engine, "ada", Given(Token(sandbox.new_token("ada")), Place.DATABASE, None, ""))
+    manage.give_token(
+        config, engine, "ada", TokenInput(Token(sandbox.new_token("ada")), TokenLocation.DATABASE, None, "")
+    )
     assert token_row(engine, "ada").state == "valid"
     assert reads(config, engine) == 20
 
@@ -73,7 +78,7 @@ def test_another_token_replaces_a_dead_one_at_once_and_must_be_the_same_users(da
 def test_one_boomplay_user_is_one_account(database_url, engine, sandbox):
     config = settings(database_url, sandbox)
     add(config, engine, sandbox, "ada")
-    same = Given(Token(sandbox.new_token("ada")), Place.DATABASE, None, "")
+    same = TokenInput(Token(sandbox.new_token("ada")), TokenLocation.DATABASE, None, "")
     with pytest.raises(UsageError, match="user of account ada"):
         manage.add_account(config, engine, "another", same, {})
     with pytest.raises(UsageError, match="already"):
@@ -83,21 +88,21 @@ def test_one_boomplay_user_is_one_account(database_url, engine, sandbox):
 def test_an_account_is_not_added_with_a_token_that_does_not_work(database_url, engine, sandbox):
     config = settings(database_url, sandbox)
     with pytest.raises(CredentialsError):
-        manage.add_account(config, engine, "ada", Given(Token("nonsense"), Place.DATABASE, None, ""), {})
-    assert manage.listed_accounts(engine) == []
+        manage.add_account(config, engine, "ada", TokenInput(Token("nonsense"), TokenLocation.DATABASE, None, ""), {})
+    assert manage.list_accounts(engine) == []
 
 
 def test_a_retired_account_loses_its_token_and_keeps_its_history(database_url, engine, sandbox):
     from etl.load.baseline import find_accounts
-    from etl.sync import Way, sync_account
+    from etl.sync import RunOptions, sync_account
 
     config = settings(database_url, sandbox)
     add(config, engine, sandbox, "ada")
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         account = find_accounts(connection, ["ada"])[0]
     with connect(config, engine, "ada") as client:
-        sync_account(engine, account, client, Way())
-        manage.retire_account(engine, "ada")
+        sync_account(engine, account, client, RunOptions())
+        manage.disable_account(engine, "ada")
         sandbox.expire_token("ada")
     assert token_row(engine, "ada") is None
     assert outcomes(engine, "ada") == ["succeeded"]
@@ -108,16 +113,16 @@ def test_a_retired_account_loses_its_token_and_keeps_its_history(database_url, e
 def test_the_token_of_the_settings_is_told_of_alike_by_list_and_status(
     engine, sandbox, environment, monkeypatch, tmp_path
 ):
-    from etl.db.engine import writing
+    from etl.db.engine import write_transaction
     from etl.load.runs import ensure_account
     from etl.monitor.status import statuses
 
     def told():
-        (listed,), (status,) = manage.listed_accounts(engine), statuses(engine, "every 1h")
+        (listed,), (status,) = manage.list_accounts(engine), statuses(engine, "every 1h")
         return [(listed["token"], listed["token_place"]), (status.token, status.token_place)]
 
     monkeypatch.setenv("BOOMPLAY_ACCESS_TOKEN", sandbox.users["ada"].access_token)
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         ensure_account(connection, "default", clock.now())
     assert told() == [("unknown", "environment")] * 2
     (tmp_path / "2025-11-03.json").write_text(json.dumps(sandbox.favourites("ada")))
@@ -128,11 +133,11 @@ def test_the_token_of_the_settings_is_told_of_alike_by_list_and_status(
 
 
 def test_a_renamed_default_account_keeps_the_token_of_the_settings(database_url, engine, sandbox):
-    from etl.db.engine import writing
+    from etl.db.engine import write_transaction
     from etl.load.runs import ensure_account
 
     config = settings(database_url, sandbox, BOOMPLAY_ACCESS_TOKEN=sandbox.users["ada"].access_token)
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         ensure_account(connection, "default", clock.now())
     manage.set_account(config, engine, "default", {"name": "ada"})
     assert reads(config, engine) == 20
@@ -148,10 +153,12 @@ def test_an_account_has_a_name_that_can_be_typed(database_url, engine, name):
 def test_a_token_file_that_cannot_be_written_is_an_error_with_its_place(database_url, engine, sandbox, tmp_path: Path):
     config = settings(database_url, sandbox)
     (tmp_path / "taken").write_text("")
-    given = Given(Token(sandbox.users["ada"].access_token), Place.FILE, str(tmp_path / "taken" / "ada"), "")
+    given = TokenInput(
+        Token(sandbox.users["ada"].access_token), TokenLocation.FILE, str(tmp_path / "taken" / "ada"), ""
+    )
     with pytest.raises(CredentialsError, match="taken/ada"):
         manage.add_account(config, engine, "ada", given, {})
-    assert manage.listed_accounts(engine) == []
+    assert manage.list_accounts(engine) == []
 
 
 def test_a_removed_account_is_brought_back_with_its_history_and_every_refusal_says_how(
@@ -159,7 +166,7 @@ def test_a_removed_account_is_brought_back_with_its_history_and_every_refusal_sa
 ):
     add(settings(database_url, sandbox), engine, sandbox, "ada")
     assert main(["sync"]) == 0
-    manage.retire_account(engine, "ada")
+    manage.disable_account(engine, "ada")
     monkeypatch.setenv("TOKEN", sandbox.users["ada"].access_token)
     for name in ("ada", "again"):
         assert main(["accounts", "add", name, "--token-env", "TOKEN"]) == 2

@@ -6,48 +6,48 @@ from datetime import UTC, datetime, timedelta
 
 from msgspec.structs import replace
 
-from etl.accounts.token_rows import Place, Standing, TokenRow
-from etl.accounts.token_state import CONFIRM_AFTER, accepted, refused, shown_state
+from etl.accounts.token_rows import TokenLocation, TokenRow, TokenStatus
+from etl.accounts.token_state import CONFIRM_AFTER, accepted, displayed_status, refused
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
-ROW = TokenRow(account_id=1, place=Place.DATABASE, secret=b"x", updated_at=NOW)
+ROW = TokenRow(account_id=1, place=TokenLocation.DATABASE, secret=b"x", updated_at=NOW)
 SECOND = timedelta(seconds=1)
 
 
 def test_one_refusal_makes_a_token_suspect_and_a_later_one_dead() -> None:
     once = refused(ROW, "unknown", NOW)
-    assert (once.state, once.reason, once.suspect_since) == (Standing.SUSPECT, "unknown", NOW)
+    assert (once.state, once.reason, once.suspect_since) == (TokenStatus.SUSPECT, "unknown", NOW)
     at_once = refused(once, "unknown", NOW + CONFIRM_AFTER - SECOND)
-    assert at_once.state is Standing.SUSPECT
+    assert at_once.state is TokenStatus.SUSPECT
     later = refused(at_once, "revoked", NOW + CONFIRM_AFTER)
-    assert (later.state, later.reason, later.secret) == (Standing.DEAD, "revoked", b"x")
+    assert (later.state, later.reason, later.secret) == (TokenStatus.DEAD, "revoked", b"x")
 
 
 def test_a_refusal_of_most_accounts_at_once_kills_no_token() -> None:
     once = refused(ROW, "unknown", NOW)
-    assert refused(once, "unknown", NOW + timedelta(hours=5), is_widespread=True).state is Standing.SUSPECT
+    assert refused(once, "unknown", NOW + timedelta(hours=5), is_widespread=True).state is TokenStatus.SUSPECT
 
 
 def test_a_token_that_is_refused_after_its_end_is_dead_at_once() -> None:
     over = replace(ROW, expires_at=NOW - SECOND)
-    assert refused(over, "expired", NOW, is_widespread=True).state is Standing.DEAD
-    assert refused(replace(ROW, expires_at=NOW + SECOND), "expired", NOW).state is Standing.SUSPECT
+    assert refused(over, "expired", NOW, is_widespread=True).state is TokenStatus.DEAD
+    assert refused(replace(ROW, expires_at=NOW + SECOND), "expired", NOW).state is TokenStatus.SUSPECT
 
 
 def test_a_token_that_is_taken_is_valid_again_even_a_dead_one() -> None:
     dead = refused(refused(ROW, "unknown", NOW), "unknown", NOW + CONFIRM_AFTER)
     again = accepted(dead, NOW + timedelta(hours=1))
-    assert (again.state, again.reason, again.suspect_since) == (Standing.VALID, None, None)
+    assert (again.state, again.reason, again.suspect_since) == (TokenStatus.VALID, None, None)
 
 
 def test_after_being_taken_a_token_is_given_its_time_to_be_confirmed_again() -> None:
     again = accepted(refused(ROW, "unknown", NOW), NOW + timedelta(hours=1))
-    assert refused(again, "unknown", NOW + timedelta(hours=2)).state is Standing.SUSPECT
+    assert refused(again, "unknown", NOW + timedelta(hours=2)).state is TokenStatus.SUSPECT
 
 
 def test_a_token_near_its_end_shows_as_expiring_unless_it_renews_itself() -> None:
     soon = replace(ROW, expires_at=NOW + timedelta(hours=2))
-    assert shown_state(soon, NOW) == "expiring"
-    assert shown_state(replace(soon, is_renewable=True), NOW) == "valid"
-    assert shown_state(replace(soon, expires_at=NOW + timedelta(days=3)), NOW) == "valid"
-    assert shown_state(replace(soon, state=Standing.DEAD), NOW) == "dead"
+    assert displayed_status(soon, NOW) == "expiring"
+    assert displayed_status(replace(soon, is_renewable=True), NOW) == "valid"
+    assert displayed_status(replace(soon, expires_at=NOW + timedelta(days=3)), NOW) == "valid"
+    assert displayed_status(replace(soon, state=TokenStatus.DEAD), NOW) == "dead"

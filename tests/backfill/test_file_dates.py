@@ -2,7 +2,7 @@
 
 import pytest
 
-from etl.backfill.file_dates import Ambiguous, told_by
+from etl.backfill.file_dates import AmbiguousDate, date_from_name
 
 
 @pytest.mark.parametrize(
@@ -26,16 +26,16 @@ from etl.backfill.file_dates import Ambiguous, told_by
     ],
 )
 def test_a_name_tells_a_time_or_none(name, time):
-    found = told_by([name])
+    found = date_from_name([name])
     assert (found and found.replace(tzinfo=None).isoformat()) == time
 
 
 def test_the_files_own_name_goes_before_its_folders():
-    assert told_by(["2025-11-04.json", "2025-11-03"]).day == 4
-    assert told_by(["page-1.json", "2025-11-03", "exports"]).day == 3
+    assert date_from_name(["2025-11-04.json", "2025-11-03"]).day == 4
+    assert date_from_name(["page-1.json", "2025-11-03", "exports"]).day == 3
 
 
 def test_a_name_with_two_times_is_not_guessed_at():
-    with pytest.raises(Ambiguous, match="more than one time"):
-        told_by(["2025-11-03_to_2025-12-03.json"])
-    assert told_by(["2025-11-03_2025-11-03.json"]).day == 3
+    with pytest.raises(AmbiguousDate, match="more than one time"):
+        date_from_name(["2025-11-03_to_2025-12-03.json"])
+    assert date_from_name(["2025-11-03_2025-11-03.json"]).day == 3

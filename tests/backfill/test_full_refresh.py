@@ -9,16 +9,16 @@ import time_machine
 from sqlalchemy import func, select, text
 
 from etl import clock
-from etl.backfill.full_refresh import keeping, read_again
-from etl.db.engine import open_engine, reading, writing
+from etl.backfill.full_refresh import checkpointing, full_refresh
+from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.db.tables import favourites, raw_items, runs, walk_pages
 from etl.errors import ApiUnreachable
 from etl.model.records import Outcome
-from etl.sync import Way, sync_account
+from etl.sync import RunOptions, sync_account
 from tests.support.lists import FakeSource, item
 from tests.support.past import account_in, assert_rebuilt
 
-WAY = Way(concurrency=1)
+WAY = RunOptions(concurrency=1)
 
 
 class Breaking(FakeSource):
@@ -46,17 +46,17 @@ def engine(database_url):
 
 
 def read(engine, account, source, way=WAY):
-    kept, since = keeping(engine, account, source)
-    return read_again(engine, account, kept, since, way)
+    kept, since = checkpointing(engine, account, source)
+    return full_refresh(engine, account, kept, since, way)
 
 
 def kept_pages(engine):
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         return connection.execute(select(func.count()).select_from(walk_pages)).scalar_one()
 
 
 def open_tracks(engine):
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         return set(connection.execute(select(favourites.c.track_id).where(favourites.c.valid_to.is_(None))).scalars())
 
 
@@ -85,7 +85,7 @@ def test_the_runs_bounds_begin_with_the_first_kept_page(engine):
         read(engine, ada, Breaking(items, after=4))
     with time_machine.travel(began + timedelta(hours=5), tick=True):
         done = read(engine, ada, Breaking(items))
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         row = connection.execute(select(runs).where(runs.c.run_id == done.report.run_id)).one()
     assert row.started_at - began < timedelta(minutes=5)
     assert row.observed_at - began >= timedelta(hours=5)
@@ -123,7 +123,7 @@ def test_a_list_that_moved_meanwhile_is_read_again_where_it_moved(engine, change
     done = read(engine, ada, Breaking(moved))
     assert done.report.proven
     assert {int(each.track_id) for each in moved} <= open_tracks(engine), "nothing that is there is missed"
-    again = sync_account(engine, ada, FakeSource(moved), Way(concurrency=1))
+    again = sync_account(engine, ada, FakeSource(moved), RunOptions(concurrency=1))
     assert again.proven
     assert_rebuilt(engine, ada)
 
@@ -171,15 +171,15 @@ def test_an_interruption_keeps_what_was_read(engine):
 def test_a_second_reading_looks_at_every_item_again_and_keeps_bodies_that_were_dropped(engine):
     ada = account_in(engine)
     items = [item(n) for n in range(1, 120)]
-    read(engine, ada, FakeSource(items), Way(keep_bodies=False))
-    with reading(engine) as connection:
+    read(engine, ada, FakeSource(items), RunOptions(keep_bodies=False))
+    with read_transaction(engine) as connection:
         bare = select(func.count()).select_from(raw_items).where(raw_items.c.raw_block_id.is_(None))
         assert connection.execute(bare).scalar_one() == 119
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         connection.execute(text("UPDATE tracks SET title = 'x' WHERE track_id = 7"))
     done = read(engine, ada, FakeSource(items))
     assert (done.report.outcome, done.rekept, done.refolded) == (Outcome.UNCHANGED, 119, 1)
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         assert connection.execute(bare).scalar_one() == 0
     assert_rebuilt(engine, ada)
 

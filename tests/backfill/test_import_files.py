@@ -6,14 +6,14 @@ import pytest
 import time_machine
 from sqlalchemy import select
 
-from etl.backfill.import_files import Orders, import_paths
-from etl.db.engine import open_engine, reading, writing
+from etl.backfill.import_files import ImportOptions, import_paths
+from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.db.tables import favourites, rejects, runs, track_versions, tracks
 from etl.errors import UsageError
 from etl.model.records import Outcome
-from etl.model.threshold import Brake
-from etl.monitor.freshness import account_facts
-from etl.sync import Way, sync_account
+from etl.model.threshold import RemovalThreshold
+from etl.monitor.freshness import account_freshness
+from etl.sync import RunOptions, sync_account
 from tests.support.lists import FakeSource, item, raw
 from tests.support.past import LATER, account_in, assert_rebuilt, at, land, seen, stays
 
@@ -26,7 +26,7 @@ def engine(database_url):
 
 
 def rows(engine, table):
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         return connection.execute(select(table).order_by(*table.primary_key.columns)).all()
 
 
@@ -52,8 +52,8 @@ def test_a_part_adds_and_removes_nothing(engine):
     land(engine, ada, seen(1, [1, 2]), seen(2, [2, 3], whole=False))
     assert all(row.valid_to is None for row in rows(engine, favourites))
     assert len(rows(engine, favourites)) == 3
-    with reading(engine) as connection:
-        (facts,) = account_facts(connection)
+    with read_transaction(engine) as connection:
+        (facts,) = account_freshness(connection)
     assert facts.failures_in_a_row == 0
 
 
@@ -114,7 +114,7 @@ def test_an_export_dated_within_a_walk_removes_nothing_that_the_walk_saw_or_lack
 def test_a_sync_after_an_import_goes_on_from_it(engine):
     ada = account_in(engine)
     land(engine, ada, seen(1, range(1, 30)))
-    report = sync_account(engine, ada, FakeSource([item(n) for n in range(2, 31)]), Way())
+    report = sync_account(engine, ada, FakeSource([item(n) for n in range(2, 31)]), RunOptions())
     assert (report.outcome, report.added, report.removed) == (Outcome.SUCCEEDED, 1, 1)
     assert_rebuilt(engine, ada)
 
@@ -123,14 +123,14 @@ def test_two_lists_of_one_instant_are_one_observation_and_a_sync_that_sees_one_o
     ada = account_in(engine)
     land(engine, ada, seen(1, range(1, 30)), seen(1, range(2, 31)))
     assert sum(row.valid_to is None for row in rows(engine, favourites)) == 30
-    report = sync_account(engine, ada, FakeSource([item(n) for n in range(2, 31)]), Way())
+    report = sync_account(engine, ada, FakeSource([item(n) for n in range(2, 31)]), RunOptions())
     assert (report.outcome, report.removed) == (Outcome.SUCCEEDED, 1)
     assert_rebuilt(engine, ada)
 
 
 def test_an_import_that_makes_later_removals_many_holds_them_and_says_so(engine):
     ada = account_in(engine)
-    sync_account(engine, ada, FakeSource([item(n) for n in range(1, 21)]), Way())
+    sync_account(engine, ada, FakeSource([item(n) for n in range(1, 21)]), RunOptions())
     done = land(engine, ada, seen(1, range(1, 100)))
     assert len(done.held) == 1
     run = rows(engine, runs)[0]
@@ -169,13 +169,13 @@ def test_another_database_brings_its_observations_with_their_own_times(engine, n
         seen(3, [5, raw(b'{"track_id":7, "artwork": 5}', 7)]),
         seen(4, [6], whole=False),
     )
-    sync_account(theirs, there, FakeSource([item(1)]), Way(brake=Brake(3, 0.1)))
+    sync_account(theirs, there, FakeSource([item(1)]), RunOptions(brake=RemovalThreshold(3, 0.1)))
     ada = account_in(engine)
-    result = import_paths(engine, ada, [tmp_path / url.rpartition("/")[2]], Orders(), LATER)
+    result = import_paths(engine, ada, [tmp_path / url.rpartition("/")[2]], ImportOptions(), LATER)
     assert not result.faults
     assert stays(engine, ada) == stays(theirs, there)
     assert_rebuilt(engine, ada)
-    again = import_paths(engine, ada, [tmp_path / url.rpartition("/")[2]], Orders(), LATER)
+    again = import_paths(engine, ada, [tmp_path / url.rpartition("/")[2]], ImportOptions(), LATER)
     assert all(landed.was_there for landed in again.imported.landed)
     theirs.dispose()
 
@@ -186,21 +186,21 @@ def test_a_database_of_another_user_or_of_another_kind_is_refused_and_named(engi
     url = new_database("sqlite")
     theirs = open_engine(url)
     there = account_in(theirs)
-    sync_account(theirs, there, FakeSource([item(1)], user_id="somebody else"), Way())
+    sync_account(theirs, there, FakeSource([item(1)], user_id="somebody else"), RunOptions())
     ada = account_in(engine)
-    sync_account(engine, ada, FakeSource([item(1)], user_id="ada herself"), Way())
-    with reading(engine) as connection:
+    sync_account(engine, ada, FakeSource([item(1)], user_id="ada herself"), RunOptions())
+    with read_transaction(engine) as connection:
         from etl.load.baseline import find_accounts
 
         ada = find_accounts(connection)[0]
     with pytest.raises(UsageError, match="another Boomplay user"):
-        import_paths(engine, ada, [tmp_path / url.rpartition("/")[2]], Orders(), LATER)
+        import_paths(engine, ada, [tmp_path / url.rpartition("/")[2]], ImportOptions(), LATER)
     foreign = sqlite3.connect(tmp_path / "other.db")
     foreign.execute("CREATE TABLE x (y)")
     foreign.commit()
     foreign.close()
     with pytest.raises(UsageError, match=r"none of favsync's"):
-        import_paths(engine, ada, [tmp_path / "other.db"], Orders(), LATER)
+        import_paths(engine, ada, [tmp_path / "other.db"], ImportOptions(), LATER)
     theirs.dispose()
 
 
@@ -208,12 +208,12 @@ def test_a_call_happens_whole_or_not_at_all(engine, tmp_path, monkeypatch):
     ada = account_in(engine)
     for day in (1, 2, 3):
         (tmp_path / f"2025-11-0{day}.json").write_text("[1,2]")
-    monkeypatch.setattr("etl.replay.import_snapshots.refold_facts", lambda *_args, **_kw: 1 / 0)
+    monkeypatch.setattr("etl.replay.import_snapshots.replay_tracks", lambda *_args, **_kw: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        import_paths(engine, ada, [tmp_path], Orders(), LATER)
+        import_paths(engine, ada, [tmp_path], ImportOptions(), LATER)
     assert not rows(engine, runs)
     monkeypatch.undo()
-    assert len(import_paths(engine, ada, [tmp_path], Orders(), LATER).imported.landed) == 3
+    assert len(import_paths(engine, ada, [tmp_path], ImportOptions(), LATER).imported.landed) == 3
 
 
 def test_two_accounts_that_see_different_facts_keep_one_history_of_them(engine):
@@ -245,7 +245,7 @@ def test_the_database_refuses_an_interval_that_cites_no_proof_from_an_import_too
 
     ada = account_in(engine)
     land(engine, ada, seen(1, [1, 2]), seen(2, [1]))
-    with pytest.raises(DatabaseError, match="stays proven"), writing(engine) as connection:
+    with pytest.raises(DatabaseError, match="stays proven"), write_transaction(engine) as connection:
         connection.execute(update(runs).where(runs.c.run_id == 2).values(proven=False, proves_absence=False))
 
 
@@ -253,6 +253,6 @@ def test_a_sync_that_ended_before_what_another_account_imported_does_not_overrul
     ada, bob = account_in(engine), account_in(engine, "bob")
     land(engine, ada, seen(1, [1]), seen(10, [item(1, played="daily")]))  # other bytes, the same facts
     with time_machine.travel(at(9), tick=True):
-        sync_account(engine, bob, FakeSource([item(1, track_title="As bob saw it")]), Way())
+        sync_account(engine, bob, FakeSource([item(1, track_title="As bob saw it")]), RunOptions())
     assert_rebuilt(engine, [ada, bob])
     assert rows(engine, tracks)[0].title == "Track 1"

@@ -9,12 +9,12 @@ import zipfile
 import pytest
 
 from etl.backfill import input_files
-from etl.backfill.snapshots import found_in
+from etl.backfill.snapshots import read_inputs
 from tests.support.past import LATER
 
 
 def found(*paths):
-    return found_in(paths, observed_at=None, is_complete=True, now=LATER)
+    return read_inputs(paths, observed_at=None, is_complete=True, now=LATER)
 
 
 def tracks(result):

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from etl.backfill.json_format import parsed
+from etl.backfill.json_format import parse_file
 from tests.support.lists import item
 
 
@@ -15,7 +15,7 @@ def ids(content: bytes | str, name: str = "x.json") -> list[int | None]:
 
 
 def parse(content: bytes | str, name: str = "x.json"):
-    return parsed(content if isinstance(content, bytes) else content.encode(), name)
+    return parse_file(content if isinstance(content, bytes) else content.encode(), name)
 
 
 BODY = '{"desc":null,"code":0,"counts":2,"data":[{"track_id":1,"track_title":"Ọmọ"},{"track_id":2}]}'
@@ -188,7 +188,7 @@ def test_a_line_separator_within_a_title_ends_no_row():
     ],
 )
 def test_a_file_that_is_no_export_says_why(content, fault):
-    found = parsed(content, "x.json")
+    found = parse_file(content, "x.json")
     assert fault in str(found.problems[0])
     assert not [each for each, _ in found.entries if each.track_id is not None]
 

@@ -8,9 +8,9 @@ from datetime import timedelta
 
 import pytest
 
-from etl.backfill.snapshots import found_in
+from etl.backfill.snapshots import read_inputs
 from etl.errors import UsageError
-from etl.model.records import Decision
+from etl.model.records import Review
 from tests.support.lists import START
 from tests.support.past import LATER
 
@@ -21,7 +21,7 @@ def body(*ids, counts=None):
 
 
 def found(*paths, observed_at=None, is_complete=True):
-    return found_in(paths, observed_at=observed_at, is_complete=is_complete, now=LATER)
+    return read_inputs(paths, observed_at=observed_at, is_complete=is_complete, now=LATER)
 
 
 def tracks(past):
@@ -164,7 +164,7 @@ def test_an_empty_list_is_whole_where_the_user_says_so_but_what_it_removes_needs
         (tmp_path / f"{day}.json").write_text(body(*ids))
     empty, other = found(tmp_path).lists
     assert (empty.items, empty.proves_absence, empty.decision) == ((), True, None)
-    assert other.decision is Decision.APPROVED
+    assert other.decision is Review.APPROVED
 
 
 def test_a_path_that_is_not_there_is_an_error(tmp_path):

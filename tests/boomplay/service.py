@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from etl.boomplay.waiting import Timing
+from etl.boomplay.waiting import Clock
 
 Reply = bytes | Callable[[socket.socket], None]
 
@@ -134,7 +134,7 @@ class FakeTime:
         self.start = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
         self.elapsed = 0.0
         self.waits: list[float] = []
-        self.timing = Timing(self.now, lambda: self.elapsed, lambda: jitter, self.wait)
+        self.timing = Clock(self.now, lambda: self.elapsed, lambda: jitter, self.wait)
 
     def now(self) -> datetime:
         return self.start + timedelta(seconds=self.elapsed)

@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from etl.boomplay.connections import Connections
-from etl.boomplay.guard import Guard
-from etl.boomplay.waiting import Halt
+from etl.boomplay.guard import Deadline
+from etl.boomplay.waiting import CancelToken
 from etl.errors import SettingsError
 from tests.boomplay.service import Service, reply
 
@@ -27,7 +27,7 @@ TARGETS = [
 
 @pytest.fixture
 def connections(service: Service) -> Iterator[Connections]:
-    guard = Guard(Halt())
+    guard = Deadline(CancelToken())
     guard.begin(30)
     made = Connections(service.url, pool_seconds=1, max_connections=1, guard=guard)
     yield made
@@ -65,4 +65,4 @@ def test_what_no_header_can_hold_is_not_sent(connections: Connections, service: 
 
 def test_a_host_that_no_url_can_hold_is_a_matter_of_settings() -> None:
     with pytest.raises(SettingsError, match="no URL"):
-        Connections("https://xn--\x7f", pool_seconds=1, max_connections=1, guard=Guard(Halt()))
+        Connections("https://xn--\x7f", pool_seconds=1, max_connections=1, guard=Deadline(CancelToken()))

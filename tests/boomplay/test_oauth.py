@@ -5,7 +5,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from etl.boomplay.payloads import Token
-from etl.boomplay.signin import Redirect, consent_url, parse_redirect
+from etl.boomplay.signin import ConsentRedirect, consent_url, parse_redirect
 from etl.errors import CredentialsError, SettingsError
 
 HERE = "http://127.0.0.1:8888/callback"
@@ -50,19 +50,19 @@ def test_the_consent_page_is_opened_over_https() -> None:
     ],
 )
 def test_a_token_is_found_in_query_or_fragment_and_keeps_its_plus(url: str) -> None:
-    assert parse_redirect(url, state="s1") == Redirect(token=Token(TOKEN, 7200))
+    assert parse_redirect(url, state="s1") == ConsentRedirect(token=Token(TOKEN, 7200))
 
 
 @pytest.mark.parametrize(
     "url", [f"{HERE}?code=a+b%2F&state=s1", f"{HERE}#state=s1&code=a+b/", f"{HERE}/?code=a%2Bb/&state=s1"]
 )
 def test_a_code_is_found_too(url: str) -> None:
-    assert parse_redirect(url, state="s1") == Redirect(code="a+b/")
+    assert parse_redirect(url, state="s1") == ConsentRedirect(code="a+b/")
 
 
 def test_a_denial_is_told_in_its_own_words() -> None:
     url = f"{HERE}?error=access_denied&error_description=The+user%0Asaid%1B+no&state=s1&code=left-over"
-    assert parse_redirect(url, state="s1") == Redirect(denied="The user said no")
+    assert parse_redirect(url, state="s1") == ConsentRedirect(denied="The user said no")
     assert parse_redirect(f"{HERE}#error=access_denied&state=s1", state="s1").denied == "access_denied"
 
 

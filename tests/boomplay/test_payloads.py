@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etl.boomplay import payloads
-from etl.boomplay.json_repair import mended
-from etl.boomplay.payloads import Garbled, Token, User
+from etl.boomplay.json_repair import repair_json
+from etl.boomplay.payloads import InvalidJson, Token, User
 from etl.errors import ApiError, ApiRefused, PayloadError
 from etl.model.records import Page
 
@@ -156,7 +156,7 @@ def test_json_of_another_shape_is_named_with_its_page(body: bytes, words: str) -
     with pytest.raises(PayloadError) as caught:
         page(body)
     assert str(caught.value) == f"favourite tracks at offset 98: {words}"
-    assert not isinstance(caught.value, Garbled)
+    assert not isinstance(caught.value, InvalidJson)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_json_of_another_shape_is_named_with_its_page(body: bytes, words: str) -
     ],
 )
 def test_what_is_no_json_is_named_with_page_and_byte_and_is_worth_another_try(body: bytes, words: str) -> None:
-    with pytest.raises(Garbled) as caught:
+    with pytest.raises(InvalidJson) as caught:
         page(body)
     assert str(caught.value) == f"favourite tracks at offset 98: {words}"
 
@@ -294,7 +294,7 @@ def test_no_repr_shows_a_token() -> None:
     ],
 )
 def test_the_words_of_an_error_are_read_where_there_are_any(body: bytes, found: tuple[int | None, str]) -> None:
-    assert payloads.refusal(body) == found
+    assert payloads.error_body(body) == found
 
 
 @given(st.binary(max_size=200))
@@ -329,16 +329,16 @@ def test_whatever_json_an_item_holds_its_bytes_and_its_id_are_kept(rows: list[tu
 
 @given(st.binary())
 def test_mending_keeps_the_length(noise: bytes) -> None:
-    assert len(mended(noise)) == len(noise)
+    assert len(repair_json(noise)) == len(noise)
 
 
 @given(json_values)
 def test_mending_leaves_alone_what_can_be_read(value: object) -> None:
     body = msgspec.json.encode(value)
-    assert mended(body) == body
+    assert repair_json(body) == body
 
 
 @given(titles)
 def test_what_was_mended_can_be_read(title: str) -> None:
     escaped = json.dumps({"t": title}).encode()
-    assert isinstance(msgspec.json.decode(mended(escaped))["t"], str)
+    assert isinstance(msgspec.json.decode(repair_json(escaped))["t"], str)

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.boomplay.rate_limit import Limiter, limiter_for
+from etl.boomplay.rate_limit import RateLimiter, limiter_for
 
 steps = st.lists(st.floats(0, 2), min_size=1, max_size=60)
 
 
 @given(st.sampled_from([0.5, 1, 2.5, 3, 10]), steps)
 def test_no_second_holds_more_turns_than_the_rate(rate: float, waits: list[float]) -> None:
-    limiter, now, turns = Limiter(rate), 0.0, []
+    limiter, now, turns = RateLimiter(rate), 0.0, []
     for wait in waits:
         now += wait
         turns.append(limiter.take_turn(now))
@@ -24,17 +24,17 @@ def test_no_second_holds_more_turns_than_the_rate(rate: float, waits: list[float
 
 
 def test_as_many_as_the_rate_go_at_once_and_the_next_waits() -> None:
-    limiter = Limiter(10)
+    limiter = RateLimiter(10)
     assert [limiter.take_turn(5.0) for _ in range(21)] == [5.0] * 10 + [6.0] * 10 + [7.0]
 
 
 def test_rate_0_is_no_limit() -> None:
-    limiter = Limiter(0)
+    limiter = RateLimiter(0)
     assert [limiter.take_turn(5.0) for _ in range(100)] == [5.0] * 100
 
 
 def test_a_pause_holds_those_who_have_their_turn_and_those_who_come() -> None:
-    limiter = Limiter(10)
+    limiter = RateLimiter(10)
     turn = limiter.take_turn(5.0)
     limiter.pause(8.0)
     limiter.pause(7.0)
@@ -45,7 +45,7 @@ def test_a_pause_holds_those_who_have_their_turn_and_those_who_come() -> None:
 
 
 def test_threads_share_the_turns_and_none_is_lost() -> None:
-    limiter = Limiter(10)
+    limiter = RateLimiter(10)
     together = threading.Barrier(4)
 
     def take(_: int) -> list[float]:

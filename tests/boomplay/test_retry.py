@@ -7,24 +7,24 @@ import pytest
 from etl.boomplay.retry import (
     LONGEST_WAIT_SECONDS,
     Failure,
+    FailureClass,
+    FailureKind,
     GiveUp,
-    Kind,
-    Meaning,
-    Park,
     Policy,
+    Postpone,
     Renew,
     Retry,
     Verdict,
-    asked_seconds,
+    retry_after_seconds,
 )
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-NETWORK = Failure(Kind.NETWORK, "no connection")
-GARBLED = Failure(Kind.GARBLED, "a web page", 200)
+NETWORK = Failure(FailureKind.NETWORK, "no connection")
+GARBLED = Failure(FailureKind.GARBLED, "a web page", 200)
 
 
 def answer(status: int, code: int | None = None, retry_after: str | None = None) -> Failure:
-    return Failure(Kind.ANSWER, f"HTTP {status}", status, code, retry_after)
+    return Failure(FailureKind.ANSWER, f"HTTP {status}", status, code, retry_after)
 
 
 def verdict(failure: Failure, tries: int = 1, jitter: float = 1.0, may_renew: bool = True, **more: object) -> Verdict:
@@ -35,24 +35,24 @@ def verdict(failure: Failure, tries: int = 1, jitter: float = 1.0, may_renew: bo
 @pytest.mark.parametrize(
     ("failure", "meaning"),
     [
-        (NETWORK, Meaning.TRANSIENT),
-        (Failure(Kind.UNTRUSTED, "certificate"), Meaning.DOWN),
-        (Failure(Kind.UNREADABLE, "another shape", 200), Meaning.UNREADABLE),
-        (Failure(Kind.REDIRECTED, "elsewhere", 302), Meaning.REFUSED),
-        (GARBLED, Meaning.GARBLED),
-        *[(answer(status), Meaning.TRANSIENT) for status in (408, 500, 502, 503, 504)],
-        *[(answer(status), Meaning.DOWN) for status in (501, 505, 520)],
-        *[(answer(status), Meaning.REFUSED) for status in (300, 304, 400, 403, 404, 405, 410, 418, 422)],
-        (answer(429), Meaning.THROTTLED),
-        (answer(401), Meaning.TOKEN),
-        (answer(200, code=1), Meaning.REFUSED),
-        (answer(200, code=11), Meaning.TOKEN),
-        (answer(403, code=11), Meaning.TOKEN),
-        (answer(200, code=12), Meaning.THROTTLED),
-        (answer(400, code=12), Meaning.THROTTLED),
+        (NETWORK, FailureClass.TRANSIENT),
+        (Failure(FailureKind.UNTRUSTED, "certificate"), FailureClass.DOWN),
+        (Failure(FailureKind.UNREADABLE, "another shape", 200), FailureClass.UNREADABLE),
+        (Failure(FailureKind.REDIRECTED, "elsewhere", 302), FailureClass.REFUSED),
+        (GARBLED, FailureClass.GARBLED),
+        *[(answer(status), FailureClass.TRANSIENT) for status in (408, 500, 502, 503, 504)],
+        *[(answer(status), FailureClass.DOWN) for status in (501, 505, 520)],
+        *[(answer(status), FailureClass.REFUSED) for status in (300, 304, 400, 403, 404, 405, 410, 418, 422)],
+        (answer(429), FailureClass.THROTTLED),
+        (answer(401), FailureClass.TOKEN),
+        (answer(200, code=1), FailureClass.REFUSED),
+        (answer(200, code=11), FailureClass.TOKEN),
+        (answer(403, code=11), FailureClass.TOKEN),
+        (answer(200, code=12), FailureClass.THROTTLED),
+        (answer(400, code=12), FailureClass.THROTTLED),
     ],
 )
-def test_each_failure_has_one_meaning(failure: Failure, meaning: Meaning) -> None:
+def test_each_failure_has_one_meaning(failure: Failure, meaning: FailureClass) -> None:
     assert Policy(token_codes=frozenset({11}), throttled_codes=frozenset({12})).meaning(failure) is meaning
 
 
@@ -109,14 +109,14 @@ def test_retry_after_is_honoured_beyond_the_cap_of_the_backoff() -> None:
 
 @pytest.mark.parametrize("tries", [1, 6])
 def test_a_long_retry_after_parks_at_once(tries: int) -> None:
-    assert verdict(answer(429, retry_after="74214"), tries) == Park(NOW + timedelta(seconds=74214))
-    assert verdict(answer(503, retry_after="61"), tries) == Park(NOW + timedelta(seconds=61))
-    assert verdict(answer(429, retry_after="11"), tries, park_after_seconds=10) == Park(NOW + timedelta(seconds=11))
+    assert verdict(answer(429, retry_after="74214"), tries) == Postpone(NOW + timedelta(seconds=74214))
+    assert verdict(answer(503, retry_after="61"), tries) == Postpone(NOW + timedelta(seconds=61))
+    assert verdict(answer(429, retry_after="11"), tries, park_after_seconds=10) == Postpone(NOW + timedelta(seconds=11))
 
 
 def test_throttling_that_outlasts_the_retries_parks() -> None:
-    assert verdict(answer(429), 6) == Park(NOW + timedelta(seconds=60))
-    assert verdict(answer(429, retry_after="0"), 6) == Park(NOW + timedelta(seconds=60))
+    assert verdict(answer(429), 6) == Postpone(NOW + timedelta(seconds=60))
+    assert verdict(answer(429, retry_after="0"), 6) == Postpone(NOW + timedelta(seconds=60))
 
 
 def test_retry_after_on_a_refusal_changes_nothing() -> None:
@@ -150,4 +150,4 @@ def test_retry_after_on_a_refusal_changes_nothing() -> None:
 def test_retry_after_is_read_as_seconds_or_as_a_date_and_junk_is_nothing(
     retry_after: str | None, seconds: float | None
 ) -> None:
-    assert asked_seconds(retry_after, NOW) == seconds
+    assert retry_after_seconds(retry_after, NOW) == seconds

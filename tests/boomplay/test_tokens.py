@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from etl.boomplay.oauth import APP, EXCHANGE, REFRESH, Grant, TokenEndpoint
+from etl.boomplay.oauth import APP, EXCHANGE, REFRESH, GrantRequest, TokenEndpoint
 from etl.boomplay.payloads import Token
 from etl.boomplay.tokens import AppToken, RefreshingToken, StaticToken
 from etl.errors import ApiRefused, ApiUnreachable, CredentialsError, SettingsError
@@ -118,13 +118,15 @@ def test_a_secret_is_not_sent_on_to_where_a_redirect_points(service: Service, en
 
 
 def test_every_spelling_of_a_grant_can_be_set(service: Service, fake_time: FakeTime) -> None:
-    own = Grant(name="x", path="/t", grant_type="cc", grant_field="gt", app_id_field="client_id", secret_field="")
+    own = GrantRequest(
+        name="x", path="/t", grant_type="cc", grant_field="gt", app_id_field="client_id", secret_field=""
+    )
     service.always = granted(1)
     with TokenEndpoint(
         api_url=service.url, app_id="a", app_secret="s3cret", app=own, timing=fake_time.timing
     ) as endpoint:
         endpoint.ask(endpoint.app)
-        endpoint.ask(Grant(name="y", path="/t", grant_type=""))
+        endpoint.ask(GrantRequest(name="y", path="/t", grant_type=""))
     assert [json.loads(request.body) for request in service.requests] == [
         {"gt": "cc", "client_id": "a"},
         {"app_id": "a", "app_secret": "s3cret"},
@@ -134,7 +136,7 @@ def test_every_spelling_of_a_grant_can_be_set(service: Service, fake_time: FakeT
 @pytest.mark.parametrize("path", ["", "token", "//evil.example/x", "/a?b", "/a b", "/a#b", "@evil.example/"])
 def test_a_path_that_could_lead_elsewhere_is_refused(path: str) -> None:
     with pytest.raises(SettingsError):
-        TokenEndpoint(api_url="http://127.0.0.1:1", app_id="a", app=Grant(name="x", path=path, grant_type=""))
+        TokenEndpoint(api_url="http://127.0.0.1:1", app_id="a", app=GrantRequest(name="x", path=path, grant_type=""))
 
 
 def test_a_code_is_exchanged_for_the_users_token(service: Service, endpoint: TokenEndpoint) -> None:

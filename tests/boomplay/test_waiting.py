@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from etl import clock
 from etl.boomplay.client import Boomplay
 from etl.boomplay.rate_limit import limiter_for
-from etl.boomplay.waiting import Timing
+from etl.boomplay.waiting import Clock
 from etl.errors import (
     ApiUnreachable,
     RateLimited,
@@ -125,7 +125,7 @@ def test_a_server_that_drips_is_left_when_the_time_of_the_request_is_up(
 def test_a_stop_ends_a_wait_at_once(client: Make, service: Service) -> None:
     stop = threading.Event()
     service.always = reply(status=429, Retry_After="50")
-    boomplay = client(stop=stop, timing=Timing())
+    boomplay = client(stop=stop, timing=Clock())
     threading.Timer(0.05, stop.set).start()
     began = clock.monotonic()
     with pytest.raises(ApiUnreachable, match=r"offset 98: .*: stopped before there was an answer"):
@@ -139,7 +139,7 @@ def test_a_stop_ends_a_wait_at_once(client: Make, service: Service) -> None:
 @pytest.mark.parametrize("by_closing", [True, False])
 def test_a_stop_ends_a_read_that_waits_for_the_server(client: Make, service: Service, by_closing: bool) -> None:
     stop = threading.Event()
-    boomplay = client(stop=stop, timing=Timing())
+    boomplay = client(stop=stop, timing=Clock())
 
     def keep_waiting(_: socket.socket) -> None:
         boomplay.close() if by_closing else stop.set()

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from etl.db.engine import open_engine, reading
+from etl.db.engine import open_engine, read_transaction
 from etl.load.baseline import find_accounts
 from etl.load.runs import ensure_account
 from etl.reporting.html import write_report
-from etl.sync import Way, sync_account
+from etl.sync import RunOptions, sync_account
 from tests.conftest import Postgres
 from tests.support.lists import START, FakeSource
 from tests.support.seeded import Histories
@@ -100,7 +100,7 @@ def histories(
 def story(histories: Histories, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the report of the seeded history, which has two accounts."""
     path = tmp_path_factory.mktemp("report") / "report.html"
-    with reading(histories.engine("sqlite")) as connection:
+    with read_transaction(histories.engine("sqlite")) as connection:
         write_report(connection, path)
     return path
 
@@ -113,13 +113,13 @@ def report_of(new_database: Callable[..., str], tmp_path: Path) -> Callable[...,
         engine = open_engine(new_database("sqlite"))
         with engine.begin() as connection:
             ensure_account(connection, name, START)
-        with reading(engine) as connection:
+        with read_transaction(engine) as connection:
             (account,) = find_accounts(connection, [name])
         for items in lists:
-            outcome = sync_account(engine, account, FakeSource(items), Way())
+            outcome = sync_account(engine, account, FakeSource(items), RunOptions())
             assert outcome.error is None
         path = tmp_path / "report.html"
-        with reading(engine) as connection:
+        with read_transaction(engine) as connection:
             write_report(connection, path)
         engine.dispose()
         return path

@@ -20,7 +20,7 @@ import time_machine
 from playwright.sync_api import Browser, sync_playwright
 
 from benchmarks.history import END
-from etl.db.engine import open_engine, reading
+from etl.db.engine import open_engine, read_transaction
 from etl.reporting.html import write_report
 
 FOLDER: Final = Path(__file__).resolve().parents[2] / "docs/pictures"
@@ -79,7 +79,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         path = Path(folder) / "report.html"
         engine = open_engine(f"sqlite:///{database.resolve()}")
-        with time_machine.travel(END + timedelta(hours=2), tick=False), reading(engine) as connection:
+        with time_machine.travel(END + timedelta(hours=2), tick=False), read_transaction(engine) as connection:
             write_report(connection, path)
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         for picture in PICTURES:

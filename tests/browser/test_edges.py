@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from etl.db.engine import open_engine, reading
+from etl.db.engine import open_engine, read_transaction
 from etl.reporting.html import write_report
 from tests.browser.conftest import Open
 from tests.support.lists import item
@@ -42,7 +42,7 @@ def test_a_database_without_an_account_says_so(
     open_page: Open, new_database: Callable[..., str], tmp_path: Path
 ) -> None:
     engine = open_engine(new_database("sqlite"))
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         write_report(connection, tmp_path / "report.html")
     engine.dispose()
     assert open_page(tmp_path / "report.html").text("#title") == "Nobody yet"

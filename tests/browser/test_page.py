@@ -10,7 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from sqlalchemy import Connection, text
 
-from etl.db.engine import reading
+from etl.db.engine import read_transaction
 from tests.browser.conftest import Open, Opened
 from tests.support.seeded import Histories
 
@@ -44,7 +44,7 @@ def sql(histories: Histories) -> Any:
     """Return a function that asks the database for one value about the account ``ada``."""
 
     def ask(query: str) -> Any:
-        with reading(histories.engine("sqlite")) as connection:
+        with read_transaction(histories.engine("sqlite")) as connection:
             return one(connection, query)
 
     return ask
@@ -95,7 +95,7 @@ def test_the_numbers_on_the_page_are_those_of_sql(open_page: Open, story: Path, 
 
 def test_the_regions_are_those_of_the_view(open_page: Open, story: Path, histories: Histories) -> None:
     opened = open_page(story)
-    with reading(histories.engine("sqlite")) as connection:
+    with read_transaction(histories.engine("sqlite")) as connection:
         rows = connection.execute(text("SELECT region, share FROM report_market_reach WHERE account = 'ada'")).all()
     shown = dict(
         opened.page.locator("#regions tbody tr").evaluate_all(
@@ -114,7 +114,7 @@ def test_the_first_of_each_kind_are_those_of_the_view_with_how_they_changed(
     opened = open_page(story)
     wanted = f"""SELECT v.name, v.current_favourites FROM report_{kind}s v
         WHERE v.account = 'ada' ORDER BY v.current_favourites DESC, v.ever_favourites DESC, v.{kind}_id LIMIT 12"""
-    with reading(histories.engine("sqlite")) as connection:
+    with read_transaction(histories.engine("sqlite")) as connection:
         rows = [(name, count) for name, count in connection.execute(text(wanted))]
     shown = opened.page.locator(f"#{kind}s .ranks li").evaluate_all(
         "rows => rows.map((row) => [row.querySelector('.name').innerText,"
@@ -139,7 +139,7 @@ def test_the_newest_change_is_the_one_that_sql_tells_of(open_page: Open, story: 
     opened = open_page(story, zone="UTC")
     newest = """SELECT change, title FROM report_favourite_changes WHERE account = 'ada'
         AND changed_at = (SELECT max(changed_at) FROM report_favourite_changes WHERE account = 'ada')"""
-    with reading(histories.engine("sqlite")) as connection:
+    with read_transaction(histories.engine("sqlite")) as connection:
         rows = {tuple(row) for row in connection.execute(text(newest))}
     cells = "rows => rows.map((row) => [row.cells[0].innerText, row.cells[1].innerText])"
     shown = opened.page.locator("#recent tbody tr").evaluate_all(cells)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from etl.backfill.import_files import Orders, import_paths
+from etl.backfill.import_files import ImportOptions, import_paths
 from etl.cli import main
 from etl.db.engine import open_engine
 from etl.model.records import Item
@@ -164,7 +164,7 @@ def short(sqlite_template: Callable[[], Path], tmp_path_factory: pytest.TempPath
     for day, items in (("01", [1, titled]), ("03", [titled]), ("05", [1, 2])):
         path = folder / f"2025-11-{day}.json"
         path.write_text(body(*items))
-        import_paths(engine, ada, [path], Orders(is_complete=True), LATER)
+        import_paths(engine, ada, [path], ImportOptions(is_complete=True), LATER)
     engine.dispose()
     return folder
 

@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import text
 
 from etl.cli import main
-from etl.db.engine import reading
+from etl.db.engine import read_transaction
 from etl.reporting.views import views
 from tests.support.seeded import Histories
 
@@ -37,7 +37,7 @@ def run(histories: Histories, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
 
 
 def value(histories: Histories, sql: str) -> Any:
-    with reading(histories.engine("sqlite")) as connection:
+    with read_transaction(histories.engine("sqlite")) as connection:
         return connection.execute(text(sql)).scalar_one()
 
 

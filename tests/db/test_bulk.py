@@ -6,14 +6,14 @@ import pytest
 from sqlalchemy import Engine, text
 
 from etl.db import bulk
-from etl.db.engine import open_engine, writing
+from etl.db.engine import open_engine, write_transaction
 from etl.db.migrate import ready_engine
-from etl.db.schema_check import faults_of
+from etl.db.schema_check import schema_differences
 from etl.db.tables import raw_items, runs
 from etl.errors import DatabaseError
 from etl.load import baseline
-from etl.load.baseline import state_of
-from etl.model.records import Interval
+from etl.load.baseline import read_open_favourites
+from etl.model.records import FavouriteInterval
 from tests.conftest import NewDatabase
 from tests.support.lists import FakeSource, item
 from tests.support.stage import stage_at
@@ -25,15 +25,15 @@ def engine(database_url: str) -> Engine:
 
 
 def test_an_index_that_is_gone_is_named_with_what_makes_it_again(engine: Engine) -> None:
-    assert faults_of(engine) == []
-    with writing(engine) as connection:
+    assert schema_differences(engine) == []
+    with write_transaction(engine) as connection:
         connection.execute(text("DROP INDEX ix_favourites_missed"))
-    (fault,) = faults_of(engine)
+    (fault,) = schema_differences(engine)
     words, statement = fault.split(" with ")
     assert words == "index ix_favourites_missed is missing: make it again"
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         connection.execute(text(statement))
-    assert faults_of(engine) == []
+    assert schema_differences(engine) == []
 
 
 @pytest.mark.postgresql
@@ -42,11 +42,11 @@ def test_a_transaction_sees_what_it_waited_for_whatever_the_database_would_have_
 ) -> None:
     url = new_database("postgresql")
     engine = ready_engine(url)
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         name = connection.execute(text("SELECT current_database()")).scalar_one()
         connection.execute(text(f"ALTER DATABASE {name} SET default_transaction_isolation TO 'repeatable read'"))
     engine.dispose()
-    with writing(open_engine(url)) as connection:
+    with write_transaction(open_engine(url)) as connection:
         assert connection.execute(text("SHOW default_transaction_isolation")).scalar_one() == "repeatable read"
         assert connection.execute(text("SHOW transaction_isolation")).scalar_one() == "read committed"
 
@@ -55,7 +55,7 @@ def test_a_transaction_sees_what_it_waited_for_whatever_the_database_would_have_
 def test_a_number_that_does_not_fit_its_column_is_refused_and_not_cut(new_database: NewDatabase) -> None:
     columns = ("raw_item_id", "digest", "is_readable", "position")
     rows = [(n, b"%d" % n, True, 2**31) for n in range(bulk.COPY_FROM_ROWS)]
-    with writing(ready_engine(new_database("postgresql"))) as connection:
+    with write_transaction(ready_engine(new_database("postgresql"))) as connection:
         with pytest.raises(ValueError, match=r"raw_items\.position holds 32 bits"):
             bulk.insert(connection, raw_items, columns, rows)
         assert connection.execute(text("SELECT count(*) FROM raw_items")).scalar_one() == 0
@@ -74,9 +74,9 @@ def test_numbers_with_a_fraction_are_written_as_they_are(new_database: NewDataba
 def test_a_run_whose_lease_was_lost_is_told_so_where_another_one_writes_meanwhile(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    nothing: list[Interval] = []
+    nothing: list[FavouriteInterval] = []
     with stage_at(database_url) as stage:
         stage.sync(FakeSource([item(1), item(2)]))
         monkeypatch.setattr(baseline, "_open_among", lambda *_: nothing)  # as if another run had just closed it
         with stage.engine.connect() as connection, pytest.raises(DatabaseError, match="changed by another run"):
-            state_of(connection, stage.account().account_id, [1])
+            read_open_favourites(connection, stage.account().account_id, [1])

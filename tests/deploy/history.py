@@ -8,17 +8,17 @@ from collections.abc import Iterable
 from sqlalchemy import select
 
 from etl import clock
-from etl.db.engine import open_engine, reading, writing
+from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.db.migrate import ready_engine
-from etl.db.schema_check import faults_of
+from etl.db.schema_check import schema_differences
 from etl.db.tables import metadata
 from etl.load.baseline import find_accounts
 from etl.load.runs import ensure_account
-from etl.model.result import Report
-from etl.model.threshold import Brake
-from etl.replay.favourites import membership_difference
+from etl.model.result import RunResult
+from etl.model.threshold import RemovalThreshold
+from etl.replay.favourites import diff_favourites
 from etl.reporting.views import views
-from etl.sync import Way, sync_account
+from etl.sync import RunOptions, sync_account
 from tests.support.lists import FakeSource, item
 
 
@@ -27,14 +27,14 @@ def source_of(track_ids: Iterable[int]) -> FakeSource:
     return FakeSource([item(track_id) for track_id in track_ids])
 
 
-def synced(url: str, source: FakeSource, name: str = "ada") -> Report:
+def synced(url: str, source: FakeSource, name: str = "ada") -> RunResult:
     """Sync the account ``name``, making it where it is not there yet."""
     engine = ready_engine(url)
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         ensure_account(connection, name, clock.now())
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         (account,) = find_accounts(connection, [name])
-    report = sync_account(engine, account, source, Way())
+    report = sync_account(engine, account, source, RunOptions())
     engine.dispose()
     return report
 
@@ -57,7 +57,7 @@ def lived(url: str) -> FakeSource:
 def digests(url: str) -> dict[str, str]:
     """Return a digest of the rows of each table, whatever their order."""
     engine = open_engine(url)
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         found = {
             name: hashlib.sha256(
                 "\n".join(sorted(map(repr, map(tuple, connection.execute(select(table)))))).encode()
@@ -71,10 +71,10 @@ def digests(url: str) -> dict[str, str]:
 def faults(url: str) -> list[str]:
     """Return what is wrong: the schema, a constraint, a view, or a history other than the observations tell."""
     engine = open_engine(url)
-    found = faults_of(engine, views())
-    with reading(engine) as connection:
+    found = schema_differences(engine, views())
+    with read_transaction(engine) as connection:
         for account in find_accounts(connection):
-            difference, _ = membership_difference(connection, account.account_id, Brake())
+            difference, _ = diff_favourites(connection, account.account_id, RemovalThreshold())
             found += [f"{account.name}: {difference.words or difference.runs}"] if difference else []
         for view in views():
             connection.exec_driver_sql(f"SELECT * FROM {view}").all()

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from etl.monitor.metrics import Metrics
-from etl.scheduler.service import Pulse, Ran
-from etl.sync import Report
+from etl.scheduler.service import FinishedRun, ServiceStatus
+from etl.sync import RunResult
 from tests.deploy.promql import asked, told, unanswered
 from tests.house.source import ROOT
 from tests.monitor.test_status import status
@@ -24,8 +24,8 @@ FROM_ELSEWHERE = {"node_textfile_mtime_seconds"}
 
 
 def exposition() -> str:
-    metrics = Metrics(lambda: [status()], Pulse)
-    metrics.count(Ran(Report("ada", "schedule", datetime.now(UTC), outcome="succeeded"), {"429": 1}))
+    metrics = Metrics(lambda: [status()], ServiceStatus)
+    metrics.count(FinishedRun(RunResult("ada", "schedule", datetime.now(UTC), outcome="succeeded"), {"429": 1}))
     return metrics.text().decode()
 
 

@@ -22,7 +22,7 @@ import pytest
 from sqlalchemy import make_url, select
 
 from etl import clock
-from etl.db.engine import open_engine, reading, writing
+from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.db.tables import favourites
 from etl.load.runs import ensure_account
 from tests.conftest import NewDatabase, Postgres
@@ -186,7 +186,7 @@ def test_a_sqlite_history_moves_to_postgresql(new_database: NewDatabase) -> None
     old, new = new_database("sqlite"), new_database("postgresql")
     lived(old)
     engine = open_engine(new)
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         ensure_account(connection, "ada", clock.now())
     engine.dispose()
     command = shlex.split(block("sh", "favsync backfill"))
@@ -201,7 +201,7 @@ def intervals(url: str) -> set[tuple[object, ...]]:
     """Return every interval with all its bounds."""
     engine = open_engine(url)
     columns = (favourites.c[name] for name in ("track_id", "valid_from", "valid_to", "added_after", "removed_after"))
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         found = {tuple(row) for row in connection.execute(select(*columns))}
     engine.dispose()
     return found

@@ -14,10 +14,10 @@ import yaml
 from etl.db.engine import open_engine
 from etl.db.migrate import upgrade
 from etl.model.records import Outcome, Trigger
-from etl.model.result import Report
+from etl.model.result import RunResult
 from etl.monitor.metrics import Metrics
 from etl.monitor.status import statuses
-from etl.scheduler.service import Pulse, Ran
+from etl.scheduler.service import FinishedRun, ServiceStatus
 from tests.conftest import NewDatabase
 from tests.deploy.history import lived, source_of, synced
 from tests.deploy.promql import unanswered
@@ -134,9 +134,9 @@ def test_every_metric_of_the_dashboard_is_one_that_the_service_gives(new_databas
     url = new_database("sqlite")
     synced(url, source_of([1]))
     engine = open_engine(url)
-    metrics = Metrics(lambda: statuses(engine, "every 1h"), Pulse)
-    report = Report(account="ada", trigger=Trigger.SCHEDULE, started_at=START, outcome=Outcome.SUCCEEDED)
-    metrics.count(Ran(report, {"200": 1}))
+    metrics = Metrics(lambda: statuses(engine, "every 1h"), ServiceStatus)
+    report = RunResult(account="ada", trigger=Trigger.SCHEDULE, started_at=START, outcome=Outcome.SUCCEEDED)
+    metrics.count(FinishedRun(report, {"200": 1}))
     exposition = metrics.text().decode()
     engine.dispose()
     assert EXPRESSIONS

@@ -47,9 +47,9 @@ def main(origin: str, speed: str, *arguments: str) -> int:
     from etl.scheduler import service
 
     def timing_of_wire() -> Any:
-        return waiting.Timing(now=sped.now, monotonic=sped.monotonic, wait=sped.wait)
+        return waiting.Clock(now=sped.now, monotonic=sped.monotonic, wait=sped.wait)
 
-    http.Timing = timing_of_wire  # type: ignore[assignment,misc]
+    http.Clock = timing_of_wire  # type: ignore[assignment,misc]
     service.TICK_SECONDS = TICK_SECONDS
     from etl.cli import main as favsync
 

@@ -26,8 +26,8 @@ import pytest
 from sqlalchemy import Engine, select
 
 from etl.accounts.encryption import new_key
-from etl.accounts.manage import retire_account
-from etl.db.engine import reading, writing
+from etl.accounts.manage import disable_account
+from etl.db.engine import read_transaction, write_transaction
 from etl.db.migrate import ready_engine
 from etl.db.tables import accounts, favourites, runs, tokens
 from etl.sandbox import Sandbox
@@ -90,17 +90,17 @@ class Day:
 
     def count(self, *conditions: Any) -> int:
         """Count the runs for which the conditions hold."""
-        with reading(self.engine) as connection:
+        with read_transaction(self.engine) as connection:
             return len(connection.execute(select(runs.c.run_id).join(accounts).where(*conditions)).all())
 
     def state(self, name: str) -> str | None:
         """Return the state of an account's token."""
-        with reading(self.engine) as connection:
+        with read_transaction(self.engine) as connection:
             return connection.execute(select(tokens.c.state).join(accounts).where(accounts.c.name == name)).scalar()
 
     def behind(self, since: datetime) -> set[str]:
         """Return the enabled accounts that were not proven by a run that began after ``since``."""
-        with reading(self.engine) as connection:
+        with read_transaction(self.engine) as connection:
             everybody = set(connection.execute(select(accounts.c.name).where(accounts.c.enabled)).scalars())
             query = select(accounts.c.name).join(runs).where(runs.c.proven, runs.c.started_at > since)
             return everybody - set(connection.execute(query).scalars())
@@ -247,11 +247,11 @@ def remove_in_mid_flight(day: Day, name: str) -> None:
 
     def remove(record: Any) -> None:
         if record.user == name and record.offset and not removed.is_set():
-            retire_account(day.engine, name)
+            disable_account(day.engine, name)
             removed.set()
 
     day.sandbox.before_request = remove
-    with writing(day.engine) as connection:
+    with write_transaction(day.engine) as connection:
         call_soon(connection, number(day.engine, name))
     removed.wait()
     day.sandbox.before_request = None
@@ -262,7 +262,7 @@ def truth(day: Day, name: str) -> set[int]:
 
 
 def open_tracks(day: Day, name: str) -> set[int]:
-    with reading(day.engine) as connection:
+    with read_transaction(day.engine) as connection:
         query = select(favourites.c.track_id).join(accounts)
         query = query.where(accounts.c.name == name, favourites.c.valid_to.is_(None))
         return set(connection.execute(query).scalars())
@@ -273,7 +273,7 @@ def contradictions(day: Day, name: str) -> list[str]:
     changes = day.sandbox.history(name)
     first = set(day.firsts[name])
     found = []
-    with reading(day.engine) as connection:
+    with read_transaction(day.engine) as connection:
         rows = connection.execute(select(favourites).join(accounts).where(accounts.c.name == name)).all()
     for row in rows:
         own = [each for each in changes if each.track_id == row.track_id]
@@ -296,7 +296,7 @@ def misremembered(day: Day, name: str) -> list[str]:
     What was in the list all the while it was read must be there, what was not in it all the while must not: each change that a
     proven walk could see is in the history, and at the right place.
     """
-    with reading(day.engine) as connection:
+    with read_transaction(day.engine) as connection:
         mine = connection.execute(select(favourites).join(accounts).where(accounts.c.name == name)).all()
         query = select(runs).join(accounts).where(accounts.c.name == name, runs.c.proven)
         proven = connection.execute(query).all()
@@ -333,7 +333,7 @@ def every_track(day: Day, name: str) -> set[int]:
 
 
 def stays_that_ended(day: Day) -> int:
-    with reading(day.engine) as connection:
+    with read_transaction(day.engine) as connection:
         return len(
             connection.execute(select(favourites.c.favourite_id).where(favourites.c.valid_to.is_not(None))).all()
         )

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from etl.extract.completeness import REFUSED, judge
-from etl.extract.pagination import MAX_FAILURES_AT_ONE_OFFSET, Ask, Reading
+from etl.extract.completeness import REFUSED, why_incomplete
+from etl.extract.pagination import MAX_FAILURES_AT_ONE_OFFSET, PageRequest, Pagination
 from etl.model.records import Page
 from tests.support.lists import page, read
 
@@ -25,7 +25,7 @@ def steady(length, cap=50):
 @pytest.mark.parametrize("concurrency", [1, 4])
 @pytest.mark.parametrize("cap", [50, 25, 7, 2])
 def test_a_list_that_keeps_still_is_proven_whole(length, concurrency, cap):
-    verdict = read(Reading(concurrency=concurrency), steady(length, cap))
+    verdict = read(Pagination(concurrency=concurrency), steady(length, cap))
     assert verdict.proven, verdict.reason
     assert [item.track_id for item in verdict.items] == list(range(length))
     assert verdict.extras == ()
@@ -34,42 +34,42 @@ def test_a_list_that_keeps_still_is_proven_whole(length, concurrency, cap):
 @pytest.mark.parametrize(("expected", "most"), [(0, 209), (10_000, 207), (9_000, 209), (20_000, 210)])
 def test_ten_thousand_favourites_take_at_most_two_hundred_and_ten_requests(expected, most):
     for seed in range(20):
-        reading = Reading(concurrency=4, expected=expected)
+        reading = Pagination(concurrency=4, expected=expected)
         verdict = read(reading, steady(10_000), choose=random.Random(seed).randrange)
         assert verdict.proven
         assert reading.requests <= most
 
 
 def test_no_more_pages_are_in_flight_than_allowed():
-    reading = Reading(concurrency=4, expected=10_000)
-    first = reading.asks()
-    assert first == [Ask(0, 50, 0)]
-    reading.take(first[0], steady(10_000)(first[0]))
-    assert [ask.offset for ask in reading.asks()] == [49, 98, 147, 196]
-    assert reading.asks() == []
+    reading = Pagination(concurrency=4, expected=10_000)
+    first = reading.next_requests()
+    assert first == [PageRequest(0, 50, 0)]
+    reading.feed(first[0], steady(10_000)(first[0]))
+    assert [ask.offset for ask in reading.next_requests()] == [49, 98, 147, 196]
+    assert reading.next_requests() == []
 
 
 def test_an_empty_list_takes_two_answers():
-    reading = Reading()
-    (ask,) = reading.asks()
-    reading.take(ask, page([], 0))
+    reading = Pagination()
+    (ask,) = reading.next_requests()
+    reading.feed(ask, page([], 0))
     assert reading.verdict is None
-    (ask,) = reading.asks()
-    reading.take(ask, page([], 0))
+    (ask,) = reading.next_requests()
+    reading.feed(ask, page([], 0))
     assert reading.verdict.proven
     assert reading.verdict.items == ()
 
 
 def test_an_empty_first_page_before_a_full_one_is_forgotten():
     answers = iter([page([], 0), page(range(3), 0), page([2], 2), page([], 3)])
-    verdict = read(Reading(), lambda _ask: next(answers))
+    verdict = read(Pagination(), lambda _ask: next(answers))
     assert verdict.proven
     assert [item.track_id for item in verdict.items] == [0, 1, 2]
 
 
 def test_a_list_that_showed_items_in_the_same_reading_is_not_empty():
     full = iter([True, False, False, False] * 100)
-    verdict = read(Reading(concurrency=1), lambda ask: page(range(3) if next(full) else [], ask.offset))
+    verdict = read(Pagination(concurrency=1), lambda ask: page(range(3) if next(full) else [], ask.offset))
     assert not verdict.proven
     assert verdict.reason == "the list came empty, and not empty, in one reading"
     assert [item.track_id for item in verdict.items] == [0, 1, 2]
@@ -86,7 +86,7 @@ def test_one_short_or_empty_page_anywhere_is_read_again(at, length):
             return page(range(ask.offset, ask.offset + length), ask.offset)
         return steady(180)(ask)
 
-    verdict = read(Reading(concurrency=1), answer)
+    verdict = read(Pagination(concurrency=1), answer)
     assert verdict.proven
     assert len(verdict.items) == 180
 
@@ -100,7 +100,7 @@ def test_one_page_cut_to_its_last_item_does_not_end_the_list():
             return page([98], 98)
         return steady(180)(ask)
 
-    verdict = read(Reading(concurrency=1), answer)
+    verdict = read(Pagination(concurrency=1), answer)
     assert verdict.proven
     assert len(verdict.items) == 180
 
@@ -110,36 +110,36 @@ def test_a_page_that_stays_cut_to_its_last_item_is_no_end(at):
     def answer(ask):
         return page([at], at) if ask.offset == at else steady(130)(ask)
 
-    verdict = read(Reading(concurrency=1), answer)
+    verdict = read(Pagination(concurrency=1), answer)
     assert not verdict.proven
 
 
 @pytest.mark.parametrize("length", [1, 2, 49, 50, 51, 300])
 def test_a_service_that_refuses_what_is_past_the_end_can_be_proven(length):
-    reading = Reading(concurrency=4)
+    reading = Pagination(concurrency=4)
     while reading.verdict is None:
-        for ask in reading.asks():
+        for ask in reading.next_requests():
             if ask.offset < length:
-                reading.take(ask, steady(length)(ask))
+                reading.feed(ask, steady(length)(ask))
             else:
-                assert not reading.is_needed(ask)
-                reading.drop(ask)
+                assert not reading.is_required(ask)
+                reading.skip(ask)
     assert reading.verdict.proven
     assert len(reading.verdict.items) == length
 
 
 @pytest.mark.parametrize("length", [1, 5, 120])
 def test_a_service_that_goes_down_at_the_end_of_the_list_is_needed_there_at_the_second_refusal(length):
-    reading, dropped = Reading(concurrency=1), []
+    reading, dropped = Pagination(concurrency=1), []
     while True:
-        (ask,) = reading.asks()
+        (ask,) = reading.next_requests()
         if ask.offset < length and not dropped:
-            reading.take(ask, steady(length)(ask))
-        elif reading.is_needed(ask):
+            reading.feed(ask, steady(length)(ask))
+        elif reading.is_required(ask):
             break
         else:
             dropped.append(ask.offset)
-            reading.drop(ask)
+            reading.skip(ask)
     assert dropped == [length]
     assert ask.offset == length - 1
 
@@ -148,40 +148,40 @@ def test_a_page_that_stays_empty_makes_the_walk_partial_and_names_it():
     def answer(ask):
         return page([], ask.offset) if ask.offset == 98 else steady(200)(ask)
 
-    verdict = read(Reading(concurrency=1), answer)
+    verdict = read(Pagination(concurrency=1), answer)
     assert not verdict.proven
     assert verdict.reason == "the page at offset 98 stayed empty"
     assert {item.track_id for item in verdict.items} >= set(range(99))
 
 
 def test_a_server_that_ignores_offset_is_named():
-    verdict = read(Reading(), lambda ask: page(range(50), ask.offset))
+    verdict = read(Pagination(), lambda ask: page(range(50), ask.offset))
     assert not verdict.proven
     assert "whatever offset" in verdict.reason
     assert len(verdict.items) == 50
 
 
 def test_a_server_that_gives_one_item_a_page_cannot_be_proven():
-    verdict = read(Reading(), steady(30, cap=1))
+    verdict = read(Pagination(), steady(30, cap=1))
     assert not verdict.proven
     assert "one item a page" in verdict.reason
 
 
 def test_a_list_of_one_item_is_proven_where_the_service_refuses_what_is_past_the_end():
-    reading = Reading()
+    reading = Pagination()
     while reading.verdict is None:
-        (ask,) = reading.asks()
+        (ask,) = reading.next_requests()
         if ask.offset == 0:
-            reading.take(ask, page([7], 0))
+            reading.feed(ask, page([7], 0))
         else:
-            assert not reading.is_needed(ask)
-            reading.drop(ask)
+            assert not reading.is_required(ask)
+            reading.skip(ask)
     assert reading.verdict.proven
 
 
 def test_a_repeat_is_never_proven():
     ids = [*range(60), 5, *range(60, 100)]
-    verdict = read(Reading(), lambda ask: page(ids[ask.offset : ask.offset + ask.limit], ask.offset))
+    verdict = read(Pagination(), lambda ask: page(ids[ask.offset : ask.offset + ask.limit], ask.offset))
     assert not verdict.proven
     assert "twice" in verdict.reason
 
@@ -191,30 +191,30 @@ def test_a_wild_count_is_only_a_guess():
         found = steady(120)(ask)
         return Page(found.offset, found.limit, found.items, counts=10**9)
 
-    verdict = read(Reading(concurrency=4), answer)
+    verdict = read(Pagination(concurrency=4), answer)
     assert verdict.proven
     assert len(verdict.items) == 120
 
 
 def test_a_look_ahead_that_fails_is_not_sent_again_before_it_is_needed():
-    reading = Reading(concurrency=4, expected=500)
-    (ask,) = reading.asks()
-    reading.take(ask, steady(500)(ask))
-    asks = reading.asks()
-    assert not reading.is_needed(asks[1])
-    reading.drop(asks[1])
-    assert asks[1].offset not in [ask.offset for ask in reading.asks()]
-    reading.take(asks[0], steady(500)(asks[0]))
-    again = [ask for ask in reading.asks() if ask.offset == asks[1].offset]
+    reading = Pagination(concurrency=4, expected=500)
+    (ask,) = reading.next_requests()
+    reading.feed(ask, steady(500)(ask))
+    asks = reading.next_requests()
+    assert not reading.is_required(asks[1])
+    reading.skip(asks[1])
+    assert asks[1].offset not in [ask.offset for ask in reading.next_requests()]
+    reading.feed(asks[0], steady(500)(asks[0]))
+    again = [ask for ask in reading.next_requests() if ask.offset == asks[1].offset]
     assert len(again) == 1
-    assert reading.is_needed(again[0])
+    assert reading.is_required(again[0])
 
 
 def test_requests_are_bounded_whatever_the_service_answers():
     fresh = iter(range(10**9))
     sent = []
     verdict = read(
-        Reading(max_requests=300), lambda ask: sent.append(ask) or page([next(fresh) for _ in range(50)], ask.offset)
+        Pagination(max_requests=300), lambda ask: sent.append(ask) or page([next(fresh) for _ in range(50)], ask.offset)
     )
     assert not verdict.proven
     assert len(sent) <= 300
@@ -222,7 +222,7 @@ def test_requests_are_bounded_whatever_the_service_answers():
 
 def test_a_list_that_never_ends_is_given_up():
     sent = []
-    reading = Reading(concurrency=4, max_requests=300)
+    reading = Pagination(concurrency=4, max_requests=300)
     verdict = read(reading, lambda ask: sent.append(ask) or steady(10**9)(ask))
     assert not verdict.proven
     assert verdict.reason == "more than 300 requests"
@@ -230,12 +230,12 @@ def test_a_list_that_never_ends_is_given_up():
 
 
 def test_an_answer_from_before_a_repair_is_thrown_away():
-    reading = Reading(concurrency=2, expected=200)
-    (first,) = reading.asks()
-    reading.take(first, steady(200)(first))
-    second, third = reading.asks()
-    reading.take(second, page(range(900, 950), second.offset))
-    reading.take(third, page(range(800, 850), third.offset))
+    reading = Pagination(concurrency=2, expected=200)
+    (first,) = reading.next_requests()
+    reading.feed(first, steady(200)(first))
+    second, third = reading.next_requests()
+    reading.feed(second, page(range(900, 950), second.offset))
+    reading.feed(third, page(range(800, 850), third.offset))
     verdict = read(reading, steady(200))
     assert verdict.proven
     assert reading.requests == 3 + 7
@@ -250,7 +250,7 @@ def test_a_boundary_that_never_holds_is_tried_a_few_times_only():
             return page(range(1_000, 1_050), 49)
         return steady(200)(ask)
 
-    verdict = read(Reading(concurrency=1), answer)
+    verdict = read(Pagination(concurrency=1), answer)
     assert not verdict.proven
     assert len(tries) == MAX_FAILURES_AT_ONE_OFFSET + 1
 
@@ -275,7 +275,7 @@ def test_a_boundary_that_never_holds_is_tried_a_few_times_only():
     ],
 )
 def test_the_judge_refuses(chain, why):
-    assert why in judge(chain)
+    assert why in why_incomplete(chain)
 
 
 @pytest.mark.parametrize(
@@ -290,4 +290,4 @@ def test_the_judge_refuses(chain, why):
     ],
 )
 def test_the_judge_passes(chain):
-    assert judge(chain) == ""
+    assert why_incomplete(chain) == ""

@@ -20,8 +20,8 @@ from etl.errors import ApiRefused, PayloadError
 from etl.model.encoding import digest_of
 from etl.model.records import Item, Track
 from etl.sandbox import Sandbox
-from etl.transform.normalise import Unreadable, normalised
-from etl.transform.track_versions import facts_digest, facts_json
+from etl.transform.normalise import InvalidItem, normalise
+from etl.transform.track_versions import attributes_digest, attributes_json
 
 CORPUS = sorted((Path(__file__).parent / "corpus").iterdir())
 DOCUMENTED = Sandbox.documented_example
@@ -52,8 +52,8 @@ def check(item: Item) -> None:
     assert item.digest == digest_of(item.body)
     assert item.track_id is None or 1 <= item.track_id <= BIGINT
     try:
-        track = normalised(item)
-    except Unreadable as refusal:
+        track = normalise(item)
+    except InvalidItem as refusal:
         check_reason(str(refusal))
         return
     assert track.track_id == item.track_id
@@ -66,9 +66,9 @@ def check(item: Item) -> None:
     assert len(set(track.markets)) == len(track.markets)
     assert all(len(name.encode()) <= 2_000 for name in (*track.genres, *track.markets))
     assert len({artist.artist_id for artist in track.artists}) == len(track.artists)
-    assert normalised(item) == track
-    json.loads(facts_json(track))
-    assert facts_digest(track) == facts_digest(normalised(item))
+    assert normalise(item) == track
+    json.loads(attributes_json(track))
+    assert attributes_digest(track) == attributes_digest(normalise(item))
 
 
 def check_reason(why: str) -> None:
@@ -93,10 +93,10 @@ def test_the_corpus_is_read(path: Path) -> None:
     for item in items or [Item(body, digest_of(body), 1)]:
         check(item)
     if path.name.startswith("readable-"):
-        assert [normalised(item).track_id for item in items] == [1]
+        assert [normalise(item).track_id for item in items] == [1]
     if path.name.startswith("reject-"):
-        with pytest.raises(Unreadable):
-            normalised(items[0])
+        with pytest.raises(InvalidItem):
+            normalise(items[0])
 
 
 ANY_TEXT = st.text(st.characters(categories=None), max_size=30)

@@ -11,9 +11,9 @@ import time_machine
 from sqlalchemy import event
 
 from etl import sync
-from etl.db.engine import reading
+from etl.db.engine import read_transaction
 from etl.model.records import Item
-from etl.replay.tracks import refold_facts
+from etl.replay.tracks import replay_tracks
 from tests.support.lists import FakeSource, item
 from tests.support.stage import Stage, stage_at
 
@@ -31,13 +31,13 @@ def stage(database_url: str) -> Iterator[Stage]:
 def folds(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
     """The tracks whose sightings were folded again, by run."""
     done: list[list[int]] = []
-    real = sync.refold_facts
+    real = sync.replay_tracks
 
     def refold(connection: Any, only: Any, **more: Any) -> Any:
         done.append(sorted(only))
         return real(connection, only, **more)
 
-    monkeypatch.setattr(sync, "refold_facts", refold)
+    monkeypatch.setattr(sync, "replay_tracks", refold)
     return done
 
 
@@ -55,8 +55,8 @@ def begun(stage: Stage, track_id: int) -> set[str]:
 
 
 def is_sound(stage: Stage) -> bool:
-    with reading(stage.engine) as connection:
-        return not refold_facts(connection, write=False)
+    with read_transaction(stage.engine) as connection:
+        return not replay_tracks(connection, write=False)
 
 
 def test_facts_that_another_account_saw_a_moment_later_begin_earlier_and_nothing_is_folded(stage, folds):

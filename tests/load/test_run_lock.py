@@ -17,10 +17,10 @@ from sqlalchemy.exc import OperationalError
 from benchmarks.side_by_side import USERS, play
 from etl.db.engine import open_engine
 from etl.errors import RunInProgress
-from etl.load.run_lock import lease
-from etl.model.records import Decision
-from etl.model.threshold import Brake
-from etl.replay.review import decide
+from etl.load.run_lock import run_lock
+from etl.model.records import Review
+from etl.model.threshold import RemovalThreshold
+from etl.replay.review import review_run
 from etl.sandbox import Sandbox
 from tests.conftest import NewDatabase
 from tests.support.lists import FakeSource, item
@@ -90,7 +90,7 @@ def test_a_killed_run_lets_its_account_go(database_url: str) -> None:
 
 def _is_held(stage: Stage) -> bool:
     try:
-        with lease(stage.engine, 1, "default"):
+        with run_lock(stage.engine, 1, "default"):
             return False
     except RunInProgress:
         return True
@@ -102,21 +102,21 @@ def test_one_account_in_use_does_not_stop_another_and_a_decision_waits_its_turn(
         stage.sync(source)
         held = stage.sync(FakeSource())
         assert held.outcome == "held"
-        with lease(stage.engine, stage.account("ada").account_id, "ada"):
+        with run_lock(stage.engine, stage.account("ada").account_id, "ada"):
             with pytest.raises(RunInProgress):
                 stage.sync(source, "ada")
             with pytest.raises(RunInProgress):
-                decide(stage.engine, held.run_id or 0, Decision.APPROVED, Brake())
+                review_run(stage.engine, held.run_id or 0, Review.APPROVED, RemovalThreshold())
             assert stage.sync(FakeSource(items=[item(3)], user_id="ben"), "ben").outcome == "succeeded"
-        assert decide(stage.engine, held.run_id or 0, Decision.APPROVED, Brake()) == 19
+        assert review_run(stage.engine, held.run_id or 0, Review.APPROVED, RemovalThreshold()) == 19
 
 
 def test_the_lease_lets_go_whatever_happens_within(database_url: str) -> None:
     with stage_at(database_url) as stage:
         for _ in range(3):
-            with pytest.raises(ZeroDivisionError), lease(stage.engine, 1, "ada"):
+            with pytest.raises(ZeroDivisionError), run_lock(stage.engine, 1, "ada"):
                 raise ZeroDivisionError
-        with lease(stage.engine, 1, "ada"), lease(stage.engine, 2, "ben"):
+        with run_lock(stage.engine, 1, "ada"), run_lock(stage.engine, 2, "ben"):
             assert _is_held(stage)
 
 
@@ -166,7 +166,7 @@ def test_a_lease_that_could_not_be_given_back_ends_with_its_connection(new_datab
     with stage_at(url) as stage, stage_at(url) as other:
         account = stage.account()
         event.listen(stage.engine, "before_cursor_execute", refuse)
-        with lease(stage.engine, account.account_id, account.name):
+        with run_lock(stage.engine, account.account_id, account.name):
             assert _is_held(other)
         asked = (not _is_held(other) or threading.Event().wait(0.05) for _ in range(200))
         assert any(asked), "the server ends a session a moment after its client has gone"

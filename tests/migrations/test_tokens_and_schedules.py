@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import inspect, text
 
-from etl.db.engine import open_engine, reading, writing
+from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.db.migrate import upgrade
 from etl.errors import DatabaseError
 
@@ -24,7 +24,7 @@ def upgraded(empty_database_url, monkeypatch):
         patch.setattr("etl.reporting.views.create_views", lambda *_args: None)
         upgrade(empty_database_url, "0001")
     engine = open_engine(empty_database_url)
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         connection.execute(
             text("INSERT INTO accounts (name, enabled, schedule, created_at) VALUES ('ada', true, 'every 1d', :at)"),
             {"at": AT},
@@ -37,19 +37,19 @@ def upgraded(empty_database_url, monkeypatch):
 
 def counts(engine):
     """Return how many tokens and turns there are."""
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         return tuple(
             connection.execute(text(f"SELECT count(*) FROM {name}")).scalar() for name in ("tokens", "schedules")
         )
 
 
 def put(engine, sql, **values):
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         connection.execute(text(sql), values)
 
 
 def test_accounts_stay_as_they_were_and_have_neither_token_nor_turn(upgraded):
-    with reading(upgraded) as connection:
+    with read_transaction(upgraded) as connection:
         assert connection.execute(text("SELECT name, schedule FROM accounts")).all() == [("ada", "every 1d")]
     assert counts(upgraded) == (0, 0)
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, MetaData, Table, inspect, select, text
 
-from etl.db.engine import open_engine, writing
+from etl.db.engine import open_engine, write_transaction
 from etl.db.migrate import current, newest, require_newest, revisions, upgrade
 from etl.errors import SchemaOutdated
 from etl.reporting.views import views
@@ -29,7 +29,7 @@ def reflected(connection: Connection) -> list[Table]:
 def copied(origin: str, target: str) -> Rows:
     """Copy what an older schema has room for, and return what it holds afterwards."""
     engines = open_engine(origin), open_engine(target)
-    with writing(engines[0]) as old, writing(engines[1]) as new:
+    with write_transaction(engines[0]) as old, write_transaction(engines[1]) as new:
         for table in reflected(new):
             rows = [row._asdict() for row in old.execute(select(table))]
             if rows:
@@ -65,7 +65,7 @@ def older(url: str, revision: str, monkeypatch: pytest.MonkeyPatch) -> None:
         patch.setattr("etl.reporting.views.create_views", lambda *_args: None)  # today's views may read newer columns
         upgrade(url, revision)
     engine = open_engine(url)
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         connection.exec_driver_sql("CREATE VIEW report_runs AS SELECT run_id AS old_fashioned FROM runs")
     engine.dispose()
 
@@ -113,7 +113,7 @@ def columns_of_views(url: str) -> dict[str, list[Any]]:
 
 def test_a_database_of_a_newer_favsync_is_left_alone(database_url: str) -> None:
     engine = open_engine(database_url)
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(SchemaOutdated, match="at schema 9999, newer than this favsync knows") as caught:
         upgrade(database_url)

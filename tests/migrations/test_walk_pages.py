@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import inspect, text
 
 from etl.backfill import page_checkpoint
-from etl.db.engine import open_engine, reading, writing
+from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.db.migrate import upgrade
 from etl.errors import DatabaseError
 from etl.model.records import Page
@@ -22,7 +22,7 @@ def upgraded(empty_database_url, monkeypatch):
         patch.setattr("etl.reporting.views.create_views", lambda *_args: None)
         upgrade(empty_database_url, "0002")
     engine = open_engine(empty_database_url)
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         connection.execute(
             text("INSERT INTO accounts (name, enabled, created_at) VALUES ('ada', true, :at)"), {"at": AT}
         )
@@ -34,21 +34,21 @@ def upgraded(empty_database_url, monkeypatch):
 
 def test_pages_of_an_account_that_was_there_can_be_kept(upgraded):
     page = Page(49, 50, (item(1), item(2)), counts=7)
-    with writing(upgraded) as connection:
-        page_checkpoint.keep(connection, 1, page, START)
-        page_checkpoint.keep(connection, 1, page, START)
-    with reading(upgraded) as connection:
-        (kept,) = page_checkpoint.kept(connection, 1, START.replace(year=2020))
+    with write_transaction(upgraded) as connection:
+        page_checkpoint.save_page(connection, 1, page, START)
+        page_checkpoint.save_page(connection, 1, page, START)
+    with read_transaction(upgraded) as connection:
+        (kept,) = page_checkpoint.saved_pages(connection, 1, START.replace(year=2020))
     assert (kept.page, kept.fetched_at) == (page, START)
 
 
 def test_pages_go_with_their_account(upgraded):
-    with writing(upgraded) as connection:
-        page_checkpoint.keep(connection, 1, Page(0, 50, (item(1), item(2))), START)
+    with write_transaction(upgraded) as connection:
+        page_checkpoint.save_page(connection, 1, Page(0, 50, (item(1), item(2))), START)
         connection.execute(text("DELETE FROM accounts"))
-        assert not page_checkpoint.kept(connection, 1, START.replace(year=2020))
+        assert not page_checkpoint.saved_pages(connection, 1, START.replace(year=2020))
 
 
 def test_pages_of_no_account_are_refused(upgraded):
-    with pytest.raises(DatabaseError), writing(upgraded) as connection:
-        page_checkpoint.keep(connection, 99, Page(0, 50, (item(1), item(2))), START)
+    with pytest.raises(DatabaseError), write_transaction(upgraded) as connection:
+        page_checkpoint.save_page(connection, 99, Page(0, 50, (item(1), item(2))), START)

@@ -6,7 +6,7 @@ import threading
 
 from werkzeug import Response
 
-from etl.monitor.healthcheck_ping import Pinger
+from etl.monitor.healthcheck_ping import HealthcheckPinger
 
 URL = "https://hc.example.invalid/secret-id"
 
@@ -23,7 +23,7 @@ class Switch:
 
 def told(url: str, *ends: tuple[str, str | None], is_round: bool = False) -> list[str]:
     switch = Switch()
-    pinger = Pinger(url, switch.send, is_round=is_round)
+    pinger = HealthcheckPinger(url, switch.send, is_round=is_round)
     pinger.service_started()
     for account, reason in ends:
         pinger.started(account)
@@ -66,7 +66,7 @@ def test_the_ping_is_a_post_with_the_reason(httpserver) -> None:
 
     for path in ("/x/start", "/x/fail"):
         httpserver.expect_request(path).respond_with_handler(answer)
-    pinger = Pinger(httpserver.url_for("/x"))
+    pinger = HealthcheckPinger(httpserver.url_for("/x"))
     pinger.service_started()
     pinger.ended("ada", "the token is dead")
     pinger.close()
@@ -78,7 +78,7 @@ def test_a_switch_that_is_out_of_order_fails_nothing_and_is_complained_of_once_w
     def send(_url: str, _words: str) -> None:
         raise OSError(f"no route to {URL}")
 
-    pinger = Pinger(URL + "/{account}", send)
+    pinger = HealthcheckPinger(URL + "/{account}", send)
     for _ in range(3):
         pinger.ended("ada", None)
     pinger.close()
@@ -94,7 +94,7 @@ def test_pings_that_pile_up_are_dropped() -> None:
         gate.wait()
         sent.append(url)
 
-    pinger = Pinger(URL + "/{account}", slow)
+    pinger = HealthcheckPinger(URL + "/{account}", slow)
     for _ in range(3000):
         pinger.ended("ada", None)
     gate.set()

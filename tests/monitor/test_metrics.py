@@ -13,8 +13,8 @@ from etl import clock
 from etl.errors import DatabaseError, UsageError
 from etl.monitor.http import Answers, address, serving
 from etl.monitor.metrics import Metrics, write_text_file
-from etl.scheduler.service import Pulse, Ran
-from etl.sync import Report
+from etl.scheduler.service import FinishedRun, ServiceStatus
+from etl.sync import RunResult
 from tests.monitor.test_status import NOW, status
 
 BEGUN = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -47,8 +47,8 @@ def test_with_too_many_accounts_there_are_sums_alone() -> None:
 
 
 def test_runs_are_counted_as_they_end() -> None:
-    metrics = Metrics(list, lambda: Pulse(True, 7.5, 2, 0.0))
-    report = Report(
+    metrics = Metrics(list, lambda: ServiceStatus(True, 7.5, 2, 0.0))
+    report = RunResult(
         "ada",
         "schedule",
         BEGUN,
@@ -58,8 +58,8 @@ def test_runs_are_counted_as_they_end() -> None:
         retries=2,
         finished_at=BEGUN + timedelta(seconds=4),
     )
-    metrics.count(Ran(report, {"200": 9, "429": 1}))
-    metrics.count(Ran(Report("ben", "schedule", BEGUN, outcome="failed")))
+    metrics.count(FinishedRun(report, {"200": 9, "429": 1}))
+    metrics.count(FinishedRun(RunResult("ben", "schedule", BEGUN, outcome="failed")))
     found = samples(metrics)
     assert found["favsync_runs_total[('outcome', 'succeeded')]"] == 1
     assert found["favsync_runs_total[('outcome', 'failed')]"] == 1
@@ -111,7 +111,7 @@ def get(url: str) -> tuple[int, str]:
 
 
 def test_health_readiness_and_metrics_are_served() -> None:
-    pulses, down = [Pulse(True, 0.0, 0, clock.monotonic())], []
+    pulses, down = [ServiceStatus(True, 0.0, 0, clock.monotonic())], []
 
     def require_database():
         if down:
@@ -125,7 +125,7 @@ def test_health_readiness_and_metrics_are_served() -> None:
         assert get(f"{url}/")[0] == 404
         with urllib.request.urlopen(urllib.request.Request(f"{url}/healthz", method="HEAD")) as answer:
             assert (answer.status, answer.headers["Content-Length"], answer.read()) == (200, "3", b"")
-        pulses[0] = Pulse(False, 0.0, 0, clock.monotonic() - 61)
+        pulses[0] = ServiceStatus(False, 0.0, 0, clock.monotonic() - 61)
         down.append(1)
         assert get(f"{url}/healthz")[0] == 503
         status_code, words = get(f"{url}/readyz")
@@ -142,7 +142,7 @@ def test_an_address_is_loopback_unless_told() -> None:
 
 
 def test_two_cannot_listen_at_one_place() -> None:
-    answers = Answers(Metrics(list), Pulse, lambda: None)
+    answers = Answers(Metrics(list), ServiceStatus, lambda: None)
     with (
         serving("127.0.0.1:0", answers) as url,
         pytest.raises(UsageError, match="nobody can listen"),

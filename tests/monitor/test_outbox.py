@@ -11,7 +11,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
 from etl.errors import NotDelivered
-from etl.monitor.outbox import TRIES, Outbox, post, words_of
+from etl.monitor.outbox import TRIES, Outbox, describe, post
 
 
 def test_a_redirect_is_not_followed(httpserver: HTTPServer) -> None:
@@ -75,5 +75,5 @@ def test_a_bug_in_one_delivery_does_not_end_the_others(capfd: pytest.CaptureFixt
     "error", [OSError("https://hook.invalid/secret"), HTTPError("https://hook.invalid/secret", 500, "x", {}, None)]
 )  # type: ignore[arg-type]
 def test_an_address_is_in_no_message(error: OSError) -> None:
-    assert "secret" not in words_of(error)
-    assert words_of(NotDelivered("what was said")) == "what was said"
+    assert "secret" not in describe(error)
+    assert describe(NotDelivered("what was said")) == "what was said"

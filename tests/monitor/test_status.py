@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from etl.accounts.token_rows import Place, Standing, TokenRow
-from etl.monitor.freshness import Facts
+from etl.accounts.token_rows import TokenLocation, TokenRow, TokenStatus
+from etl.monitor.freshness import AccountFreshness
 from etl.monitor.status import SLACK, AccountStatus, _status, worst_code
 from etl.scheduler.schedule import parse
 
@@ -22,11 +22,11 @@ def status(max_age: timedelta | None = None, now: datetime = NOW, **more: object
         "last_run_at": NOW, "last_outcome": "unchanged", "last_reason": None, "failures_in_a_row": 0,
         "next_run_at": None, "parked_until": None, "token": None,
     }  # fmt: skip
-    return _status(Facts(**(facts | more)), "every 1h", max_age, now)  # type: ignore[arg-type]
+    return _status(AccountFreshness(**(facts | more)), "every 1h", max_age, now)  # type: ignore[arg-type]
 
 
-def token(state: Standing) -> TokenRow:
-    return TokenRow(account_id=1, place=Place.FILE, reference="x", state=state, updated_at=NOW)
+def token(state: TokenStatus) -> TokenRow:
+    return TokenRow(account_id=1, place=TokenLocation.FILE, reference="x", state=state, updated_at=NOW)
 
 
 def test_one_missed_turn_is_no_news_and_two_are() -> None:
@@ -59,9 +59,9 @@ def test_an_account_that_was_never_proven_counts_from_its_beginning() -> None:
         ({"held": 3, "held_run_id": 9}, 7),
         ({"held": 3, "last_proven_at": NOW - 9 * HOUR}, 3),
         ({"last_proven_at": None}, 3),
-        ({"token": token(Standing.SUSPECT)}, 0),
-        ({"token": token(Standing.DEAD), "last_proven_at": NOW - 9 * HOUR}, 4),
-        ({"token": token(Standing.DEAD), "enabled": False}, 0),
+        ({"token": token(TokenStatus.SUSPECT)}, 0),
+        ({"token": token(TokenStatus.DEAD), "last_proven_at": NOW - 9 * HOUR}, 4),
+        ({"token": token(TokenStatus.DEAD), "enabled": False}, 0),
         ({"last_proven_at": NOW - 9 * HOUR, "enabled": False}, 0),
     ],
 )
@@ -70,7 +70,7 @@ def test_the_exit_code_says_whether_somebody_should_look(facts: dict[str, object
 
 
 def test_the_worst_account_speaks_for_all() -> None:
-    held, stale, dead = status(held=1), status(last_proven_at=None), status(token=token(Standing.DEAD))
+    held, stale, dead = status(held=1), status(last_proven_at=None), status(token=token(TokenStatus.DEAD))
     assert worst_code([status(), held]) == 7
     assert worst_code([held, stale]) == 3
     assert worst_code([held, dead, stale]) == 4

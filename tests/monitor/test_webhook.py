@@ -13,14 +13,14 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from etl.cli import main
-from etl.db.engine import open_engine, reading, writing
+from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.errors import NotDelivered
 from etl.load.baseline import find_accounts
 from etl.load.runs import ensure_account
 from etl.monitor import webhook
-from etl.monitor.webhook import Teller
-from etl.scheduler.service import Ran
-from etl.sync import Report, Way, sync_account
+from etl.monitor.webhook import WebhookSender
+from etl.scheduler.service import FinishedRun
+from etl.sync import RunOptions, RunResult, sync_account
 from tests.support.lists import START, FakeSource, item
 
 LIST = [item(number, track_title=f"Track {number}") for number in range(1, 31)]
@@ -44,17 +44,17 @@ class Stage:
 
     def __init__(self, url: str) -> None:
         self.engine = open_engine(url)
-        with writing(self.engine) as connection:
+        with write_transaction(self.engine) as connection:
             ensure_account(connection, "ada", START)
-        with reading(self.engine) as connection:
+        with read_transaction(self.engine) as connection:
             (self.account,) = find_accounts(connection)
         self.hook = Hook()
 
-    def sync(self, items: list[Any]) -> Report:
+    def sync(self, items: list[Any]) -> RunResult:
         """Sync, and let the hook be told as the schedule does."""
-        report = sync_account(self.engine, self.account, FakeSource(items), Way(concurrency=1))
-        teller = Teller(self.engine, "https://hook.invalid/secret-id", "text", self.hook.send)
-        teller.ended(Ran(report))
+        report = sync_account(self.engine, self.account, FakeSource(items), RunOptions(concurrency=1))
+        teller = WebhookSender(self.engine, "https://hook.invalid/secret-id", "text", self.hook.send)
+        teller.ended(FinishedRun(report))
         teller.close()
         return report
 
@@ -108,11 +108,13 @@ def test_what_could_not_be_delivered_is_told_after_the_next_run_though_nothing_c
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(webhook, "Outbox", AtOnce)
-    teller = Teller(stage.engine, "https://hook.invalid/secret-id", "text", stage.hook.send)
+    teller = WebhookSender(stage.engine, "https://hook.invalid/secret-id", "text", stage.hook.send)
 
     def run(items: list[Any], *, is_down: bool = False) -> None:
         stage.hook.is_down = is_down
-        teller.ended(Ran(sync_account(stage.engine, stage.account, FakeSource(items), Way(concurrency=1))))
+        teller.ended(
+            FinishedRun(sync_account(stage.engine, stage.account, FakeSource(items), RunOptions(concurrency=1)))
+        )
 
     grown = [item(98, track_title="While it was down"), *LIST]
     run(LIST)
@@ -162,7 +164,7 @@ def test_the_verb_sends_to_the_webhook_of_the_settings(
     assert main(["digest", "--send"]) == 2
     assert "FAVSYNC_DIGEST_URL is not set" in capsys.readouterr().err
     monkeypatch.setenv("FAVSYNC_DIGEST_URL", httpserver.url_for("/hook/secret-id"))
-    sync_account(stage.engine, stage.account, FakeSource(LIST), Way(concurrency=1))
+    sync_account(stage.engine, stage.account, FakeSource(LIST), RunOptions(concurrency=1))
     assert main(["digest", "--send"]) == 3
     said = capsys.readouterr().err
     assert "did not take the digest of ada: HTTP 404" in said

@@ -8,18 +8,18 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.model.records import Decision, Interval, Observation, State
-from etl.model.threshold import Brake
-from etl.transform.favourite_history import advanced, changes, fold
+from etl.model.records import FavouriteInterval, OpenFavourites, Review, SnapshotRef
+from etl.model.threshold import RemovalThreshold
+from etl.transform.favourite_history import decide_changes, next_state, replay
 from tests.support.lists import START
 from tests.support.plain_model import Seen, history
 
 TRACKS = range(1, 16)
-WORDS = [None, None, None, Decision.APPROVED, Decision.REJECTED]
+WORDS = [None, None, None, Review.APPROVED, Review.REJECTED]
 
 
 @st.composite
-def observations(draw: st.DrawFn, *, distinct: bool = False) -> list[Observation]:
+def observations(draw: st.DrawFn, *, distinct: bool = False) -> list[SnapshotRef]:
     """Observations of a short list: whole, partial, held, approved, rejected, overlapping, of one instant."""
     count = draw(st.integers(1, 9))
     ends = draw(st.lists(st.integers(1, 40), min_size=count, max_size=count, unique=distinct))
@@ -30,53 +30,53 @@ def observations(draw: st.DrawFn, *, distinct: bool = False) -> list[Observation
         word = draw(st.sampled_from(WORDS)) if is_whole else None
         length = 0.5 if distinct else draw(st.sampled_from([0, 0.5, 3]))
         end_at = START + timedelta(hours=end)
-        found.append(Observation(number, end_at - timedelta(hours=length), end_at, tuple(present), is_whole, word))
+        found.append(SnapshotRef(number, end_at - timedelta(hours=length), end_at, tuple(present), is_whole, word))
     return found
 
 
-def plain(seen: Observation) -> Seen:
+def plain(seen: SnapshotRef) -> Seen:
     return Seen(seen.started_at, seen.observed_at, frozenset(seen.present), seen.proves_absence, seen.decision)
 
 
-def stay(i: Interval) -> tuple[object, ...]:
+def stay(i: FavouriteInterval) -> tuple[object, ...]:
     return (i.track_id, i.valid_from, i.added_after, i.valid_to, i.removed_after)
 
 
-@given(observations(), st.sampled_from([Brake(), Brake(1, 0.1), Brake(3, 0.5)]))
-def test_a_plain_model_tells_the_same_history(seen: list[Observation], brake: Brake) -> None:
-    told = fold(seen, brake).intervals
+@given(observations(), st.sampled_from([RemovalThreshold(), RemovalThreshold(1, 0.1), RemovalThreshold(3, 0.5)]))
+def test_a_plain_model_tells_the_same_history(seen: list[SnapshotRef], brake: RemovalThreshold) -> None:
+    told = replay(seen, brake).intervals
     assert {stay(i) for i in told} == history([plain(each) for each in seen], brake.minimum, brake.ratio)
     assert len({stay(i) for i in told}) == len(told)
 
 
 @given(observations(), st.randoms(use_true_random=False))
-def test_any_order_of_arrival_gives_the_same_history(seen: list[Observation], chance: object) -> None:
+def test_any_order_of_arrival_gives_the_same_history(seen: list[SnapshotRef], chance: object) -> None:
     shuffled = list(seen)
     chance.shuffle(shuffled)  # type: ignore[attr-defined]
-    assert fold(shuffled, Brake()) == fold(seen, Brake())
+    assert replay(shuffled, RemovalThreshold()) == replay(seen, RemovalThreshold())
 
 
 @given(observations(distinct=True), st.integers(0, 9))
-def test_folding_is_the_same_as_going_on_from_any_state(seen: list[Observation], at: int) -> None:
+def test_folding_is_the_same_as_going_on_from_any_state(seen: list[SnapshotRef], at: int) -> None:
     ordered = sorted(seen, key=lambda each: each.observed_at)
-    state = State()
-    closed: list[Interval] = []
+    state = OpenFavourites()
+    closed: list[FavouriteInterval] = []
     for each in ordered:
-        change = changes(state, each, Brake())
-        state = advanced(state, each, change)
+        change = decide_changes(state, each, RemovalThreshold())
+        state = next_state(state, each, change)
         closed += change.closed
-    whole = fold(seen, Brake())
+    whole = replay(seen, RemovalThreshold())
     assert whole.state == state
     assert {*closed, *state.intervals.values()} == set(whole.intervals)
-    before = fold(ordered[:at], Brake())
-    after = fold(ordered[at:], Brake(), before.state)
+    before = replay(ordered[:at], RemovalThreshold())
+    after = replay(ordered[at:], RemovalThreshold(), before.state)
     assert after.state == whole.state
 
 
 @given(observations())
-def test_intervals_of_a_track_never_overlap_and_bounds_stand_in_order(seen: list[Observation]) -> None:
-    by_track: dict[int, list[Interval]] = {}
-    for interval in fold(seen, Brake()).intervals:
+def test_intervals_of_a_track_never_overlap_and_bounds_stand_in_order(seen: list[SnapshotRef]) -> None:
+    by_track: dict[int, list[FavouriteInterval]] = {}
+    for interval in replay(seen, RemovalThreshold()).intervals:
         by_track.setdefault(interval.track_id, []).append(interval)
         assert interval.added_after is None or interval.added_after < interval.valid_from
         assert interval.valid_to is None or interval.valid_from < interval.valid_to

@@ -8,10 +8,10 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.model.records import Decision, Interval, Observation
-from etl.model.threshold import Brake
-from etl.transform.as_of import Answer, Horizon, answer
-from etl.transform.favourite_history import fold
+from etl.model.records import FavouriteInterval, Review, SnapshotRef
+from etl.model.threshold import RemovalThreshold
+from etl.transform.as_of import ObservationRange, Presence, answer
+from etl.transform.favourite_history import replay
 from tests.support.lists import START
 
 TRACKS = range(1, 7)
@@ -22,7 +22,7 @@ def at(minute: float) -> datetime:
 
 
 @st.composite
-def walks(draw: st.DrawFn) -> list[tuple[Observation, dict[int, bool], float]]:
+def walks(draw: st.DrawFn) -> list[tuple[SnapshotRef, dict[int, bool], float]]:
     """Walks of ten minutes each, in order, and what each read of every track at some moment within."""
     found = []
     now = 0.0
@@ -31,25 +31,25 @@ def walks(draw: st.DrawFn) -> list[tuple[Observation, dict[int, bool], float]]:
         read = {track: draw(st.booleans()) for track in TRACKS}
         is_whole = draw(st.booleans())
         seen = tuple(track for track in TRACKS if read[track] and (is_whole or draw(st.booleans())))
-        walk = Observation(run_id, at(now), at(now + 10), seen, is_whole, Decision.APPROVED if is_whole else None)
+        walk = SnapshotRef(run_id, at(now), at(now + 10), seen, is_whole, Review.APPROVED if is_whole else None)
         found.append((walk, read, now))
         now += 10
     return found
 
 
-def horizon(seen: list[Observation]) -> Horizon:
+def horizon(seen: list[SnapshotRef]) -> ObservationRange:
     proofs = [each for each in seen if each.proves_absence]
-    return Horizon(
+    return ObservationRange(
         min((each.observed_at for each in proofs), default=None),
         max((each.started_at for each in proofs), default=None),
         seen[-1].started_at if seen else None,
     )
 
 
-def answers(seen: list[Observation]) -> dict[tuple[int, float], Answer]:
+def answers(seen: list[SnapshotRef]) -> dict[tuple[int, float], Presence]:
     """Ask of each track every two and a half minutes."""
-    stays: dict[int, list[Interval]] = {track: [] for track in TRACKS}
-    for interval in fold(seen, Brake()).intervals:
+    stays: dict[int, list[FavouriteInterval]] = {track: [] for track in TRACKS}
+    for interval in replay(seen, RemovalThreshold()).intervals:
         stays[interval.track_id].append(interval)
     known = horizon(seen)
     minutes = [each * 2.5 for each in range(-2, 120)]
@@ -57,16 +57,16 @@ def answers(seen: list[Observation]) -> dict[tuple[int, float], Answer]:
 
 
 @given(walks(), st.integers(0, 8))
-def test_an_answer_stands_whatever_is_observed_later(seen: list[tuple[Observation, object, object]], at_: int) -> None:
+def test_an_answer_stands_whatever_is_observed_later(seen: list[tuple[SnapshotRef, object, object]], at_: int) -> None:
     every = [each for each, _, _ in seen]
     before, after = answers(every[:at_]), answers(every)
-    turned = [key for key, told in before.items() if told is not Answer.UNKNOWN and after[key] is not told]
+    turned = [key for key, told in before.items() if told is not Presence.UNKNOWN and after[key] is not told]
     assert not turned
 
 
 @given(walks(), st.data())
 def test_a_sure_answer_is_true_of_a_list_that_changes_at_most_once_between_looks(
-    seen: list[tuple[Observation, dict[int, bool], float]], data: st.DataObject
+    seen: list[tuple[SnapshotRef, dict[int, bool], float]], data: st.DataObject
 ) -> None:
     told = answers([each for each, _, _ in seen])
     for track in TRACKS:
@@ -81,7 +81,7 @@ def test_a_sure_answer_is_true_of_a_list_that_changes_at_most_once_between_looks
                 flips.append((one + (two - one) * data.draw(st.sampled_from([0.01, 0.5, 0.99])), is_))
         for minute in (each * 2.5 for each in range(-2, 120)):
             sure = told[track, minute]
-            if sure is Answer.UNKNOWN:
+            if sure is Presence.UNKNOWN:
                 continue
             truth = [state for when, state in [(-1e9, looks[0][2]), *flips] if when <= minute][-1]
-            assert (sure is Answer.YES) is truth, (track, minute, looks, flips)
+            assert (sure is Presence.YES) is truth, (track, minute, looks, flips)

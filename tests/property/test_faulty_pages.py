@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from etl.extract.confirmation import Seen, seen_by
+from etl.extract.confirmation import Seen, confirm
 from etl.extract.fetch import read_list
 from etl.model.records import Item, Page, Walk
 from tests.support.lists import START, item
@@ -39,7 +39,7 @@ def seen(before: list[Item], items: list[Item], chance: Random, page_size: int) 
     favourites = {each.track_id for each in before if each.track_id}
     while True:
         walks.append(read_list(fetch, concurrency=1, now=lambda: START))
-        told = seen_by(walks, favourites, at_risk={before[-1].track_id or 0})
+        told = confirm(walks, favourites, at_risk={before[-1].track_id or 0})
         if not told.needs_walk:
             return told
 

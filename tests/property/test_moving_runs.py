@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from etl.db import tables
-from etl.db.engine import writing
+from etl.db.engine import write_transaction
 from etl.db.types import instant_text
-from etl.sync import Report
+from etl.sync import RunResult
 from tests.support.lists import START, item
 from tests.support.moving import Change, Changes, MovingList
 from tests.support.stage import Stage, stage_at
@@ -31,7 +31,7 @@ NewDatabase = Callable[..., str]
 @contextmanager
 def emptied(stage: Stage) -> Iterator[Stage]:
     """Give the stage without anything that an earlier example left."""
-    with writing(stage.engine) as connection:
+    with write_transaction(stage.engine) as connection:
         for table in reversed(tables.metadata.sorted_tables):
             if table.name != "markets":
                 connection.execute(table.delete())
@@ -128,7 +128,7 @@ def _told(stage: Stage, rounds: list[tuple[Changes, list[Changes]]], length: int
     """Carry out the rounds at the same instants, and return history and reports without the numbers of runs."""
     with emptied(stage):
         moving = MovingList(list(range(1, length + 1)), cap=5, item=item)
-        reports: list[Report] = []
+        reports: list[RunResult] = []
         for number, (between, during) in enumerate([([], []), *rounds]):
             moving.change(between)
             moving.before_requests = [*[[]] * moving.requests, *during]

@@ -15,21 +15,21 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, select
 
 from etl import clock
-from etl.backfill.import_files import Orders, import_paths
-from etl.db.engine import open_engine, reading, writing
+from etl.backfill.import_files import ImportOptions, import_paths
+from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.db.tables import runs, track_versions, tracks
 from etl.load.baseline import Account
-from etl.model.records import Decision
-from etl.model.threshold import Brake
+from etl.model.records import Review
+from etl.model.threshold import RemovalThreshold
 from etl.replay import retract as retracting
-from etl.replay.import_snapshots import Past
-from etl.replay.prune import Limits, prune
-from etl.sync import Way, sync_account
+from etl.replay.import_snapshots import PastSnapshot
+from etl.replay.prune import PrunePolicy, prune
+from etl.sync import RunOptions, sync_account
 from tests.support.lists import FakeSource, item
 from tests.support.past import LATER, account_in, assert_rebuilt, at, land, seen, stays
 from tests.support.plain_model import Seen, history
 
-BRAKE = Brake(5, 0.5)
+BRAKE = RemovalThreshold(5, 0.5)
 DAYS = 60
 
 
@@ -79,7 +79,7 @@ def write_export(folder: Path, story: Story, day: int, kind: str, part: bool) ->
 
 
 def facts(engine: Engine) -> tuple[list[object], list[object]]:
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         columns = track_versions.c["track_id", "valid_from", "valid_to", "title", "facts_digest"]
         versions = [tuple(row) for row in connection.execute(select(*columns).order_by(*columns[:2]))]
         order = tracks.c["track_id", "title", "first_seen_at", "changed_at", "facts_digest", "album_id"]
@@ -110,9 +110,9 @@ def test_fifty_exports_in_random_order_with_syncs_and_retractions(database_url: 
             take_in(engine, account, story, export, at(day))
         source = FakeSource([item(track, track_title=story.title(track, day)) for track in story.lists[day]])
         with time_machine.travel(at(day + 0.5), tick=True):
-            report = sync_account(engine, account, source, Way(brake=BRAKE))
+            report = sync_account(engine, account, source, RunOptions(brake=BRAKE))
             assert report.run_id is not None
-        with reading(engine) as connection:
+        with read_transaction(engine) as connection:
             row = connection.execute(select(runs).where(runs.c.run_id == report.run_id)).one()
         whole = frozenset(story.lists[day])
         story.seen[row.run_id] = Seen(row.started_at, row.observed_at, whole, True)
@@ -122,12 +122,12 @@ def test_fifty_exports_in_random_order_with_syncs_and_retractions(database_url: 
     with_all = stays(engine, account), facts(engine)
     two = chance.sample(sorted(story.seen), 2)
     for run_id in two:
-        with writing(engine) as connection:
+        with write_transaction(engine) as connection:
             retracting.retract(connection, run_id, clock.now(), BRAKE)
     out = {run_id: story.seen.pop(run_id) for run_id in two}
     check(engine, account, story)
     for run_id in two:
-        with writing(engine) as connection:
+        with write_transaction(engine) as connection:
             retracting.restore(connection, run_id, BRAKE)
     story.seen |= out
     check(engine, account, story)
@@ -137,7 +137,7 @@ def test_fifty_exports_in_random_order_with_syncs_and_retractions(database_url: 
 
 def take_in(engine: Engine, account: Account, story: Story, export: tuple[int, bool, Path], now: datetime) -> None:
     day, part, path = export
-    result = import_paths(engine, account, [path], Orders(is_complete=not part, brake=BRAKE), now)
+    result = import_paths(engine, account, [path], ImportOptions(is_complete=not part, brake=BRAKE), now)
     assert not result.faults
     (landed,) = result.imported.landed
     if landed.was_there:
@@ -166,7 +166,7 @@ def test_the_order_of_imports_does_not_matter(database_url: str, new_database, t
         engine = open_engine(url)
         account = account_in(engine)
         for batch in [order] if is_at_once else [[path] for path in order]:
-            import_paths(engine, account, batch, Orders(is_complete=True), at(DAYS))
+            import_paths(engine, account, batch, ImportOptions(is_complete=True), at(DAYS))
         assert_rebuilt(engine, account)
         results.append((stays(engine, account), facts(engine)))
         engine.dispose()
@@ -174,7 +174,7 @@ def test_the_order_of_imports_does_not_matter(database_url: str, new_database, t
 
 
 @st.composite
-def pasts(draw: st.DrawFn) -> list[Past]:
+def pasts(draw: st.DrawFn) -> list[PastSnapshot]:
     """Observations of few tracks on few days, so that many share an instant, overlap, or hold much back."""
     found = []
     for _ in range(draw(st.integers(1, 7))):
@@ -182,14 +182,14 @@ def pasts(draw: st.DrawFn) -> list[Past]:
         word = draw(st.sampled_from([None, "approved", "rejected"])) if whole else None
         items = draw(st.lists(st.integers(1, 8), unique=True))
         day, hours = draw(st.integers(1, 6)), draw(st.sampled_from([0, 30]))
-        found.append(replace(seen(day, items, whole=whole, hours=hours), decision=Decision(word) if word else None))
+        found.append(replace(seen(day, items, whole=whole, hours=hours), decision=Review(word) if word else None))
     return found
 
 
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pasts(), st.randoms(use_true_random=False))
 def test_whatever_arrives_is_retracted_put_back_and_thinned_the_plain_model_tells_the_same(
-    new_database, every: list[Past], chance: random.Random
+    new_database, every: list[PastSnapshot], chance: random.Random
 ) -> None:
     engine = open_engine(new_database("sqlite"))
     account = account_in(engine)
@@ -202,19 +202,19 @@ def test_whatever_arrives_is_retracted_put_back_and_thinned_the_plain_model_tell
         assert stays(engine, account) == history(list(told.values()), BRAKE.minimum, BRAKE.ratio)
     out = chance.sample(sorted(told), chance.randint(0, len(told)))
     for run_id in out:
-        with writing(engine) as connection:
+        with write_transaction(engine) as connection:
             retracting.retract(connection, run_id, clock.now(), BRAKE)
     for run_id in out[:1]:
-        with writing(engine) as connection:
+        with write_transaction(engine) as connection:
             retracting.restore(connection, run_id, BRAKE)
     left = [seen_ for run_id, seen_ in told.items() if run_id not in out[1:]]
     assert stays(engine, account) == history(left, BRAKE.minimum, BRAKE.ratio)
-    prune(engine, Limits(raw_before=LATER, daily_before=LATER), BRAKE)
+    prune(engine, PrunePolicy(raw_before=LATER, daily_before=LATER), BRAKE)
     assert stays(engine, account) == history(left, BRAKE.minimum, BRAKE.ratio)
     assert_rebuilt(engine, account, BRAKE)
     engine.dispose()
 
 
-def plain(past: Past) -> Seen:
+def plain(past: PastSnapshot) -> Seen:
     ids = frozenset(item.track_id for item in past.items if item.track_id is not None)
     return Seen(past.started_at, past.observed_at, ids, past.proves_absence, past.decision and past.decision.value)

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from etl.backfill import page_checkpoint
 from etl.cli import main
-from etl.db.engine import open_engine, reading, writing
+from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.db.tables import metadata
 from etl.model.records import Page
 from etl.replay import prune
@@ -28,7 +28,7 @@ def engine(database_url):
 
 
 def content(engine, *, names=None):
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         tables = [table for table in metadata.sorted_tables if names is None or table.name in names]
         return {table.name: connection.execute(select(table)).all() for table in tables}
 
@@ -46,10 +46,10 @@ def test_nothing_of_the_account_is_left_and_nothing_of_the_others_is_gone(engine
     land(engine, ada, *HERS)
     land(engine, bob, *HIS)
     his = stays(engine, bob)
-    with writing(engine) as connection:
-        page_checkpoint.keep(connection, ada.account_id, Page(0, 50, (item(1), item(2))), START)
-        page_checkpoint.keep(connection, bob.account_id, Page(0, 50, (item(3), item(4))), START)
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
+        page_checkpoint.save_page(connection, ada.account_id, Page(0, 50, (item(1), item(2))), START)
+        page_checkpoint.save_page(connection, bob.account_id, Page(0, 50, (item(3), item(4))), START)
+    with write_transaction(engine) as connection:
         counts = erase_account(connection, ada.account_id)
     assert counts["runs"] == 2
     assert counts["favourites"] == 5
@@ -89,7 +89,7 @@ def test_the_last_account_leaves_an_empty_database(engine):
     ada = account_in(engine)
     before = content(engine)
     land(engine, ada, *HERS)
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         erase_account(connection, ada.account_id)
     after = content(engine)
     assert {name for name, rows in after.items() if rows} == {name for name, rows in before.items() if rows} - {
@@ -102,7 +102,7 @@ def test_no_byte_of_it_is_left_in_a_sqlite_file(new_database, tmp_path):
     engine = open_engine(url)
     ada = account_in(engine, "ada-the-erased")
     land(engine, ada, seen(1, [item(1, track_title="Something very telling")], whole=True))
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         erase_account(connection, ada.account_id)
     compact(engine)
     engine.dispose()

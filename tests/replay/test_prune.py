@@ -5,20 +5,20 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import func, select, text
 
-from etl.db.engine import open_engine, reading, writing
+from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.db.tables import metadata, raw_blocks, raw_items, runs, snapshots
 from etl.errors import RunInProgress, UsageError
 from etl.load.raw import bodies_of
-from etl.load.run_lock import lease
-from etl.model.threshold import Brake
-from etl.replay.prune import Limits, compact, plan, prune
+from etl.load.run_lock import run_lock
+from etl.model.threshold import RemovalThreshold
+from etl.replay.prune import PrunePolicy, compact, plan, prune
 from etl.replay.rebuild import compare
 from etl.replay.retract import restore, retract
-from etl.sync import Way, sync_account
+from etl.sync import RunOptions, sync_account
 from tests.support.lists import FakeSource, item, raw
 from tests.support.past import LATER, account_in, assert_rebuilt, at, land, seen
 
-BRAKE = Brake()
+BRAKE = RemovalThreshold()
 PROJECTIONS = (
     "favourites",
     "track_versions",
@@ -55,32 +55,32 @@ def lived(engine):
 def content(engine):
     """Return what is stored, but for when a track was news last: that is of the observations, and some of them may go."""
     tables = {name: [c for c in metadata.tables[name].columns if c.name != "sighted_at"] for name in PROJECTIONS}
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         return {name: sorted(map(str, connection.execute(select(*each)).all())) for name, each in tables.items()}
 
 
 def count(engine, table):
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         return connection.execute(select(func.count()).select_from(table)).scalar_one()
 
 
 def test_thinning_changes_no_interval_and_no_fact(engine, lived):
     before, all_runs = content(engine), count(engine, runs)
-    found = plan(engine, Limits(daily_before=LATER), BRAKE)
+    found = plan(engine, PrunePolicy(daily_before=LATER), BRAKE)
     assert content(engine) == before
     assert count(engine, runs) == all_runs, "a plan deletes nothing"
-    done = prune(engine, Limits(daily_before=LATER), BRAKE)
+    done = prune(engine, PrunePolicy(daily_before=LATER), BRAKE)
     assert done.runs == found.runs
     assert len(done.runs) > 20
     assert count(engine, runs) == all_runs - len(done.runs)
     assert content(engine) == before
     assert_rebuilt(engine, lived)
-    assert not prune(engine, Limits(daily_before=LATER), BRAKE), "there is nothing more to thin"
+    assert not prune(engine, PrunePolicy(daily_before=LATER), BRAKE), "there is nothing more to thin"
 
 
 def test_younger_observations_stay(engine, lived):
-    done = prune(engine, Limits(daily_before=at(3)), BRAKE)
-    with reading(engine) as connection:
+    done = prune(engine, PrunePolicy(daily_before=at(3)), BRAKE)
+    with read_transaction(engine) as connection:
         since = select(func.count()).select_from(runs).where(runs.c.observed_at >= at(3))
         assert connection.execute(since).scalar_one() == 36 + 1
     assert done.runs
@@ -88,10 +88,10 @@ def test_younger_observations_stay(engine, lived):
 
 def test_dropped_bodies_are_gone_and_facts_stay_as_they_are_stored(engine, lived):
     before = content(engine)
-    done = prune(engine, Limits(raw_before=at(6)), BRAKE)
+    done = prune(engine, PrunePolicy(raw_before=at(6)), BRAKE)
     assert done.bodies
     assert done.bytes_freed > 0
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         assert not bodies_of(connection, done.bodies)
         kept = set(connection.execute(select(raw_items.c.raw_item_id)).scalars()) - done.bodies
         bodies = bodies_of(connection, kept)
@@ -99,34 +99,34 @@ def test_dropped_bodies_are_gone_and_facts_stay_as_they_are_stored(engine, lived
         assert len(bodies) == len(kept)
     assert content(engine) == before
     assert_rebuilt(engine, lived)
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         assert compare(engine, (), BRAKE).facts.bodiless == len(done.bodies)
 
 
 def test_a_body_that_is_left_in_a_block_is_still_the_right_one(engine, lived):
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         ids = connection.execute(select(raw_items.c.raw_item_id)).scalars().all()
         before = bodies_of(connection, ids)
-    done = prune(engine, Limits(raw_before=at(6)), BRAKE)
-    with reading(engine) as connection:
+    done = prune(engine, PrunePolicy(raw_before=at(6)), BRAKE)
+    with read_transaction(engine) as connection:
         after = bodies_of(connection, ids)
     assert after == {number: body for number, body in before.items() if number not in done.bodies}
 
 
 def test_life_goes_on_after_pruning(engine, lived):
     ada, _ = lived
-    prune(engine, Limits(raw_before=at(9), daily_before=LATER), BRAKE)
-    sync_account(engine, ada, FakeSource([item(n, track_title=f"T{n} 9") for n in range(5, 15)]), Way())
+    prune(engine, PrunePolicy(raw_before=at(9), daily_before=LATER), BRAKE)
+    sync_account(engine, ada, FakeSource([item(n, track_title=f"T{n} 9") for n in range(5, 15)]), RunOptions())
     assert_rebuilt(engine, lived)
     land(engine, ada, seen(4.1, [item(3, track_title="T3 0"), item(77)]))
     assert_rebuilt(engine, lived)
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         middle = connection.execute(select(runs.c.run_id).where(runs.c.observed_at == at(4.1))).scalar_one()
     before = content(engine)
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         retract(connection, middle, LATER, BRAKE)
     assert_rebuilt(engine, lived)
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         restore(connection, middle, BRAKE)
     assert content(engine) == before
 
@@ -134,13 +134,13 @@ def test_life_goes_on_after_pruning(engine, lived):
 def test_a_retracted_run_keeps_its_list(engine, lived):
     ada, _ = lived
     land(engine, ada, seen(3.1, range(200, 220)))
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         run_id = connection.execute(select(runs.c.run_id).where(runs.c.observed_at == at(3.1))).scalar_one()
     whole = content(engine)
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         retract(connection, run_id, LATER, BRAKE)
-    prune(engine, Limits(daily_before=LATER), BRAKE)
-    with writing(engine) as connection:
+    prune(engine, PrunePolicy(daily_before=LATER), BRAKE)
+    with write_transaction(engine) as connection:
         restore(connection, run_id, BRAKE)
     assert [row for row in content(engine)["favourites"] if "(1, " in row]
     assert content(engine)["tracks"] == whole["tracks"]
@@ -148,27 +148,27 @@ def test_a_retracted_run_keeps_its_list(engine, lived):
 
 
 def test_nothing_goes_where_the_history_is_not_what_its_observations_tell(engine, lived):
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         connection.execute(text("UPDATE tracks SET title = 'x' WHERE track_id = 5"))
     with pytest.raises(UsageError, match="not what its observations tell") as error:
-        prune(engine, Limits(daily_before=LATER), BRAKE)
+        prune(engine, PrunePolicy(daily_before=LATER), BRAKE)
     assert "favsync rebuild" in error.value.remedy
 
 
 def test_nothing_goes_while_a_run_is_in_progress(engine, lived):
-    with lease(engine, lived[1].account_id, "bob"), pytest.raises(RunInProgress):
-        prune(engine, Limits(daily_before=LATER), BRAKE)
+    with run_lock(engine, lived[1].account_id, "bob"), pytest.raises(RunInProgress):
+        prune(engine, PrunePolicy(daily_before=LATER), BRAKE)
 
 
 def test_lists_and_items_that_nobody_refers_to_go_with_the_rest(engine, lived):
     ada, _ = lived
     land(engine, ada, seen(20, [300]))
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         run_id = connection.execute(select(func.max(runs.c.run_id))).scalar_one()
         retract(connection, run_id, LATER, BRAKE)
         connection.execute(runs.delete().where(runs.c.run_id == run_id))
     lists, items, blocks = count(engine, snapshots), count(engine, raw_items), count(engine, raw_blocks)
-    prune(engine, Limits(daily_before=at(0)), BRAKE)
+    prune(engine, PrunePolicy(daily_before=at(0)), BRAKE)
     assert (count(engine, snapshots), count(engine, raw_items), count(engine, raw_blocks)) == (
         lists - 1,
         items - 1,
@@ -182,7 +182,7 @@ def test_a_sqlite_file_gets_smaller(new_database):
     ada = account_in(engine)
     for day in range(6):
         land(engine, ada, seen(day, [item(n, track_title=f"{n * day:x}" * 40) for n in range(1, 400)]))
-    prune(engine, Limits(raw_before=at(5)), BRAKE)
+    prune(engine, PrunePolicy(raw_before=at(5)), BRAKE)
     before, after = compact(engine)
     assert after < before
     engine.dispose()

@@ -6,20 +6,20 @@ import pytest
 from msgspec.structs import replace
 from sqlalchemy import select, text
 
-from etl.db.engine import open_engine, reading, writing
+from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.db.tables import favourites, metadata, track_versions
 from etl.errors import RunInProgress
-from etl.load.run_lock import lease
-from etl.model.records import Decision
-from etl.model.threshold import Brake
+from etl.load.run_lock import run_lock
+from etl.model.records import Review
+from etl.model.threshold import RemovalThreshold
 from etl.replay.rebuild import compare, rewrite
-from etl.replay.review import decide
-from etl.sync import Way, sync_account
-from etl.transform.normalise import Unreadable, normalised
+from etl.replay.review import review_run
+from etl.sync import RunOptions, sync_account
+from etl.transform.normalise import InvalidItem, normalise
 from tests.support.lists import FakeSource, item, raw
 from tests.support.past import account_in, assert_rebuilt, at, land, seen
 
-BRAKE = Brake()
+BRAKE = RemovalThreshold()
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def lived(engine):
 def content(engine):
     """Everything in the projections, without the numbers of rows."""
     names = ("favourites", "track_versions", "tracks", "track_artists", "track_genres", "albums", "artists", "runs")
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         tables = [metadata.tables[name] for name in names]
         return {table.name: sorted(map(str, connection.execute(select(table)).all())) for table in tables}
 
@@ -86,7 +86,7 @@ def test_what_was_tampered_with_is_found_and_mended(engine, lived, statement):
     if engine.dialect.name == "postgresql":
         statement = statement.replace("SET facts = REPLACE(CAST(facts AS text), 'Jazz', 'Pop')",
                                       "SET facts = CAST(REPLACE(CAST(facts AS text), 'Jazz', 'Pop') AS jsonb)")  # fmt: skip
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         connection.execute(text(statement))
     assert compare(engine, (), BRAKE)
     assert rewrite(engine, (), BRAKE)
@@ -98,7 +98,7 @@ def test_what_was_tampered_with_is_found_and_mended(engine, lived, statement):
 
 def test_an_interval_that_no_observation_tells_is_found_and_taken_out(engine, lived):
     before = content(engine)
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         row = {"account_id": 1, "favourite_id": 99, "track_id": 50, "valid_from": at(0), "valid_to": at(0.5)}
         connection.execute(favourites.insert().values(**row, added_run_id=1, removed_run_id=2))
     found = compare(engine, (), BRAKE)
@@ -115,7 +115,7 @@ def test_a_sound_history_is_not_touched(engine, lived):
 
 def test_everything_can_be_told_again_from_observations(engine, lived):
     before = content(engine)
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         for name in ("favourites", "track_versions", "track_artists", "track_genres"):
             connection.execute(text(f"DELETE FROM {name}"))
         connection.execute(
@@ -127,17 +127,17 @@ def test_everything_can_be_told_again_from_observations(engine, lived):
 
 def test_a_new_way_to_read_items_shows_what_would_differ_before_it_is_written(engine, lived, monkeypatch):
     def shouted(one):
-        track = normalised(one)
+        track = normalise(one)
         return replace(track, title=track.title and track.title.upper())
 
-    monkeypatch.setattr("etl.replay.track_events.normalised", shouted)
+    monkeypatch.setattr("etl.replay.track_events.normalise", shouted)
     before = content(engine)
     found = compare(engine, (), BRAKE)
     assert len(found.facts.tracks) == 9
     assert (1, "title", "Track 1", "TRACK 1") in found.facts.samples
     assert content(engine) == before, "a comparison writes nothing"
     rewrite(engine, (), BRAKE)
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         assert set(connection.execute(select(track_versions.c.title)).scalars()) >= {"TRACK 1", "TRACK 20"}
     assert not compare(engine, (), BRAKE)
 
@@ -146,11 +146,11 @@ def test_an_item_that_has_become_readable_is_told(engine, monkeypatch):
     ada = account_in(engine)
 
     def refusing(one):
-        raise Unreadable("not yet")
+        raise InvalidItem("not yet")
 
     with monkeypatch.context() as patch:
         for module in ("import_snapshots", "track_events"):
-            patch.setattr(f"etl.replay.{module}.normalised", refusing)
+            patch.setattr(f"etl.replay.{module}.normalise", refusing)
         land(engine, ada, seen(1, [1, 2]))
     assert compare(engine, (), BRAKE).facts.turned == 2
     rewrite(engine, (), BRAKE)
@@ -160,7 +160,7 @@ def test_an_item_that_has_become_readable_is_told(engine, monkeypatch):
 def test_one_account_may_be_rebuilt_alone(engine, lived):
     bob = account_in(engine, "bob")
     land(engine, bob, seen(1, [100]))
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         connection.execute(text("DELETE FROM favourites"))
         connection.execute(text("UPDATE tracks SET title = 'x'"))
     rewrite(engine, ["bob"], BRAKE)
@@ -170,26 +170,26 @@ def test_one_account_may_be_rebuilt_alone(engine, lived):
 
 
 def test_nothing_is_rebuilt_while_a_run_is_in_progress(engine, lived):
-    with lease(engine, lived.account_id, "ada"), pytest.raises(RunInProgress):
+    with run_lock(engine, lived.account_id, "ada"), pytest.raises(RunInProgress):
         rewrite(engine, (), BRAKE)
 
 
 def test_a_run_obeys_its_own_brake_whatever_the_settings_are_now(engine):
     ada = account_in(engine)
-    sync_account(engine, ada, FakeSource([item(n) for n in range(1, 41)]), Way())
-    sync_account(engine, ada, FakeSource([item(n) for n in range(1, 25)]), Way(brake=Brake(5, 0.1)))
-    assert not compare(engine, (), Brake(1000, 1.0))
+    sync_account(engine, ada, FakeSource([item(n) for n in range(1, 41)]), RunOptions())
+    sync_account(engine, ada, FakeSource([item(n) for n in range(1, 25)]), RunOptions(brake=RemovalThreshold(5, 0.1)))
+    assert not compare(engine, (), RemovalThreshold(1000, 1.0))
 
 
-@pytest.mark.parametrize("decision", list(Decision))
+@pytest.mark.parametrize("decision", list(Review))
 def test_a_decision_on_held_removals_is_part_of_what_is_folded(engine, decision):
     ada = account_in(engine)
-    sync_account(engine, ada, FakeSource([item(n) for n in range(1, 41)]), Way())
-    held = sync_account(engine, ada, FakeSource([item(1)]), Way())
+    sync_account(engine, ada, FakeSource([item(n) for n in range(1, 41)]), RunOptions())
+    held = sync_account(engine, ada, FakeSource([item(1)]), RunOptions())
     assert_rebuilt(engine, ada)
-    decide(engine, held.run_id, decision, BRAKE)
+    review_run(engine, held.run_id, decision, BRAKE)
     assert_rebuilt(engine, ada)
-    sync_account(engine, ada, FakeSource([item(n) for n in range(1, 38)]), Way())
+    sync_account(engine, ada, FakeSource([item(n) for n in range(1, 38)]), RunOptions())
     assert_rebuilt(engine, ada)
     land(engine, ada, seen(-5, range(1, 60)))
     assert_rebuilt(engine, ada)

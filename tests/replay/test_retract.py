@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import select
 
-from etl.db.engine import open_engine, reading, writing
+from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.db.tables import favourites, runs, track_versions, tracks
 from etl.errors import UsageError
-from etl.model.threshold import Brake
+from etl.model.threshold import RemovalThreshold
 from etl.replay.retract import restore, retract
-from etl.sync import Way, sync_account
+from etl.sync import RunOptions, sync_account
 from tests.support.lists import FakeSource, item
 from tests.support.past import LATER, account_in, assert_rebuilt, at, land, seen, stays
 
@@ -23,17 +23,17 @@ def engine(database_url):
 
 
 def out(engine, run_id):
-    with writing(engine) as connection:
-        return retract(connection, run_id, LATER, Brake())
+    with write_transaction(engine) as connection:
+        return retract(connection, run_id, LATER, RemovalThreshold())
 
 
 def back(engine, run_id):
-    with writing(engine) as connection:
-        return restore(connection, run_id, Brake())
+    with write_transaction(engine) as connection:
+        return restore(connection, run_id, RemovalThreshold())
 
 
 def content(engine):
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         wanted = (
             favourites.c[
                 "track_id", "valid_from", "added_after", "valid_to", "removed_after", "added_run_id", "removed_run_id"
@@ -65,7 +65,7 @@ def test_it_is_as_if_the_run_had_never_been(engine, new_database, number):
     assert content(engine)[1:] == content(other)[1:]
     assert_rebuilt(engine, ada)
     assert done.retracted_at == LATER
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         row = connection.execute(select(runs).where(runs.c.run_id == number + 1)).one()
     assert row.retracted_at == LATER
     assert "retracted: " in row.reason
@@ -79,7 +79,7 @@ def test_a_track_that_only_the_retracted_run_saw_is_gone(engine):
     ada = account_in(engine)
     land(engine, ada, seen(1, [1]), seen(2, [1, 2]))
     out(engine, 2)
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         assert connection.execute(select(tracks.c.track_id)).scalars().all() == [1]
 
 
@@ -87,7 +87,7 @@ def test_a_sync_after_a_retraction_goes_on_from_the_run_before(engine):
     ada = account_in(engine)
     land(engine, ada, seen(1, range(1, 20)), seen(2, range(3, 20)))
     out(engine, 2)
-    report = sync_account(engine, ada, FakeSource([item(n) for n in range(2, 20)]), Way())
+    report = sync_account(engine, ada, FakeSource([item(n) for n in range(2, 20)]), RunOptions())
     assert (report.added, report.removed) == (0, 1)
     ends = [each for each in stays(engine, ada) if each[3] is not None]
     assert [(track, removed_after) for track, _, _, _, removed_after in ends] == [(1, at(1))]
@@ -97,7 +97,7 @@ def test_a_sync_after_a_retraction_goes_on_from_the_run_before(engine):
 def test_mistakes_are_named(engine):
     ada = account_in(engine)
     land(engine, ada, seen(1, [1]))
-    sync_account(engine, ada, FakeSource([item(1)], user_id="x"), Way())
+    sync_account(engine, ada, FakeSource([item(1)], user_id="x"), RunOptions())
     with pytest.raises(UsageError, match="no run 99"):
         out(engine, 99)
     with pytest.raises(UsageError, match="not retracted"):
@@ -117,6 +117,6 @@ def test_a_run_that_failed_has_nothing_to_retract(engine):
 
             raise ApiUnreachable("down")
 
-    report = sync_account(engine, ada, Dead(), Way())
+    report = sync_account(engine, ada, Dead(), RunOptions())
     with pytest.raises(UsageError, match="brought no observation"):
         out(engine, report.run_id)

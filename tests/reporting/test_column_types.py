@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from etl.reporting.column_types import instant_text, is_instant, readers
+from etl.reporting.column_types import column_converters, instant_text, is_instant
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 5, tzinfo=UTC)
 
@@ -30,7 +30,7 @@ NOON = datetime(2026, 3, 1, 12, 0, 0, 5, tzinfo=UTC)
     ],
 )
 def test_a_column_is_read_by_what_its_name_says(column: str, given: object, value: object) -> None:
-    (read,) = readers([column])
+    (read,) = column_converters([column])
     assert read(given) == value
     assert type(read(given)) is type(value)
 

@@ -9,15 +9,15 @@ import pytest
 import time_machine
 from sqlalchemy import Engine
 
-from etl.db.engine import open_engine, reading, writing
+from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.load.baseline import Account, find_accounts
 from etl.load.runs import ensure_account
-from etl.model.records import Decision
-from etl.model.threshold import Brake
-from etl.replay.review import decide
-from etl.reporting.digest import Digest, Since, digest, digest_after
-from etl.reporting.digest_cursor import Mark, mark_of, newest_mark, set_mark
-from etl.sync import Report, Way, sync_account
+from etl.model.records import Review
+from etl.model.threshold import RemovalThreshold
+from etl.replay.review import review_run
+from etl.reporting.digest import Digest, DigestRange, digest, digest_after
+from etl.reporting.digest_cursor import Cursor, cursor_of, newest_cursor, set_cursor
+from etl.sync import RunOptions, RunResult, sync_account
 from tests.support.lists import FakeSource, item
 
 DAY = datetime(2026, 3, 1, 6, tzinfo=UTC)
@@ -30,32 +30,32 @@ class Story:
     def __init__(self, url: str, time: Any) -> None:
         self.engine: Engine = open_engine(url)
         self.time = time
-        with writing(self.engine) as connection:
+        with write_transaction(self.engine) as connection:
             ensure_account(connection, "ada", DAY)
-        with reading(self.engine) as connection:
+        with read_transaction(self.engine) as connection:
             (self.account,) = find_accounts(connection)
 
-    def sync(self, items: list[Any]) -> Report:
+    def sync(self, items: list[Any]) -> RunResult:
         """Sync a day later."""
         self.time.shift(timedelta(days=1))
-        report = sync_account(self.engine, self.account, FakeSource(items), Way(concurrency=1))
+        report = sync_account(self.engine, self.account, FakeSource(items), RunOptions(concurrency=1))
         assert report.error is None
         return report
 
-    def told(self, since: Since) -> Digest:
+    def told(self, since: DigestRange) -> Digest:
         """Return the digest since then."""
-        with reading(self.engine) as connection:
+        with read_transaction(self.engine) as connection:
             return digest(connection, self.account.name, since)
 
     def next(self, channel: str = "mail") -> Digest:
         """Return the digest since the last one, and move the mark, as the verb does."""
-        with writing(self.engine) as connection:
+        with write_transaction(self.engine) as connection:
             account: Account = self.account
-            former = mark_of(connection, account.account_id, channel) or Mark(0, None, DAY)
-            found = digest(connection, account.name, Since(after_run=former.run_id, held_run=former.held_run_id))
-            reached = newest_mark(connection, account.account_id, DAY)
+            former = cursor_of(connection, account.account_id, channel) or Cursor(0, None, DAY)
+            found = digest(connection, account.name, DigestRange(after_run=former.run_id, held_run=former.held_run_id))
+            reached = newest_cursor(connection, account.account_id, DAY)
             assert reached is not None
-            set_mark(connection, account.account_id, channel, reached)
+            set_cursor(connection, account.account_id, channel, reached)
             return found
 
 
@@ -107,7 +107,7 @@ def test_held_removals_are_told_as_waiting_and_as_removed_when_they_are(story: S
     found = story.next()
     assert (found.held, found.removed) == ((run.run_id, 15), [])
     assert run.run_id is not None
-    decide(story.engine, run.run_id, Decision.APPROVED, Brake())
+    review_run(story.engine, run.run_id, Review.APPROVED, RemovalThreshold())
     found = story.next()
     assert (found.held, ids(found.removed)) == (None, list(range(1, 16)))
     assert not story.next().has_news
@@ -129,7 +129,7 @@ def test_a_run_that_proved_nothing_is_told(story: Story) -> None:
     story.time.shift(timedelta(days=1))
     source = FakeSource(list(LIST), before=lambda _: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        sync_account(story.engine, story.account, source, Way(concurrency=1))
+        sync_account(story.engine, story.account, source, RunOptions(concurrency=1))
     (trouble,) = story.next().troubles
     assert trouble["outcome"] == "failed"
 
@@ -139,7 +139,7 @@ def test_one_run_can_be_told_alone_and_everything_since_an_instant(story: Story)
     second = story.sync(LIST[1:])
     story.sync(LIST[2:])
     assert second.run_id is not None
-    with reading(story.engine) as connection:
+    with read_transaction(story.engine) as connection:
         assert ids(digest_after(connection, second.run_id).removed) == [1]
-    assert ids(story.told(Since(instant=DAY + timedelta(days=2))).removed) == [1, 2]
-    assert ids(story.told(Since(instant=DAY + timedelta(days=2, hours=1))).removed) == [2]
+    assert ids(story.told(DigestRange(instant=DAY + timedelta(days=2))).removed) == [1, 2]
+    assert ids(story.told(DigestRange(instant=DAY + timedelta(days=2, hours=1))).removed) == [2]

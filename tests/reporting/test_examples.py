@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection
 
 from etl.db.tables import metadata
-from etl.reporting.query import Question, ask
+from etl.reporting.query import Query, run_query
 from etl.reporting.views import views
 from tools.examples import DOCUMENT, HISTORY, Example, answered, asked_of_database, examples, views_told
 
@@ -41,7 +41,7 @@ def test_each_view_is_said_to_have_the_columns_that_it_has(seeded: Connection) -
     told = {
         view: re.findall(r"`(\w+)`", about.partition("Columns:")[2].partition(".")[0]) for view, about in TOLD.items()
     }
-    assert told == {name: list(ask(seeded, Question(view, limit=0)).columns) for name, view in views().items()}
+    assert told == {name: list(run_query(seeded, Query(view, limit=0)).columns) for name, view in views().items()}
 
 
 def test_every_table_and_column_is_there() -> None:

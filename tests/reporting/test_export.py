@@ -12,7 +12,7 @@ import duckdb
 import pytest
 from sqlalchemy import insert, text
 
-from etl.db.engine import open_engine, reading, writing
+from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.db.tables import metadata, tokens
 from etl.reporting.export_tables import PRIVATE, TABLES
 from etl.reporting.views import views
@@ -30,7 +30,7 @@ def filled(database_url):
     ada = account_in(engine)
     odd = item(1, track_title=ODD_TITLE, genres="Afrobeats,Pop")
     land(engine, ada, seen(1, [odd, 2]), seen(3, [2]))
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         row = {
             "account_id": ada.account_id,
             "place": "database",
@@ -100,7 +100,7 @@ def test_the_manifest_tells_what_is_there(filled, export, tmp_path, format_):
         content = (folder / each["file"]).read_bytes()
         assert (len(content), hashlib.sha256(content).hexdigest()) == (each["bytes"], each["sha256"])
     engine = open_engine(filled)
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         for each in told["relations"]:
             assert connection.execute(text(f"SELECT count(*) FROM {each['name']}")).scalar() == each["rows"], each[
                 "name"
@@ -158,7 +158,7 @@ def test_an_older_export_is_replaced_only_by_force(filled, export, tmp_path):
 
 def test_an_export_that_fails_leaves_nothing(filled, export, tmp_path):
     engine = open_engine(filled)
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         connection.execute(text("DROP VIEW report_runs"))
     engine.dispose()
     assert export(filled, "--to", tmp_path / "out", "--format", "csv")[0] == 5

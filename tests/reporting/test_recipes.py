@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from etl.cli import main
-from etl.db.engine import reading
+from etl.db.engine import read_transaction
 from tests.support.seeded import Histories
 from tools.examples import FOLDER, RECIPES, asked_of_database, asked_of_recipe, examples, exported, is_for_database
 
@@ -38,7 +38,7 @@ def test_a_recipe_answers_what_is_shown(folder: Path, place: int) -> None:
 @pytest.mark.postgresql
 def test_the_question_for_metabase_is_answered_by_postgresql(histories: Histories) -> None:
     (question,) = OF_DATABASE
-    with reading(histories.engine("postgresql")) as connection:
+    with read_transaction(histories.engine("postgresql")) as connection:
         assert asked_of_database(connection, question) == question.answer
 
 

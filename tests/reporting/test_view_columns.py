@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, text
 
-from etl.db.engine import reading
-from etl.reporting.query import Question, ask
+from etl.db.engine import read_transaction
+from etl.reporting.query import Query, run_query
 from etl.reporting.views import views
 from tests.support.seeded import Histories
 
@@ -38,7 +38,7 @@ CONTRACT = {
 
 @pytest.mark.parametrize("name", CONTRACT)
 def test_a_view_of_the_contract_has_its_columns_first(seeded: Connection, name: str) -> None:
-    columns = ask(seeded, Question(views()[name], limit=0)).columns
+    columns = run_query(seeded, Query(views()[name], limit=0)).columns
     wanted = tuple(CONTRACT[name].split())
     assert columns[: len(wanted)] == wanted
 
@@ -52,8 +52,8 @@ def test_every_view_of_the_contract_is_there() -> None:
 def test_a_view_has_the_same_rows_on_both_engines(histories: Histories, name: str) -> None:
     found = {}
     for engine in ("sqlite", "postgresql"):
-        with reading(histories.engine(engine)) as connection:
-            answer = ask(connection, Question(views()[name]))
+        with read_transaction(histories.engine(engine)) as connection:
+            answer = run_query(connection, Query(views()[name]))
             found[engine] = (answer.columns, list(answer.rows))
     (columns, ours), (other_columns, theirs) = found.values()
     assert columns == other_columns
@@ -72,9 +72,9 @@ def test_a_view_says_what_a_row_is_and_sorts_by_columns_that_it_has(seeded: Conn
     assert view.row.endswith(".")
     assert view.row[0].isupper()
     assert view.order
-    ask(seeded, Question(view, limit=1))
+    run_query(seeded, Query(view, limit=1))
     if view.since:
-        ask(seeded, Question(view, limit=1, since=datetime(2026, 1, 1, tzinfo=UTC)))
+        run_query(seeded, Query(view, limit=1, since=datetime(2026, 1, 1, tzinfo=UTC)))
 
 
 # Kaplan-Meier is a recursion, into which no condition goes; of the markets, the sets of all accounts are counted first.
@@ -83,8 +83,8 @@ OVER_ALL = {"report_survival", "report_half_life", "report_market_coverage", "re
 
 @pytest.mark.parametrize("name", [name for name in views() if name not in OVER_ALL])
 def test_a_question_about_one_account_looks_at_that_account_alone(histories: Histories, name: str) -> None:
-    with reading(histories.engine("sqlite")) as connection:
-        columns = ask(connection, Question(views()[name], limit=0)).columns
+    with read_transaction(histories.engine("sqlite")) as connection:
+        columns = run_query(connection, Query(views()[name], limit=0)).columns
         whose = " WHERE account = 'ada'" if "account" in columns else ""
         plan = connection.execute(text(f"EXPLAIN QUERY PLAN SELECT * FROM {name}{whose}")).all()
     scanned = [row[3] for row in plan if re.match(r"SCAN (f|favourites)\b", row[3])]

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection, select, text, update
 
 from etl.db.tables import accounts, market_set_members, runs, track_versions, tracks
-from etl.reporting.query import Question, ask
+from etl.reporting.query import Query, run_query
 from etl.reporting.views import views
 from tests.support.seeded import Histories, changed, intervals, rows_of
 
@@ -227,7 +227,7 @@ def test_an_account_that_was_never_synced_has_a_row_in_freshness_and_nowhere_els
     new = accounts.insert().values(name="nobody", enabled=True, created_at=datetime(2026, 7, 1, tzinfo=UTC))
     with changed(engine, new) as other:
         for view in views().values():
-            if "account" not in ask(other, Question(view, limit=0)).columns:
+            if "account" not in run_query(other, Query(view, limit=0)).columns:
                 continue
             rows = rows_of(other, view.name, accounts=("nobody",))
             if view.name == "report_freshness":

@@ -11,9 +11,9 @@ from sqlalchemy import Connection, text
 
 from etl.errors import UsageError
 from etl.load.baseline import find_accounts, interval_of
-from etl.reporting.list_as_of import horizon_of, list_at
+from etl.reporting.list_as_of import list_at, observation_range
 from etl.reporting.views import views
-from etl.transform.as_of import Answer
+from etl.transform.as_of import Presence
 from tests.support.seeded import intervals, rows_of
 
 
@@ -27,7 +27,7 @@ def test_as_of_lists_what_the_core_says_was_surely_a_favourite_then(seeded: Conn
             (account.name, standing.track_id)
             for account in find_accounts(seeded)
             for standing in list_at(seeded, account.account_id, instant)
-            if standing.answer is Answer.YES
+            if standing.answer is Presence.YES
         }
         rows = rows_of(seeded, "current-favourites", as_of=instant)
         assert Counter((row["account"], row["track_id"]) for row in rows) == Counter(wanted)
@@ -37,7 +37,7 @@ def test_as_of_lists_what_the_core_says_was_surely_a_favourite_then(seeded: Conn
 
 def test_as_of_the_newest_observation_every_view_tells_what_it_tells_without(seeded: Connection) -> None:
     for account in find_accounts(seeded):
-        newest = horizon_of(seeded, account.account_id).seen_until
+        newest = observation_range(seeded, account.account_id).seen_until
         for view in views().values():
             if view.is_past:
                 then = rows_of(seeded, view.name, as_of=newest, accounts=(account.name,))

@@ -6,16 +6,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from etl.scheduler.next_run import Result, failure_delay, next_turn
+from etl.scheduler.next_run import RunOutcome, failure_delay, next_run
 from etl.scheduler.schedule import parse
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 HOURLY = parse("every 1h")
-FAILED = Result()
+FAILED = RunOutcome()
 
 
 def test_a_proven_run_leaves_the_schedule_as_it_is_and_forgives_all_failures() -> None:
-    turn = next_turn(HOURLY, 3, Result(is_proven=True), 9, NOW)
+    turn = next_run(HOURLY, 3, RunOutcome(is_proven=True), 9, NOW)
     assert (turn.next_run_at, turn.failures_in_a_row) == (HOURLY.next_after(NOW, 3), 0)
 
 
@@ -32,28 +32,28 @@ def test_the_longest_wait_is_eight_periods_or_a_day(period: str, longest: int) -
 
 
 def test_accounts_that_fail_together_do_not_come_back_together() -> None:
-    turns = {next_turn(HOURLY, seed, FAILED, 3, NOW).next_run_at for seed in range(100)}
+    turns = {next_run(HOURLY, seed, FAILED, 3, NOW).next_run_at for seed in range(100)}
     assert len(turns) > 50
     assert all(timedelta(minutes=40) <= at - NOW <= timedelta(minutes=48) for at in turns)
 
 
 def test_nobody_comes_back_before_the_service_allows_it() -> None:
     retry_at = NOW + timedelta(hours=20)
-    turn = next_turn(HOURLY, 3, Result(retry_at=retry_at), 0, NOW)
+    turn = next_run(HOURLY, 3, RunOutcome(retry_at=retry_at), 0, NOW)
     assert retry_at <= turn.next_run_at <= retry_at + timedelta(minutes=1)
     assert turn.parked_until == retry_at
     assert turn.failures_in_a_row == 1
 
 
 def test_a_short_wait_that_the_service_asks_for_does_not_shorten_the_backoff() -> None:
-    turn = next_turn(HOURLY, 3, Result(retry_at=NOW + timedelta(seconds=1)), 5, NOW)
+    turn = next_run(HOURLY, 3, RunOutcome(retry_at=NOW + timedelta(seconds=1)), 5, NOW)
     assert turn.next_run_at >= NOW + timedelta(minutes=160)
 
 
 def test_an_account_that_another_run_has_is_no_failure() -> None:
-    turn = next_turn(HOURLY, 3, Result(is_busy=True), 2, NOW)
+    turn = next_run(HOURLY, 3, RunOutcome(is_busy=True), 2, NOW)
     assert (turn.next_run_at, turn.failures_in_a_row) == (NOW + timedelta(minutes=1), 2)
 
 
 def test_a_dead_token_waits_for_its_schedule() -> None:
-    assert next_turn(HOURLY, 3, Result(is_dead=True), 4, NOW).next_run_at == HOURLY.next_after(NOW, 3)
+    assert next_run(HOURLY, 3, RunOutcome(is_dead=True), 4, NOW).next_run_at == HOURLY.next_after(NOW, 3)

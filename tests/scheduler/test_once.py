@@ -12,10 +12,10 @@ from werkzeug import Response
 
 from etl import clock, logs
 from etl.cli import main
-from etl.db.engine import writing
+from etl.db.engine import write_transaction
 from etl.errors import RunInProgress
-from etl.load.run_lock import lease
-from etl.scheduler.queue import call_soon, put_turn
+from etl.load.run_lock import run_lock
+from etl.scheduler.queue import call_soon, set_next_run
 from etl.scheduler.service import Service
 from tests.scheduler.test_service import engine, move, sandbox, serving, tick
 from tests.support.sandbox_accounts import KEY, add, number, outcomes, settings
@@ -50,8 +50,8 @@ def test_an_account_that_becomes_due_meanwhile_is_left_to_the_next_time(database
 def test_an_account_that_was_sent_away_stays_away(database_url, engine, sandbox, serving, move):
     add(settings(database_url, sandbox), engine, sandbox, "ada", "ben")
     until = clock.now() + timedelta(hours=5)
-    with writing(engine) as connection:
-        put_turn(
+    with write_transaction(engine) as connection:
+        set_next_run(
             connection, number(engine, "ada"), schedule="every 1h", next_run_at=until, failures_in_a_row=1,
             parked_until=until, now=clock.now(),
         )  # fmt: skip
@@ -137,7 +137,7 @@ def test_a_round_tells_the_dead_mans_switch_how_it_went(words, database_url, eng
     assert main(list(words)) == 0
     assert [path for path, _ in pings] == ["/uuid/start", "/uuid"]
     sandbox.revoke_token("ben")
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         call_soon(connection, number(engine, "ben"))
     assert main(list(words)) == 4
     assert [path for path, _ in pings[2:]] == ["/uuid/start", "/uuid/fail"]
@@ -160,7 +160,7 @@ def test_a_round_that_is_another_runs_is_neither_a_success_nor_a_failure(
     add(settings(database_url, sandbox), engine, sandbox, "ada")
     scheduler = serving()
     tick(scheduler)
-    with lease(engine, number(engine, "ada"), "ada"):
+    with run_lock(engine, number(engine, "ada"), "ada"):
         assert main(list(words)) == 75
     assert [path for path, _ in pings] == ["/uuid/start"]
 

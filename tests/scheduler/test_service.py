@@ -13,18 +13,18 @@ from sqlalchemy import Engine, func, select, text
 from etl import clock
 from etl.accounts import manage
 from etl.accounts.session import connect
-from etl.db.engine import reading, writing
+from etl.db.engine import read_transaction, write_transaction
 from etl.db.migrate import ready_engine
 from etl.db.tables import raw_blocks
 from etl.errors import SettingsError, UsageError
 from etl.load.baseline import find_accounts
-from etl.load.run_lock import lease
+from etl.load.run_lock import run_lock
 from etl.monitor.status import statuses
 from etl.sandbox import Sandbox
-from etl.scheduler.queue import put_turn
+from etl.scheduler.queue import set_next_run
 from etl.scheduler.schedule import parse
-from etl.scheduler.service import Ran, Service
-from etl.sync import Way, sync_account
+from etl.scheduler.service import FinishedRun, Service
+from etl.sync import RunOptions, sync_account
 from tests.support.sandbox_accounts import add, change, next_run, number, open_tracks, outcomes, settings, token_row
 
 LONG = 1e6
@@ -86,7 +86,7 @@ def test_a_scheduled_run_obeys_the_settings_of_a_manual_one(database_url, engine
     add(settings(database_url, sandbox), engine, sandbox)
     tick(serving(FAVSYNC_KEEP_RAW="false"))
     assert outcomes(engine, "ada") == ["succeeded"]
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         assert connection.execute(select(func.count()).select_from(raw_blocks)).scalar_one() == 0
 
 
@@ -128,7 +128,7 @@ def test_accounts_that_are_added_disabled_removed_or_moved_are_noticed_while_it_
     move(hours=1)
     tick(service)
     assert [len(outcomes(engine, name)) for name in ("ada", "ben", "cy")] == [1, 1, 1]
-    manage.retire_account(engine, "ben")
+    manage.disable_account(engine, "ben")
     manage.set_account(config, engine, "cy", {"schedule": "0 3 * * *"})
     move(minutes=1)
     tick(service)
@@ -184,14 +184,14 @@ def test_a_run_by_hand_that_works_ends_the_waiting(database_url, engine, sandbox
     add(config, engine, sandbox, "ada", "ben")
     service, until = serving(), clock.now() + timedelta(hours=10)
     for name in ("ada", "ben"):
-        with writing(engine) as connection:
-            put_turn(
+        with write_transaction(engine) as connection:
+            set_next_run(
                 connection, number(engine, name), schedule="every 1h", next_run_at=until, failures_in_a_row=3,
                 parked_until=until, now=clock.now(),
             )  # fmt: skip
     move(minutes=1)
-    with connect(config, engine, "ada") as client, reading(engine) as connection:
-        assert sync_account(engine, find_accounts(connection, ["ada"])[0], client, Way()).proven
+    with connect(config, engine, "ada") as client, read_transaction(engine) as connection:
+        assert sync_account(engine, find_accounts(connection, ["ada"])[0], client, RunOptions()).proven
     assert [each.failures_in_a_row for each in statuses(engine, "every 1h")] == [0, 3]
     tick(service)
     ada, ben = next_run(engine, "ada"), next_run(engine, "ben")
@@ -213,7 +213,7 @@ def test_a_dead_token_stops_its_account_alone_and_touches_no_history(database_ur
     assert outcomes(engine, "ada") == ["succeeded", "failed", "failed"]
     assert outcomes(engine, "ben") == ["succeeded", *["unchanged"] * 4]
     assert open_tracks(engine, "ada") == before
-    given = manage.Given(admin_token(sandbox, "ada"), token_row(engine, "ada").place, None, "")
+    given = manage.TokenInput(admin_token(sandbox, "ada"), token_row(engine, "ada").place, None, "")
     manage.give_token(settings(database_url, sandbox), engine, "ada", given)
     tick(service)
     assert outcomes(engine, "ada")[-1] == "unchanged"
@@ -235,7 +235,7 @@ def test_no_more_accounts_at_a_time_than_there_are_workers(database_url, engine,
             under_way.add(name)
             most.append(len(under_way))
 
-    def end(ran: Ran) -> None:
+    def end(ran: FinishedRun) -> None:
         with lock:
             under_way.discard(ran.report.account)
 
@@ -249,14 +249,14 @@ def test_no_more_accounts_at_a_time_than_there_are_workers(database_url, engine,
 
 def test_as_many_workers_as_are_allowed_have_a_connection_each(engine):
     with ExitStack() as held:
-        connections = [held.enter_context(reading(engine)) for _ in range(20)]
+        connections = [held.enter_context(read_transaction(engine)) for _ in range(20)]
         assert {connection.execute(text("SELECT 1")).scalar() for connection in connections} == {1}
 
 
 def test_an_account_that_another_run_has_is_left_alone_and_tried_again(database_url, engine, sandbox, serving, move):
     add(settings(database_url, sandbox), engine, sandbox, "ada")
     service = serving()
-    with lease(engine, number(engine, "ada"), "ada"):
+    with run_lock(engine, number(engine, "ada"), "ada"):
         tick(service)
         assert outcomes(engine, "ada") == []
         assert next_run(engine, "ada").failures_in_a_row == 0
@@ -278,7 +278,7 @@ def test_a_bug_in_one_run_or_in_what_follows_it_ends_neither_the_service_nor_the
             raise ZeroDivisionError("a bug")
         return carry_out(engine, account, source, way)
 
-    def fail(_ran: Ran) -> None:
+    def fail(_ran: FinishedRun) -> None:
         raise ZeroDivisionError("another bug")
 
     monkeypatch.setattr(module, "sync_account", sync_account)
@@ -301,7 +301,7 @@ def test_an_account_whose_next_turn_cannot_be_written_is_no_endless_loop(
     def full(*_args: object, **_kwargs: object) -> None:
         raise DatabaseError("the disk is full")
 
-    monkeypatch.setattr(queue, "put_turn", full)
+    monkeypatch.setattr(queue, "set_next_run", full)
     service = serving()
     tick(service)
     tick(service)

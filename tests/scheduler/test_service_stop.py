@@ -7,8 +7,8 @@ import threading
 import pytest
 from sqlalchemy import text
 
-from etl.db.engine import writing
-from etl.db.locks import Held, hold_in_turn
+from etl.db.engine import write_transaction
+from etl.db.locks import LockKind, lock
 from etl.db.migrate import ready_engine
 from etl.sandbox import Sandbox
 from etl.scheduler.service import Service
@@ -41,14 +41,14 @@ def test_a_scheduler_whose_connection_is_cut_finds_out_and_does_not_go_on_beside
     add(settings(url, sandbox), engine, sandbox, "ada")
     service = Service(settings(url, sandbox), engine)
     tick(service)
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         connection.execute(
             text(
                 "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
                 " AND pid <> pg_backend_pid() AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
             )
         )
-    with hold_in_turn(engine, Held.SCHEDULER, 0, LONG):  # the server ends the session a moment later
+    with lock(engine, LockKind.SCHEDULER, 0, LONG):  # the server ends the session a moment later
         move(hours=1)
         tick(service)
         assert not service.pulse.is_leader

@@ -20,12 +20,12 @@ from sqlalchemy import event
 from etl import logs
 from etl.boomplay.client import Boomplay
 from etl.boomplay.tokens import StaticToken
-from etl.db.engine import open_engine, reading
+from etl.db.engine import open_engine, read_transaction
 from etl.extract import snapshot
 from etl.load.baseline import find_accounts
-from etl.model.records import Decision
-from etl.model.threshold import Brake
-from etl.replay.review import decide
+from etl.model.records import Review
+from etl.model.threshold import RemovalThreshold
+from etl.replay.review import review_run
 from etl.sync import sync_account
 
 REQUESTS = 4  # requests after these are like these
@@ -39,20 +39,20 @@ class Steps:
         self.fatal = fatal
         self.requests = 0
 
-    def take(self) -> None:
+    def feed(self) -> None:
         self.taken += 1
         if self.taken == self.fatal:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def take_if_it_writes(self, _connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         if not statement.lstrip().upper().startswith(("SELECT", "PRAGMA", "SHOW")):
-            self.take()
+            self.feed()
 
     def around(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def stepped(*args: Any, **kwargs: Any) -> Any:
-            self.take()
+            self.feed()
             result = function(*args, **kwargs)
-            self.take()
+            self.feed()
             return result
 
         return stepped
@@ -61,7 +61,7 @@ class Steps:
         def stepped(*args: Any, **kwargs: Any) -> Any:
             self.requests += 1
             if self.requests <= REQUESTS:
-                self.take()
+                self.feed()
             return function(*args, **kwargs)
 
         return stepped
@@ -74,15 +74,15 @@ def act(order: dict[str, Any], url: str, api_url: str, app_id: str, token: str) 
     event.listen(engine, "before_cursor_execute", steps.take_if_it_writes)
     engine.dialect.do_commit = steps.around(engine.dialect.do_commit)  # type: ignore[method-assign]
     if order["action"] == "sync":
-        with reading(engine) as connection:
+        with read_transaction(engine) as connection:
             account = find_accounts(connection, ["ada"])[0]
         with Boomplay(tokens=StaticToken(token), api_url=api_url, app_id=app_id, requests_per_second=0) as client:
             client.favourite_tracks = steps.asking(client.favourite_tracks)  # type: ignore[method-assign]
-            report = sync_account(engine, account, client, snapshot.Way(concurrency=1))
+            report = sync_account(engine, account, client, snapshot.RunOptions(concurrency=1))
         if report.error is not None:
             raise report.error
     else:
-        decide(engine, order["run"], Decision(order["action"]), Brake())
+        review_run(engine, order["run"], Review(order["action"]), RemovalThreshold())
     engine.dispose()
 
 

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from etl.boomplay.payloads import User
-from etl.extract.pagination import Ask, Reading, Verdict
-from etl.extract.unordered_pagination import UnorderedReading
+from etl.extract.pagination import PageRequest, Pagination, Verdict
+from etl.extract.unordered_pagination import UnorderedPagination
 from etl.model.encoding import digest_of
 from etl.model.records import Item, Page, Walk
 
@@ -74,18 +74,18 @@ def walked(
 
 
 def read(
-    reading: Reading | UnorderedReading,
-    answer: Callable[[Ask], Page],
+    reading: Pagination | UnorderedPagination,
+    answer: Callable[[PageRequest], Page],
     *,
     choose: Callable[[int], int] = lambda _count: 0,
 ) -> Verdict:
     """Carry a reading out; ``choose(n)`` says which of the n asks under way is answered next."""
-    under_way: list[Ask] = []
+    under_way: list[PageRequest] = []
     while reading.verdict is None:
-        under_way += reading.asks()
+        under_way += reading.next_requests()
         if reading.verdict is None:
             ask = under_way.pop(choose(len(under_way)))
-            reading.take(ask, answer(ask))
+            reading.feed(ask, answer(ask))
     return reading.verdict
 
 

@@ -1,6 +1,6 @@
 """A list of favourites that changes between any two requests, and keeps the truth about itself.
 
-It is a `Source` for `etl.sync`, and answers a `Reading` of the pure core as well. The truth: a removal is *false* where the
+It is a `Source` for `etl.sync`, and answers a `Pagination` of the pure core as well. The truth: a removal is *false* where the
 track was in the list the whole time from its last sighting to the end of the run; a move to the front counts as staying.
 """
 
@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from etl.boomplay.payloads import User
-from etl.extract.confirmation import Seen, seen_by
-from etl.extract.pagination import Ask, Reading, Verdict
+from etl.extract.confirmation import Seen, confirm
+from etl.extract.pagination import PageRequest, Pagination, Verdict
 from etl.model.records import Item, Page, Walk
 from tests.support.lists import SMALL, START
 
@@ -85,7 +85,7 @@ class MovingList:
 
     def walk(self, choose: Callable[[int], int]) -> Walk:
         """Walk the list as `etl.extract.fetch` does, but with answers in the order that ``choose`` gives."""
-        reading = Reading(concurrency=self.concurrency)
+        reading = Pagination(concurrency=self.concurrency)
         verdict = self._read(reading, choose)
         return Walk(
             items=verdict.items,
@@ -97,19 +97,19 @@ class MovingList:
             pages=reading.pages,
         )
 
-    def _read(self, reading: Reading, choose: Callable[[int], int]) -> Verdict:
-        under_way: list[Ask] = []
+    def _read(self, reading: Pagination, choose: Callable[[int], int]) -> Verdict:
+        under_way: list[PageRequest] = []
         while reading.verdict is None:
-            under_way += reading.asks()
+            under_way += reading.next_requests()
             if reading.verdict is None:
                 ask = under_way.pop(choose(len(under_way)))
-                reading.take(ask, self.favourite_tracks(ask.offset, ask.limit))
+                reading.feed(ask, self.favourite_tracks(ask.offset, ask.limit))
         return reading.verdict
 
     def run(self, favourites: set[int], choose: Callable[[int], int] = lambda _count: 0) -> Seen:
         """Read the list as one run does, until what is missing is confirmed or cannot be."""
         walks = [self.walk(choose)]
-        while (seen := seen_by(walks, favourites)).needs_walk:
+        while (seen := confirm(walks, favourites)).needs_walk:
             walks.append(self.walk(choose))
         return seen
 

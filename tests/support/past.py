@@ -7,14 +7,15 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Engine, select
 
-from etl.db.engine import reading, writing
+from etl.db.engine import read_transaction, write_transaction
 from etl.db.tables import favourites
 from etl.load import runs as run_rows
 from etl.load.baseline import Account, find_accounts
-from etl.model.records import Decision, Item
-from etl.model.threshold import Brake
-from etl.replay.favourites import membership_difference, refold_facts
-from etl.replay.import_snapshots import Imported, Past, land_past
+from etl.model.records import Item, Review
+from etl.model.threshold import RemovalThreshold
+from etl.replay.favourites import diff_favourites
+from etl.replay.import_snapshots import ImportResult, PastSnapshot, import_snapshots
+from etl.replay.tracks import replay_tracks
 from tests.support.lists import START, item
 
 LATER = START + timedelta(days=3650)
@@ -27,45 +28,51 @@ def at(day: float) -> datetime:
 
 def account_in(engine: Engine, name: str = "ada") -> Account:
     """Return the account, made if need be."""
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         run_rows.ensure_account(connection, name, START)
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         return find_accounts(connection, [name])[0]
 
 
 def seen(
     day: float, items: Iterable[int | Item], *, whole: bool = True, hours: float = 0, word: str | None = None
-) -> Past:
+) -> PastSnapshot:
     """Return an observation of a day; ids stand for items with facts. A whole one is approved, unless it took time."""
     listed = tuple(item(each) if isinstance(each, int) else each for each in items)
-    decision = Decision(word) if word else Decision.APPROVED if whole and not hours else None
+    decision = Review(word) if word else Review.APPROVED if whole and not hours else None
     proves = whole and all(each.track_id is not None for each in listed)
-    return Past(f"day {day}", at(day) - timedelta(hours=hours), at(day), listed, whole, proves, decision)
+    return PastSnapshot(f"day {day}", at(day) - timedelta(hours=hours), at(day), listed, whole, proves, decision)
 
 
 def land(
-    engine: Engine, account: Account, *pasts: Past, brake: Brake | None = None, keep_bodies: bool = True
-) -> Imported:
+    engine: Engine,
+    account: Account,
+    *pasts: PastSnapshot,
+    brake: RemovalThreshold | None = None,
+    keep_bodies: bool = True,
+) -> ImportResult:
     """Import observations, as `favsync backfill --from` does."""
-    with writing(engine) as connection:
-        return land_past(
-            connection, account.account_id, pasts, brake=brake or Brake(), now=LATER, keep_bodies=keep_bodies
+    with write_transaction(engine) as connection:
+        return import_snapshots(
+            connection, account.account_id, pasts, brake=brake or RemovalThreshold(), now=LATER, keep_bodies=keep_bodies
         )
 
 
 def stays(engine: Engine, account: Account) -> set[tuple[object, ...]]:
     """Return every stored interval without its runs."""
     columns = favourites.c["track_id", "valid_from", "added_after", "valid_to", "removed_after"]
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         query = select(*columns).where(favourites.c.account_id == account.account_id)
         return {tuple(row) for row in connection.execute(query)}
 
 
-def assert_rebuilt(engine: Engine, accounts: Account | Sequence[Account], brake: Brake | None = None) -> None:
+def assert_rebuilt(
+    engine: Engine, accounts: Account | Sequence[Account], brake: RemovalThreshold | None = None
+) -> None:
     """Make sure that the history is what a fold from the start gives, facts and counts too."""
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         for account in [accounts] if isinstance(accounts, Account) else accounts:
-            difference, _ = membership_difference(connection, account.account_id, brake or Brake())
+            difference, _ = diff_favourites(connection, account.account_id, brake or RemovalThreshold())
             assert not difference, difference
-        found = refold_facts(connection, write=False)
+        found = replay_tracks(connection, write=False)
         assert not found, found

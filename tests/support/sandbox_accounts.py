@@ -10,11 +10,11 @@ from etl import config
 from etl.accounts import token_rows
 from etl.accounts.encryption import new_key
 from etl.accounts.manage import add_account
-from etl.accounts.token_input import Given
-from etl.accounts.token_rows import Place, TokenRow
+from etl.accounts.token_input import TokenInput
+from etl.accounts.token_rows import TokenLocation, TokenRow
 from etl.boomplay.payloads import Token
 from etl.config import Config
-from etl.db.engine import reading, writing
+from etl.db.engine import read_transaction, write_transaction
 from etl.db.tables import accounts, favourites, runs, schedules
 from etl.sandbox import Sandbox
 
@@ -39,13 +39,13 @@ def add(settings: Config, engine: Engine, sandbox: Sandbox, *names: str, schedul
     """Add accounts for the sandbox's users with these names, all where none is named; tokens go into the database."""
     for name in names or sandbox.users:
         user = sandbox.users[name]
-        given = Given(Token(user.access_token, refresh_token=user.refresh_token), Place.DATABASE, None, "")
+        given = TokenInput(Token(user.access_token, refresh_token=user.refresh_token), TokenLocation.DATABASE, None, "")
         add_account(settings, engine, name, given, {"schedule": schedule})
 
 
 def number(engine: Engine, name: str) -> int:
     """Return the account's id."""
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         found = token_rows.account_id_of(connection, name)
     assert found is not None
     return found
@@ -53,26 +53,26 @@ def number(engine: Engine, name: str) -> int:
 
 def token_row(engine: Engine, name: str) -> TokenRow | None:
     """Return the account's row in ``tokens``."""
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         return token_rows.token_row(connection, number(engine, name))
 
 
 def next_run(engine: Engine, name: str) -> Any:
     """Return the account's row in ``schedules``."""
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         return connection.execute(select(schedules).where(schedules.c.account_id == number(engine, name))).first()
 
 
 def outcomes(engine: Engine, name: str) -> list[str]:
     """Return how the account's runs ended, oldest first."""
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         query = select(runs.c.outcome).where(runs.c.account_id == number(engine, name)).order_by(runs.c.run_id)
         return [str(outcome) for outcome in connection.execute(query).scalars()]
 
 
 def open_tracks(engine: Engine, name: str) -> set[int]:
     """Return the account's open favourites."""
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         query = select(favourites.c.track_id).where(
             favourites.c.account_id == number(engine, name), favourites.c.valid_to.is_(None)
         )
@@ -81,5 +81,5 @@ def open_tracks(engine: Engine, name: str) -> set[int]:
 
 def change(engine: Engine, name: str, **values: Any) -> None:
     """Set columns of the account."""
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         connection.execute(accounts.update().where(accounts.c.name == name).values(**values))

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, select
 from benchmarks.history import make_history
 from etl.db.engine import open_engine
 from etl.db.tables import accounts, favourites
-from etl.reporting.query import Question, ask
+from etl.reporting.query import Query, run_query
 from etl.reporting.views import view_named
 from tests.conftest import Postgres
 from tools.examples import HISTORY
@@ -51,7 +51,7 @@ class Histories:
 
 
 def rows_of(connection: Connection, name: str, **how: Any) -> list[dict[str, Any]]:
-    answer = ask(connection, Question(view_named(name), **how))
+    answer = run_query(connection, Query(view_named(name), **how))
     return [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
 
 

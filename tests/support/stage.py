@@ -16,13 +16,13 @@ from sqlalchemy import Engine, select, text
 
 from etl import clock
 from etl.db import tables
-from etl.db.engine import open_engine, reading, writing
-from etl.extract.snapshot import Source, Way
+from etl.db.engine import open_engine, read_transaction, write_transaction
+from etl.extract.snapshot import FavouritesApi, RunOptions
 from etl.load import runs
 from etl.load.baseline import Account, find_accounts
-from etl.replay.favourites import membership_difference
+from etl.replay.favourites import diff_favourites
 from etl.sandbox import Sandbox
-from etl.sync import Report, sync_account
+from etl.sync import RunResult, sync_account
 
 ROOT = Path(__file__).resolve().parents[2]
 FAVSYNC = Path(sys.executable).parent / "favsync"
@@ -37,18 +37,18 @@ class Stage:
 
     def account(self, name: str = "ada") -> Account:
         """Return the account, made if it is not there."""
-        with writing(self.engine) as connection:
+        with write_transaction(self.engine) as connection:
             runs.ensure_account(connection, name, clock.now())
-        with reading(self.engine) as connection:
+        with read_transaction(self.engine) as connection:
             return find_accounts(connection, [name])[0]
 
-    def sync(self, source: Source, name: str = "ada", **way: Any) -> Report:
+    def sync(self, source: FavouritesApi, name: str = "ada", **way: Any) -> RunResult:
         """Carry out one run."""
-        return sync_account(self.engine, self.account(name), source, Way(**way))
+        return sync_account(self.engine, self.account(name), source, RunOptions(**way))
 
     def rows(self, sql: str, **values: Any) -> list[tuple[Any, ...]]:
         """Return what a query gives."""
-        with reading(self.engine) as connection:
+        with read_transaction(self.engine) as connection:
             return [tuple(row) for row in connection.execute(text(sql), values)]
 
     def open_tracks(self, name: str = "ada") -> set[int]:
@@ -74,22 +74,22 @@ class Stage:
 
     def history(self) -> list[tuple[Any, ...]]:
         """Return every interval, in full, in an order that both engines share."""
-        with reading(self.engine) as connection:
+        with read_transaction(self.engine) as connection:
             columns = [column for column in tables.favourites.c if column.name != "favourite_id"]
             query = select(*columns).order_by(*tables.favourites.c["account_id", "track_id", "valid_from"])
             return [tuple(row) for row in connection.execute(query)]
 
     def run(self, run_id: int) -> Any:
         """Return a run's row."""
-        with reading(self.engine) as connection:
+        with read_transaction(self.engine) as connection:
             return runs.find_run(connection, run_id)
 
     def folds_to_what_is_stored(self, name: str = "ada", **brake: Any) -> bool:
         """Say whether a fold of all observations gives exactly the intervals that are stored."""
-        way = Way(**brake)
+        way = RunOptions(**brake)
         account = self.account(name)
-        with reading(self.engine) as connection:
-            difference, _ = membership_difference(connection, account.account_id, way.brake)
+        with read_transaction(self.engine) as connection:
+            difference, _ = diff_favourites(connection, account.account_id, way.brake)
         return not difference
 
 

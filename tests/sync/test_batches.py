@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 from etl.db import bulk
 from etl.load import delta, favourites
 from etl.load.raw import bodies_of
-from etl.model.encoding import unpacked
+from etl.model.encoding import unpack_ids
 from tests.conftest import ENGINES, NewDatabase
 from tests.support.lists import FakeSource, item, raw
 from tests.support.stage import Stage, stage_at
@@ -38,7 +38,7 @@ TOLD = {
 def told(stage: Stage) -> dict[str, list[tuple[Any, ...]]]:
     found = {name: stage.rows(sql) for name, sql in TOLD.items()}
     lists = stage.rows("SELECT snapshot_id, digest, items FROM snapshots ORDER BY 1")
-    found["lists"] = [(number, bytes(digest), unpacked(bytes(ids))) for number, digest, ids in lists]
+    found["lists"] = [(number, bytes(digest), unpack_ids(bytes(ids))) for number, digest, ids in lists]
     return {name: [tuple(_plain(value) for value in row) for row in rows] for name, rows in found.items()}
 
 
@@ -86,7 +86,7 @@ def test_who_writes_in_parts_keeps_others_waiting_first(
 
 
 @pytest.mark.postgresql
-@pytest.mark.parametrize("lock", [bulk.lock_facts, bulk.lock_everything])
+@pytest.mark.parametrize("lock", [bulk.lock_track_tables, bulk.lock_everything])
 def test_who_folds_facts_again_has_what_a_first_load_waits_for_first(new_database: NewDatabase, lock: Any) -> None:
     """Or each has what the other needs: the load `raw_items`, and who folds, and may store or mend items too, `tracks`."""
     with stage_at(new_database("postgresql")) as stage, stage.engine.begin() as folding:

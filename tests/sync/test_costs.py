@@ -14,13 +14,13 @@ import pytest
 from sqlalchemy import Engine, event, func, select
 
 from etl import clock
-from etl.db.engine import reading, writing
+from etl.db.engine import read_transaction, write_transaction
 from etl.db.migrate import ready_engine
 from etl.db.tables import metadata
 from etl.load import delta, runs
 from etl.load.baseline import find_accounts
 from etl.model.records import Item
-from etl.sync import Report, Way, sync_account
+from etl.sync import RunOptions, RunResult, sync_account
 from tests.support.lists import FakeSource, item
 
 SIZE = 500
@@ -56,30 +56,30 @@ class Bench:
         self.source = FakeSource([item(track_id) for track_id in range(1, SIZE + 1)])
         self._monkeypatch = monkeypatch
 
-    def sync(self) -> tuple[Report, Cost]:
+    def sync(self) -> tuple[RunResult, Cost]:
         """Sync, and return what it cost."""
         cost = Cost()
         before, asked = self._rows(), self.source.requests
         with counted(self.engine, cost.statements), self._monkeypatch.context() as patch:
-            real = delta.normalised
+            real = delta.normalise
 
             def normalised(each: Item) -> object:
                 cost.normalised += 1
                 return real(each)
 
-            patch.setattr(delta, "normalised", normalised)
-            with writing(self.engine) as connection:
+            patch.setattr(delta, "normalise", normalised)
+            with write_transaction(self.engine) as connection:
                 runs.ensure_account(connection, "ada", clock.now())
-            with reading(self.engine) as connection:
+            with read_transaction(self.engine) as connection:
                 (account,) = find_accounts(connection, ["ada"])
-            report = sync_account(self.engine, account, self.source, Way(concurrency=1))
+            report = sync_account(self.engine, account, self.source, RunOptions(concurrency=1))
         after = self._rows()
         cost.rows = {name: after[name] - before[name] for name in after if after[name] != before[name]}
         cost.requests = self.source.requests - asked
         return report, cost
 
     def _rows(self) -> dict[str, int]:
-        with reading(self.engine) as connection:
+        with read_transaction(self.engine) as connection:
             return {
                 name: connection.execute(select(func.count()).select_from(table)).scalar_one()
                 for name, table in metadata.tables.items()

@@ -174,7 +174,7 @@ def test_a_server_that_goes_away_in_mid_transaction_changes_nothing(
     with stage_at(url) as stage, stage_at(url) as assassin:
         stage.sync(items(1, 2, 3))
         before, sizes = stage.history(), stage.sizes()
-        snapshot = raw.snapshot
+        snapshot = raw.store_snapshot
 
         def store_and_lose(*args: Any, **kwargs: Any) -> int:
             if moment == "after":
@@ -184,7 +184,7 @@ def test_a_server_that_goes_away_in_mid_transaction_changes_nothing(
                 connection.execute(text(f"{everybody} AND pid <> pg_backend_pid()"))
             return snapshot(*args, **kwargs)
 
-        monkeypatch.setattr(raw, "snapshot", store_and_lose)
+        monkeypatch.setattr(raw, "store_snapshot", store_and_lose)
         report = stage.sync(items(2, 3, 4))
         monkeypatch.undo()
         assert report.exit_code == 5

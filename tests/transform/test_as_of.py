@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from etl.model.records import Interval
-from etl.transform.as_of import Answer, Horizon, answer
+from etl.model.records import FavouriteInterval
+from etl.transform.as_of import ObservationRange, Presence, answer
 from tests.support.lists import START
 
 
@@ -13,9 +13,9 @@ def at(hour):
     return START + timedelta(hours=hour)
 
 
-CLOSED = Interval(7, at(2.1), at(1), 2, valid_to=at(5.1), removed_after=at(4), removed_run_id=5)
-AGAIN = Interval(7, at(8.1), at(7), 8)
-HORIZON = Horizon(absent_from=at(0.1), absent_until=at(9), seen_until=at(9))
+CLOSED = FavouriteInterval(7, at(2.1), at(1), 2, valid_to=at(5.1), removed_after=at(4), removed_run_id=5)
+AGAIN = FavouriteInterval(7, at(8.1), at(7), 8)
+HORIZON = ObservationRange(absent_from=at(0.1), absent_until=at(9), seen_until=at(9))
 
 
 @pytest.mark.parametrize(
@@ -43,27 +43,27 @@ def test_what_is_sure_lies_between_observations(hour, told):
 
 
 def test_an_open_stay_that_the_newest_observations_lack_is_sure_until_it_was_last_seen():
-    held = Interval(7, at(2.1), at(1), 2, last_seen_at=at(4))
-    assert answer([held], at(4), HORIZON) is Answer.YES
-    assert answer([held], at(4.1), HORIZON) is Answer.UNKNOWN
+    held = FavouriteInterval(7, at(2.1), at(1), 2, last_seen_at=at(4))
+    assert answer([held], at(4), HORIZON) is Presence.YES
+    assert answer([held], at(4.1), HORIZON) is Presence.UNKNOWN
 
 
 def test_a_track_that_nobody_ever_saw_is_absent_as_long_as_somebody_looked():
-    assert answer([], at(5), HORIZON) is Answer.NO
-    assert answer([], at(9.1), HORIZON) is Answer.UNKNOWN
-    assert answer([], at(0), HORIZON) is Answer.UNKNOWN
+    assert answer([], at(5), HORIZON) is Presence.NO
+    assert answer([], at(9.1), HORIZON) is Presence.UNKNOWN
+    assert answer([], at(0), HORIZON) is Presence.UNKNOWN
 
 
 def test_nothing_is_known_where_nothing_was_observed():
-    assert answer([], at(5), Horizon()) is Answer.UNKNOWN
+    assert answer([], at(5), ObservationRange()) is Presence.UNKNOWN
 
 
 def test_a_stay_whose_beginning_nobody_knows_is_unknown_before():
-    first = Interval(7, at(2.1), None, 2)
-    assert answer([first], at(1), HORIZON) is Answer.UNKNOWN
-    assert answer([first], at(2.1), HORIZON) is Answer.YES
+    first = FavouriteInterval(7, at(2.1), None, 2)
+    assert answer([first], at(1), HORIZON) is Presence.UNKNOWN
+    assert answer([first], at(2.1), HORIZON) is Presence.YES
 
 
 def test_a_removed_track_may_be_back_once_nobody_looks_any_more():
-    assert answer([CLOSED], at(9), HORIZON) is Answer.NO
-    assert answer([CLOSED], at(9.1), HORIZON) is Answer.UNKNOWN
+    assert answer([CLOSED], at(9), HORIZON) is Presence.NO
+    assert answer([CLOSED], at(9.1), HORIZON) is Presence.UNKNOWN

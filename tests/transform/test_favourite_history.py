@@ -5,12 +5,12 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
-from etl.model.records import Decision, Interval, Observation, State
-from etl.model.threshold import Brake
-from etl.transform.favourite_history import changes, fold
+from etl.model.records import FavouriteInterval, OpenFavourites, Review, SnapshotRef
+from etl.model.threshold import RemovalThreshold
+from etl.transform.favourite_history import decide_changes, replay
 from tests.support.lists import START
 
-BRAKE = Brake()
+BRAKE = RemovalThreshold()
 
 
 def at(hour, minute=0):
@@ -18,17 +18,17 @@ def at(hour, minute=0):
 
 
 def seen(run_id, hour, present, *, whole=True, decision=None):
-    return Observation(run_id, at(hour), at(hour, 5), tuple(present), whole, decision)
+    return SnapshotRef(run_id, at(hour), at(hour, 5), tuple(present), whole, decision)
 
 
 def told(*observations, brake=BRAKE):
-    return fold(observations, brake).intervals
+    return replay(observations, brake).intervals
 
 
 def test_the_first_observation_does_not_know_since_when():
     assert told(seen(1, 1, [7, 8])) == (
-        Interval(7, valid_from=at(1, 5), added_after=None, added_run_id=1),
-        Interval(8, valid_from=at(1, 5), added_after=None, added_run_id=1),
+        FavouriteInterval(7, valid_from=at(1, 5), added_after=None, added_run_id=1),
+        FavouriteInterval(8, valid_from=at(1, 5), added_after=None, added_run_id=1),
     )
 
 
@@ -57,7 +57,7 @@ def test_a_partial_observation_adds_and_removes_nothing():
 
 
 def test_an_observation_from_within_a_walk_tells_neither_what_came_first_nor_what_left():
-    within = Observation(1, at(2, 2), at(2, 2), (7, 9), True)
+    within = SnapshotRef(1, at(2, 2), at(2, 2), (7, 9), True)
     intervals = told(seen(2, 2, [8, 9]), within)
     assert [(i.track_id, i.valid_to) for i in intervals] == [(7, None), (9, None), (8, None)]
     first, *_ = told(seen(2, 2, [8, 9]), within, seen(3, 3, [8, 9]))
@@ -75,28 +75,28 @@ def test_a_partial_observation_is_no_proof_that_a_track_was_not_there_before():
 
 
 def test_a_mass_removal_is_held_and_additions_apply():
-    history = fold([seen(1, 1, range(1, 51)), seen(2, 2, [99, 1])], BRAKE)
+    history = replay([seen(1, 1, range(1, 51)), seen(2, 2, [99, 1])], BRAKE)
     assert len(history.by_run[2].held) == 49
     assert history.by_run[2].favourites == 51
     assert all(i.valid_to is None for i in history.intervals)
 
 
 def test_an_approved_mass_removal_is_applied():
-    history = fold([seen(1, 1, range(1, 51)), seen(2, 2, [1], decision=Decision.APPROVED)], BRAKE)
+    history = replay([seen(1, 1, range(1, 51)), seen(2, 2, [1], decision=Review.APPROVED)], BRAKE)
     assert history.by_run[2].favourites == 1
     assert all(i.removed_after == at(1) for i in history.intervals if i.valid_to)
 
 
 def test_a_rejected_observation_proves_no_absence():
-    history = fold(
-        [seen(1, 1, range(1, 51)), seen(2, 2, [1], decision=Decision.REJECTED), seen(3, 3, [60, *range(1, 51)])], BRAKE
+    history = replay(
+        [seen(1, 1, range(1, 51)), seen(2, 2, [1], decision=Review.REJECTED), seen(3, 3, [60, *range(1, 51)])], BRAKE
     )
     assert history.by_run[2].favourites == 50
     assert history.intervals[-1].added_after == at(1)
 
 
 def test_a_later_proven_observation_supersedes_a_held_one():
-    history = fold([seen(1, 1, range(50)), seen(2, 2, []), seen(3, 3, range(1, 50))], BRAKE)
+    history = replay([seen(1, 1, range(50)), seen(2, 2, []), seen(3, 3, range(1, 50))], BRAKE)
     closed = [i for i in history.intervals if i.valid_to]
     assert [(i.track_id, i.removed_run_id, i.removed_after) for i in closed] == [(0, 3, at(1))]
 
@@ -126,14 +126,16 @@ def test_observations_of_one_instant_are_one():
 
 def test_an_unchanged_list_changes_nothing():
     first = seen(1, 1, [7, 8])
-    state = fold([first], BRAKE).state
-    assert changes(state, replace(first, run_id=2, started_at=at(2), observed_at=at(2, 5)), BRAKE).favourites == 2
+    state = replay([first], BRAKE).state
+    assert (
+        decide_changes(state, replace(first, run_id=2, started_at=at(2), observed_at=at(2, 5)), BRAKE).favourites == 2
+    )
     assert not any(
         (c.opened, c.closed, c.marked, c.held)[n]
-        for c in [changes(state, replace(first, run_id=2, started_at=at(2), observed_at=at(2, 5)), BRAKE)]
+        for c in [decide_changes(state, replace(first, run_id=2, started_at=at(2), observed_at=at(2, 5)), BRAKE)]
         for n in range(4)
     )
 
 
 def test_nothing_is_known_before_anything_was_seen():
-    assert changes(State(), seen(1, 1, []), BRAKE).favourites == 0
+    assert decide_changes(OpenFavourites(), seen(1, 1, []), BRAKE).favourites == 0

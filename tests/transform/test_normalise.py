@@ -6,14 +6,14 @@ from importlib.resources import files
 import pytest
 
 from etl.model.records import Artist
-from etl.transform.normalise import Unreadable, duration_seconds, market_codes, normalised
+from etl.transform.normalise import InvalidItem, duration_seconds, market_codes, normalise
 from tests.support.lists import item, raw
 
 DOCUMENTED_EXAMPLE = files("etl.sandbox").joinpath("documented_example.json").read_bytes()
 
 
 def test_the_documentations_own_example():
-    track = normalised(raw(DOCUMENTED_EXAMPLE, 54230705))
+    track = normalise(raw(DOCUMENTED_EXAMPLE, 54230705))
     assert track.title == "Shakira - Try Everything (《疯狂动物城》电影主题曲)"
     assert (track.duration_seconds, track.isrc, track.genres) == (196, None, ("Pop",))
     assert (len(track.markets), len(set(track.markets))) == (211, 211)
@@ -48,7 +48,7 @@ def test_durations(text, seconds):
 
 
 def test_an_unreadable_duration_is_a_note_not_a_reject():
-    track = normalised(item(1, duration="soon"))
+    track = normalise(item(1, duration="soon"))
     assert track.duration_seconds is None
     assert track.notes == ("duration: unreadable",)
 
@@ -60,8 +60,8 @@ def test_an_unreadable_duration_is_a_note_not_a_reject():
 def test_empty_null_and_missing_are_one(name, nothing):
     without = json.loads(item(1).body)
     without.pop(name, None)
-    missing = normalised(raw(json.dumps(without).encode(), 1))
-    assert normalised(item(1, **{name: nothing})) == missing
+    missing = normalise(raw(json.dumps(without).encode(), 1))
+    assert normalise(item(1, **{name: nothing})) == missing
 
 
 def test_markets_are_split_trimmed_upper_cased_and_kept_in_order():
@@ -70,7 +70,7 @@ def test_markets_are_split_trimmed_upper_cased_and_kept_in_order():
 
 def test_genres_and_artists_come_without_duplicates():
     twice = [{"artist_id": 4, "artist_name": "Main"}, {"artist_id": 4, "artist_name": "Main"}, {"artist_id": 5}]
-    track = normalised(item(1, genres="Pop, Pop,Afro", artists=twice))
+    track = normalise(item(1, genres="Pop, Pop,Afro", artists=twice))
     assert track.genres == ("Pop", "Afro")
     assert track.artists == (Artist(4, "Main"), Artist(5, None))
 
@@ -91,7 +91,7 @@ def test_genres_and_artists_come_without_duplicates():
     ],
 )
 def test_odd_types_are_read_leniently(fields, expected):
-    track = normalised(item(1, **fields))
+    track = normalise(item(1, **fields))
     assert {name: getattr(track, name) for name in expected} == expected
 
 
@@ -107,13 +107,13 @@ def test_odd_types_are_read_leniently(fields, expected):
     ],
 )
 def test_what_no_rule_covers_is_a_reject_with_its_reason(body, reason):
-    with pytest.raises(Unreadable, match=reason):
-        normalised(raw(body, 5))
+    with pytest.raises(InvalidItem, match=reason):
+        normalise(raw(body, 5))
 
 
 def test_an_item_without_an_id_is_a_reject():
-    with pytest.raises(Unreadable, match="no integer track_id"):
-        normalised(raw(b"null"))
+    with pytest.raises(InvalidItem, match="no integer track_id"):
+        normalise(raw(b"null"))
 
 
 @pytest.mark.parametrize(
@@ -126,11 +126,11 @@ def test_an_item_without_an_id_is_a_reject():
     ],
 )
 def test_a_title_is_kept_but_for_what_no_database_holds(title, kept):
-    assert normalised(raw(json.dumps({"track_id": 1, "track_title": title}).encode(), 1)).title == kept
+    assert normalise(raw(json.dumps({"track_id": 1, "track_title": title}).encode(), 1)).title == kept
 
 
 def test_an_item_that_is_only_an_id_has_no_facts():
-    assert not normalised(raw(b'{"track_id": 9}', 9)).has_facts
-    assert not normalised(raw(b'{"track_id": "9"}', 9)).has_facts  # the slow way, as any odd type takes
-    assert not normalised(raw(b'{"track_id": 9, "track_number": 18446744073709551616}', 9)).has_facts
-    assert normalised(item(9)).has_facts
+    assert not normalise(raw(b'{"track_id": 9}', 9)).has_facts
+    assert not normalise(raw(b'{"track_id": "9"}', 9)).has_facts  # the slow way, as any odd type takes
+    assert not normalise(raw(b'{"track_id": 9, "track_number": 18446744073709551616}', 9)).has_facts
+    assert normalise(item(9)).has_facts

@@ -7,26 +7,26 @@ import msgspec
 from hypothesis import example, given
 from hypothesis.strategies import lists, sampled_from
 
-from etl.model.encoding import packed, packed_bodies, shared, snapshot_digest, unpacked, unpacked_bodies
+from etl.model.encoding import intern_markets, pack_bodies, pack_ids, snapshot_digest, unpack_bodies, unpack_ids
 from etl.model.records import Item
-from etl.transform.normalise import normalised
-from etl.transform.track_versions import Known, fact_changes, facts_digest, versions
+from etl.transform.normalise import normalise
+from etl.transform.track_versions import StoredVersionRef, attributes_digest, track_changes, versions
 from tests.support.lists import START, item
 
 
 def track(**fields):
-    return normalised(item(1, **fields))
+    return normalise(item(1, **fields))
 
 
 def test_the_order_of_genres_and_markets_is_no_fact():
-    assert facts_digest(track(genres="A,B", available_markets="NG,GH")) == facts_digest(
+    assert attributes_digest(track(genres="A,B", available_markets="NG,GH")) == attributes_digest(
         track(genres="B,A", available_markets="GH,NG")
     )
 
 
 def test_the_digest_of_facts_stays_what_databases_hold():
     """Another one would make every track of every database look changed: whoever changes it brings a migration."""
-    assert facts_digest(track()).hex() == "b3b2450a5486e65f0ca0a80a9de5a697"
+    assert attributes_digest(track()).hex() == "b3b2450a5486e65f0ca0a80a9de5a697"
 
 
 def test_every_other_field_is_a_fact():
@@ -34,8 +34,8 @@ def test_every_other_field_is_a_fact():
         "track_title": "x", "track_number": 9, "isrc": "x", "duration": "00:01:00", "album_id": 77, "album_title": "x",
         "web_url": "x", "mobile_url": "x", "artwork": {"url": "x"}, "genres": "x", "available_markets": "ZA", "artists": [],
     }  # fmt: skip
-    digests = {facts_digest(track(**{name: value})) for name, value in other.items()}
-    assert len(digests | {facts_digest(track())}) == len(other) + 1
+    digests = {attributes_digest(track(**{name: value})) for name, value in other.items()}
+    assert len(digests | {attributes_digest(track())}) == len(other) + 1
 
 
 def test_versions_begin_where_the_facts_change():
@@ -59,38 +59,38 @@ def test_of_two_sightings_at_one_instant_the_later_stands():
 def test_news_is_new_changed_late_or_nothing():
     a = track()
     later = START + timedelta(hours=1)
-    assert fact_changes({}, [a], START).new == (a,)
-    assert fact_changes({1: Known(None, None)}, [a], START).new == (a,)
-    assert fact_changes({1: Known(b"other", START)}, [a], later).changed == (a,)
-    assert fact_changes({1: Known(b"other", later)}, [a], START).late == (a,)
-    same = fact_changes({1: Known(facts_digest(a), START)}, [a], later)
+    assert track_changes({}, [a], START).new == (a,)
+    assert track_changes({1: StoredVersionRef(None, None)}, [a], START).new == (a,)
+    assert track_changes({1: StoredVersionRef(b"other", START)}, [a], later).changed == (a,)
+    assert track_changes({1: StoredVersionRef(b"other", later)}, [a], START).late == (a,)
+    same = track_changes({1: StoredVersionRef(attributes_digest(a), START)}, [a], later)
     assert (same.new, same.changed, same.late) == ((), (), ())
 
 
 def test_late_news_of_what_held_all_along_is_no_news():
-    a = normalised(item(1))
+    a = normalise(item(1))
     sighted = START + timedelta(hours=2)
-    since = Known(facts_digest(a), START, sighted)
+    since = StoredVersionRef(attributes_digest(a), START, sighted)
     for instant, is_late in ((START - timedelta(hours=1), True), (START, False), (START + timedelta(hours=1), False)):
-        found = fact_changes({1: since}, [a], instant)
+        found = track_changes({1: since}, [a], instant)
         assert (found.new, found.changed, found.late) == ((), (), (a,) if is_late else ())
-    assert fact_changes({1: Known(b"other", START, sighted)}, [a], START + timedelta(hours=1)).late == (a,)
+    assert track_changes({1: StoredVersionRef(b"other", START, sighted)}, [a], START + timedelta(hours=1)).late == (a,)
 
 
 def test_a_bare_id_changes_no_facts():
-    bare = normalised(msgspec.structs.replace(item(1), held=b'{"track_id": 1}'))
-    assert fact_changes({1: Known(b"known", START)}, [bare], START).changed == ()
+    bare = normalise(msgspec.structs.replace(item(1), held=b'{"track_id": 1}'))
+    assert track_changes({1: StoredVersionRef(b"known", START)}, [bare], START).changed == ()
 
 
 def test_a_list_of_ids_survives_packing():
     for ids in ([], [5], list(range(1, 2_000)), [2**40, 3, 3, 1], [9, 8, 7]):
-        assert unpacked(packed(ids)) == ids
-    assert len(packed(list(range(10_000)))) < 200
+        assert unpack_ids(pack_ids(ids)) == ids
+    assert len(pack_ids(list(range(10_000)))) < 200
 
 
 def test_bodies_survive_packing():
     bodies = [item(n).body for n in range(20)] + [b"", b"\xff\x00"]
-    assert unpacked_bodies(packed_bodies(bodies)) == bodies
+    assert unpack_bodies(pack_bodies(bodies)) == bodies
 
 
 @example(
@@ -109,28 +109,28 @@ def test_bodies_survive_packing():
     )
 )
 def test_bodies_survive_packing_wherever_the_name_of_the_markets_stands_in_them(bodies):
-    assert unpacked_bodies(packed_bodies(bodies)) == bodies
+    assert unpack_bodies(pack_bodies(bodies)) == bodies
 
 
 def test_a_block_that_an_older_favsync_wrote_is_still_read():
     for count in (1, 2, 3, 500):
         bodies = [item(n).body for n in range(count)]
-        assert unpacked_bodies(zlib.compress(msgspec.msgpack.encode(bodies), 6)) == bodies
+        assert unpack_bodies(zlib.compress(msgspec.msgpack.encode(bodies), 6)) == bodies
 
 
 def test_a_body_in_parts_is_the_body_and_shares_its_markets():
     markets: dict[bytes, bytes] = {}
     bodies = [b'{"track_id":%d,"available_markets":"NG,GH","genres":""}' % n for n in range(3)]
-    parts = [shared(body, markets) for body in bodies]
+    parts = [intern_markets(body, markets) for body in bodies]
     assert [Item(part, b"", None).body for part in parts] == bodies
     assert len({id(part[2]) for part in parts}) == 1
-    assert shared(b'{"track_id":1}', markets) == b'{"track_id":1}'
+    assert intern_markets(b'{"track_id":1}', markets) == b'{"track_id":1}'
 
 
 def test_lists_of_markets_are_packed_once():
     markets = [",".join(f"{n:02X}" for n in range(start, 256)).encode() for start in range(20)]
     bodies = [b'{"track_id":%d,"available_markets":"%s"}' % (n, markets[n % 20]) for n in range(500)]
-    assert len(packed_bodies(bodies)) < len(b"".join(bodies)) / 100
+    assert len(pack_bodies(bodies)) < len(b"".join(bodies)) / 100
 
 
 def test_a_list_is_told_by_its_items_and_their_order():

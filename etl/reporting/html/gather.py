@@ -15,7 +15,7 @@ from sqlalchemy import Connection, text
 
 from etl.reporting.html.packing import packed_stays
 from etl.reporting.html.trends import Stay, Trends
-from etl.reporting.query import Question, ask
+from etl.reporting.query import Query, run_query
 from etl.reporting.views import view_named
 
 Row = dict[str, Any]
@@ -70,8 +70,8 @@ class _Teller:
 
     def rows(self, view: str, *, order_by: Sequence[str] = (), limit: int | None = None) -> list[Row]:
         """Return the account's rows of ``view``, without the account's name."""
-        question = Question(view_named(view), accounts=(self.account,), order_by=order_by, limit=limit)
-        answer = ask(self.connection, question)
+        question = Query(view_named(view), accounts=(self.account,), order_by=order_by, limit=limit)
+        answer = run_query(self.connection, question)
         return [
             {name: value for name, value in zip(answer.columns, row, strict=True) if name != "account"}
             for row in answer.rows
