@@ -7,7 +7,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from tests.accounts.test_credentials import engine, everything, instant, reads, sandbox
 
 from etl import clock
 from etl.accounts import manage
@@ -19,6 +18,7 @@ from etl.boomplay.payloads import Token
 from etl.cli import main
 from etl.db.engine import read_transaction
 from etl.errors import CredentialsError, UsageError, WrongUser
+from tests.accounts.test_credentials import engine, everything, instant, reads, sandbox
 from tests.support.sandbox_accounts import KEY, add, outcomes, settings, token_row
 
 __all__ = ["engine", "instant", "sandbox"]
