@@ -18,7 +18,7 @@ import math
 import random
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,8 +30,7 @@ from etl.boomplay.payloads import User
 from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.db.migrate import upgrade
 from etl.errors import ApiUnreachable
-from etl.load import runs
-from etl.load.baseline import find_accounts
+from etl.load.accounts import ensure_account, find_accounts
 from etl.model.records import Item, Page
 from etl.sandbox.catalogue import Catalogue
 from etl.sandbox.markets import market_lists
@@ -146,6 +145,10 @@ class ListSource:
         catalogue = self.listener.catalogue
         return Page(offset, limit, tuple(_item(catalogue, track_id) for track_id in tracks[offset : offset + limit]))
 
+    def catalogue(self, track_ids: Sequence[int]) -> Mapping[int, Item | None] | None:
+        """Return None: this service has no catalogue."""
+        return None
+
     def user(self) -> User:
         """Return whose list it is."""
         return User(f"user-{self.listener.name}", self.listener.name.title(), self.listener.region, "Premium")
@@ -201,7 +204,7 @@ def make_history(
     with time_machine.travel(begin, tick=False) as time:
         with write_transaction(engine) as connection:
             for listener in listeners:
-                runs.ensure_account(connection, listener.name, begin)
+                ensure_account(connection, listener.name, begin)
         with read_transaction(engine) as connection:
             known = {account.name: account for account in find_accounts(connection, [each.name for each in listeners])}
         for day in range(days + 1):

@@ -30,8 +30,7 @@ from etl.boomplay.tokens import StaticToken
 from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.db.migrate import upgrade
 from etl.extract.snapshot import RunOptions
-from etl.load import runs
-from etl.load.baseline import find_accounts
+from etl.load.accounts import ensure_account, find_accounts
 from etl.sandbox import Sandbox
 from etl.sync import sync_account
 
@@ -63,7 +62,7 @@ def play(url: str, rounds: int, seed: int = 1) -> Result:
     engine = open_engine(url)
     with write_transaction(engine) as connection:
         for user in USERS:
-            runs.ensure_account(connection, user, clock.now())
+            ensure_account(connection, user, clock.now())
     with Sandbox(tracks=TRACKS, seed=seed, users=USERS) as sandbox:
         orders = [_order(sandbox, url, user, rounds, seed) for user in USERS]
         command = [sys.executable, "-m", "benchmarks.side_by_side", "--work"]

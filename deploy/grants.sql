@@ -83,7 +83,7 @@ BEGIN
         SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'v'
         UNION ALL
         SELECT each FROM unnest(ARRAY[
-            'accounts', 'albums', 'alembic_version', 'artists', 'digests', 'favourites', 'genres', 'market_set_members', 'market_sets',
+            'accounts', 'albums', 'artists', 'digests', 'favourites', 'favsync_version', 'genres', 'market_set_members', 'market_sets',
             'markets', 'raw_blocks', 'raw_items', 'rejects', 'runs', 'schedules', 'snapshots', 'track_artists',
             'track_genres', 'track_versions', 'tracks'
         ]) AS each
@@ -92,7 +92,7 @@ BEGIN
         EXECUTE format('GRANT SELECT ON public.%I TO favsync_report', name);
     END LOOP;
     -- Which schema it has is the migrations' word alone.
-    IF to_regclass('public.alembic_version') IS NOT NULL THEN
-        REVOKE INSERT, UPDATE, DELETE ON public.alembic_version FROM favsync_sync;
+    IF to_regclass('public.favsync_version') IS NOT NULL THEN
+        REVOKE INSERT, UPDATE, DELETE ON public.favsync_version FROM favsync_sync;
     END IF;
 END $$;

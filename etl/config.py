@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from etl.errors import SettingsError
-from etl.model.threshold import RemovalThreshold
+from etl.model.records import RemovalThreshold
 from etl.settings import KEY_WANTED, SETTINGS, SecretText, Setting, key_list, masked, nearest, quoted, truth
 
 __all__ = ["SETTINGS", "Config", "SecretText", "Setting", "SettingSource", "environment", "load", "nearest"]

@@ -1,302 +1,336 @@
-"""ONE run: lease, walk, confirm, decide, land, apply, report. Schedule, manual sync and demo all come here.
+"""Runs one sync of one account: lock it, read the list, decide what changed, write it.
 
-Invariants: the run's row is there before the first request, and is finished in the one transaction that writes what the run
-found, so a crash leaves the history of before or of after; a plan goes the same way up to the decision, and writes nothing.
+The scheduler, the CLI, the backfill and the demo all use it. The row of a run is inserted before the first request and finished
+in the one transaction that writes what the run found, so a crash leaves the history as it was before or as it is after.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import msgspec
 from msgspec.structs import replace
 from sqlalchemy import Connection, Engine
 
 from etl import clock, logs
 from etl.boomplay.payloads import User
 from etl.db.engine import in_transaction, read_transaction, write_transaction
-from etl.errors import ApiError, CredentialsError, FavsyncError, RateLimited, WrongUser
-from etl.extract.snapshot import FavouritesApi, Observed, RunOptions, is_unchanged, take_snapshot
-from etl.load import runs
-from etl.load.baseline import Account, Baseline, read_baseline, read_open_favourites, stored_version_refs
-from etl.load.delta import Delta, LoadResult, find_delta, load_delta, normalise_batch
+from etl.errors import FavsyncError, RateLimited, WrongUser
+from etl.extract.snapshot import FavouritesApi, RunOptions, ask_catalogue, require_owner, take_snapshot
+from etl.load import accounts, runs
+from etl.load.accounts import Account
+from etl.load.baseline import (
+    FavouriteQueries,
+    labels_of,
+    read_baseline,
+    read_open_favourites,
+    stored_version_refs,
+)
 from etl.load.favourites import write_changes, write_rejects
+from etl.load.raw import items_of
 from etl.load.run_lock import run_lock
-from etl.model.outcomes import outcome_of
-from etl.model.records import FavouriteChanges, OpenFavourites, Outcome, SnapshotRef, Trigger
-from etl.model.result import RunResult
-from etl.model.threshold import RemovalThreshold
+from etl.load.snapshot import load_delta
+from etl.model.records import (
+    Baseline,
+    FavouriteChanges,
+    OpenFavourites,
+    Outcome,
+    RemovalReason,
+    Snapshot,
+    SnapshotRef,
+    Trigger,
+)
+from etl.model.result import RunResult, outcome_of
 from etl.replay.review import mark_superseded
 from etl.replay.track_events import accounts_with_tracks
 from etl.replay.tracks import replay_tracks
+from etl.transform.delta import Delta, find_delta, is_unchanged, normalise_batches
 from etl.transform.favourite_history import decide_changes
+from etl.transform.removals import CROWD, labelled_tracks
 from etl.transform.track_versions import track_changes
 
 __all__ = ["FavouritesApi", "RunOptions", "RunResult", "plan_account", "sync_account"]
 
+CHECK_EVERY = timedelta(days=1)
 log = logs.get(__name__)
 
 
-def sync_account(engine: Engine, account: Account, source: FavouritesApi, way: RunOptions) -> RunResult:
-    """Sync one account and return how it went; failures are reported, not raised.
+class Run(msgspec.Struct, frozen=True):
+    """A run in progress. ``engine`` None: there is no database yet (a plan). ``result``: what is known of it so far."""
 
-    Raises: RunInProgress, where another run holds the account; DatabaseError, where not even a failure can be recorded;
+    engine: Engine | None
+    account: Account
+    api: FavouritesApi
+    options: RunOptions
+    result: RunResult
+
+
+def sync_account(engine: Engine, account: Account, api: FavouritesApi, options: RunOptions) -> RunResult:
+    """Sync one account and return the result; failures are results, not exceptions.
+
+    Raises: RunInProgress, if another run holds the account; DatabaseError, if not even a failure can be recorded;
     KeyboardInterrupt and the like, after the run is marked as failed.
     """
     with run_lock(engine, account.account_id, account.name):
         started_at = clock.now()
         with write_transaction(engine) as connection:
-            run_id = runs.begin(connection, account.account_id, way.trigger, started_at)
-        begun = RunResult(account=account.name, trigger=way.trigger, started_at=started_at, run_id=run_id)
+            run_id = runs.begin(connection, account.account_id, options.trigger, started_at)
+        run = Run(engine, account, api, options, RunResult(account.name, options.trigger, started_at, run_id))
         with logs.bound(run_id=run_id, account=account.name):
             try:
-                return _logged(_run(engine, account, source, way, begun))
+                return _logged(_sync(engine, run))
             except FavsyncError as error:
-                return _logged(_failed(engine, begun, source, error))
+                return _logged(_record_failure(engine, run, error))
             except BaseException as error:
-                _failed(engine, begun, source, FavsyncError(_why_stopped(error)))
+                name = "Ctrl-C" if isinstance(error, KeyboardInterrupt) else type(error).__name__
+                _record_failure(engine, run, FavsyncError(f"stopped by {name}"))
                 raise
 
 
-def _why_stopped(error: BaseException) -> str:
-    return "stopped by Ctrl-C" if isinstance(error, KeyboardInterrupt) else f"stopped by {type(error).__name__}"
-
-
-def _logged(report: RunResult) -> RunResult:
-    """Log how a scheduled run went, in one line, and return its report; a person who syncs by hand is told by the verb."""
-    counts = {
-        name: count for name in ("added", "removed", "held", "changed", "rejected") if (count := getattr(report, name))
-    }
-    say = log.warning if report.outcome in (Outcome.FAILED, Outcome.HELD) else log.info
-    if report.trigger != Trigger.SCHEDULE:
-        say = log.debug
-    event = "synced" if report.outcome != Outcome.FAILED else "the sync failed"
-    say(
-        event,
-        outcome=report.outcome,
-        favourites=report.favourites,
-        **counts,
-        reason=report.reason,
-        remedy=report.remedy or None,
-    )
-    return report
-
-
-def plan_account(engine: Engine | None, account: Account, source: FavouritesApi, way: RunOptions) -> RunResult:
-    """Return what `sync_account` would do now, with the ids; nothing at all is written. ``engine`` None: there is no database.
-
-    Raises: ApiError, CredentialsError, DatabaseError.
-    """
-    begun = RunResult(account=account.name, trigger=way.trigger, started_at=clock.now())
-    observed = take_snapshot(engine, account, source, way, begun.started_at)
-    seen = _observation(0, observed)
-    done = LoadResult()
-    if engine is None:
-        state, news = OpenFavourites(), find_delta(None, observed, None)
-        for part in news.parts():
-            done.rejects += normalise_batch(observed, part)[1]
-    else:
-        with read_transaction(engine) as connection:
-            newest = read_baseline(connection, account.account_id)
-            state = read_open_favourites(connection, account.account_id, seen.present)
-            news = find_delta(connection, observed, newest)
-            for part in news.parts():
-                tracks, rejects = normalise_batch(observed, part)
-                known = stored_version_refs(connection, [track.track_id for track in tracks])
-                done.changed += len(track_changes(known, tracks, observed.observed_at).changed)
-                done.rejects += rejects
-    change = decide_changes(state, seen, way.brake)
-    report = _report(begun, source, observed, change, done.changed, news.carried + len(done.rejects))
-    plan = {
-        "added": [interval.track_id for interval in change.opened],
-        "removed": [interval.track_id for interval in change.closed],
-        "held": list(change.held),
-    }
-    return replace(report, plan=plan, finished_at=clock.now())
-
-
-def _run(engine: Engine, account: Account, source: FavouritesApi, way: RunOptions, begun: RunResult) -> RunResult:
-    observed = take_snapshot(engine, account, source, way, begun.started_at)
-    with read_transaction(engine) as connection:
-        newest = read_baseline(connection, account.account_id)
-        news = None if is_unchanged(observed, newest) else find_delta(connection, observed, newest)
-    if news is None and newest is not None:
-        report = _unchanged(begun, source, observed, newest)
+def _sync(engine: Engine, run: Run) -> RunResult:
+    """Read the list, decide what changed since the baseline, and write it."""
+    baseline = _baseline(run)
+    snapshot, lookup = _take_snapshot(run, baseline)
+    if baseline is not None and is_unchanged(snapshot, baseline):
+        owner = _owner(engine, run) if _is_check_due(run) else None
         with write_transaction(engine) as connection:
-            return _finished(connection, report, observed, newest.snapshot_id, way.brake)
-    user = _checked_user(account, source)
-    assert news is not None  # noqa: S101
-
-    def land(connection: Connection) -> RunResult:
-        return _land(connection, account, source, way, begun, observed, news, user)
-
-    return in_transaction(engine, land)
-
-
-def _unchanged(begun: RunResult, source: FavouritesApi, observed: Observed, newest: Baseline) -> RunResult:
-    change = FavouriteChanges(favourites=newest.favourites)
-    return _report(begun, source, observed, change, changed=0, rejected=newest.rejected)
+            return _record_unchanged(connection, run, snapshot, baseline, owner)
+    owner = _owner(engine, run)
+    answers = _ask_catalogue(run, snapshot, lookup)
+    delta, known_ids = _delta(run, snapshot, baseline)
+    ref = _snapshot_ref(run, snapshot, owner, answers)
+    # The transaction runs again after a deadlock.
+    return in_transaction(engine, lambda connection: _load(connection, run, snapshot, ref, (delta, known_ids), owner))
 
 
-def _checked_user(account: Account, source: FavouritesApi) -> User | None:
-    """Make sure that the list is still this account's user's, before anything of it is written.
+def _is_check_due(run: Run) -> bool:
+    """True if the service has not confirmed the owner of the list for a day."""
+    checked_at = run.account.user_checked_at
+    return checked_at is None or run.result.started_at - checked_at >= CHECK_EVERY
 
-    Raises: WrongUser, CredentialsError. Where the service does not tell who it is, the list alone must do.
+
+def _owner(engine: Engine, run: Run) -> User | None:
+    """Return the owner of the list, or None if the service does not say.
+
+    Raises: WrongUser, naming the runs that stored another user's list meanwhile; CredentialsError.
     """
     try:
-        user = source.user()
-    except CredentialsError:
-        raise
-    except ApiError as error:
-        log.warning("could not ask whose token this is", error=str(error))
-        return None
-    if account.boomplay_user_id not in (None, user.user_id):
+        return require_owner(run.api, run.account.boomplay_user_id, run.account.name)
+    except WrongUser as error:
+        with read_transaction(engine) as connection:
+            stored = runs.unconfirmed_runs(connection, run.account.account_id, run.account.user_checked_at)
+        if not stored:
+            raise
+        undo = "; ".join(f"`favsync runs retract {run_id}`" for run_id in stored)
         raise WrongUser(
-            f"the token belongs to another Boomplay user than account {account.name}",
-            remedy="set the token of the right user, or add another account for this one",
-        )
-    return user
+            f"{error}; runs {', '.join(map(str, stored))} stored a list whose owner was not confirmed",
+            remedy=f"{error.remedy}; to undo what came from the other list: {undo}",
+        ) from None
 
 
-def _observation(run_id: int, observed: Observed) -> SnapshotRef:
-    present = tuple(item.track_id for item in observed.seen.items if item.track_id is not None)
-    return SnapshotRef(
-        run_id=run_id,
-        started_at=observed.started_at,
-        observed_at=observed.observed_at,
-        present=present,
-        proves_absence=observed.seen.is_whole and not observed.has_unknown,
-    )
+def _ask_catalogue(run: Run, snapshot: Snapshot, lookup: FavouriteQueries) -> dict[int, RemovalReason]:
+    """Ask why favourites are missing, if the snapshot may record them as missing or removed."""
+    if not snapshot.proves_absence:
+        return {}
+    missing = lookup.open_tracks().difference(snapshot.track_ids)
+    asked = missing.difference(lookup.settled(run.result.started_at, run.options.grace))
+    return ask_catalogue(run.api, asked, run.account.region)
 
 
-def _land(
+def _baseline(run: Run) -> Baseline | None:
+    if run.engine is None:
+        return None
+    with read_transaction(run.engine) as connection:
+        return read_baseline(connection, run.account.account_id)
+
+
+def _take_snapshot(run: Run, baseline: Baseline | None) -> tuple[Snapshot, FavouriteQueries]:
+    lookup = FavouriteQueries(run.engine, run.account.account_id, baseline)
+    return take_snapshot(run.api, baseline, lookup, run.options, run.result.started_at), lookup
+
+
+def _delta(run: Run, snapshot: Snapshot, baseline: Baseline | None) -> tuple[Delta, Mapping[bytes, int]]:
+    """Return what is new since the baseline, and the ids of the items that are not."""
+    if run.engine is None or baseline is None:
+        return find_delta(snapshot.items, {}), {}
+    with read_transaction(run.engine) as connection:
+        known = items_of(connection, baseline.snapshot_id)
+    delta = find_delta(snapshot.items, {item.digest: item.is_readable for item in known})
+    return delta, {item.digest: item.raw_item_id for item in known}
+
+
+def _load(
     connection: Connection,
-    account: Account,
-    source: FavouritesApi,
-    way: RunOptions,
-    begun: RunResult,
-    observed: Observed,
-    news: Delta,
-    user: User | None,
+    run: Run,
+    snapshot: Snapshot,
+    ref: SnapshotRef,
+    found: tuple[Delta, Mapping[bytes, int]],
+    owner: User | None,
 ) -> RunResult:
-    """Write everything that the run found, in the caller's transaction."""
-    if begun.run_id is None:
-        raise FavsyncError("a run without a row cannot land")
-    seen = _observation(begun.run_id, observed)
-    change = decide_changes(read_open_favourites(connection, account.account_id, seen.present), seen, way.brake)
-    snapshot_id, done = load_delta(connection, observed, news, keep_bodies=way.keep_bodies)
-    report = _report(begun, source, observed, change, done.changed, news.carried + len(done.rejects))
-    report = _finished(connection, report, observed, snapshot_id, way.brake)
-    write_changes(connection, account.account_id, change)
-    if report.proven:
-        mark_superseded(connection, account.account_id, begun.run_id)
-    write_rejects(connection, begun.run_id, done.rejects)
-    if done.late:
-        replay_tracks(connection, done.late, accounts=accounts_with_tracks(connection, done.late))
-    if user is not None:
-        runs.require_own_user(connection, account.account_id, user.user_id)
-        known_as = {
-            "boomplay_user_id": user.user_id,
-            "user_name": user.user_name,
-            "region": account.region or user.region,
-            "plan": user.plan,
-        }
-        runs.remember_user(connection, account.account_id, known_as)
-    return report
+    """Write everything that the run found.
 
-
-def _report(
-    begun: RunResult, source: FavouritesApi, observed: Observed, change: FavouriteChanges, changed: int, rejected: int
-) -> RunResult:
-    outcome = outcome_of(proven=observed.seen.is_whole, change=change, changed=changed)
-    reasons = [text for text in (observed.seen.reason, observed.note, _why_nothing_removed(observed)) if text]
-    if change.held:
-        reasons.insert(0, f"{len(change.held)} removals wait for `favsync runs approve {begun.run_id or 'N'}`")
-    return replace(
-        begun,
-        outcome=outcome,
-        reason="; ".join(reasons) or None,
-        proven=observed.seen.is_whole,
-        favourites=change.favourites,
-        added=len(change.opened),
-        removed=len(change.closed),
-        held=len(change.held),
-        changed=changed,
-        rejected=rejected,
-        pages=sum(walk.pages for walk in observed.walks),
-        requests=source.requests,
-        retries=source.retries,
-        started_at=begun.started_at,
-        observed_at=observed.observed_at,
+    The favourites are read here again, so that a lost lock is noticed. The run row precedes the favourites: a trigger lets
+    only a proven run close an interval.
+    """
+    account, (delta, known_ids) = run.account, found
+    before = read_open_favourites(connection, account.account_id, ref.present)
+    ref = replace(ref, labelled=_labelled(connection, before, ref))
+    changes = decide_changes(before, ref, run.options.threshold)
+    loaded = load_delta(
+        connection, delta, known_ids, keep_bodies=run.options.keep_bodies, tracks_at=snapshot.observed_at
     )
+    result = _result(run, snapshot, changes, loaded.changed, delta.known_rejects + len(loaded.rejects))
+    result = replace(result, finished_at=clock.now())
+    runs.finish(connection, result, replace(ref, snapshot_id=loaded.snapshot_id))
+    write_changes(connection, account.account_id, changes, before.memory)
+    if result.proven:
+        mark_superseded(connection, account.account_id, ref.run_id)
+    write_rejects(connection, ref.run_id, loaded.rejects)
+    if loaded.late:
+        replay_tracks(connection, loaded.late, accounts=accounts_with_tracks(connection, loaded.late))
+    _remember_owner(connection, run, owner)
+    return result
 
 
-def _why_nothing_removed(observed: Observed) -> str:
-    if observed.seen.is_whole and observed.has_unknown:
-        return "an item without an id is in the list: it could be any track, so nothing is removed"
-    return ""
+def _labelled(connection: Connection, before: OpenFavourites, ref: SnapshotRef) -> frozenset[int]:
+    missing = set(before.open).difference(ref.present)
+    return labelled_tracks(missing, labels_of(connection, before.open)) if len(missing) >= CROWD else frozenset()
 
 
-def _finished(
-    connection: Connection, report: RunResult, observed: Observed, snapshot_id: int, brake: RemovalThreshold
+def _remember_owner(connection: Connection, run: Run, owner: User | None) -> None:
+    if owner is not None:
+        account = run.account
+        accounts.require_own_user(connection, account.account_id, owner.user_id)
+        region = account.region or owner.region  # the operator may have set another region
+        known = {"boomplay_user_id": owner.user_id, "user_name": owner.user_name, "region": region, "plan": owner.plan}
+        accounts.remember_user(connection, account.account_id, known, clock.now())
+
+
+def _record_unchanged(
+    connection: Connection, run: Run, snapshot: Snapshot, baseline: Baseline, owner: User | None
 ) -> RunResult:
-    """Finish the run's row."""
-    report = replace(report, finished_at=clock.now())
-    if report.run_id is None:
-        raise FavsyncError("a run without a row cannot be finished")
-    runs.finish(
-        connection,
-        report.run_id,
-        outcome=report.outcome,
-        reason=report.reason,
-        proven=report.proven,
-        proves_absence=observed.seen.is_whole and not observed.has_unknown,
-        started_at=observed.started_at,
-        observed_at=report.observed_at,
-        finished_at=report.finished_at,
-        snapshot_id=snapshot_id,
-        favourites=report.favourites,
-        added=report.added,
-        removed=report.removed,
-        held=report.held,
-        changed=report.changed,
-        rejected=report.rejected,
-        pages=report.pages,
-        requests=report.requests,
-        retries=report.retries,
-        brake_minimum=brake.minimum,
-        brake_ratio=brake.ratio,
-    )
-    return report
+    changes = FavouriteChanges(favourites=baseline.favourites)
+    result = replace(_result(run, snapshot, changes, 0, baseline.rejected), finished_at=clock.now())
+    ref = replace(_snapshot_ref(run, snapshot, owner, {}), snapshot_id=baseline.snapshot_id)
+    runs.finish(connection, result, ref)
+    _remember_owner(connection, run, owner)
+    return result
 
 
-def _failed(engine: Engine, begun: RunResult, source: FavouritesApi, error: FavsyncError) -> RunResult:
-    """Mark the run as failed; where the database itself is what failed, the next run will (as interrupted)."""
-    retry_at = error.retry_at if isinstance(error, RateLimited) else None
-    report = replace(
-        begun,
+def _record_failure(engine: Engine, run: Run, error: FavsyncError) -> RunResult:
+    """Mark the run as failed. If the database itself fails, the next run marks it as interrupted."""
+    result = replace(
+        run.result,
         outcome=Outcome.FAILED,
         reason=str(error),
         error=error,
-        requests=source.requests,
-        retries=source.retries,
+        requests=run.api.requests,
+        retries=run.api.retries,
         finished_at=clock.now(),
-        retry_at=retry_at,
+        retry_at=error.retry_at if isinstance(error, RateLimited) else None,
     )
-    if begun.run_id is None:
-        return report
     try:
         with write_transaction(engine) as connection:
-            newest_favourites = runs.favourites_before(connection, begun.run_id)
-            runs.finish(
-                connection,
-                begun.run_id,
-                outcome=report.outcome,
-                reason=report.reason,
-                finished_at=report.finished_at,
-                favourites=newest_favourites,
-                requests=report.requests,
-                retries=report.retries,
-                retry_at=retry_at,
-            )
+            favourites = runs.favourites_before(connection, run.result.run_id or 0)
+            runs.finish(connection, replace(result, favourites=favourites))
     except FavsyncError as second:
-        log.warning("the failed run could not be marked", error=str(second))
-        return report
-    return replace(report, favourites=newest_favourites or 0)
+        log.warning("failed run not recorded", error=str(second))
+        return result
+    return replace(result, favourites=favourites or 0)
+
+
+def plan_account(engine: Engine | None, account: Account, api: FavouritesApi, options: RunOptions) -> RunResult:
+    """Return what `sync_account` would do now, with the ids, and write nothing. ``engine`` None: there is no database.
+
+    Raises: ApiError, CredentialsError, DatabaseError.
+    """
+    run = Run(engine, account, api, options, RunResult(account.name, options.trigger, clock.now()))
+    baseline = _baseline(run)
+    snapshot, lookup = _take_snapshot(run, baseline)
+    owner = require_owner(api, account.boomplay_user_id, account.name) if engine else None
+    delta, _ = _delta(run, snapshot, baseline)
+    changed, rejected = 0, delta.known_rejects
+    ref = _snapshot_ref(run, snapshot, owner, _ask_catalogue(run, snapshot, lookup))
+    if engine is None:
+        rejected += sum(len(batch.rejects) for batch in normalise_batches(delta))
+        before = OpenFavourites()
+    else:
+        with read_transaction(engine) as connection:
+            before = read_open_favourites(connection, account.account_id, ref.present)
+            ref = replace(ref, labelled=_labelled(connection, before, ref))
+            for batch in normalise_batches(delta):
+                known = stored_version_refs(connection, [track.track_id for track in batch.tracks])
+                changed += len(track_changes(known, batch.tracks, snapshot.observed_at).changed)
+                rejected += len(batch.rejects)
+    changes = decide_changes(before, ref, options.threshold)
+    plan = {
+        "added": [interval.track_id for interval in changes.opened],
+        "removed": [interval.track_id for interval in changes.closed],
+        "held": list(changes.held),
+        "missing": sorted(i.track_id for i in changes.marked if i.missing_since == snapshot.observed_at),
+    }
+    return replace(_result(run, snapshot, changes, changed, rejected), plan=plan, finished_at=clock.now())
+
+
+def _snapshot_ref(
+    run: Run, snapshot: Snapshot, owner: User | None, answers: Mapping[int, RemovalReason]
+) -> SnapshotRef:
+    return SnapshotRef(
+        run_id=run.result.run_id or 0,
+        started_at=snapshot.started_at,
+        observed_at=snapshot.observed_at,
+        present=snapshot.track_ids,
+        proves_absence=snapshot.proves_absence,
+        threshold=run.options.threshold,
+        grace=run.options.grace,
+        user_confirmed=owner is not None or run.account.boomplay_user_id is None,
+        total=snapshot.total,
+        page_size=snapshot.page_size,
+        catalogue=answers,
+    )
+
+
+def _result(run: Run, snapshot: Snapshot, changes: FavouriteChanges, changed: int, rejected: int) -> RunResult:
+    reasons = [snapshot.reason, snapshot.note]
+    if snapshot.is_whole and snapshot.has_unknown:
+        reasons.append("an item without an id is in the list: it could be any track, so nothing is removed")
+    reasons += changes.reasons
+    if changes.missing:
+        reasons.append(f"{changes.missing} favourites are missing from the list; they stay until that is certain")
+    if changes.held:
+        reasons.insert(0, f"{len(changes.held)} removals wait for `favsync runs approve {run.result.run_id or 'N'}`")
+    return replace(
+        run.result,
+        outcome=outcome_of(proven=snapshot.is_whole, change=changes, changed=changed),
+        reason="; ".join(filter(None, reasons)) or None,
+        proven=snapshot.is_whole,
+        favourites=changes.favourites,
+        added=len(changes.opened),
+        removed=len(changes.closed),
+        held=len(changes.held),
+        missing=changes.missing,
+        changed=changed,
+        rejected=rejected,
+        pages=snapshot.pages,
+        requests=run.api.requests,
+        retries=run.api.retries,
+        observed_at=snapshot.observed_at,
+    )
+
+
+def _logged(result: RunResult) -> RunResult:
+    """Log the result of a run in one line. The CLI prints manual runs itself, so those are logged at debug level."""
+    say = log.warning if result.outcome in (Outcome.FAILED, Outcome.HELD) else log.info
+    if result.trigger != Trigger.SCHEDULE:
+        say = log.debug
+    counts: dict[str, Any] = {
+        name: count
+        for name in ("added", "removed", "held", "missing", "changed", "rejected")
+        if (count := getattr(result, name))
+    }
+    event = "sync failed" if result.outcome == Outcome.FAILED else "synced"
+    fields = {"outcome": result.outcome, "favourites": result.favourites} | counts
+    say(event, **fields, reason=result.reason, remedy=result.remedy or None)
+    return result

@@ -1,7 +1,7 @@
-"""What alembic runs: over the connection that `favsync db upgrade` gives it, or from a shell by FAVSYNC_DATABASE_URL.
+"""Runs the migrations, over the connection of `favsync db upgrade` or from a shell with FAVSYNC_DATABASE_URL.
 
-One migration at a time (an advisory lock on PostgreSQL; SQLite has one writer), and none that waits for a lock for long while
-others queue up behind it. Views are dropped before and made after, since neither engine alters a table under a view.
+Only one migration runs at a time (an advisory lock on PostgreSQL; SQLite has one writer), and none waits long for a lock while
+others queue behind it. Views are dropped before and created after, because neither engine alters a table under a view.
 """
 
 import os
@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from alembic import context
 
 LOCK = 7_234_710_001
+VERSION_TABLE = "favsync_version"  # alembic's default name may belong to another program in the same database
 
 config = context.config
 
@@ -27,6 +28,7 @@ def run(connection: sa.Connection) -> None:
     context.configure(
         connection=connection,
         target_metadata=metadata,
+        version_table=VERSION_TABLE,
         render_as_batch=not is_postgresql,
     )
     with context.begin_transaction():
@@ -39,6 +41,7 @@ def run_offline() -> None:
     """Print the SQL for PostgreSQL, for people who apply it by hand and for the linter."""
     context.configure(
         url="postgresql+psycopg://",
+        version_table=VERSION_TABLE,
         literal_binds=True,
         dialect_opts={"paramstyle": "named"},
     )

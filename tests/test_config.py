@@ -12,7 +12,7 @@ import pytest
 from etl.accounts.encryption import MAKES_A_KEY
 from etl.config import SETTINGS, Config, SecretText, SettingSource, load
 from etl.errors import SettingsError
-from etl.model.threshold import RemovalThreshold
+from etl.model.records import RemovalThreshold
 
 KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()
 OTHER_KEY = base64.urlsafe_b64encode(bytes(range(1, 33))).decode()

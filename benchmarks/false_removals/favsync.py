@@ -20,10 +20,8 @@ from etl.db import tables
 from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.db.migrate import upgrade
 from etl.extract.snapshot import RunOptions
-from etl.load import runs
-from etl.load.baseline import Account, find_accounts
-from etl.model.records import Outcome, Review
-from etl.model.threshold import RemovalThreshold
+from etl.load.accounts import Account, ensure_account, find_accounts
+from etl.model.records import Outcome, RemovalThreshold, Review
 from etl.replay.review import review_run
 from etl.sandbox import Sandbox
 from etl.sync import RunResult, sync_account
@@ -64,7 +62,7 @@ class Favsync:
         (self._folder / "favsync.db").write_bytes(_template())
         self._engine = open_engine(f"sqlite:///{self._folder}/favsync.db")
         with write_transaction(self._engine) as connection:
-            runs.ensure_account(connection, "ada", clock.now())
+            ensure_account(connection, "ada", clock.now())
         self._client = Boomplay(
             tokens=StaticToken(sandbox.users["ada"].access_token),
             api_url=sandbox.url,

@@ -14,7 +14,7 @@ import json
 import random
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,12 +26,11 @@ from etl.boomplay.payloads import User
 from etl.db.engine import open_engine, read_transaction, sqlite_path, write_transaction
 from etl.db.migrate import upgrade
 from etl.db.tables import favourites, snapshots, tracks
-from etl.load import runs
-from etl.load.baseline import Account, find_accounts, read_baseline
+from etl.load.accounts import Account, ensure_account, find_accounts
+from etl.load.baseline import read_baseline
 from etl.load.raw import items_of
 from etl.model.encoding import digest_of
-from etl.model.records import Item, Page
-from etl.model.threshold import RemovalThreshold
+from etl.model.records import Item, Page, RemovalThreshold
 from etl.replay.favourites import diff_favourites
 from etl.sync import RunOptions, sync_account
 
@@ -54,6 +53,10 @@ class Memory:
         """Return a page."""
         self.requests += 1
         return Page(offset, limit, tuple(self.items[offset : offset + limit]), len(self.items))
+
+    def catalogue(self, track_ids: Sequence[int]) -> Mapping[int, Item | None] | None:
+        """Return None: this service has no catalogue."""
+        return None
 
     def user(self) -> User:
         """Return whose list it is."""
@@ -82,7 +85,7 @@ def accounts(engine: Engine, names: Sequence[str]) -> list[Account]:
     """Return these accounts, made where they are not there."""
     with write_transaction(engine) as connection:
         for name in names:
-            runs.ensure_account(connection, name, BEGIN)
+            ensure_account(connection, name, BEGIN)
     with read_transaction(engine) as connection:
         return find_accounts(connection, names)
 

@@ -223,7 +223,7 @@ def _known_as(user: User) -> dict[str, str | None]:
 
 
 def _found(engine: Engine, name: str) -> tuple[int, str | None]:
-    from etl.load.baseline import find_accounts
+    from etl.load.accounts import find_accounts
 
     with read_transaction(engine) as connection:
         account = find_accounts(connection, [name])[0]

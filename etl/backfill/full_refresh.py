@@ -12,6 +12,7 @@ observation, are not used; once a page has to be read again, no kept one is used
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -23,10 +24,11 @@ from etl.backfill import page_checkpoint
 from etl.backfill.page_checkpoint import CheckpointPage
 from etl.boomplay.payloads import User
 from etl.db.engine import in_transaction, read_transaction, write_transaction
-from etl.load.baseline import Account, Baseline, read_baseline
-from etl.load.rekeep import restore_bodies
+from etl.load.accounts import Account
+from etl.load.baseline import read_baseline
+from etl.load.raw import restore_bodies
 from etl.load.run_lock import run_lock
-from etl.model.records import Digest, Item, Page, Trigger
+from etl.model.records import Baseline, Digest, Item, Page, Trigger
 from etl.replay.tracks import replay_tracks
 from etl.sync import FavouritesApi, RunOptions, RunResult, sync_account
 
@@ -70,6 +72,10 @@ class CheckpointingApi:
     def user(self) -> User:
         """Return whose list it is."""
         return self._source.user()
+
+    def catalogue(self, track_ids: Sequence[int]) -> Mapping[int, Item | None] | None:
+        """Return the catalogue's items of these tracks."""
+        return self._source.catalogue(track_ids)
 
     def favourite_tracks(self, offset: int, limit: int) -> Page:
         """Return a kept page, once; else fetch it, and keep it."""

@@ -17,9 +17,9 @@ from etl.backfill.other_database import snapshots_in
 from etl.backfill.snapshots import FileError, ParsedInput, read_inputs
 from etl.db.engine import in_transaction
 from etl.errors import UsageError
-from etl.load.baseline import Account
+from etl.load.accounts import Account
 from etl.load.run_lock import run_lock
-from etl.model.threshold import RemovalThreshold
+from etl.model.records import RemovalThreshold
 from etl.replay.import_snapshots import ImportResult, PastSnapshot, import_snapshots
 
 

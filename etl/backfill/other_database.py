@@ -14,10 +14,10 @@ from etl.db.engine import database_errors
 from etl.db.tables import accounts, runs
 from etl.errors import DatabaseError, UsageError
 from etl.load import raw
-from etl.load.baseline import Account, is_observation
+from etl.load.accounts import Account
+from etl.load.baseline import is_observation
 from etl.model.encoding import digest_of
-from etl.model.records import Item, Review
-from etl.model.threshold import RemovalThreshold
+from etl.model.records import Item, RemovalThreshold, Review
 from etl.replay.import_snapshots import PastSnapshot
 from etl.replay.snapshots import SnapshotReader
 

@@ -144,7 +144,7 @@ def check(context: Context, names: tuple[str, ...]) -> int:
     """
     from etl.accounts.manage import check_account
     from etl.db.engine import read_transaction
-    from etl.load.baseline import find_accounts
+    from etl.load.accounts import find_accounts
 
     engine = _engine(context)
     with read_transaction(engine) as connection:

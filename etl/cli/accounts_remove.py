@@ -23,7 +23,7 @@ def remove(context: Context, name: str, erase: bool, yes: bool) -> None:
     from etl.cli.erasing import erase_account_verbosely
     from etl.db.engine import read_transaction
     from etl.db.migrate import ready_engine
-    from etl.load.baseline import find_accounts
+    from etl.load.accounts import find_accounts
 
     engine = ready_engine(context.config.database_url.reveal())
     with read_transaction(engine) as connection:

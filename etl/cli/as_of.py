@@ -17,7 +17,7 @@ from etl.errors import UsageError
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from etl.load.baseline import Account
+    from etl.load.accounts import Account
     from etl.reporting.list_as_of import AsOfRow, ListChange
     from etl.transform.as_of import ObservationRange
 
@@ -49,7 +49,7 @@ def as_of(context: Context, words: tuple[str, ...], is_all: bool, diff: tuple[st
     """
     from etl.db.engine import read_transaction
     from etl.db.migrate import ready_engine
-    from etl.load.baseline import every_account, find_accounts
+    from etl.load.accounts import every_account, find_accounts
 
     instants, names = _read(words, diff)
     engine = ready_engine(context.config.database_url.reveal())

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from etl.backfill.full_refresh import CheckpointingApi, FullRefreshResult
     from etl.backfill.import_files import FileImportResult
-    from etl.load.baseline import Account
+    from etl.load.accounts import Account
 
 SHOWN_FAULTS = 20
 SHOWN_PASSED = 3
@@ -89,14 +89,13 @@ def _accounts(context: Context, engine: Engine, name: str | None, *, makes_defau
     """Find the account, or all enabled ones; the account ``default`` is made where there is none at all."""
     from etl import clock
     from etl.db.engine import read_transaction, write_transaction
-    from etl.load import runs
-    from etl.load.baseline import find_accounts
+    from etl.load.accounts import ensure_account, find_accounts
 
     with read_transaction(engine) as connection:
         if not makes_default or name not in (None, DEFAULT_ACCOUNT) or find_accounts(connection):
             return find_accounts(connection, [name] if name else [])
     with write_transaction(engine) as connection:
-        runs.ensure_account(connection, DEFAULT_ACCOUNT, clock.now())
+        ensure_account(connection, DEFAULT_ACCOUNT, clock.now())
     with read_transaction(engine) as connection:
         return find_accounts(connection)
 

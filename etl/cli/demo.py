@@ -91,12 +91,12 @@ class _DemoScript:
         from etl import clock
         from etl.db.engine import write_transaction
         from etl.db.migrate import ready_engine
-        from etl.load import runs
+        from etl.load.accounts import ensure_account
 
         self.engine: Engine = ready_engine(self.config.database_url.reveal(), create=True)
         self.reports: list[RunResult] = []
         with write_transaction(self.engine) as connection:
-            runs.ensure_account(connection, ACCOUNT, clock.now())
+            ensure_account(connection, ACCOUNT, clock.now())
         first = self.sandbox.favourites(USER)
         self._step("1. The first sync: the whole list, read and proven", lambda: None)
         self._sql("the newest favourites, and since when that is known", _NEWEST)
@@ -125,7 +125,7 @@ class _DemoScript:
     def _step(self, title: str, happen: Callable[[], None]) -> None:
         from etl.accounts.session import connect
         from etl.db.engine import read_transaction
-        from etl.load.baseline import find_accounts
+        from etl.load.accounts import find_accounts
         from etl.reporting.run_summary import report_line
         from etl.sync import RunOptions, sync_account
 

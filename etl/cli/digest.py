@@ -82,7 +82,7 @@ def _told(
     """Return the digests, and by account the mark that they reach."""
     from etl import clock
     from etl.db.engine import read_transaction
-    from etl.load.baseline import find_accounts
+    from etl.load.accounts import find_accounts
     from etl.reporting.digest import digest as made
     from etl.reporting.digest_cursor import cursor_of, newest_cursor
 
@@ -141,7 +141,7 @@ def _send(context: Context, engine: Engine, names: tuple[str, ...]) -> None:
     from etl import clock
     from etl.db.engine import read_transaction
     from etl.errors import NotDelivered, SettingsError
-    from etl.load.baseline import find_accounts
+    from etl.load.accounts import find_accounts
     from etl.monitor.webhook import send
 
     url = context.config.digest_url

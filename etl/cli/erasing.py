@@ -11,7 +11,7 @@ from etl.accounts.manage import numbered_accounts
 from etl.cli.context import Context
 from etl.db.engine import write_transaction
 from etl.errors import DatabaseError
-from etl.load.baseline import Account
+from etl.load.accounts import Account
 from etl.load.run_lock import run_locks
 from etl.replay.erase import erase_account
 from etl.replay.prune import compact

@@ -56,7 +56,7 @@ def history(
     """
     from etl.db.engine import read_transaction
     from etl.db.migrate import ready_engine
-    from etl.load.baseline import every_account, find_accounts
+    from etl.load.accounts import every_account, find_accounts
     from etl.reporting.timeline import events
 
     engine = ready_engine(context.config.database_url.reveal())

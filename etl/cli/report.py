@@ -137,7 +137,7 @@ def _answer(context: Context, question: Query, columns: Sequence[str], format_: 
 
 def _say_unknown(context: Context, connection: Connection, names: Sequence[str], as_of: datetime) -> None:
     """Say of how many tracks the observations cannot tell whether they were there: they are not among the rows."""
-    from etl.load.baseline import find_accounts
+    from etl.load.accounts import find_accounts
     from etl.reporting.list_as_of import list_at
     from etl.transform.as_of import Presence
 

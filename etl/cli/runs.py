@@ -46,7 +46,7 @@ def _engine(context: Context) -> Engine:
 def list_(context: Context, account: str | None, outcome: str | None, limit: int) -> None:
     """List the newest runs."""
     from etl.db.engine import read_transaction
-    from etl.load.baseline import find_accounts
+    from etl.load.accounts import find_accounts
     from etl.reporting.run_list import LIST_COLUMNS, list_runs
 
     with read_transaction(_engine(context)) as connection:

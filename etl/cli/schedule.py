@@ -129,7 +129,7 @@ def _ensure_default(context: Context, engine: Engine) -> None:
     from etl.accounts.session import DEFAULT_ACCOUNT
     from etl.db.engine import read_transaction, write_transaction
     from etl.db.tables import accounts
-    from etl.load.runs import ensure_account
+    from etl.load.accounts import ensure_account
 
     if context.config.access_token is not None or context.config.refresh_token is not None:
         with write_transaction(engine) as connection:

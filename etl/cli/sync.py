@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from etl.errors import SettingsError
-    from etl.load.baseline import Account
+    from etl.load.accounts import Account
     from etl.monitor.healthcheck_ping import HealthcheckPinger
     from etl.sync import RunResult
 
@@ -132,8 +132,7 @@ def _accounts(context: Context, engine: Engine | None, names: Sequence[str], *, 
     """Find the accounts; the one that the environment's token belongs to is made when it is first synced."""
     from etl import clock
     from etl.db.engine import read_transaction, write_transaction
-    from etl.load import runs
-    from etl.load.baseline import Account, find_accounts
+    from etl.load.accounts import Account, ensure_account, find_accounts
 
     blank = Account(account_id=0, name=DEFAULT_ACCOUNT, boomplay_user_id=None, region=None, enabled=True)
     wants_default = context.config.access_token is not None and (not names or DEFAULT_ACCOUNT in names)
@@ -145,7 +144,7 @@ def _accounts(context: Context, engine: Engine | None, names: Sequence[str], *, 
         return [blank]
     if is_new:
         with write_transaction(engine) as connection:
-            runs.ensure_account(connection, DEFAULT_ACCOUNT, clock.now())
+            ensure_account(connection, DEFAULT_ACCOUNT, clock.now())
     with read_transaction(engine) as connection:
         found = find_accounts(connection, names)
     if not found:

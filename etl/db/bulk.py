@@ -1,12 +1,11 @@
-"""The only SQL that differs between SQLite and PostgreSQL: sets of rows, written at once.
+"""Bulk statements: the only SQL that differs between SQLite and PostgreSQL.
 
-Rows are tuples in the order of ``columns``. PostgreSQL takes a large set by COPY, in binary (28,000 rows a second by INSERT,
-125,000 by COPY as text; `etl.db.pg_copy`): straight into the table where nothing can conflict, else into a
-temporary table and from there by one INSERT … SELECT. SQLite takes it by one prepared statement of a hundred rows: where a table
-has triggers, each statement pays for the means to undo itself, which is as much as for five rows. Every upsert is sorted by its
-key, so that two writers never wait for each other in a circle, and touches only rows that differ.
+Rows are tuples in the order of ``columns``. PostgreSQL receives a large set by binary COPY (28,000 rows a second by INSERT,
+125,000 by COPY as text): directly into the table if nothing can conflict, else into a temporary table, followed by one INSERT
+… SELECT. SQLite receives a prepared statement of a hundred rows: on a table with triggers each statement has a fixed cost of
+about five rows. Every upsert is sorted by its key, so that two writers never deadlock, and touches only rows that differ.
 
-Invariant: no key twice in ``rows`` (PostgreSQL raises on it, SQLite is silent).
+``rows`` never hold a key twice (PostgreSQL raises an error, SQLite does not notice).
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ ROWS_AT_ONCE = 100
 
 
 def instants(connection: Connection) -> Any:
-    """Return the function that makes a datetime what the driver takes."""
+    """Return the function that converts a datetime for the driver."""
     return _as_is if connection.dialect.name == "postgresql" else _as_text
 
 
@@ -44,7 +43,7 @@ def _as_text(instant: datetime | None) -> str | None:
 
 
 def instant_reader(connection: Connection) -> Any:
-    """Return the function that makes what the driver gives a datetime in UTC, None what is NULL."""
+    """Return the function that converts a value of the driver to a datetime in UTC, NULL to None."""
     return _from_driver if connection.dialect.name == "postgresql" else _from_text
 
 
@@ -58,15 +57,15 @@ def _from_text(written: str | None) -> datetime | None:
 
 
 def placeholder(connection: Connection) -> str:
-    """Return what stands for a value in SQL."""
+    """Return the driver's bind placeholder."""
     return "%s" if connection.dialect.name == "postgresql" else "?"
 
 
 def by_index(connection: Connection, table: Table, index: str) -> str:
-    """Return ``table`` as FROM names it, to be read by ``index``.
+    """Return ``table`` for a FROM clause, to be read by ``index``.
 
-    SQLite, without statistics, takes a primary key for the better way even where a partial index holds all that is asked for;
-    it refuses the statement where the index cannot serve. PostgreSQL has statistics.
+    SQLite without statistics prefers a primary key even if a partial index covers the query. It rejects the statement if the
+    index cannot serve it. PostgreSQL has statistics.
     """
     return f"{table.name} INDEXED BY {index}" if connection.dialect.name == "sqlite" else table.name
 
@@ -84,7 +83,7 @@ def insert(
     """Insert ``rows``. On a conflict over ``key``, overwrite the columns ``update`` where they differ; with none, keep.
 
     ``is_alone``: nothing conflicts, since the caller called `lock_track_tables` first; PostgreSQL then writes the rows once
-    instead of twice. Return how many rows were written, None where the driver does not tell.
+    instead of twice. Return the number of rows written, None if the driver does not report it.
     """
     if not rows:
         return 0
@@ -129,7 +128,7 @@ def _copy_in(
 def insert_if_absent(
     connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[Row], *, is_alone: bool
 ) -> set[int]:
-    """Insert ``rows`` (key first) but those whose key is there by now, and return the keys of these.
+    """Insert the ``rows`` (key first) whose key does not exist yet, and return the keys of the others.
 
     ``is_alone``: as `insert` has it.
     """
@@ -149,7 +148,7 @@ def update(
     columns: Sequence[str],
     rows: Sequence[Row],
 ) -> None:
-    """Set ``columns`` of the rows with ``key``; each of ``rows`` holds the key's values, then the columns'."""
+    """Set ``columns`` of the rows with ``key``; each of ``rows`` holds the values of the key, then of the columns."""
     if not rows:
         return
     rows = sorted(rows, key=lambda row: row[: len(key)])
@@ -194,7 +193,7 @@ def select_in(
 
 
 def rows_of(connection: Connection, sql: str, values: tuple[Any, ...] = ()) -> list[Row]:
-    """Return the rows of a query as the driver gives them: ten thousand at once take a third of one at a time."""
+    """Return the rows of a query as the driver returns them: ten thousand at once take a third of one at a time."""
     result = connection.exec_driver_sql(sql, values)
     rows = list(result.cursor.fetchall())
     result.close()
@@ -220,24 +219,24 @@ def delete_rows(connection: Connection, table: Table, key: Sequence[str], rows: 
 
 
 def lock_track_tables(connection: Connection) -> None:
-    """Make every other writer of items and tracks wait until this transaction ends, before it writes any of them.
+    """Block all other writers of items and tracks until commit.
 
-    For who folds facts again, and for who writes in several parts: neither keeps to one order of rows. Items come first, as
-    with those who do keep to it; who had the tracks and then wanted an item would wait for a load that has them the other way.
+    A replay and a load in several batches need it, because they do not lock rows in key order. Items come first, in the same
+    order as the loads that lock single rows, so that the two cannot deadlock.
     """
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("LOCK TABLE raw_items, tracks IN EXCLUSIVE MODE")
 
 
 def lock_everything(connection: Connection) -> None:
-    """Make every other writer, and whoever adds an account, wait until this transaction ends; the first thing that it does."""
+    """Block all other writers until commit. Must be the first statement of the transaction."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("LOCK TABLE accounts IN SHARE ROW EXCLUSIVE MODE")
     lock_track_tables(connection)
 
 
 def new_keys(connection: Connection, table: Table, count: int) -> list[int]:
-    """Return ``count`` keys of ``table`` that nobody else is given, in rising order."""
+    """Return ``count`` new keys of ``table``, in rising order; no other writer receives them."""
     if not count:
         return []
     column = next(iter(table.primary_key.columns)).name
@@ -249,7 +248,7 @@ def new_keys(connection: Connection, table: Table, count: int) -> list[int]:
 
 
 def lock_tracks(connection: Connection, track_ids: Iterable[int]) -> None:
-    """Make other writers of these tracks wait until this transaction ends (SQLite has one writer in any case)."""
+    """Block other writers of these tracks until commit. SQLite has one writer anyway."""
     if connection.dialect.name == "postgresql":
         sql = "SELECT track_id FROM tracks WHERE track_id = ANY(%b) ORDER BY track_id FOR NO KEY UPDATE"
         connection.exec_driver_sql(sql, (list(track_ids),))

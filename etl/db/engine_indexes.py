@@ -1,7 +1,7 @@
-"""What only one engine knows of a table: partial indexes, tables without row ids. Importing it adds them to the metadata.
+"""Indexes and table options of one engine: partial indexes, tables without row ids. Importing it adds them to the metadata.
 
-Apart from `etl.db.tables`, since SQLAlchemy imports all of a dialect to look at one such option, which takes longer than all
-the tables, and since no query needs them: they are for the migrations and for the test that compares.
+They are apart from `etl.db.tables` because SQLAlchemy imports a whole dialect for one such option, which takes longer than all
+tables. Only the migrations and the schema comparison need them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def _partial(name: str, *columns: Column[object], where: str, unique: bool = Fal
 
 
 def is_for(index: Index, engine: str) -> bool:
-    """Say whether ``index`` is made on ``engine``."""
+    """True if ``index`` exists on ``engine``."""
     return bool(index.info.get(ONLY, engine) == engine)
 
 
@@ -32,7 +32,7 @@ _partial(
     favourites.c.track_id,
     favourites.c.valid_to,
     where="valid_to IS NULL",
-    only="sqlite",  # which looks each row up, where a column that it asks about is not in the index itself
+    only="sqlite",  # it looks up each row unless the index holds every column of the query
 )
 _partial("uq_favourites_open", favourites.c.account_id, favourites.c.track_id, where="valid_to IS NULL", unique=True)
 

@@ -1,9 +1,8 @@
-"""The schema's version: read it, bring it up to date. Sole owner of alembic.
+"""Reads and upgrades the schema version. The only module that imports alembic.
 
-The revisions lie in the package of an installed favsync, and at the top of a checkout. What version they lead to is read from
-their file names, since importing alembic takes longer than most verbs.
-
-Invariant: only a new SQLite file is migrated unasked; everything else by `favsync db upgrade` alone.
+The revisions are in the package of an installed favsync, and at the top of a checkout. The newest version is read from their
+file names, because importing alembic takes longer than most verbs. Only a new SQLite file is migrated unasked; every other
+database only by `favsync db upgrade`.
 """
 
 from __future__ import annotations
@@ -18,11 +17,13 @@ from etl.db.engine import database_errors, open_engine, read_transaction, sqlite
 from etl.db.tables import markets
 from etl.errors import DatabaseError, SchemaOutdated
 
+VERSION_TABLE = "favsync_version"
+OLD_VERSION_TABLE = "alembic_version"
 _PACKAGE = Path(__file__).resolve().parent.parent
 
 
 def migrations_folder() -> Path:
-    """Return the folder of the revisions: in the package where it is installed, else at the top of the checkout."""
+    """Return the folder of the revisions: in the package if it is installed, else at the top of the checkout."""
     for folder in (_PACKAGE / "migrations", _PACKAGE.parent / "migrations"):
         if (folder / "env.py").exists():
             return folder
@@ -43,22 +44,51 @@ def newest() -> str:
 
 
 def current(engine: Engine) -> str | None:
-    """Return the revision that the database is at, None where it holds no favsync schema."""
+    """Return the revision of the database, None if it holds no favsync schema."""
     with read_transaction(engine) as connection:
         return current_of(connection)
 
 
 def current_of(connection: Connection) -> str | None:
-    """Return the revision that the database behind ``connection`` is at."""
-    if not inspect(connection).has_table("alembic_version"):
+    """Return the revision of the database behind ``connection``, None if it holds no favsync schema.
+
+    Raises: SchemaOutdated, if the version table does not hold exactly one revision.
+    """
+    table = _version_table(connection)
+    if table is None:
         return None
-    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    found = list(connection.execute(text(f"SELECT version_num FROM {table}")).scalars())  # noqa: S608
+    if len(found) == 1:
+        return str(found[0])
+    held = ", ".join(sorted(map(str, found))) or "no revision"
+    raise SchemaOutdated(
+        f"the table {table} holds {held} instead of one revision: an upgrade was interrupted, or somebody changed it",
+        remedy="restore the backup from before the upgrade, or leave one row with the true revision and run "
+        "`favsync db check`",
+    )
+
+
+def _version_table(connection: Connection) -> str | None:
+    """Return the name of favsync's version table. Another program's ``alembic_version`` is left alone."""
+    tables = inspect(connection)
+    if tables.has_table(VERSION_TABLE):
+        return VERSION_TABLE
+    # Up to revision 0005 favsync used alembic's default name.
+    if tables.has_table(OLD_VERSION_TABLE) and tables.has_table("favourites") and tables.has_table("raw_items"):
+        return OLD_VERSION_TABLE
+    return None
+
+
+def _adopt_version_table(connection: Connection) -> None:
+    """Give the version table of an older favsync its new name."""
+    if _version_table(connection) == OLD_VERSION_TABLE:
+        connection.execute(text(f"ALTER TABLE {OLD_VERSION_TABLE} RENAME TO {VERSION_TABLE}"))
 
 
 def require_newest(engine: Engine) -> None:
-    """Make sure that the database has the schema that this favsync writes.
+    """Check that the database has the schema that this favsync writes.
 
-    Raises: SchemaOutdated, saying what it has and what to do.
+    Raises: SchemaOutdated, with what it has and what to do.
     """
     found, wanted = current(engine), newest()
     if found == wanted:
@@ -82,7 +112,7 @@ def _require_known(where: str, found: str | None) -> None:
 
 
 def ready_engine(url: str, *, create: bool = False) -> Engine:
-    """Open ``url`` and make sure of its schema; with ``create``, a new SQLite file is made at the newest one.
+    """Open ``url`` and check its schema; with ``create``, a new SQLite file gets the newest one.
 
     Raises: DatabaseError, SchemaOutdated, SettingsError.
     """
@@ -96,9 +126,9 @@ def ready_engine(url: str, *, create: bool = False) -> Engine:
 
 
 def upgrade(url: str, revision: str = "head") -> None:
-    """Migrate the database at ``url``, making a SQLite file where there is none, and build the views anew.
+    """Migrate the database at ``url`` and recreate the views; a missing SQLite file is created.
 
-    Raises: DatabaseError; SchemaOutdated, where a newer favsync has been at it.
+    Raises: DatabaseError; SchemaOutdated, if a newer favsync migrated it.
     """
     from alembic import command
     from alembic.config import Config
@@ -108,6 +138,7 @@ def upgrade(url: str, revision: str = "head") -> None:
     config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
     with database_errors(engine), engine.begin() as connection:
         _require_known(engine.url.render_as_string(hide_password=True), current_of(connection))
+        _adopt_version_table(connection)
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
         if revision == "head":
@@ -116,7 +147,7 @@ def upgrade(url: str, revision: str = "head") -> None:
 
 
 def seed_markets(connection: Connection) -> None:
-    """Write the names and UN M49 regions of the ISO 3166 markets, where they differ."""
+    """Write the names and UN M49 regions of the ISO 3166 markets."""
     with (Path(__file__).parent / "seed" / "markets.csv").open(encoding="utf-8", newline="") as seed:
         rows = [
             (row["code"], row["name"], row["sub_region"], row["region"], True)

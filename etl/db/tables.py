@@ -1,7 +1,7 @@
 """The tables, as SQLAlchemy Core.
 
-The columns that users rely on stand upright in docs/data-model.md; what stands beyond them is marked *ours*.
-The migrations are the truth about a database, and a test holds them against this metadata.
+docs/data-model.md describes the columns that users rely on; all others are marked *ours*. The migrations define a database,
+and a test compares them with this metadata.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ accounts = Table(
     Column("schedule", Text),
     Column("enabled", Boolean, nullable=False, server_default=text("true")),
     Column("created_at", Instant, nullable=False),
+    Column("user_checked_at", Instant),  # ours: when the service last confirmed the Boomplay user
 )
 
 snapshots = Table(
@@ -59,7 +60,7 @@ snapshots = Table(
     Column("items", LargeBinary, nullable=False),
 )
 
-raw_blocks = Table(  # ours: bodies, compressed together, since items of one list share most of their text
+raw_blocks = Table(  # ours: bodies, compressed together because items of one list share most of their text
     "raw_blocks",
     metadata,
     Column("raw_block_id", Key, primary_key=True),
@@ -103,11 +104,19 @@ runs = Table(
     Column(
         "proves_absence", Boolean, nullable=False, server_default=text("false")
     ),  # ours: proven, every item has an id
-    Column("decision", Text),  # ours: the operator's word on held removals
+    Column("decision", Text),  # ours: the operator's decision on held removals
     Column("retry_at", Instant),  # ours: the service asked to wait until then
-    Column("brake_minimum", Small),  # ours: the brake that the run obeyed; folding it again obeys the same
+    Column("brake_minimum", Small),  # ours: the threshold that the run obeyed, so that a replay obeys the same
     Column("brake_ratio", Float),
-    Column("holder", Text),  # ours: host and process that carried it out
+    Column("holder", Text),  # ours: host and process of the run
+    # ours: what the run knew when it decided about removals, so that a replay decides the same (model.records.SnapshotRef)
+    Column("missing", Small, nullable=False, server_default="0"),
+    Column("removal_grace_seconds", BigInteger),
+    Column("withdrawal_grace_seconds", BigInteger),
+    Column("user_confirmed", Boolean),
+    Column("total", BigInteger),
+    Column("page_size", Small),
+    Column("evidence", Text),
     CheckConstraint("trigger IN ('manual', 'schedule', 'backfill')", name="trigger_known"),
     CheckConstraint(
         "outcome IN ('succeeded', 'unchanged', 'held', 'partial', 'failed')",
@@ -183,7 +192,7 @@ tracks = Table(
     Column("first_seen_at", Instant, nullable=False),
     Column("changed_at", Instant),
     Column("facts_digest", LargeBinary),  # ours: NULL while only the id is known
-    Column("sighted_at", Instant),  # ours: the newest observation in which some account's item of it was news
+    Column("sighted_at", Instant),  # ours: the newest snapshot in which its item was new to some account
 )
 
 track_versions = Table(
@@ -230,6 +239,8 @@ favourites = Table(
     Column("added_run_id", Key, nullable=False),
     Column("removed_run_id", Key),
     Column("last_seen_at", Instant),  # ours: see etl.model.records.FavouriteInterval
+    Column("missing_since", Instant),
+    Column("removal_reason", Text),
     ForeignKeyConstraint(["account_id", "added_run_id"], ["runs.account_id", "runs.run_id"]),
     ForeignKeyConstraint(["account_id", "removed_run_id"], ["runs.account_id", "runs.run_id"]),
     CheckConstraint("valid_to > valid_from", name="ends_after_start"),
@@ -238,6 +249,13 @@ favourites = Table(
     CheckConstraint("(valid_to IS NULL) = (removed_run_id IS NULL)", name="closed_cites_run"),
     CheckConstraint("valid_to IS NOT NULL OR removed_after IS NULL", name="open_not_removed"),
     UniqueConstraint("account_id", "track_id", "valid_from"),
+)
+
+removal_memory = Table(  # ours: what earlier snapshots say about later removals (model.records.RemovalMemory)
+    "removal_memory",
+    metadata,
+    Column("account_id", ForeignKey("accounts.account_id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("memory", Text, nullable=False),
 )
 
 rejects = Table(
@@ -250,7 +268,7 @@ rejects = Table(
     Column("body", Text, nullable=False),
 )
 
-tokens = Table(  # ours: where an account's token is, and what the service last said of it
+tokens = Table(  # ours: the location of an account's token, and its last known state
     "tokens",
     metadata,
     Column("account_id", ForeignKey("accounts.account_id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
@@ -281,7 +299,7 @@ schedules = Table(  # ours: when an account is synced next
     Column("updated_at", Instant, nullable=False),
 )
 
-walk_pages = Table(  # ours: pages of a `favsync backfill` that has not come to its end
+walk_pages = Table(  # ours: checkpoints of an unfinished `favsync backfill`
     "walk_pages",
     metadata,
     Column("account_id", ForeignKey("accounts.account_id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
@@ -290,7 +308,7 @@ walk_pages = Table(  # ours: pages of a `favsync backfill` that has not come to 
     Column("fetched_at", Instant, nullable=False),
 )
 
-digests = Table(  # ours: how far the digests have told; the runs are numbers only, since they may be gone by then
+digests = Table(  # ours: the cursor of each digest; runs are plain numbers, because they may be pruned
     "digests",
     metadata,
     Column("account_id", ForeignKey("accounts.account_id", ondelete="CASCADE"), primary_key=True, autoincrement=False),

@@ -1,1 +1,4 @@
-"""Reads Boomplay's favourites list into one confirmed snapshot. Runs no SQL."""
+"""Extract: reads Boomplay's favourites list into one confirmed `Snapshot`. Runs no SQL.
+
+Others use: `snapshot.take_snapshot`, `snapshot.require_owner`, `snapshot.FavouritesApi`, `snapshot.RunOptions`.
+"""

@@ -1,4 +1,4 @@
-"""Carrying out a walk: sends what `etl.extract.pagination` asks for, several pages at a time."""
+"""Fetches the pages that a pagination requests, several at a time."""
 
 from __future__ import annotations
 
@@ -7,94 +7,79 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from queue import SimpleQueue
 
+from msgspec.structs import replace
+
 from etl import clock, logs
 from etl.errors import FavsyncError
-from etl.extract.pagination import PageRequest, Pagination, Verdict
+from etl.extract.completeness import PageChain
+from etl.extract.pagination import PAGE_LIMIT, PageRequest, Pagination
 from etl.extract.unordered_pagination import UnorderedPagination
-from etl.model.records import Page, Walk
+from etl.model.records import Page
 
-Fetch = Callable[[int, int], Page]
+FetchPage = Callable[[int, int], Page]
 Progress = Callable[[int], None]
 
 
 def read_list(
-    fetch: Fetch,
+    fetch: FetchPage,
     *,
     concurrency: int = 4,
     expected: int = 0,
+    limits: tuple[int, int] = (PAGE_LIMIT, PAGE_LIMIT),
     now: Callable[[], datetime] = clock.now,
     progress: Progress | None = None,
-) -> Walk:
-    """Read the whole list once and return the walk, proven or not.
+) -> PageChain:
+    """Read the whole list once and return the chain of pages, proven complete or not.
 
-    ``fetch(offset, limit)`` answers one page and is called from ``concurrency`` threads. ``expected`` is a guess at the
-    length of the list, in items. ``progress`` is told the number of items read so far.
+    ``fetch(offset, limit)`` returns one page; ``concurrency`` threads call it. ``expected``: a guess at the length of the
+    list, in items. ``limits``: sizes of the first page and of the others. ``progress`` receives the number of items read.
 
-    Raises: whatever ``fetch`` raises for a page that the walk cannot do without.
+    Raises: what ``fetch`` raises for a page that the read cannot do without.
     """
     started_at = now()
-    reading: Pagination | UnorderedPagination = Pagination(concurrency=concurrency, expected=expected)
-    verdict = _read(reading, fetch, concurrency, progress)
-    pages = reading.pages
-    if not verdict.proven and isinstance(reading, Pagination) and reading.is_order_unstable:
-        reading = UnorderedPagination()
-        verdict = _joined(verdict, _read(reading, fetch, 1, progress))
-        pages += reading.pages
-    return Walk(
-        items=verdict.items,
-        extras=verdict.extras,
-        proven=verdict.proven,
-        reason=verdict.reason,
-        is_ordered=verdict.is_ordered,
-        started_at=started_at,
-        ended_at=now(),
-        pages=pages,
-    )
+    ordered = Pagination(first_limit=limits[0], limit=limits[1], concurrency=concurrency, expected=expected)
+    chain = _fetch_all(ordered, fetch, concurrency, progress)
+    pages, page_size, total = ordered.pages, ordered.page_size, ordered.total
+    if not chain.proven and ordered.is_order_unstable:
+        unordered = UnorderedPagination()
+        chain = _with_seen(_fetch_all(unordered, fetch, 1, progress), chain)
+        pages += unordered.pages
+    return replace(chain, pages=pages, page_size=page_size, total=total, started_at=started_at, ended_at=now())
 
 
-def _read(
-    reading: Pagination | UnorderedPagination, fetch: Fetch, concurrency: int, progress: Progress | None
-) -> Verdict:
+def _fetch_all(
+    pagination: Pagination | UnorderedPagination, fetch: FetchPage, concurrency: int, progress: Progress | None
+) -> PageChain:
     pool = ThreadPoolExecutor(concurrency, thread_name_prefix="favsync-page")
-    under_way: dict[Future[Page], PageRequest] = {}
+    in_flight: dict[Future[Page], PageRequest] = {}
     answers: SimpleQueue[Future[Page]] = SimpleQueue()  # waiting for any of several futures costs as much as a request
-    carried_fetch = logs.with_context(fetch)
+    fetch_with_context = logs.with_context(fetch)
     try:
         while True:
-            asks = reading.next_requests()
-            if reading.verdict is not None:
-                return reading.verdict
-            for ask in asks:
-                future = pool.submit(carried_fetch, ask.offset, ask.limit)
-                under_way[future] = ask
+            requests = pagination.next_requests()
+            if pagination.result is not None:
+                return pagination.result
+            for request in requests:
+                future = pool.submit(fetch_with_context, request.offset, request.limit)
+                in_flight[future] = request
                 future.add_done_callback(answers.put)
             answered = answers.get()
-            _give(reading, under_way.pop(answered), answered)
+            request = in_flight.pop(answered)
+            try:
+                page = answered.result()
+            except FavsyncError:
+                if pagination.is_required(request):
+                    raise
+                pagination.skip(request)
+            else:
+                pagination.feed(request, page)
             if progress is not None:
-                progress(reading.items_read)
+                progress(pagination.items_read)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _give(reading: Pagination | UnorderedPagination, ask: PageRequest, answered: Future[Page]) -> None:
-    try:
-        page = answered.result()
-    except FavsyncError:
-        if reading.is_required(ask):
-            raise
-        reading.skip(ask)
-    else:
-        reading.feed(ask, page)
-
-
-def _joined(first: Verdict, second: Verdict) -> Verdict:
-    """Keep what the first reading saw as seen; the second one's word on the list stands."""
-    listed = {item.key for item in (*second.items, *second.extras)}
-    missing = tuple(item for item in (*first.items, *first.extras) if item.key not in listed)
-    return Verdict(
-        items=second.items,
-        extras=second.extras + missing,
-        proven=second.proven,
-        reason=second.reason,
-        is_ordered=second.is_ordered,
-    )
+def _with_seen(chain: PageChain, earlier: PageChain) -> PageChain:
+    """Return ``chain``, which decides what the list is, with what ``earlier`` saw beside it as extras."""
+    keys = {item.key for item in chain.seen}
+    return replace(chain, extras=chain.extras + tuple(item for item in earlier.seen if item.key not in keys))

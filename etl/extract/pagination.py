@@ -1,12 +1,12 @@
-"""The walk: which ranges of the list to ask for next, and whether the answers prove a complete reading.
+"""Decides which pages to request next.
 
-Pages are asked for so that each begins with the last item of the one before it (offsets 0, 49, 98 …), and the end is asked
-for from the last item; `completeness` says what that proves. A boundary that does not hold throws away the pages on
-both its sides and everything after them. If the next try fails too, the list has moved further up: the step back doubles,
-until the first page is read again.
+Each page is requested so that it begins with the last item of the page before (offsets 0, 49, 98 …), and the end is requested
+from the last item; `completeness` says what that proves. A boundary that does not hold drops the pages on both its sides and
+everything after them. If the next try fails too, the list has moved further up: the step back doubles, until the first page
+is read again.
 
-Invariants: only `why_incomplete` proves a list, and an empty list only in a read that saw nothing; ``counts`` sizes
-the look-ahead and proves nothing; requests, repairs and restarts are bounded.
+Only `why_incomplete` proves a list, and an empty list only in a read that saw nothing. ``counts`` sizes the look-ahead and
+proves nothing. Requests, repairs and restarts are bounded.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from etl.extract.completeness import (
     EMPTY_ANSWERS,
     REFUSED,
     Key,
+    PageChain,
     has_confirmed_end,
     is_contiguous,
     merge_pages,
@@ -33,41 +34,33 @@ LOOK_AHEAD = 3
 
 
 class PageRequest(msgspec.Struct, frozen=True):
-    """A range to ask for. ``generation`` tells answers to asks from before a repair, which are thrown away."""
+    """A range of the list to request. An answer with an older ``generation`` precedes a repair and is dropped."""
 
     offset: int
     limit: int
     generation: int
 
 
-class Verdict(msgspec.Struct, frozen=True):
-    """What a reading amounts to. ``reason`` says why it is not proven, and is empty where it is."""
-
-    items: tuple[Item, ...]
-    extras: tuple[Item, ...]
-    proven: bool
-    reason: str
-    is_ordered: bool = True
-
-
 class Pagination:
-    """One reading in progress: ask for `asks()`, give each answer to `feed`, until `verdict` is there.
+    """One read in progress: send `next_requests`, pass each answer to `feed`, until ``result`` is set.
 
-    The caller may have up to ``concurrency`` asks under way and answer them in any order. ``expected`` is a guess at the
-    length of the list: it sizes the look-ahead, nothing else.
+    The caller may have up to ``concurrency`` requests in flight and answer them in any order. ``expected`` is a guess at the
+    length of the list; it only sizes the look-ahead. ``first_limit``: size of the first page, so that two reads have their
+    page boundaries at different items and request different URLs.
     """
 
     def __init__(
         self,
         *,
         limit: int = PAGE_LIMIT,
+        first_limit: int | None = None,
         concurrency: int = 4,
         expected: int = 0,
         max_requests: int = MAX_REQUESTS,
     ) -> None:
-        self.verdict: Verdict | None = None
+        self.result: PageChain | None = None
         self.is_order_unstable = False
-        self._limit = limit
+        self._limit, self._first_limit = limit, first_limit or limit
         self._concurrency = max(1, concurrency)
         self._horizon = expected
         self._max_requests = max_requests
@@ -81,78 +74,89 @@ class Pagination:
         self._failures: dict[int, int] = {}
         self._generation = self._requests = self._repairs = self._restarts = 0
         self._step_back = self._window = 1
-        self._page_size = 0
+        self._counts: set[int | None] = set()
+        self.page_size = 0
         self._trouble_at = 0
 
     @property
     def pages(self) -> int:
-        """Count the pages that the chain holds now."""
+        """The number of pages in the chain."""
         return len(self._chain)
 
     @property
     def requests(self) -> int:
-        """Count the asks sent so far."""
+        """The number of requests sent so far."""
         return self._requests
 
     @property
     def items_read(self) -> int:
-        """Count the different items seen so far."""
+        """The number of different items seen so far."""
         return len(self._seen)
 
+    @property
+    def total(self) -> int | None:
+        """The service's ``counts``, if it was the same on all pages and is not below the items read."""
+        count = next(iter(self._counts)) if len(self._counts) == 1 else None
+        return count if count is not None and count >= len(self._seen) else None
+
     def next_requests(self) -> list[PageRequest]:
-        """Return the asks to send now, beside those under way, and count them as sent."""
-        if self.verdict is not None:
+        """Return the requests to send now, beside those in flight, and count them as sent."""
+        if self.result is not None:
             return []
         wanted = [offset for offset in self._wanted() if offset not in self._asked and offset not in self._answers]
         wanted = wanted[: max(0, self._concurrency - len(self._asked))]
-        asks = [PageRequest(offset, self._limit, self._generation) for offset in wanted]
-        if self._requests + len(asks) > self._max_requests:
+        requests = [
+            PageRequest(offset, self._limit if offset else self._first_limit, self._generation) for offset in wanted
+        ]
+        if self._requests + len(requests) > self._max_requests:
             self._give_up(f"more than {self._max_requests} requests")
             return []
-        self._requests += len(asks)
+        self._requests += len(requests)
         self._asked.update(wanted)
-        return asks
+        return requests
 
-    def is_required(self, ask: PageRequest) -> bool:
-        """Say whether the reading cannot go on without the answer to ``ask``.
+    def is_required(self, request: PageRequest) -> bool:
+        """True if the read cannot continue without the answer to ``request``.
 
-        A failed look-ahead is no failure, and what stands after the last item may be refused; then the last item itself is
-        asked for again, and a service that does not give that one either is down.
+        A failed look-ahead is no failure. The service may refuse what is after the last item; then the last item itself is
+        requested again, and a service that refuses that one too is down.
         """
-        if self.verdict is not None or ask.generation != self._generation or ask.offset != self._frontier():
+        if self.result is not None or request.generation != self._generation or request.offset != self._frontier():
             return False
-        return not (self._is_at_end() and ask.offset > self._chain[-1].offset)
+        return not (self._is_at_end() and request.offset > self._chain[-1].offset)
 
-    def skip(self, ask: PageRequest) -> None:
-        """Go on without the answer to ``ask``, which failed: past the end of a list the service may well refuse."""
-        if ask.generation != self._generation or self.verdict is not None:
+    def skip(self, request: PageRequest) -> None:
+        """Continue without the answer to ``request``, which failed: a service may refuse requests past the end."""
+        if request.generation != self._generation or self.result is not None:
             return
-        self._asked.discard(ask.offset)
-        self._refused.add(ask.offset)
+        self._asked.discard(request.offset)
+        self._refused.add(request.offset)
 
-    def feed(self, ask: PageRequest, page: Page) -> None:
-        """Take the answer to ``ask`` and go as far as the answers at hand allow."""
+    def feed(self, request: PageRequest, page: Page) -> None:
+        """Add the answer to ``request`` and extend the chain as far as the received answers allow."""
         for item in page.items:
             self._seen.setdefault(item.key, item)
-        if self.verdict is not None or ask.generation != self._generation:
+        if self.result is not None or request.generation != self._generation:
             return
-        self._asked.discard(ask.offset)
+        self._asked.discard(request.offset)
         self._note_order(page)
+        if page.items:
+            self._counts.add(page.counts)
         self._horizon = max(self._horizon, page.counts or 0)
-        is_beyond = not page.items and (ask.offset > self._frontier() or self._is_at_end())
+        is_beyond = not page.items and (request.offset > self._frontier() or self._is_at_end())
         if is_beyond and (self._beyond is None or page.offset < self._beyond.offset):
             self._beyond = page
         elif page.items or not is_beyond:
-            self._answers[ask.offset] = page
+            self._answers[request.offset] = page
             while (ready := self._next_page()) is not None:
                 self._add(ready)
         self._conclude_if_whole()
 
     def _next_page(self) -> Page | None:
-        return None if self.verdict is not None else self._answers.pop(self._frontier(), None)
+        return None if self.result is not None else self._answers.pop(self._frontier(), None)
 
     def _frontier(self) -> int:
-        """Return the offset without whose answer the chain cannot grow, or end."""
+        """Return the offset whose answer the chain needs next."""
         if not self._chain or not self._chain[-1].items:
             return 0
         last = self._chain[-1]
@@ -160,16 +164,16 @@ class Pagination:
         return end if self._is_at_end() and end not in self._refused else end - 1
 
     def _is_at_end(self) -> bool:
-        """Say whether the last answer was the last item alone, so that what is left to ask for stands after it."""
+        """True if the last answer was the last item alone, so that only the page after it is left to request."""
         return len(self._chain) > 1 and len(self._chain[-1].items) == 1
 
     def _wanted(self) -> list[int]:
         """Return the offset at the frontier, and as many after it as the look-ahead allows."""
-        frontier, step = self._frontier(), self._page_size - 1
-        if self._is_at_end() and len(self._chain[-2].items) < self._page_size:
+        frontier, step = self._frontier(), self.page_size - 1
+        if self._is_at_end() and len(self._chain[-2].items) < self.page_size:
             is_answer_coming = any(offset > frontier for offset in self._asked)
             return [] if is_answer_coming else [frontier]
-        if step < 1 or not self._chain or len(self._chain[-1].items) < self._page_size:
+        if step < 1 or not self._chain or len(self._chain[-1].items) < self.page_size:
             return [frontier]
         ahead = -(-(self._horizon - 1 - frontier) // step) if self._horizon > frontier + 1 else self._window
         offsets = [frontier + step * n for n in range(min(ahead, LOOK_AHEAD * self._concurrency))]
@@ -177,8 +181,8 @@ class Pagination:
         return [o for o in offsets if o == frontier or (o < end and o not in self._refused)]
 
     def _likely_end(self) -> int:
-        """Return where short and empty answers further on hint that the list ends: good enough to look ahead no further."""
-        ends = [page.offset + len(page.items) for page in self._answers.values() if len(page.items) < self._page_size]
+        """Return the end of the list that short and empty answers suggest. It only limits the look-ahead."""
+        ends = [page.offset + len(page.items) for page in self._answers.values() if len(page.items) < self.page_size]
         if self._beyond is not None:
             ends.append(self._beyond.offset)
         return min(ends, default=self._max_requests * self._limit)
@@ -186,7 +190,7 @@ class Pagination:
     def _add(self, page: Page) -> None:
         if not self._chain or not self._chain[0].items:
             self._chain = [page] if page.items else [*self._chain, page]
-            self._page_size = max(self._page_size, len(page.items))
+            self.page_size = max(self.page_size, len(page.items))
         elif is_contiguous(self._chain[-1], page):
             self._extend(page)
         else:
@@ -198,13 +202,13 @@ class Pagination:
             self._step_back = 1
         if self._beyond is not None and self._beyond.offset < page.offset + len(page.items):
             self._beyond = None
-        if len(page.items) >= self._page_size and self._frontier() + 1 >= self._horizon:
+        if len(page.items) >= self.page_size and self._frontier() + 1 >= self._horizon:
             self._window = min(self._concurrency, self._window * 2)
-        self._page_size = max(self._page_size, len(page.items))
+        self.page_size = max(self.page_size, len(page.items))
 
     def _conclude_if_whole(self) -> None:
-        """Let the judge speak once the chain has come to an end that is confirmed."""
-        if self.verdict is not None or not self._chain:
+        """Conclude once the chain has a confirmed end."""
+        if self.result is not None or not self._chain:
             return
         if not self._chain[0].items:
             if len(self._chain) >= EMPTY_ANSWERS:
@@ -220,14 +224,14 @@ class Pagination:
     def _conclude(self) -> None:
         why = why_incomplete(self._chain)
         if not why and self._seen and not self._chain[0].items:
-            why = "the list came empty, and not empty, in one reading"
+            why = "the list was empty and not empty in one read"
         if why:
             self._start_over(why)
         else:
             self._finish()
 
     def _start_over(self, why: str) -> None:
-        """Read from the first page again, a few times."""
+        """Read from the first page again, at most `MAX_RESTARTS` times."""
         if self._restarts == MAX_RESTARTS:
             self._give_up(why)
         else:
@@ -235,7 +239,7 @@ class Pagination:
             self._cut(0)
 
     def _repair(self, page: Page) -> None:
-        """Throw away both sides of a boundary that does not hold, and further back the more often that fails."""
+        """Drop both sides of a boundary that does not hold, and more pages each time that it fails again."""
         at = page.offset
         self._failures[at] = self._failures.get(at, 0) + 1
         self._repairs += 1
@@ -255,17 +259,17 @@ class Pagination:
         self._window = 1
 
     def _why_broken(self, page: Page) -> str:
-        if self._page_size == 1:
-            return "the service gives one item a page, so that its pages cannot overlap"
+        if self.page_size == 1:
+            return "the service returns one item a page, so pages cannot overlap"
         first = tuple(item.key for item in self._chain[0].items)
         if page.offset and first and tuple(item.key for item in page.items) == first:
-            return "the service gives the first page again, whatever offset is asked for"
+            return "the service returns the first page for every offset"
         if not page.items:
             return f"the page at offset {page.offset} stayed empty"
         return f"the pages around offset {page.offset} did not fit together after {self._repairs} repairs"
 
     def _note_order(self, page: Page) -> None:
-        """Notice the same ids at one offset in another order: the service has no stable order."""
+        """Detect a service without a stable order: the same ids at one offset in another order."""
         first = self._first_answers.setdefault(page.offset, page.items)
         if first is page.items or len(first) != len(page.items):
             return
@@ -274,10 +278,10 @@ class Pagination:
             self.is_order_unstable = True
 
     def _give_up(self, why: str) -> None:
-        self.verdict = Verdict(items=tuple(self._seen.values()), extras=(), proven=False, reason=why)
+        self.result = PageChain(items=tuple(self._seen.values()), extras=(), proven=False, reason=why)
 
     def _finish(self) -> None:
         listed = {item.key: item for item in merge_pages(self._chain)}
         items, in_list = tuple(listed.values()), listed.keys()
         extras = tuple(item for key, item in self._seen.items() if key not in in_list)
-        self.verdict = Verdict(items=items, extras=extras, proven=True, reason="")
+        self.result = PageChain(items=items, extras=extras, proven=True, reason="")

@@ -1,61 +1,94 @@
-"""Reading an account's list until what it tells is confirmed, or cannot be."""
+"""Reads the list until the snapshot is confirmed, or cannot be."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol, Self
 
 import msgspec
-from msgspec.structs import replace as with_fields
-from sqlalchemy import Engine
+from msgspec.structs import replace
 
 from etl import clock, logs
 from etl.boomplay.payloads import User
 from etl.config import Config
-from etl.db.engine import read_transaction
-from etl.extract.confirmation import Seen, confirm
-from etl.extract.fetch import Fetch, Progress, read_list
-from etl.load.baseline import Account, Baseline, open_tracks, read_baseline, seen_only_since
-from etl.load.raw import last_track
-from etl.model.encoding import snapshot_digest
-from etl.model.records import Item, Outcome, Page, Trigger, Walk
-from etl.model.threshold import RemovalThreshold
+from etl.errors import ApiError, CredentialsError, WrongUser
+from etl.extract.completeness import PageChain
+from etl.extract.confirmation import all_items, needs_another_read, why_unconfirmed
+from etl.extract.fetch import FetchPage, Progress, read_list
+from etl.extract.pagination import PAGE_LIMIT
+from etl.model.records import (
+    Baseline,
+    Item,
+    Page,
+    RemovalGrace,
+    RemovalReason,
+    RemovalThreshold,
+    Snapshot,
+    Trigger,
+)
+from etl.transform.delta import is_same_list
+from etl.transform.normalise import InvalidItem, normalise
 
 YOUNG = timedelta(days=1)
+# 20 ids a request: ten requests.
+MOST_ASKED = 200
+# First page and other pages of each read: a page cache or a replica by offset cannot answer two reads alike.
+LIMITS = ((50, 50), (31, 47), (43, 41), (23, 49), (37, 43), (47, 37), (29, 45))
 SMALLEST_STEP = timedelta(microseconds=1)
 log = logs.get(__name__)
 
 
 class FavouritesApi(Protocol):
-    """What a run needs of Boomplay: pages of favourites, whose they are, and a count of what that took."""
+    """What a run needs of Boomplay: pages of favourites, their owner, and request counts."""
 
     @property
     def requests(self) -> int:
-        """Count the requests sent so far."""
+        """The number of requests sent so far."""
         ...
 
     @property
     def retries(self) -> int:
-        """Count those of them that were sent again."""
+        """The number of those that were sent again."""
         ...
 
     def favourite_tracks(self, offset: int, limit: int) -> Page:
-        """Return what stands at ``offset`` and after."""
+        """Return the items at ``offset`` and after, at most ``limit``."""
         ...
 
     def user(self) -> User:
-        """Return whose list it is."""
+        """Return the owner of the list."""
+        ...
+
+    def catalogue(self, track_ids: Sequence[int]) -> Mapping[int, Item | None] | None:
+        """Return the catalogue's items of these tracks, None for each that it lacks; None if it cannot be asked."""
+        ...
+
+
+class FavouriteLookup(Protocol):
+    """Stored favourites that a read is compared with. Each method queries the database."""
+
+    def open_tracks(self) -> Collection[int]:
+        """Return the tracks that are favourites."""
+        ...
+
+    def settled(self, started_at: datetime, grace: RemovalGrace) -> Collection[int]:
+        """Return the favourites that are missing already and that a snapshot begun at ``started_at`` cannot close."""
+        ...
+
+    def at_risk(self, missing: Collection[int], young_since: datetime) -> Collection[int]:
+        """Return those of ``missing`` that a wrong list lacks first: added after ``young_since``, or last in the list."""
         ...
 
 
 class RunOptions(msgspec.Struct, frozen=True):
-    """How a run is carried out: the settings that it obeys, and whom it tells how far it is.
+    """The settings that a run obeys, and the receiver of its progress.
 
-    ``reading_since``: when the first page that it uses was fetched, where an earlier run that broke off has kept pages.
+    ``reading_since``: when the first page was fetched, if an earlier run left checkpointed pages.
     """
 
-    brake: RemovalThreshold = msgspec.field(default_factory=RemovalThreshold)
+    threshold: RemovalThreshold = msgspec.field(default_factory=RemovalThreshold)
+    grace: RemovalGrace = msgspec.field(default_factory=RemovalGrace)
     concurrency: int = 4
     keep_bodies: bool = True
     trigger: Trigger = Trigger.MANUAL
@@ -64,9 +97,9 @@ class RunOptions(msgspec.Struct, frozen=True):
 
     @classmethod
     def configured(cls, config: Config, *, trigger: Trigger = Trigger.MANUAL, progress: Progress | None = None) -> Self:
-        """Return the way that the settings ask for; every run of a user's own goes this way."""
+        """Return the options that the settings define."""
         return cls(
-            brake=config.removal_brake,
+            threshold=config.removal_brake,
             concurrency=config.page_concurrency,
             keep_bodies=config.keep_raw,
             trigger=trigger,
@@ -74,116 +107,124 @@ class RunOptions(msgspec.Struct, frozen=True):
         )
 
 
-class Observed(msgspec.Struct, frozen=True):
-    """What the walks of a run gave, before anything is decided."""
-
-    seen: Seen
-    walks: tuple[Walk, ...]
-    started_at: datetime
-    observed_at: datetime
-    note: str = ""
-
-    @property
-    def has_unknown(self) -> bool:
-        """Say whether an item without an id is among them: it could be any track, so nothing may be removed."""
-        return any(item.track_id is None for item in self.seen.items)
-
-
 def take_snapshot(
-    engine: Engine | None, account: Account, source: FavouritesApi, way: RunOptions, started_at: datetime
-) -> Observed:
-    """Walk the list until what it tells is confirmed, or cannot be."""
-    newest = _newest(engine, account)
-    since = clock.monotonic()
-    walks: list[Walk] = []
-    favourites: frozenset[int] | None = None
-    fetch: Fetch = source.favourite_tracks
-    while True:
-        size = len(walks[-1].items) if walks else (newest.size if newest else 0)
-        walk = read_list(fetch, concurrency=way.concurrency, expected=size, progress=way.progress)
-        walks.append(walk)
-        seen = _seen_again(walk, newest) if len(walks) == 1 else None
-        if seen is None:
-            favourites = _favourites(engine, account) if favourites is None else favourites
-            seen = confirm(walks, favourites, _at_risk(engine, account, newest, walks, favourites, started_at))
-        if not seen.needs_walk:
-            break
-        fetch = _sharing(source.favourite_tracks, walk.seen)
-        say = log.info if len(walks) == 1 else log.debug
-        say("walking again to confirm removals", walks=len(walks))
-    begun_at, ended_at = min(started_at, way.reading_since or started_at), walks[-1].ended_at
-    note = ""
-    if begun_at > ended_at:
-        note = "the clock was set back while the list was read; the run is dated by its end and by how long it took"
-        begun_at = ended_at - timedelta(seconds=clock.monotonic() - since)
-    if newest is not None:
-        begun_at = max(begun_at, newest.observed_at)  # runs come one after the other, whatever the machines' clocks say
-    if newest is not None and ended_at <= newest.observed_at:
-        behind = (newest.observed_at - ended_at).total_seconds()
-        note = f"the clock is {behind:.0f} s behind the last observation; this run is dated just after that one"
-        ended_at = newest.observed_at + SMALLEST_STEP
-    return Observed(seen=seen, walks=tuple(walks), started_at=begun_at, observed_at=ended_at, note=note)
+    api: FavouritesApi,
+    baseline: Baseline | None,
+    lookup: FavouriteLookup,
+    options: RunOptions,
+    started_at: datetime,
+) -> Snapshot:
+    """Read the list until the snapshot is confirmed, or cannot be.
+
+    Raises: what ``api`` raises for a page that a read cannot do without.
+    """
+    monotonic_start = clock.monotonic()
+    reads = [_read(api.favourite_tracks, options, baseline.size if baseline else 0)]
+    favourites: Collection[int] = ()
+    at_risk: Collection[int] = ()
+    # A read that equals the stored list lacks no favourite, so they need not be looked up.
+    if baseline is None or not reads[0].proven or not is_same_list(reads[0].seen, baseline):
+        favourites = set(lookup.open_tracks()).difference(lookup.settled(started_at, options.grace))
+        at_risk = _at_risk(lookup, reads, favourites, started_at)
+        while needs_another_read(reads, favourites, at_risk):
+            say = log.info if len(reads) == 1 else log.debug
+            say("reading again to confirm removals", reads=len(reads))
+            shared = _sharing_items(api.favourite_tracks, reads[-1].seen)
+            reads.append(_read(shared, options, len(reads[-1].items), LIMITS[len(reads) % len(LIMITS)]))
+            at_risk = _at_risk(lookup, reads, favourites, started_at)
+    reason = why_unconfirmed(reads, favourites, at_risk)
+    begin = min(started_at, options.reading_since or started_at)
+    begin, end, note = _ordered_times(baseline, begin, reads[-1].ended_at or begin, clock.monotonic() - monotonic_start)
+    return Snapshot(
+        items=all_items(reads),
+        is_whole=not reason,
+        reason=reason,
+        started_at=begin,
+        observed_at=end,
+        pages=sum(read.pages for read in reads),
+        note=note,
+        total=reads[-1].total,
+        page_size=max(read.page_size for read in reads),
+    )
 
 
-def _sharing(fetch: Fetch, there: Sequence[Item]) -> Fetch:
-    """Return ``fetch``, giving the items that are ``there`` already: each walk more would hold the whole list once more."""
-    known = {item.digest: item for item in there}
+def require_owner(api: FavouritesApi, boomplay_user_id: str | None, name: str) -> User | None:
+    """Return the owner of the list, or None if the service does not say.
+
+    Raises: WrongUser, if it is not ``boomplay_user_id``, the user of account ``name``; CredentialsError.
+    """
+    try:
+        user = api.user()
+    except CredentialsError:
+        raise
+    except ApiError as error:
+        log.warning("owner of the list not confirmed", error=str(error))
+        return None
+    if boomplay_user_id not in (None, user.user_id):
+        raise WrongUser(
+            f"the token belongs to another Boomplay user than account {name}",
+            remedy="set the token of the right user, or add another account for this one",
+        )
+    return user
+
+
+def ask_catalogue(api: FavouritesApi, track_ids: Collection[int], region: str | None) -> dict[int, RemovalReason]:
+    """Return what the catalogue says about missing tracks; empty if it cannot be asked.
+
+    A track that the catalogue has, but not for the account's ``region``, counts as withdrawn.
+    """
+    answers = api.catalogue(sorted(track_ids)[:MOST_ASKED]) if track_ids else None
+    return {track_id: _reason(item, region) for track_id, item in (answers or {}).items()}
+
+
+def _reason(item: Item | None, region: str | None) -> RemovalReason:
+    if item is None:
+        return RemovalReason.WITHDRAWN
+    try:
+        markets = normalise(item).markets
+    except InvalidItem:
+        return RemovalReason.UNKNOWN
+    return RemovalReason.WITHDRAWN if region and markets and region not in markets else RemovalReason.UNFAVOURITED
+
+
+def _read(
+    fetch: FetchPage, options: RunOptions, expected: int, limits: tuple[int, int] = (PAGE_LIMIT, PAGE_LIMIT)
+) -> PageChain:
+    return read_list(
+        fetch, concurrency=options.concurrency, expected=expected, limits=limits, progress=options.progress
+    )
+
+
+def _sharing_items(fetch: FetchPage, known_items: Sequence[Item]) -> FetchPage:
+    """Return ``fetch`` with items replaced by equal known ones; otherwise each read holds the whole list in memory again."""
+    known = {item.digest: item for item in known_items}
 
     def shared(offset: int, limit: int) -> Page:
         page = fetch(offset, limit)
-        return with_fields(page, items=tuple(known.get(item.digest, item) for item in page.items))
+        return replace(page, items=tuple(known.get(item.digest, item) for item in page.items))
 
     return shared
 
 
-def _newest(engine: Engine | None, account: Account) -> Baseline | None:
-    if engine is None:
-        return None
-    with read_transaction(engine) as connection:
-        return read_baseline(connection, account.account_id)
-
-
-def _seen_again(walk: Walk, newest: Baseline | None) -> Seen | None:
-    """Return what one walk amounts to that saw, proven, what is stored: it lacks no favourite, so none need be looked up."""
-    is_same = newest is not None and walk.proven and _shows(walk.seen, newest)
-    return Seen(walk.seen, is_whole=True, reason="", needs_walk=False) if is_same else None
-
-
-def _favourites(engine: Engine | None, account: Account) -> frozenset[int]:
-    """Return the open favourites; asked for once a run, which alone writes them while it holds the account's lease."""
-    if engine is None:
-        return frozenset()
-    with read_transaction(engine) as connection:
-        return open_tracks(connection, account.account_id)
-
-
 def _at_risk(
-    engine: Engine | None,
-    account: Account,
-    newest: Baseline | None,
-    walks: Sequence[Walk],
-    favourites: frozenset[int],
-    started_at: datetime,
-) -> frozenset[int]:
-    """Return those of the favourites that no walk saw which a wrong list lacks first: the last day's, and the list's last."""
-    missing = favourites.difference(item.track_id for walk in walks for item in walk.seen)
-    if engine is None or not missing:
-        return frozenset()
-    with read_transaction(engine) as connection:
-        young = seen_only_since(connection, account.account_id, missing, started_at - YOUNG)
-        last = last_track(connection, newest.snapshot_id, favourites) if newest is not None else frozenset()
-    return young | last
+    lookup: FavouriteLookup, reads: Sequence[PageChain], favourites: Collection[int], started_at: datetime
+) -> Collection[int]:
+    missing = set(favourites).difference(item.track_id for read in reads for item in read.seen)
+    return lookup.at_risk(missing, started_at - YOUNG) if missing else ()
 
 
-def is_unchanged(observed: Observed, newest: Baseline | None) -> bool:
-    """Say whether the run saw, proven, the very list that the newest observation saw and that was applied whole."""
-    return newest is not None and observed.seen.is_whole and _shows(observed.seen.items, newest)
-
-
-def _shows(items: Sequence[Item], newest: Baseline) -> bool:
-    """Say whether ``items`` is the very list that the newest observation saw, and that was applied whole."""
-    if newest.outcome not in (Outcome.SUCCEEDED, Outcome.UNCHANGED):
-        return False
-    if newest.favourites != sum(item.track_id is not None for item in items):
-        return False  # more is open than it saw: another observation of the same instant, or an item without an id
-    return snapshot_digest(item.digest for item in items) == newest.digest
+def _ordered_times(
+    baseline: Baseline | None, begin: datetime, end: datetime, elapsed_seconds: float
+) -> tuple[datetime, datetime, str]:
+    """Return begin and end of the snapshot, after those of ``baseline`` whatever the machine's clock does, and a note."""
+    note = ""
+    if begin > end:
+        note = "the clock was set back during the read; the run is dated by its end and its duration"
+        begin = end - timedelta(seconds=elapsed_seconds)
+    if baseline is not None:
+        begin = max(begin, baseline.observed_at)  # snapshots never overlap
+        if end <= baseline.observed_at:
+            behind = (baseline.observed_at - end).total_seconds()
+            note = f"the clock is {behind:.0f} s behind the newest snapshot; this run is dated just after it"
+            end = baseline.observed_at + SMALLEST_STEP
+    return begin, end, note

@@ -1,4 +1,4 @@
-"""Reading what the next run needs to know: the account, its newest observation, its open favourites. Writes nothing."""
+"""What the next run must know: the newest snapshot, and the open favourites. Reads only."""
 
 from __future__ import annotations
 
@@ -7,109 +7,105 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, case, func, select
+from sqlalchemy import Connection, Engine, Row, Select, case, func, select
 
 from etl.db import bulk
-from etl.db.tables import accounts, favourites, runs, snapshots, tracks
-from etl.errors import DatabaseError, UsageError
-from etl.model.records import Digest, FavouriteInterval, OpenFavourites, Review
+from etl.db.engine import read_transaction
+from etl.db.tables import favourites, removal_memory, runs, snapshots, track_artists, tracks
+from etl.errors import DatabaseError
+from etl.load.raw import items_of, last_track
+from etl.model.records import (
+    Baseline,
+    FavouriteInterval,
+    OpenFavourites,
+    RemovalGrace,
+    RemovalMemory,
+    RemovalReason,
+    Review,
+)
+from etl.transform.removals import may_close
 from etl.transform.track_versions import StoredVersionRef
 
+_decode_memory = msgspec.json.Decoder(RemovalMemory).decode
 
-class Account(msgspec.Struct, frozen=True):
-    """A Boomplay user whose favourites are copied."""
-
-    account_id: int
-    name: str
-    boomplay_user_id: str | None
-    region: str | None
-    enabled: bool
-    schedule: str | None = None
-
-
-class Baseline(msgspec.Struct, frozen=True):
-    """An account's newest observation: the run, and the digest of the list that it saw."""
-
-    run_id: int
-    outcome: str
-    started_at: datetime
-    observed_at: datetime
-    snapshot_id: int
-    digest: Digest
-    size: int
-    favourites: int
-    rejected: int
-
-
-def find_accounts(connection: Connection, names: Collection[str] = ()) -> list[Account]:
-    """Return the accounts with these names, in that order; all enabled ones, by name, where none is given.
-
-    Raises: UsageError, for a name that is not there.
-    """
-    query = select(accounts).order_by(accounts.c.name)
-    found = {row.name: _account(row) for row in connection.execute(query)}
-    unknown = [name for name in names if name not in found]
-    if unknown:
-        there = ", ".join(found) or "none yet"
-        raise UsageError(
-            f"there is no account {unknown[0]!r}",
-            remedy=f"accounts are: {there}; see `favsync accounts list`",
-        )
-    return [found[name] for name in dict.fromkeys(names)] or [a for a in found.values() if a.enabled]
-
-
-def every_account(connection: Connection) -> list[Account]:
-    """Return all accounts, by name, those that are not enabled too."""
-    return [_account(row) for row in connection.execute(select(accounts).order_by(accounts.c.name))]
-
-
-def _account(row: Row[tuple[object, ...]]) -> Account:
-    return Account(
-        row.account_id,
-        row.name,
-        row.boomplay_user_id,
-        row.region,
-        bool(row.enabled),
-        row.schedule,
-    )
-
-
+# True for the runs whose snapshots make up the history.
 is_observation = runs.c.snapshot_id.is_not(None) & runs.c.outcome.is_not(None) & runs.c.retracted_at.is_(None)
+# True for those of them that prove absence and whose removals the operator did not reject.
+is_proof = runs.c.proves_absence & runs.c.decision.is_distinct_from(Review.REJECTED)
 
 
 def read_baseline(connection: Connection, account_id: int) -> Baseline | None:
-    """Return the account's newest observation that stands, None before the first."""
+    """Return the account's newest snapshot, None before the first."""
     query = (
         select(
-            runs.c.run_id,
-            runs.c.outcome,
-            runs.c.started_at,
-            runs.c.observed_at,
-            runs.c.snapshot_id,
-            snapshots.c.digest,
-            snapshots.c.size,
-            runs.c.favourites,
-            runs.c.rejected,
+            *runs.c["run_id", "outcome", "started_at", "observed_at", "snapshot_id"],
+            *snapshots.c["digest", "size"],
+            *runs.c["favourites", "rejected", "total", "page_size"],
         )
         .join(snapshots, snapshots.c.snapshot_id == runs.c.snapshot_id)
         .where(runs.c.account_id == account_id, is_observation)
         .order_by(runs.c.observed_at.desc(), runs.c.run_id.desc())
         .limit(1)
     )
-    row = connection.execute(query).first()
-    return None if row is None else Baseline(*row[:5], bytes(row.digest), *row[6:])
+    row = connection.execute(query).mappings().first()
+    return None if row is None else Baseline(**{**row, "digest": bytes(row["digest"])})
+
+
+class FavouriteQueries:
+    """Looks up the open favourites of an account while its list is read (`etl.extract.snapshot.FavouriteLookup`).
+
+    The open tracks are read once: only the run that holds the account's lock can change them.
+    """
+
+    def __init__(self, engine: Engine | None, account_id: int, baseline: Baseline | None) -> None:
+        """``engine`` None: there is no database yet."""
+        self._engine, self._account_id, self._baseline = engine, account_id, baseline
+        self._open: frozenset[int] | None = None if engine else frozenset()
+
+    def open_tracks(self) -> frozenset[int]:
+        """Return the tracks that are favourites."""
+        if self._open is None:
+            assert self._engine is not None  # noqa: S101
+            with read_transaction(self._engine) as connection:
+                self._open = open_tracks(connection, self._account_id)
+        return self._open
+
+    def at_risk(self, missing: Collection[int], young_since: datetime) -> frozenset[int]:
+        """Return those of ``missing`` that were added after ``young_since`` or are the last favourite in the list."""
+        if self._engine is None:
+            return frozenset()
+        with read_transaction(self._engine) as connection:
+            among = _open_among(connection, self._account_id, missing)
+            young = frozenset(interval.track_id for interval in among if interval.valid_from > young_since)
+            if self._baseline is None:
+                return young
+            return young | last_track(connection, self._baseline.snapshot_id, self.open_tracks())
+
+    def settled(self, started_at: datetime, grace: RemovalGrace) -> frozenset[int]:
+        """Return the favourites that are missing already and that a snapshot begun at ``started_at`` cannot close."""
+        if self._engine is None or not grace.removal:
+            return frozenset()
+        with read_transaction(self._engine) as connection:
+            missed = _missed(connection, self._account_id)
+            looks = {group.since: group.looks for group in read_memory(connection, self._account_id).groups}
+        return frozenset(
+            interval.track_id
+            for interval in missed
+            if interval.missing_since is not None
+            and not may_close(interval.missing_since, looks.get(interval.missing_since, 0), started_at, grace)
+        )
 
 
 def open_count(connection: Connection, account_id: int) -> int:
-    """Return how many favourites the account has open."""
+    """Return the number of open favourites."""
     is_open = (favourites.c.account_id == account_id) & favourites.c.valid_to.is_(None)
     return connection.execute(select(func.count()).where(is_open)).scalar_one()
 
 
 def read_open_favourites(connection: Connection, account_id: int, present: Collection[int]) -> OpenFavourites:
-    """Return the account's history as far as an observation needs it that saw the tracks ``present``.
+    """Return the account's history as far as a snapshot that saw the tracks ``present`` needs it.
 
-    Raises: DatabaseError, where another run writes it meanwhile: the lease was lost.
+    Raises: DatabaseError, if another run changes it meanwhile: the lock was lost.
     """
     is_open = open_tracks(connection, account_id)
     newest = read_baseline(connection, account_id)
@@ -122,14 +118,47 @@ def read_open_favourites(connection: Connection, account_id: int, present: Colle
         touched = [*_missed(connection, account_id), *_open_among(connection, account_id, missing)]
     intervals = {interval.track_id: interval for interval in touched}
     if not missing <= intervals.keys():
-        raise DatabaseError("the account's favourites were changed by another run", remedy="run the sync again")
+        raise DatabaseError("another run changed the favourites of the account", remedy="run the sync again")
+    is_first = any(intervals[track_id].missing_since is None for track_id in missing)
     return OpenFavourites(
         open=is_open,
         intervals=intervals,
         seen_at=connection.execute(seen_at).scalar(),
         absence_at=connection.execute(absence_at).scalar(),
         observed_at=newest.observed_at if newest else None,
+        order=_last_whole_order(connection, account_id) if is_first else (),
+        memory=read_memory(connection, account_id),
     )
+
+
+def _last_whole_order(connection: Connection, account_id: int) -> list[int]:
+    """Return the track ids of the newest snapshot that proves absence, in list order."""
+    query = (
+        select(runs.c.snapshot_id)
+        .where(runs.c.account_id == account_id, is_observation, is_proof)
+        .order_by(runs.c.observed_at.desc(), runs.c.run_id.desc())
+        .limit(1)
+    )
+    snapshot_id = connection.execute(query).scalar()
+    items = items_of(connection, snapshot_id) if snapshot_id is not None else []
+    return [item.track_id for item in items if item.track_id is not None]
+
+
+def labels_of(connection: Connection, track_ids: Collection[int]) -> dict[int, list[tuple[str, int]]]:
+    """Return the albums and artists of tracks, each as kind and id."""
+    labels: dict[int, list[tuple[str, int]]] = {}
+    for track_id, album_id in bulk.select_in(connection, "track_id, album_id", tracks, "track_id", track_ids):
+        labels[track_id] = [] if album_id is None else [("album", album_id)]
+    for track_id, artist_id in bulk.select_in(connection, "track_id, artist_id", track_artists, "track_id", track_ids):
+        labels.setdefault(track_id, []).append(("artist", artist_id))
+    return labels
+
+
+def read_memory(connection: Connection, account_id: int) -> RemovalMemory:
+    """Return what earlier snapshots of the account say about later removals."""
+    query = select(removal_memory.c.memory).where(removal_memory.c.account_id == account_id)
+    stored = connection.execute(query).scalar()
+    return _decode_memory(stored) if stored else RemovalMemory()
 
 
 def open_tracks(connection: Connection, account_id: int) -> frozenset[int]:
@@ -140,12 +169,7 @@ def open_tracks(connection: Connection, account_id: int) -> frozenset[int]:
     return frozenset(row[0] for row in rows)
 
 
-def seen_only_since(connection: Connection, account_id: int, among: Collection[int], since: datetime) -> frozenset[int]:
-    """Return those favourites ``among`` these tracks that were first seen after ``since``."""
-    return frozenset(i.track_id for i in _open_among(connection, account_id, among) if i.valid_from > since)
-
-
-_INTERVAL = "track_id, valid_from, added_after, added_run_id, last_seen_at"
+_INTERVAL = "track_id, valid_from, added_after, added_run_id, last_seen_at, missing_since"
 
 
 def _open_among(connection: Connection, account_id: int, track_ids: Collection[int]) -> list[FavouriteInterval]:
@@ -156,7 +180,7 @@ def _open_among(connection: Connection, account_id: int, track_ids: Collection[i
 
 
 def _missed(connection: Connection, account_id: int) -> list[FavouriteInterval]:
-    """Return the open intervals that the newest observation lacks."""
+    """Return the open intervals that the newest snapshot lacks."""
     where = f"account_id = {bulk.placeholder(connection)} AND last_seen_at IS NOT NULL"
     source = bulk.by_index(connection, favourites, "ix_favourites_missed")
     rows = bulk.rows_of(connection, f"SELECT {_INTERVAL} FROM {source} WHERE {where}", (account_id,))  # noqa: S608
@@ -164,18 +188,22 @@ def _missed(connection: Connection, account_id: int) -> list[FavouriteInterval]:
 
 
 def _open_intervals(connection: Connection, rows: Iterable[bulk.Row]) -> list[FavouriteInterval]:
-    instant = bulk.instant_reader(connection)
+    at = bulk.instant_reader(connection)
     return [
         FavouriteInterval(
-            track_id, instant(valid_from), instant(added_after), run_id, None, None, None, instant(last_seen_at)
+            track_id,
+            at(valid_from),
+            at(added_after),
+            run_id,
+            last_seen_at=at(last_seen),
+            missing_since=at(missing_since),
         )
-        for track_id, valid_from, added_after, run_id, last_seen_at in rows
+        for track_id, valid_from, added_after, run_id, last_seen, missing_since in rows
     ]
 
 
 def instants_of(account_id: int) -> Select[Any]:
-    """Select the instants of the account's observations, those of one instant as one."""
-    is_proof = runs.c.proves_absence & runs.c.decision.is_distinct_from(Review.REJECTED)
+    """Select the times of the account's snapshots, those of one time as one row."""
     return (
         select(
             runs.c.observed_at,
@@ -188,7 +216,7 @@ def instants_of(account_id: int) -> Select[Any]:
 
 
 def interval_of(row: Row[tuple[object, ...]]) -> FavouriteInterval:
-    """Return a row of ``favourites`` as the core knows it."""
+    """Convert a row of ``favourites``."""
     return FavouriteInterval(
         track_id=row.track_id,
         valid_from=row.valid_from,
@@ -198,11 +226,13 @@ def interval_of(row: Row[tuple[object, ...]]) -> FavouriteInterval:
         removed_after=row.removed_after,
         removed_run_id=row.removed_run_id,
         last_seen_at=row.last_seen_at,
+        missing_since=row.missing_since,
+        removal_reason=RemovalReason(row.removal_reason) if row.removal_reason else None,
     )
 
 
 def stored_version_refs(connection: Connection, track_ids: Collection[int]) -> dict[int, StoredVersionRef]:
-    """Return what is stored of these tracks' current facts, by track."""
+    """Return the digest and times of these tracks' current attributes, by track."""
     rows = bulk.select_in(connection, "track_id, facts_digest, changed_at, sighted_at", tracks, "track_id", track_ids)
     return {
         row[0]: StoredVersionRef(bytes(row[1]) if row[1] else None, _instant(row[2]), _instant(row[3])) for row in rows

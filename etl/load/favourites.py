@@ -1,40 +1,55 @@
-"""Writing membership and rejects, in the caller's transaction. It does not think: `etl.transform` decided what to write."""
+"""Writes favourite intervals and rejects, in the caller's transaction. Makes no decisions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import msgspec
 from sqlalchemy import Connection, func, select
 
 from etl.db import bulk
-from etl.db.tables import favourites, rejects
-from etl.model.records import FavouriteChanges, FavouriteInterval, Reject
+from etl.db.tables import favourites, rejects, removal_memory
+from etl.model.records import FavouriteChanges, FavouriteInterval, Reject, RemovalMemory
 
 PART = 5_000
 
 
-def write_changes(connection: Connection, account_id: int, change: FavouriteChanges) -> None:
-    """Write the intervals that open, end or change; the run that they cite is there and, where it closes one, proven."""
+def write_changes(
+    connection: Connection, account_id: int, change: FavouriteChanges, before: RemovalMemory | None = None
+) -> None:
+    """Write the intervals that open, close or change, and the memory if it is not ``before``.
+
+    The run that they cite exists already; if it closes one, it is proven.
+    """
     at = bulk.instants(connection)
     key = ("account_id", "track_id", "valid_from")
-
-    def keyed(interval: FavouriteInterval, *values: object) -> bulk.Row:
-        return (account_id, interval.track_id, at(interval.valid_from), *values)
-
-    bulk.update(
-        connection,
-        favourites,
-        key,
-        ("valid_to", "removed_after", "removed_run_id", "last_seen_at"),
-        [keyed(i, at(i.valid_to), at(i.removed_after), i.removed_run_id, None) for i in change.closed],
-    )
-    marks = [keyed(interval, at(interval.last_seen_at)) for interval in change.marked]
-    bulk.update(connection, favourites, key, ("last_seen_at",), marks)
+    ends = ("valid_to", "removed_after", "removed_run_id", "last_seen_at", "missing_since", "removal_reason")
+    closed = [
+        (
+            *(account_id, i.track_id, at(i.valid_from)),
+            *(at(i.valid_to), at(i.removed_after), i.removed_run_id, None, None, i.removal_reason),
+        )
+        for i in change.closed
+    ]
+    bulk.update(connection, favourites, key, ends, closed)
+    marked = [
+        (account_id, i.track_id, at(i.valid_from), at(i.last_seen_at), at(i.missing_since)) for i in change.marked
+    ]
+    bulk.update(connection, favourites, key, ("last_seen_at", "missing_since"), marked)
     insert_intervals(connection, account_id, change.opened)
+    if change.memory != before:
+        write_memory(connection, account_id, change.memory)
+
+
+def write_memory(connection: Connection, account_id: int, memory: RemovalMemory) -> None:
+    """Store what the account's snapshots say about later removals."""
+    row = (account_id, msgspec.json.encode(memory).decode())
+    columns = ("account_id", "memory")
+    bulk.insert(connection, removal_memory, columns, [row], key=("account_id",), update=("memory",))
 
 
 def insert_intervals(connection: Connection, account_id: int, intervals: Sequence[FavouriteInterval]) -> None:
-    """Insert intervals, numbered on from the account's last one, in order of tracks, as all indexes but one are."""
+    """Insert intervals, numbered after the account's last one, in the order of tracks that most indexes have."""
     if not intervals:
         return
     last = select(func.coalesce(func.max(favourites.c.favourite_id), 0)).where(favourites.c.account_id == account_id)
@@ -48,11 +63,11 @@ def insert_intervals(connection: Connection, account_id: int, intervals: Sequenc
 def interval_rows(
     connection: Connection, account_id: int, numbered: Iterable[tuple[int, FavouriteInterval]]
 ) -> tuple[Sequence[str], list[bulk.Row]]:
-    """Return the columns of ``favourites`` and the rows of intervals, each with its ``favourite_id``."""
+    """Return the columns of ``favourites`` and the rows of intervals, each given with its ``favourite_id``."""
     at = bulk.instants(connection)
     columns = (
         "account_id", "favourite_id", "track_id", "valid_from", "valid_to", "added_after", "removed_after",
-        "added_run_id", "removed_run_id", "last_seen_at",
+        "added_run_id", "removed_run_id", "last_seen_at", "missing_since", "removal_reason",
     )  # fmt: skip
     rows = [
         (
@@ -66,6 +81,8 @@ def interval_rows(
             i.added_run_id,
             i.removed_run_id,
             at(i.last_seen_at),
+            at(i.missing_since),
+            i.removal_reason,
         )
         for number, i in numbered
     ]
@@ -73,11 +90,11 @@ def interval_rows(
 
 
 def write_rejects(connection: Connection, run_id: int, found: Sequence[Reject]) -> None:
-    """Write the items that the run saw for the first time and could not read."""
+    """Write the items that are new in the run and could not be read."""
     rows = [(run_id, r.position, r.track_id, r.reason, _printable(r.body)) for r in found]
     bulk.insert(connection, rejects, ("run_id", "position", "track_id", "reason", "body"), rows)
 
 
 def _printable(body: bytes) -> str:
-    """Return the body as text that both engines hold; the exact bytes are in ``raw_items``."""
+    """Return the body as text that both engines accept; the exact bytes are in ``raw_blocks``."""
     return body.decode("utf-8", "replace").replace("\x00", "\ufffd")

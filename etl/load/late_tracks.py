@@ -1,7 +1,7 @@
-"""Late news that tells nothing but an earlier beginning: facts that are stored, seen a moment before they were first known.
+"""Late-arriving data that only moves a version's start back: the same attributes, observed slightly earlier.
 
-Accounts that are synced at once write the tracks that they share in another order than they see them in. To fold all sightings of
-such a track again (`etl.replay.tracks`) comes to the same, but goes through the histories of everybody who ever had it.
+Accounts that sync at the same time write the tracks that they share in another order than they see them. A replay of such a
+track gives the same result, but reads the history of every account that ever had it.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Observations as received: raw items, once each, and the lists that they stood in.
+"""The raw layer: items as received, once each, and the lists that hold them.
 
-Invariants: a raw item is never changed; a snapshot refers only to items that are there; both are found by their content.
+Raw items never change. A snapshot refers only to stored items. Both are found by their content.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 from sqlalchemy import Connection, select
@@ -48,7 +48,7 @@ def _ids_of(connection: Connection, snapshot_id: int) -> list[int]:
 
 
 def last_track(connection: Connection, snapshot_id: int, among: Collection[int]) -> frozenset[int]:
-    """Return the last of the tracks ``among`` in the order of a snapshot, or nothing where it holds none of them."""
+    """Return the last of the tracks ``among`` in the order of a snapshot; empty if it holds none of them."""
     ids = _ids_of(connection, snapshot_id)
     for end in range(len(ids), 0, -ITEMS_PER_BLOCK):
         part = ids[max(0, end - ITEMS_PER_BLOCK) : end]
@@ -72,7 +72,7 @@ def raw_items_by_digest(connection: Connection, digests: Collection[Digest]) -> 
 
 
 def bodies_of(connection: Connection, ids: Collection[int]) -> dict[int, bytes]:
-    """Return the bodies of raw items, by id, as far as they are kept."""
+    """Return the stored bodies of raw items, by id."""
     rows = bulk.select_in(connection, "raw_item_id, raw_block_id, position", raw_items, "raw_item_id", ids)
     wanted: dict[int, list[tuple[int, int]]] = {}
     for raw_item_id, block_id, position in rows:
@@ -85,26 +85,6 @@ def bodies_of(connection: Connection, ids: Collection[int]) -> dict[int, bytes]:
     return found
 
 
-def store_list(
-    connection: Connection,
-    items: Sequence[Item],
-    known: Iterable[RawItem],
-    unreadable: Collection[Digest],
-    *,
-    keep_bodies: bool = True,
-) -> int:
-    """Store the observed list ``items`` and return its ``snapshot_id``.
-
-    ``known``: stored items that the caller has at hand, to save looking them up. ``unreadable``: digests of the items that the
-    normaliser refused.
-    """
-    ids = {item.digest: item.raw_item_id for item in known}
-    missing = {item.digest: item for item in items if item.digest not in ids}
-    numbers = dict(zip(missing, bulk.new_keys(connection, raw_items, len(missing)), strict=True))
-    ids |= store_items(connection, list(missing.values()), unreadable, numbers, keep_bodies=keep_bodies)
-    return store_snapshot(connection, items, ids)
-
-
 def store_items(
     connection: Connection,
     items: Sequence[Item],
@@ -114,10 +94,10 @@ def store_items(
     keep_bodies: bool = True,
     is_alone: bool = False,
 ) -> dict[Digest, int]:
-    """Return the ids of these items by digest, storing those that are not there.
+    """Store the items that are new, and return the ids of all by digest.
 
-    ``numbers``: the ids that new items are given; in list order, which `pack_ids` counts on. ``is_alone``: every other writer
-    waits (`bulk.lock_track_tables`).
+    ``unreadable``: digests of items that the normaliser rejected. ``numbers``: the ids for new items, in list order, so that
+    `pack_ids` stays small. ``is_alone``: the caller called `bulk.lock_track_tables`, so every other writer waits.
     """
     if not items:
         return {}
@@ -137,7 +117,7 @@ def _store(
     keep_bodies: bool,
     is_alone: bool,
 ) -> dict[Digest, int]:
-    """Store new items and return their ids by digest (another writer may have been first)."""
+    """Store new items and return their ids by digest; another writer may have stored some of them first."""
     if not items:
         return {}
     places = _store_bodies(connection, items) if keep_bodies else [(None, None)] * len(items)
@@ -175,7 +155,7 @@ def _store_bodies(connection: Connection, items: Sequence[Item]) -> list[tuple[i
 
 
 def store_snapshot(connection: Connection, items: Sequence[Item], ids_by_digest: Mapping[Digest, int]) -> int:
-    """Store the list of these items, all of which are stored, and return its ``snapshot_id``."""
+    """Store the list of these items, which are stored already, and return its ``snapshot_id``."""
     digest = snapshot_digest(item.digest for item in items)
     ids = [ids_by_digest[item.digest] for item in items]
     bulk.insert(
@@ -188,3 +168,24 @@ def store_snapshot(connection: Connection, items: Sequence[Item], ids_by_digest:
     query = select(snapshots.c.snapshot_id).where(snapshots.c.digest == digest)
     snapshot_id: int = connection.execute(query).scalar_one()
     return snapshot_id
+
+
+def restore_bodies(connection: Connection, items: Mapping[Digest, Item]) -> int:
+    """Store the bodies of those of ``items`` (by digest) that have none, and return their number."""
+    columns = "raw_item_id, digest, raw_block_id"
+    rows = bulk.select_in(connection, columns, raw_items, "digest", items)
+    bare = sorted((row[0], bytes(row[1])) for row in rows if row[2] is None)
+    parts = [bare[start : start + ITEMS_PER_BLOCK] for start in range(0, len(bare), ITEMS_PER_BLOCK)]
+    numbers = bulk.new_keys(connection, raw_blocks, len(parts))
+    blocks = [
+        (number, pack_bodies([items[digest].body for _, digest in part]))
+        for number, part in zip(numbers, parts, strict=True)
+    ]
+    bulk.insert(connection, raw_blocks, ("raw_block_id", "body"), blocks)
+    places = [
+        (raw_item_id, number, position)
+        for number, part in zip(numbers, parts, strict=True)
+        for position, (raw_item_id, _) in enumerate(part)
+    ]
+    bulk.update(connection, raw_items, ("raw_item_id",), ("raw_block_id", "position"), places)
+    return len(bare)

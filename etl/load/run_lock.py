@@ -1,7 +1,6 @@
 """One run per account at a time, across processes and machines.
 
-Invariant: whoever is inside `run_lock` is the only run of the account; a lock that is lost (a dropped connection) is noticed when
-the run is finished (`etl.load.runs.finish`).
+`runs.finish` notices a lock that was lost (a dropped connection) and refuses to finish the run.
 """
 
 from __future__ import annotations

@@ -1,92 +1,136 @@
-"""Run rows: begun before the first request, finished in the transaction that writes what the run found."""
+"""Run rows: inserted before the first request, finished in the transaction that writes what the run found."""
 
 from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, insert, select, update
 
-from etl.db import bulk
 from etl.db.tables import accounts, runs
-from etl.errors import DatabaseError, UsageError, WrongUser
-from etl.model.records import Outcome, Trigger
+from etl.errors import DatabaseError, UsageError
+from etl.model.records import (
+    Outcome,
+    RemovalGrace,
+    RemovalReason,
+    RemovalThreshold,
+    Review,
+    SnapshotRef,
+    Trigger,
+)
+from etl.model.result import RunResult
 
 INTERRUPTED = "interrupted"
+# The columns of ``runs`` that a result fills; ``started_at`` comes from the evidence.
+RESULT_COLUMNS = tuple(
+    name for name in RunResult.__struct_fields__ if name in runs.c and name not in ("run_id", "trigger", "started_at")
+)
 
 
 def process_name() -> str:
-    """Name this process for people who find its run in the way: host and process id."""
+    """Return host and process id, for operators who look for the process of a run."""
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def ensure_account(connection: Connection, name: str, now: datetime) -> None:
-    """Make the account ``name`` if it is not there."""
-    row = (name, True, bulk.instants(connection)(now))
-    bulk.insert(connection, accounts, ("name", "enabled", "created_at"), [row], key=("name",))
+class Known(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The JSON form of ``runs.evidence``: what a run knew about single tracks."""
+
+    catalogue: dict[int, RemovalReason] = msgspec.field(default_factory=dict)
+    labelled: list[int] = msgspec.field(default_factory=list)
 
 
-def require_own_user(connection: Connection, account_id: int, boomplay_user_id: str) -> None:
-    """Make sure that no other account copies this Boomplay user's list.
+_decode_known = msgspec.json.Decoder(Known).decode
 
-    Raises: WrongUser, naming the other account.
-    """
-    query = select(accounts.c.name).where(
-        accounts.c.boomplay_user_id == boomplay_user_id, accounts.c.account_id != account_id
+
+def evidence_columns(ref: SnapshotRef) -> dict[str, Any]:
+    """Return what a run knew when it decided, as columns of ``runs``; `snapshot_ref` reads them back."""
+    known = Known(dict(ref.catalogue), sorted(ref.labelled))
+    return {
+        "snapshot_id": ref.snapshot_id,
+        "started_at": ref.started_at,
+        "proves_absence": ref.proves_absence,
+        "decision": ref.decision,
+        "brake_minimum": ref.threshold.minimum if ref.threshold else None,
+        "brake_ratio": ref.threshold.ratio if ref.threshold else None,
+        "removal_grace_seconds": int(ref.grace.removal.total_seconds()) if ref.grace else None,
+        "withdrawal_grace_seconds": int(ref.grace.withdrawal.total_seconds()) if ref.grace else None,
+        "user_confirmed": ref.user_confirmed if ref.grace else None,
+        "total": ref.total,
+        "page_size": ref.page_size or None,
+        "evidence": msgspec.json.encode(known).decode() if ref.catalogue or ref.labelled else None,
+    }
+
+
+def snapshot_ref(row: Any, present: tuple[int, ...]) -> SnapshotRef:
+    """Convert a row of ``runs``. ``present``: the tracks of its snapshot, in list order."""
+    known = _decode_known(row.evidence) if row.evidence else Known()
+    grace = None
+    if row.removal_grace_seconds is not None:
+        seconds = (row.removal_grace_seconds, row.withdrawal_grace_seconds)
+        grace = RemovalGrace(*(timedelta(seconds=each) for each in seconds))
+    return SnapshotRef(
+        run_id=row.run_id,
+        started_at=row.started_at,
+        observed_at=row.observed_at,
+        present=present,
+        proves_absence=bool(row.proves_absence),
+        decision=Review(row.decision) if row.decision else None,
+        threshold=None if row.brake_minimum is None else RemovalThreshold(row.brake_minimum, row.brake_ratio),
+        grace=grace,
+        user_confirmed=row.user_confirmed is not False,
+        total=row.total,
+        page_size=row.page_size or 0,
+        snapshot_id=row.snapshot_id,
+        catalogue=known.catalogue,
+        labelled=frozenset(known.labelled),
     )
-    other = connection.execute(query).scalar()
-    if other is not None:
-        raise WrongUser(
-            f"the token belongs to the Boomplay user whose list account {other} copies already",
-            remedy=f"sync account {other} instead, or set the token of another user",
-        )
 
 
-def remember_user(connection: Connection, account_id: int, user: Mapping[str, str | None]) -> None:
-    """Store who the account's Boomplay user is."""
-    connection.execute(update(accounts).where(accounts.c.account_id == account_id).values(**user))
+def _result_columns(result: RunResult) -> dict[str, Any]:
+    return {name: getattr(result, name) for name in RESULT_COLUMNS}
 
 
 def begin(connection: Connection, account_id: int, trigger: Trigger, started_at: datetime) -> int:
     """Insert the row of a run that begins now and return its ``run_id``.
 
-    The caller holds the account's lease, so an unfinished run has no process any more: it was interrupted.
+    The caller holds the account's lock, so no process works on an unfinished run any more: it was interrupted.
     """
     connection.execute(
         update(runs)
         .where(runs.c.account_id == account_id, runs.c.outcome.is_(None))
         .values(outcome=Outcome.FAILED, reason=INTERRUPTED, finished_at=started_at)
     )
-    row = {
-        "account_id": account_id,
-        "trigger": trigger,
-        "started_at": started_at,
-        "holder": process_name(),
-    }
+    row = {"account_id": account_id, "trigger": trigger, "started_at": started_at, "holder": process_name()}
     run_id: int = connection.execute(insert(runs).values(**row).returning(runs.c.run_id)).scalar_one()
     return run_id
 
 
-def finish(connection: Connection, run_id: int, **columns: Any) -> None:
-    """Write the result of a run.
+def finish(connection: Connection, result: RunResult, ref: SnapshotRef | None = None) -> None:
+    """Write the result of a run. ``ref`` None: the run stored no snapshot.
 
-    Raises: DatabaseError, where the run is finished already: the lease was lost, and another run took over.
+    Raises: DatabaseError, if the run is finished already: its lock was lost, and another run took over.
     """
-    done = connection.execute(
-        update(runs).where(runs.c.run_id == run_id, runs.c.outcome.is_(None)).values(**columns).returning(runs.c.run_id)
-    ).first()
-    if done is None:
+    columns = _result_columns(result) | (evidence_columns(ref) if ref else {})
+    mine = (runs.c.run_id == result.run_id) & runs.c.outcome.is_(None)
+    if connection.execute(update(runs).where(mine).values(**columns).returning(runs.c.run_id)).first() is None:
         raise DatabaseError(
-            f"run {run_id} lost its lease while it ran",
-            remedy="nothing was changed; run the sync again",
+            f"run {result.run_id} lost its lock while it ran", remedy="nothing was changed; run the sync again"
         )
 
 
+def insert_finished(connection: Connection, account_id: int, result: RunResult, ref: SnapshotRef) -> int:
+    """Insert a run that ended in the past, and return its ``run_id``."""
+    row = _result_columns(result) | evidence_columns(ref)
+    row |= {"account_id": account_id, "trigger": result.trigger, "holder": process_name()}
+    run_id: int = connection.execute(insert(runs).values(**row).returning(runs.c.run_id)).scalar_one()
+    return run_id
+
+
 def unfinished(connection: Connection, account_id: int) -> tuple[int, datetime, str] | None:
-    """Return run, start and holder of the account's unfinished run."""
+    """Return number, start and process of the account's unfinished run."""
     row = connection.execute(
         select(runs.c.run_id, runs.c.started_at, runs.c.holder)
         .where(runs.c.account_id == account_id, runs.c.outcome.is_(None))
@@ -98,7 +142,7 @@ def unfinished(connection: Connection, account_id: int) -> tuple[int, datetime, 
 def find_run(connection: Connection, run_id: int) -> Any:
     """Return the row of a run, with its account's name.
 
-    Raises: UsageError, where there is none.
+    Raises: UsageError, if it does not exist.
     """
     query = select(runs, accounts.c.name.label("account")).join(accounts).where(runs.c.run_id == run_id)
     row = connection.execute(query).first()
@@ -108,7 +152,7 @@ def find_run(connection: Connection, run_id: int) -> Any:
 
 
 def favourites_before(connection: Connection, run_id: int) -> int | None:
-    """Return how many favourites the run's account has open, as its newest observation says (past ones are imported late)."""
+    """Return the number of open favourites of the run's account, as its newest snapshot has it."""
     account = select(runs.c.account_id).where(runs.c.run_id == run_id).scalar_subquery()
     query = (
         select(runs.c.favourites)
@@ -116,3 +160,14 @@ def favourites_before(connection: Connection, run_id: int) -> int | None:
         .order_by(runs.c.observed_at.desc(), runs.c.run_id.desc())
     )
     return connection.execute(query.limit(1)).scalar()
+
+
+def unconfirmed_runs(connection: Connection, account_id: int, since: datetime | None) -> list[int]:
+    """Return the runs after ``since`` that changed the history although the service did not confirm the owner."""
+    changed = (runs.c.added + runs.c.removed) > 0
+    query = select(runs.c.run_id).where(
+        runs.c.account_id == account_id, runs.c.user_confirmed.is_(False), runs.c.retracted_at.is_(None), changed
+    )
+    if since is not None:
+        query = query.where(runs.c.started_at > since)
+    return list(connection.execute(query.order_by(runs.c.run_id)).scalars())

@@ -1,4 +1,4 @@
-"""The facts of tracks as stored, read back into the core's records."""
+"""Reads stored tracks back into records."""
 
 from __future__ import annotations
 

@@ -1,13 +1,14 @@
-"""Writes tracks, their versions and links in the caller's transaction. `track_versions` decides what is new or changed.
+"""Writes tracks, their versions and links, in the caller's transaction.
 
-Order matters for two writers at once: the tracks that are there are locked first, then come albums, artists, market sets, new
-tracks, genres, links and versions; each table's rows sorted by key. So nobody who waits holds what the other one needs.
+`track_versions` decides what is new or changed. Two writers at once must take locks in the same order: first the existing
+tracks, then albums, artists, market sets, new tracks, genres, links and versions; the rows of each table sorted by key.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
+from operator import attrgetter
 
 from sqlalchemy import Connection
 
@@ -16,13 +17,13 @@ from etl.db.tables import track_artists, track_genres, track_versions, tracks
 from etl.load.baseline import stored_version_refs
 from etl.load.dimensions import genre_ids, market_set_ids, write_names
 from etl.load.late_tracks import backdate_versions
-from etl.model.records import Digest, Track
+from etl.model.records import TRACK_ATTRIBUTES, Digest, Track
 from etl.transform.track_versions import TrackChanges, attributes_digest, attributes_json, track_changes
 
-FACT_COLUMNS = (
-    "title", "track_number", "isrc", "duration_seconds", "album_id", "market_set_id", "web_url", "mobile_url",
-    "artwork_url", "artwork_width", "artwork_height", "changed_at", "facts_digest",
-)  # fmt: skip
+# The attributes that ``tracks`` holds itself; album titles, artists and genres have tables of their own.
+_OWN_ATTRIBUTES = tuple(name for name in TRACK_ATTRIBUTES if name in tracks.c)
+FACT_COLUMNS = (*_OWN_ATTRIBUTES, "market_set_id", "changed_at", "facts_digest")
+_own_values = attrgetter(*_OWN_ATTRIBUTES)
 VERSION_COLUMNS = (
     "track_id", "valid_from", "valid_to", "title", "album_id", "market_set_id", "facts", "facts_digest",
 )  # fmt: skip
@@ -32,26 +33,26 @@ SetIds = Mapping[tuple[str, ...], int]
 
 def upsert_tracks(
     connection: Connection,
-    news: Sequence[Track],
+    seen: Sequence[Track],
     bare_ids: Collection[int],
     observed_at: datetime,
     *,
     is_alone: bool = False,
 ) -> TrackChanges:
-    """Write what ``news`` changes in the facts of tracks, and return it.
+    """Write what the tracks ``seen`` at ``observed_at`` change, and return it.
 
-    ``bare_ids``: tracks that were seen, but of which nothing but the id could be read. ``is_alone``: every other writer waits
-    (`bulk.lock_track_tables`). What the result calls late is not written: the caller folds those tracks again.
+    ``bare_ids``: tracks of which only the id could be read. ``is_alone``: the caller called `bulk.lock_track_tables`, so every
+    other writer waits. Late tracks are not written: the caller replays them.
     """
-    ids = [track.track_id for track in news]
+    ids = [track.track_id for track in seen]
     bulk.lock_tracks(connection, ids)
     known = stored_version_refs(connection, ids)
-    change = track_changes(known, news, observed_at)
+    change = track_changes(known, seen, observed_at)
     earlier = backdate_versions(connection, change.late, known, observed_at)
     change = TrackChanges(change.new, change.changed, tuple(t for t in change.late if t.track_id not in earlier))
     at = bulk.instants(connection)(observed_at)
     bare = [track_id for track_id in bare_ids if track_id not in known]
-    bare += [track.track_id for track in news if not track.has_facts and track.track_id not in known]
+    bare += [track.track_id for track in seen if not track.has_facts and track.track_id not in known]
     bulk.insert(
         connection,
         tracks,
@@ -59,7 +60,7 @@ def upsert_tracks(
         [(i, at) for i in bare],
         key=("track_id",),
     )
-    again = {t.track_id for t in news if t.track_id in known and not known[t.track_id].is_later(observed_at)}
+    again = {t.track_id for t in seen if t.track_id in known and not known[t.track_id].is_later(observed_at)}
     bulk.update(connection, tracks, ("track_id",), ("sighted_at",), [(track_id, at) for track_id in again])
     touched = (*change.new, *change.changed)
     if not touched:
@@ -71,13 +72,13 @@ def upsert_tracks(
         raced |= _write_batch(connection, batch, known.keys(), at, (set_ids, genres), is_alone=is_alone)
     if not raced:
         return change
-    second = upsert_tracks(connection, [t for t in news if t.track_id in raced], (), observed_at)
+    second = upsert_tracks(connection, [t for t in seen if t.track_id in raced], (), observed_at)
     first = tuple(t for t in change.new if t.track_id not in raced)
     return TrackChanges(first + second.new, change.changed + second.changed, change.late + second.late)
 
 
 def _batches(touched: Sequence[Track]) -> Iterator[Sequence[Track]]:
-    """Yield the tracks a few thousand at a time: the rows of a whole first load need not be in memory at once."""
+    """Yield the tracks a few thousand at a time, to limit the memory of a first load."""
     for start in range(0, len(touched), BATCH):
         yield touched[start : start + BATCH]
 
@@ -91,9 +92,9 @@ def _write_batch(
     *,
     is_alone: bool,
 ) -> set[int]:
-    """Write facts, links and versions of ``batch``, and return the tracks that another writer inserted first.
+    """Write attributes, links and versions of ``batch``; return the tracks that another writer inserted first.
 
-    ``ids``: those of market sets and of genres.
+    ``ids``: of market sets and of genres.
     """
     set_ids, genres = ids
     written = {track.track_id: encode_attributes(track) for track in batch}
@@ -111,7 +112,7 @@ def _write_batch(
 
 
 def _write_dimensions(connection: Connection, touched: Sequence[Track]) -> SetIds:
-    """Write albums, artists and market sets, and return the sets' ids by their codes as a track holds them."""
+    """Write albums, artists and market sets; return the ids of the sets by their codes."""
     titles: dict[int, str | None] = {}
     names: dict[int, str | None] = {}
     for track in sorted(touched, key=lambda track: track.track_id):
@@ -124,23 +125,8 @@ def _write_dimensions(connection: Connection, touched: Sequence[Track]) -> SetId
 
 
 def track_row(track: Track, at: object, set_ids: SetIds, digest: Digest | None = None) -> bulk.Row:
-    """Return the row of a track's current facts: its id, then `FACT_COLUMNS`."""
-    return (
-        track.track_id,
-        track.title,
-        track.track_number,
-        track.isrc,
-        track.duration_seconds,
-        track.album_id,
-        set_ids.get(track.markets),
-        track.web_url,
-        track.mobile_url,
-        track.artwork_url,
-        track.artwork_width,
-        track.artwork_height,
-        at,
-        digest or attributes_digest(track),
-    )
+    """Return the row of a track's current attributes: its id, then `FACT_COLUMNS`."""
+    return (track.track_id, *_own_values(track), set_ids.get(track.markets), at, digest or attributes_digest(track))
 
 
 def _update_tracks(connection: Connection, rows: Sequence[bulk.Row]) -> None:
@@ -151,7 +137,7 @@ def _update_tracks(connection: Connection, rows: Sequence[bulk.Row]) -> None:
 
 
 def write_links(connection: Connection, touched: Sequence[Track], genres: Mapping[str, int] | None = None) -> None:
-    """Write the artists and genres of tracks, whose old rows are gone; ``genres``: their ids, where they are known."""
+    """Insert the artists and genres of tracks, whose old rows are deleted. ``genres``: ids by name, if known."""
     ids = genres if genres is not None else genre_ids(connection, {name for t in touched for name in t.genres})
     artist_rows = [
         (t.track_id, n, artist.artist_id, artist.role) for t in touched for n, artist in enumerate(t.artists, start=1)
@@ -185,7 +171,7 @@ def _end_versions(connection: Connection, track_ids: Collection[int], at: object
 
 
 def encode_attributes(track: Track) -> tuple[str, Digest]:
-    """Return the facts as ``track_versions`` holds them, and their digest."""
+    """Return the attributes as ``track_versions`` holds them, and their digest."""
     encoded = attributes_json(track)
     return encoded.decode(), attributes_digest(track, encoded)
 
@@ -193,7 +179,7 @@ def encode_attributes(track: Track) -> tuple[str, Digest]:
 def version_row(
     track: Track, valid_from: object, valid_to: object, set_ids: SetIds, written: tuple[str, Digest] | None = None
 ) -> bulk.Row:
-    """Return a row of ``track_versions`` in the order of `VERSION_COLUMNS`; ``written``: `encode_attributes`, if at hand."""
+    """Return a row of ``track_versions`` in the order of `VERSION_COLUMNS`. ``written``: the encoded attributes, if known."""
     facts, digest = written or encode_attributes(track)
     set_id = set_ids.get(track.markets)
     return (track.track_id, valid_from, valid_to, track.title, track.album_id, set_id, facts, digest)

@@ -1,8 +1,8 @@
-"""The stored shape of an observed list.
+"""Content hashes, and the packed form of lists and bodies.
 
-A snapshot is the ordered list of raw item ids, as differences, compressed: ids are given out in list order, so that most
-differences are 1 and 10,000 items take a few hundred bytes. Its digest is taken over the items' own digests, so that two
-readings of the same list are the same snapshot.
+A snapshot is the ordered list of raw item ids, as differences, compressed: ids follow list order, so most differences are 1
+and 10,000 items take a few hundred bytes. Its digest covers the digests of its items, so two reads of the same list are the
+same snapshot.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from etl.model.records import Digest
 
 DIGEST_SIZE = 16
 ITEMS_PER_BLOCK = 500
-_MARKETS = b'"available_markets":"'  # where the service spells it otherwise, a body is kept in one piece
+_MARKETS = b'"available_markets":"'  # a body with another spelling is kept in one piece
 _Entry = bytes | tuple[bytes, int, bytes]
 _decode = msgspec.msgpack.Decoder(tuple[list[bytes], list[_Entry]]).decode
 _decode_plain = msgspec.msgpack.Decoder(list[bytes]).decode

@@ -1,18 +1,16 @@
-"""The records that the rooms of favsync pass to one another.
+"""Records that all packages share.
 
-Invariants: every record is frozen; those that come in tens of thousands are msgspec Structs, which are made and compared in C;
-instants are timezone-aware UTC; a digest is 16 bytes (BLAKE2b) over bytes as received.
+Every record is frozen. Records that exist in tens of thousands are msgspec Structs, which are created and compared in C.
+Times are timezone-aware UTC. A digest is 16 bytes (BLAKE2b) over the bytes as received.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
-from datetime import datetime
+from collections.abc import Mapping, Sequence, Set
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 import msgspec
-
-from etl.model.threshold import RemovalThreshold
 
 Digest = bytes
 
@@ -36,37 +34,53 @@ class Trigger(StrEnum):
 
 
 class Review(StrEnum):
-    """What the operator said of a run's removals; a run without one is subject to the brake."""
+    """The operator's decision on the removals of a run. A run without one obeys the removal threshold."""
 
     APPROVED = "approved"
     REJECTED = "rejected"
 
 
+class RemovalThreshold(msgspec.Struct, frozen=True):
+    """Removals of more than ``max(minimum, ratio * open)`` favourites wait for approval, and so do removals of all of them.
+
+    A complete read can still be a read of the wrong list, for example of an empty replica.
+    """
+
+    minimum: int = 10
+    ratio: float = 0.25
+
+    def holds(self, removals: int, favourites: int) -> bool:
+        """True if ``removals`` out of ``favourites`` open ones must wait for the operator."""
+        if removals == 0:
+            return False
+        return removals >= favourites or removals > max(self.minimum, self.ratio * favourites)
+
+
 class Item(msgspec.Struct, frozen=True, gc=False):
     """One entry of a list as received: its exact bytes, their digest, and its track id if one can be read.
 
-    ``held``: the bytes, or the parts that make them, where one of these is shared with other items (`encoding.intern_markets`).
+    ``parts``: the bytes, or the pieces that form them if one piece is shared with other items (`encoding.intern_markets`).
     """
 
-    held: bytes | tuple[bytes, ...]
+    parts: bytes | tuple[bytes, ...]
     digest: Digest
     track_id: int | None
 
     @property
     def body(self) -> bytes:
         """The exact bytes."""
-        return self.held if isinstance(self.held, bytes) else b"".join(self.held)
+        return self.parts if isinstance(self.parts, bytes) else b"".join(self.parts)
 
     @property
     def key(self) -> int | Digest:
-        """What makes two entries the same entry: the track id, or the bytes where no id can be read."""
+        """The identity of the entry: its track id, or its digest if no id can be read."""
         return self.digest if self.track_id is None else self.track_id
 
 
 class Page(msgspec.Struct, frozen=True):
-    """One answer of the list endpoint: what stood at ``offset`` and after, at most ``limit`` items.
+    """One answer of the list endpoint: the items at ``offset`` and after, at most ``limit``.
 
-    ``counts`` is the service's own field, whose meaning is unknown (page or list): a hint, never a proof.
+    ``counts`` is the service's own field. Its meaning is not documented (page size or list length), so it proves nothing.
     """
 
     offset: int
@@ -75,33 +89,60 @@ class Page(msgspec.Struct, frozen=True):
     counts: int | None = None
 
 
-class Walk(msgspec.Struct, frozen=True):
-    """One reading of the whole list. ``reason`` says why it is not ``proven``, and is empty where it is.
+class Snapshot(msgspec.Struct, frozen=True):
+    """The list as the reads of one run saw it.
 
-    ``items``: in list order, one per key. ``extras``: seen in an answer that a repair threw away, and not again: they were
-    there at some moment of the walk. ``is_ordered``: proven by the chain of pages, not by equal sets.
-    ``started_at`` is taken before the first request, ``ended_at`` after the last answer.
+    ``items``: every item that any read saw, those of the last read first, in list order. ``is_whole``: the read is proven
+    complete, and every favourite that ``items`` lacks is confirmed absent. ``reason`` says why it is not whole.
+    ``started_at``: before the first request. ``observed_at``: after the last answer. ``note``: a remark for the run's reason.
+    ``total``: the service's ``counts``, if the same on all pages and not below the items read. ``page_size``: items on the
+    largest page.
     """
 
     items: tuple[Item, ...]
-    proven: bool
+    is_whole: bool
     reason: str
     started_at: datetime
-    ended_at: datetime
+    observed_at: datetime
     pages: int = 0
-    requests: int = 0
-    retries: int = 0
-    is_ordered: bool = True
-    extras: tuple[Item, ...] = ()
+    note: str = ""
+    total: int | None = None
+    page_size: int = 0
 
     @property
-    def seen(self) -> tuple[Item, ...]:
-        """Everything this walk saw: the list, then what was seen and gone again before the walk ended."""
-        return self.items + self.extras
+    def has_unknown(self) -> bool:
+        """True if an item has no readable id. It could be any track, so nothing may be removed."""
+        return any(item.track_id is None for item in self.items)
+
+    @property
+    def proves_absence(self) -> bool:
+        """True if a favourite that is not in ``items`` was not in the list."""
+        return self.is_whole and not self.has_unknown
+
+    @property
+    def track_ids(self) -> tuple[int, ...]:
+        """The readable track ids, in list order."""
+        return tuple(item.track_id for item in self.items if item.track_id is not None)
+
+
+class Baseline(msgspec.Struct, frozen=True):
+    """The newest stored snapshot of an account, and the run that stored it. ``size`` counts items."""
+
+    run_id: int
+    outcome: str
+    started_at: datetime
+    observed_at: datetime
+    snapshot_id: int
+    digest: Digest
+    size: int
+    favourites: int
+    rejected: int
+    total: int | None = None
+    page_size: int | None = None
 
 
 class Artist(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """An artist as a track names it; as JSON without the role where there is none."""
+    """An artist as named by a track. The JSON form omits the role if there is none."""
 
     artist_id: int
     name: str | None
@@ -109,7 +150,10 @@ class Artist(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class Track(msgspec.Struct, frozen=True, gc=False):
-    """The normalised facts of a track. None means that the service gave none (empty, null and missing are one)."""
+    """The normalised attributes of a track. None: the service gave no value (empty, null and missing are the same).
+
+    ``notes``: data-quality remarks. ``has_facts``: False if the item holds nothing but the id.
+    """
 
     track_id: int
     title: str | None = None
@@ -130,8 +174,14 @@ class Track(msgspec.Struct, frozen=True, gc=False):
     has_facts: bool = True
 
 
+# The attributes that a version compares, in their stored order. ``markets`` is stored as a market set.
+TRACK_ATTRIBUTES = tuple(
+    name for name in Track.__struct_fields__ if name not in ("track_id", "markets", "notes", "has_facts")
+)
+
+
 class Reject(msgspec.Struct, frozen=True):
-    """An item that could not be read as a track. ``position`` counts from 0 in the observed list."""
+    """An item that could not be read as a track. ``position`` counts from 0 in the list."""
 
     position: int
     track_id: int | None
@@ -139,12 +189,34 @@ class Reject(msgspec.Struct, frozen=True):
     body: bytes
 
 
+class RemovalGrace(msgspec.Struct, frozen=True):
+    """How long a favourite must be missing before its removal is recorded.
+
+    ``withdrawal``: the same for tracks that the catalogue lacks, and where a sign speaks against the removal.
+    """
+
+    removal: timedelta = timedelta(0)
+    withdrawal: timedelta = timedelta(0)
+
+
+class RemovalReason(StrEnum):
+    """Why a track left the list, by what the catalogue says about it."""
+
+    UNFAVOURITED = "unfavourited"
+    WITHDRAWN = "withdrawn"
+    UNKNOWN = "unknown"
+
+
 class SnapshotRef(msgspec.Struct, frozen=True):
-    """What one run saw, as history needs it: who was there, when, and what that proves.
+    """One run's snapshot, and everything that the run knew when it decided about removals.
 
     ``present``: track ids in list order. ``proves_absence``: a track that is not in ``present`` was absent at some moment
-    between ``started_at`` and ``observed_at``. ``decision``: the operator's word on this run's removals, if any.
-    ``brake``: the one that the run obeyed, so that folding it again obeys the same; None leaves it to the fold.
+    between ``started_at`` and ``observed_at``. ``decision``: the operator's decision on this run's removals, if any.
+    ``threshold``: the one that the run obeyed; None leaves it to the replay. ``grace``: None for runs of a version without
+    grace, which closed at once, and for imports. ``user_confirmed``: the service named the account's own user as owner, or
+    the account has no known user. ``total``: the service's count, if it was the same on all pages and not below the items
+    read. ``page_size``: items on the largest page. ``catalogue``: answers about missing tracks. ``labelled``: missing tracks
+    that `removals.labelled_tracks` found.
     """
 
     run_id: int
@@ -153,14 +225,22 @@ class SnapshotRef(msgspec.Struct, frozen=True):
     present: tuple[int, ...]
     proves_absence: bool
     decision: Review | None = None
-    brake: RemovalThreshold | None = None
+    threshold: RemovalThreshold | None = None
+    grace: RemovalGrace | None = None
+    user_confirmed: bool = True
+    total: int | None = None
+    page_size: int = 0
+    snapshot_id: int = 0
+    catalogue: Mapping[int, RemovalReason] = msgspec.field(default_factory=dict)
+    labelled: Set[int] = frozenset()
 
 
 class FavouriteInterval(msgspec.Struct, frozen=True, gc=False):
-    """One stay of a track among an account's favourites.
+    """One period in which a track was a favourite.
 
-    Added in (``added_after``, ``valid_from``], removed in (``removed_after``, ``valid_to``]; ``valid_to`` None: still there.
-    ``last_seen_at``: start of the last walk that saw it, set only while the newest observation lacks an open interval.
+    Added in (``added_after``, ``valid_from``], removed in (``removed_after``, ``valid_to``]; ``valid_to`` None: still open.
+    ``last_seen_at``: start of the last read that saw it; set only while the newest snapshot lacks an open interval.
+    ``missing_since``: end of the first whole snapshot that lacked it, while the interval is open.
     """
 
     track_id: int
@@ -171,14 +251,70 @@ class FavouriteInterval(msgspec.Struct, frozen=True, gc=False):
     removed_after: datetime | None = None
     removed_run_id: int | None = None
     last_seen_at: datetime | None = None
+    missing_since: datetime | None = None
+    removal_reason: RemovalReason | None = None
+
+
+class MissingGroup(msgspec.Struct, frozen=True):
+    """The favourites that one whole snapshot was the first to lack.
+
+    ``since``: end of that snapshot, the ``missing_since`` of the members. ``length``: its number of tracks. ``looks``: whole
+    snapshots that lacked them. ``tail``: members behind which no track of the list before stayed; empty once the list has
+    another length. ``is_cut``: the tail looks cut off by a result window. ``gap``: the service's total minus the length
+    before they went missing, None if there is no reliable total. ``rise``: the lowest growth of that gap since.
+    """
+
+    since: datetime
+    length: int
+    looks: int = 1
+    tail: tuple[int, ...] = ()
+    is_cut: bool = False
+    gap: int | None = None
+    rise: int = 0
+
+
+class PendingAddition(msgspec.Struct, frozen=True):
+    """A track of a list that looks foreign, with the bounds that it gets if it is accepted."""
+
+    valid_from: datetime
+    added_after: datetime | None
+
+
+class ForeignList(msgspec.Struct, frozen=True):
+    """A list that looks like another user's: since when, and the additions that wait."""
+
+    since: datetime
+    pending: Mapping[int, PendingAddition] = msgspec.field(default_factory=dict)
+
+
+class RemovalMemory(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What earlier snapshots of an account say about later removals. A replay of its snapshots gives the same memory.
+
+    ``length``, ``total``, ``page_size``: of the newest whole snapshot. ``total_moves``: whether the total moved with the
+    list at its last change of length, None before any. ``closed``: times and numbers of removals of the last seven days that
+    nobody approved. ``rejected``: snapshot whose removals the operator rejected, while it stays the same. ``window``: list
+    length at which the operator approved removals of a cut tail.
+    """
+
+    groups: tuple[MissingGroup, ...] = ()
+    length: int = 0
+    total: int | None = None
+    page_size: int = 0
+    total_moves: bool | None = None
+    closed: tuple[tuple[datetime, int], ...] = ()
+    rejected: int | None = None
+    window: int | None = None
+    foreign: ForeignList | None = None
+    catalogue: Mapping[int, RemovalReason] = msgspec.field(default_factory=dict)
 
 
 class OpenFavourites(msgspec.Struct, frozen=True):
-    """An account's history up to its newest observation, as far as the next one needs it.
+    """An account's history up to its newest snapshot, as far as the next one needs it.
 
-    ``open``: the tracks that are favourites. ``intervals``: theirs, by track; who knows what the next observation holds may
-    leave out those that it changes nothing about. ``seen_at``: start of the newest observation. ``absence_at``: start of the
-    newest observation that proves absence. ``observed_at``: end of the newest observation.
+    ``open``: the tracks that are favourites. ``intervals``: theirs, by track; a caller that knows the next snapshot may omit
+    the intervals that it does not change. ``seen_at``: start of the newest snapshot. ``absence_at``: start of the newest
+    snapshot that proves absence. ``observed_at``: end of the newest snapshot. ``order``: track ids of the newest snapshot
+    that proves absence, in list order; a caller may omit it if no other track is missing than before.
     """
 
     open: Set[int] = frozenset()
@@ -186,13 +322,18 @@ class OpenFavourites(msgspec.Struct, frozen=True):
     seen_at: datetime | None = None
     absence_at: datetime | None = None
     observed_at: datetime | None = None
+    order: Sequence[int] = ()
+    memory: RemovalMemory = RemovalMemory()
 
 
 class FavouriteChanges(msgspec.Struct, frozen=True):
-    """What one observation does to an account's history. ``etl.load`` writes it and does not think.
+    """What one snapshot does to an account's history. `etl.load` writes it without further decisions.
 
     ``opened``: new intervals, in list order. ``closed``: intervals that end. ``marked``: open intervals whose
-    ``last_seen_at`` changes. ``held``: track ids whose removal waits for the operator. ``favourites``: open ones afterwards.
+    ``last_seen_at`` or ``missing_since`` changes. ``held``: track ids whose removal waits for the operator. ``favourites``:
+    open ones afterwards, ``missing``: those of them that whole snapshots lack, ``is_missing_changed``: whether these are
+    others than before. ``reasons``: why removals or additions wait,
+    a sentence each. ``memory``: for the next snapshot.
     """
 
     opened: tuple[FavouriteInterval, ...] = ()
@@ -200,3 +341,7 @@ class FavouriteChanges(msgspec.Struct, frozen=True):
     marked: tuple[FavouriteInterval, ...] = ()
     held: tuple[int, ...] = ()
     favourites: int = 0
+    missing: int = 0
+    is_missing_changed: bool = False
+    reasons: tuple[str, ...] = ()
+    memory: RemovalMemory = RemovalMemory()

@@ -1,4 +1,4 @@
-"""How a run went, as a value."""
+"""The result of a run, and the outcome that it has."""
 
 from __future__ import annotations
 
@@ -7,11 +7,21 @@ from datetime import datetime
 import msgspec
 
 from etl.errors import FavsyncError
-from etl.model.records import Outcome
+from etl.model.records import FavouriteChanges, Outcome, Review
+
+
+def outcome_of(*, proven: bool, change: FavouriteChanges, changed: int, decision: str | None = None) -> Outcome:
+    """Return the outcome of a run that stored a snapshot (docs/settings.md). ``changed``: tracks with new attributes."""
+    if not proven or decision == Review.REJECTED:
+        return Outcome.PARTIAL
+    if change.held:
+        return Outcome.HELD
+    is_changed = change.opened or change.closed or change.is_missing_changed or changed
+    return Outcome.SUCCEEDED if is_changed else Outcome.UNCHANGED
 
 
 class RunResult(msgspec.Struct, frozen=True):
-    """How a run went, as `favsync sync --json` prints it (docs/settings.md)."""
+    """The result of a run, as `favsync sync --json` prints it (docs/settings.md)."""
 
     account: str
     trigger: str
@@ -24,6 +34,7 @@ class RunResult(msgspec.Struct, frozen=True):
     added: int = 0
     removed: int = 0
     held: int = 0
+    missing: int = 0
     changed: int = 0
     rejected: int = 0
     pages: int = 0
@@ -37,12 +48,12 @@ class RunResult(msgspec.Struct, frozen=True):
 
     @property
     def remedy(self) -> str:
-        """What to do about the error, with the account's name where a command takes it; empty where there is nothing."""
+        """What to do about the error, with the account's name in commands; empty if there is nothing to do."""
         return self.error.remedy.replace(" NAME", f" {self.account}") if self.error is not None else ""
 
     @property
     def exit_code(self) -> int:
-        """The exit code that this run alone would give."""
+        """The exit code of this run alone."""
         if self.error is not None:
             return self.error.exit_code
         return {Outcome.HELD: 7, Outcome.PARTIAL: 6}.get(Outcome(self.outcome), 0)

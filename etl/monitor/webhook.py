@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from etl import clock
 from etl.db.engine import read_transaction, write_transaction
 from etl.errors import NotDelivered
-from etl.load.baseline import Account, find_accounts
+from etl.load.accounts import Account, find_accounts
 from etl.monitor.outbox import Outbox, describe, post
 from etl.reporting.digest import Digest, DigestRange, digest
 from etl.reporting.digest_cursor import Cursor, cursor_of, is_reported_hold, newest_cursor, set_cursor

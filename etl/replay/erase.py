@@ -1,7 +1,7 @@
-"""Erasing an account: everything about it goes, and nothing of the others.
+"""Erases an account with everything about it, and nothing of the others.
 
-What it shares with other accounts stays as far as they saw it: items, facts and names that only this account's observations
-showed go too, so the facts of shared tracks become what the others' observations tell.
+What it shares with other accounts stays as far as they saw it. Items, attributes and names that only this account's snapshots
+held are deleted, so shared tracks get the attributes that the others' snapshots show.
 """
 
 from __future__ import annotations

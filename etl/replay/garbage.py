@@ -1,6 +1,6 @@
-"""What nothing refers to any more: lists, items, bodies, names. In the caller's transaction, with no run in progress anywhere.
+"""Deletes what nothing refers to any more: lists, items, bodies, names. In the caller's transaction, while no run is in progress.
 
-A list refers to its items by number alone, so no item may go while some run might land a list that holds it.
+A list refers to its items only by number, so no item may be deleted while a run might store a list that holds it.
 """
 
 from __future__ import annotations

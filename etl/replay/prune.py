@@ -1,8 +1,8 @@
-"""Keeping less: thinning observations and dropping bodies, without changing one interval.
+"""Prunes snapshots and raw bodies without changing one interval.
 
-Before anything goes, history must be what its observations tell; afterwards it must be so again, bit for bit, or nothing
-goes. What is lost: with bodies, the means to read old items again after a fix in the normaliser (their facts stay as they
-are stored); with observations, the proof that somebody looked at those times.
+Prune only if the history matches a replay, before and after; otherwise it rolls back. Without raw bodies, a fix in the
+normaliser cannot be applied to old items (their stored attributes stay). Without the snapshots, nothing shows that the list
+was read at those times.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from etl.db import bulk
 from etl.db.engine import BUSY_TIMEOUT_MS, database_errors, in_transaction, read_transaction
 from etl.db.tables import raw_items, runs
 from etl.errors import DatabaseError, FavsyncError, UsageError
-from etl.load.baseline import every_account, is_observation
+from etl.load.accounts import every_account
+from etl.load.baseline import is_observation
 from etl.load.run_lock import run_locks
-from etl.model.records import Review
-from etl.model.threshold import RemovalThreshold
+from etl.model.records import RemovalThreshold, Review
 from etl.replay.favourites import diff_favourites
 from etl.replay.garbage import Garbage, block_bytes, delete_garbage, drop_bodies, garbage_without
 from etl.replay.snapshots import SnapshotReader, snapshot_refs
@@ -36,7 +36,7 @@ PATIENCE_MS = 5_000
 
 @dataclass(frozen=True, slots=True)
 class PrunePolicy:
-    """What is to go: bodies of items last seen before ``raw_before``; idle observations before ``daily_before``."""
+    """What to delete: bodies of items last seen before ``raw_before``, idle snapshots before ``daily_before``."""
 
     raw_before: datetime | None = None
     daily_before: datetime | None = None
@@ -44,7 +44,7 @@ class PrunePolicy:
 
 @dataclass(slots=True)
 class PrunePlan:
-    """What goes. ``bytes_freed``: about how much, before it is done; exactly, afterwards, as far as bodies go."""
+    """What is deleted. ``bytes_freed``: an estimate in a plan; exact for bodies afterwards."""
 
     runs: list[int] = field(default_factory=list)
     observations: int = 0
@@ -54,35 +54,35 @@ class PrunePlan:
     bytes_freed: int = 0
 
     def __bool__(self) -> bool:
-        """Say whether anything goes."""
+        """True if anything is deleted."""
         return bool(self.runs or self.bodies or self.orphans.snapshots or self.orphans.items)
 
 
-def plan(engine: Engine, limits: PrunePolicy, brake: RemovalThreshold) -> PrunePlan:
+def plan(engine: Engine, limits: PrunePolicy, threshold: RemovalThreshold) -> PrunePlan:
     """Return what `prune` would delete; write nothing.
 
-    Raises: UsageError, where history is not what its observations tell; DatabaseError.
+    Raises: UsageError, if the history does not match its snapshots; DatabaseError.
     """
     with read_transaction(engine) as connection:
-        _require_sound(connection, brake)
-        return _plan(connection, limits, brake)
+        _require_sound(connection, threshold)
+        return _plan(connection, limits, threshold)
 
 
-def prune(engine: Engine, limits: PrunePolicy, brake: RemovalThreshold) -> PrunePlan:
+def prune(engine: Engine, limits: PrunePolicy, threshold: RemovalThreshold) -> PrunePlan:
     """Delete what `limits` say, in one transaction, while no run is in progress.
 
-    Raises: UsageError, where history is not what its observations tell; RunInProgress; DatabaseError.
+    Raises: UsageError, if the history does not match its snapshots; RunInProgress; DatabaseError.
     """
 
     def work(connection: Connection) -> PrunePlan:
         bulk.lock_everything(connection)
-        _require_sound(connection, brake)
+        _require_sound(connection, threshold)
         before = track_events(connection)
-        done = _plan(connection, limits, brake)
+        done = _plan(connection, limits, threshold)
         bulk.delete_in(connection, runs, "run_id", done.runs)
         done.bytes_freed = drop_bodies(connection, done.bodies) + done.orphans.snapshot_bytes
         delete_garbage(connection, done.orphans)
-        if before != track_events(connection) or not _is_sound(connection, brake):
+        if before != track_events(connection) or not _is_sound(connection, threshold):
             raise FavsyncError("pruning would have changed the history, so nothing was deleted")
         return done
 
@@ -93,7 +93,7 @@ def prune(engine: Engine, limits: PrunePolicy, brake: RemovalThreshold) -> Prune
 
 
 def compact(engine: Engine) -> tuple[int, int] | None:
-    """Give a SQLite file's free pages back to the disk, and return its size in bytes before and after; None elsewhere.
+    """Return a SQLite file's free pages to the disk; return its size in bytes before and after, None on PostgreSQL.
 
     Raises: DatabaseError, where somebody else uses the file, or there is no room for a copy of it.
     """
@@ -119,14 +119,14 @@ def _size(files: Iterable[Path]) -> int:
     return sum(path.stat().st_size for path in files if path.exists())
 
 
-def _plan(connection: Connection, limits: PrunePolicy, brake: RemovalThreshold) -> PrunePlan:
+def _plan(connection: Connection, limits: PrunePolicy, threshold: RemovalThreshold) -> PrunePlan:
     found = PrunePlan()
     for account in every_account(connection):
         ordered = list(_seen(connection, account.account_id))
         found.observations += len(ordered)
         if limits.daily_before is not None:
-            told = replay_sorted(snapshot_refs(connection, account.account_id), brake)
-            found.runs += removable(ordered, told.by_run, limits.daily_before)
+            history = replay_sorted(snapshot_refs(connection, account.account_id), threshold)
+            found.runs += removable(ordered, history.by_run, limits.daily_before)
     found.orphans = garbage_without(connection, found.runs)
     if limits.raw_before is not None:
         found.bodies, found.bodies_kept = _old_bodies(connection, limits.raw_before, found.orphans.items)
@@ -135,20 +135,23 @@ def _plan(connection: Connection, limits: PrunePolicy, brake: RemovalThreshold) 
 
 
 def _seen(connection: Connection, account_id: int) -> Iterable[RetainedSnapshot]:
-    """Yield the observations; those in a row that hold the same items have the same number for them."""
+    """Yield the snapshots; consecutive ones with the same items share a number."""
     lists = SnapshotReader(connection)
     query = select(runs).where(runs.c.account_id == account_id, is_observation)
     snapshot_id, items, number = 0, frozenset[int](), 0
+    total: tuple[object, object] = (None, None)
     for row in connection.execute(query.order_by(runs.c.observed_at, runs.c.run_id)).all():
         if row.snapshot_id != snapshot_id:
             before, items = items, frozenset(lists.items(row.snapshot_id))
             snapshot_id, number = row.snapshot_id, number + (items != before)
+        if total != (row.total, row.page_size):  # later decisions compare the totals of neighbours
+            total, number = (row.total, row.page_size), number + 1
         decision = Review(row.decision) if row.decision else None
         yield RetainedSnapshot(row.run_id, row.started_at, row.observed_at, number, bool(row.proves_absence), decision)
 
 
 def _old_bodies(connection: Connection, before: datetime, orphaned: set[int]) -> tuple[set[int], int]:
-    """Return the items whose bodies go, and how many stay: of those seen since, and of each account's newest list."""
+    """Return the items whose bodies are deleted, and the number of those that stay: seen since, or in a newest list."""
     lists = SnapshotReader(connection)
     query = select(runs).where(runs.c.snapshot_id.is_not(None)).order_by(runs.c.observed_at, runs.c.run_id)
     newest: dict[int, int] = {}
@@ -165,15 +168,15 @@ def _old_bodies(connection: Connection, before: datetime, orphaned: set[int]) ->
     return there - kept, len(there & kept)
 
 
-def _require_sound(connection: Connection, brake: RemovalThreshold) -> None:
-    if not _is_sound(connection, brake):
+def _require_sound(connection: Connection, threshold: RemovalThreshold) -> None:
+    if not _is_sound(connection, threshold):
         raise UsageError(
-            "the history is not what its observations tell, so none of them may go yet",
+            "the stored history does not match its snapshots; nothing was pruned",
             remedy="look at `favsync rebuild --plan`, then run `favsync rebuild`",
         )
 
 
-def _is_sound(connection: Connection, brake: RemovalThreshold) -> bool:
-    if any(diff_favourites(connection, account.account_id, brake)[0] for account in every_account(connection)):
+def _is_sound(connection: Connection, threshold: RemovalThreshold) -> bool:
+    if any(diff_favourites(connection, account.account_id, threshold)[0] for account in every_account(connection)):
         return False
     return not replay_tracks(connection, write=False)

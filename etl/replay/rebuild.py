@@ -1,6 +1,6 @@
-"""`favsync rebuild`: comparing and rewriting whole accounts and the facts of all tracks.
+"""`favsync rebuild`: compares or rewrites whole accounts, and the attributes of all tracks.
 
-Facts are shared between accounts, so they are folded over all of them; where accounts are named, the tracks that these saw.
+Accounts share tracks, so tracks are replayed over all accounts; if accounts are named, only the tracks that these saw.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from etl.db import bulk
 from etl.db.engine import in_transaction, read_transaction
 from etl.db.tables import raw_items, runs
 from etl.errors import UsageError
-from etl.load.baseline import Account, every_account, is_observation
+from etl.load.accounts import Account, every_account
+from etl.load.baseline import is_observation
 from etl.load.run_lock import run_locks
 from etl.load.stored_tracks import damaged_market_sets
-from etl.model.threshold import RemovalThreshold
+from etl.model.records import RemovalThreshold
 from etl.replay.favourites import FavouriteDiff, diff_favourites, replay_favourites
 from etl.replay.snapshots import SnapshotReader
 from etl.replay.tracks import TrackDiff, replay_tracks
@@ -25,7 +26,7 @@ from etl.replay.tracks import TrackDiff, replay_tracks
 
 @dataclass(slots=True)
 class RebuildResult:
-    """Where history and observations differ, or differed. ``market_sets``: sets whose members are not the stored ones."""
+    """Differences between tables and snapshots. ``market_sets``: sets whose members do not match their digest."""
 
     accounts: list[tuple[str, FavouriteDiff]] = field(default_factory=list)
     facts: TrackDiff = field(default_factory=TrackDiff)
@@ -33,14 +34,14 @@ class RebuildResult:
     observations: int = 0
 
     def __bool__(self) -> bool:
-        """Say whether there is any difference."""
+        """True if there is any difference."""
         return any(difference for _, difference in self.accounts) or bool(self.facts) or bool(self.market_sets)
 
 
-def compare(engine: Engine, names: Sequence[str], brake: RemovalThreshold) -> RebuildResult:
-    """Compare what is stored with what the observations tell, of these accounts, or of all; write nothing.
+def compare(engine: Engine, names: Sequence[str], threshold: RemovalThreshold) -> RebuildResult:
+    """Compare the tables with a replay of these accounts, or of all; write nothing.
 
-    Raises: UsageError, for an account that is not there; DatabaseError.
+    Raises: UsageError, for an account that does not exist; DatabaseError.
     """
     with read_transaction(engine) as connection:
         accounts = _accounts(connection, names)
@@ -48,14 +49,14 @@ def compare(engine: Engine, names: Sequence[str], brake: RemovalThreshold) -> Re
             market_sets=damaged_market_sets(connection), observations=_observations(connection, accounts)
         )
         for account in accounts:
-            difference, _ = diff_favourites(connection, account.account_id, brake)
+            difference, _ = diff_favourites(connection, account.account_id, threshold)
             found.accounts.append((account.name, difference))
         found.facts = replay_tracks(connection, _tracks(connection, accounts, names), write=False)
     return found
 
 
-def rewrite(engine: Engine, names: Sequence[str], brake: RemovalThreshold) -> RebuildResult:
-    """Make history what the observations tell, in one transaction, while no run of these accounts is in progress.
+def rewrite(engine: Engine, names: Sequence[str], threshold: RemovalThreshold) -> RebuildResult:
+    """Rewrite the history from the snapshots, in one transaction, while no run of these accounts is in progress.
 
     Raises: UsageError, RunInProgress, DatabaseError.
     """
@@ -66,7 +67,7 @@ def rewrite(engine: Engine, names: Sequence[str], brake: RemovalThreshold) -> Re
         bulk.lock_track_tables(connection)
         done = RebuildResult(observations=_observations(connection, accounts))
         for account in accounts:
-            done.accounts.append((account.name, replay_favourites(connection, account.account_id, brake)))
+            done.accounts.append((account.name, replay_favourites(connection, account.account_id, threshold)))
         done.facts = replay_tracks(connection, _tracks(connection, accounts, names))
         return done
 
@@ -89,7 +90,7 @@ def _observations(connection: Connection, accounts: Sequence[Account]) -> int:
 
 
 def _tracks(connection: Connection, accounts: Sequence[Account], names: Sequence[str]) -> Collection[int] | None:
-    """Return the tracks that the accounts ever saw; None where all accounts are meant."""
+    """Return the tracks that the accounts ever saw; None for all accounts."""
     if not names:
         return None
     lists = SnapshotReader(connection)

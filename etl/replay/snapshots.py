@@ -1,22 +1,21 @@
-"""Observations as they are stored, one at a time and in order of time.
+"""Reads stored snapshots in order of time, one at a time.
 
-A thousand observations of one list share nearly all of their items, so an item's track is looked up once, and a list that is
-the one before it is not unpacked again. Nothing but the list at hand is kept in memory.
+A thousand snapshots of one list share nearly all of their items, so the track of an item is looked up once, and a list that
+equals the one before is not unpacked again. Only the current list is in memory.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from sqlalchemy import Connection, select
 
 from etl.db import bulk
 from etl.db.tables import raw_items, runs, snapshots
 from etl.load.baseline import is_observation
+from etl.load.runs import snapshot_ref
 from etl.model.encoding import unpack_ids
-from etl.model.records import Review, SnapshotRef
-from etl.model.threshold import RemovalThreshold
+from etl.model.records import SnapshotRef
 
 
 class SnapshotReader:
@@ -61,16 +60,3 @@ def snapshot_refs(
         if last is None or last[0] != row.snapshot_id:
             last = (row.snapshot_id, lists.present(row.snapshot_id))
         yield snapshot_ref(row, last[1])
-
-
-def snapshot_ref(row: Any, present: tuple[int, ...]) -> SnapshotRef:
-    """Return a row of ``runs`` as the core knows it."""
-    return SnapshotRef(
-        run_id=row.run_id,
-        started_at=row.started_at,
-        observed_at=row.observed_at,
-        present=present,
-        proves_absence=bool(row.proves_absence),
-        decision=Review(row.decision) if row.decision else None,
-        brake=None if row.brake_minimum is None else RemovalThreshold(row.brake_minimum, row.brake_ratio),
-    )

@@ -1,7 +1,7 @@
-"""What the observations show of tracks: which item was news to which account, and when.
+"""Track events: which item was new to which account, and when.
 
-Where the bodies of items are not kept (``FAVSYNC_KEEP_RAW``, ``favsync prune --raw-older-than``) an item's facts are those of
-the version that was in force when it was seen: what is stored stays, and nothing is made up.
+If the bodies of items are not kept (``FAVSYNC_KEEP_RAW``, ``favsync prune --raw-older-than``), an item has the attributes of
+the version that was valid when it was seen: the stored values stay, and nothing is invented.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ Sighting = tuple[datetime, int]
 
 
 class TrackEvents(msgspec.Struct):
-    """For each track the items that were news, as (instant, raw item), in order of time; and when each was first seen."""
+    """For each track its new items, as (time, raw item), in order of time; and when it was first seen."""
 
     by_track: dict[int, list[Sighting]] = msgspec.field(default_factory=dict)
     first_seen: dict[int, datetime] = msgspec.field(default_factory=dict)
 
     def batches(self) -> Iterator[dict[int, list[Sighting]]]:
-        """Yield the tracks a few thousand at a time, those together whose items were stored together."""
+        """Yield the tracks a few thousand at a time, grouped by when their items were stored."""
         ordered = sorted(self.by_track.items(), key=lambda each: each[1][0][1])
         for start in range(0, len(ordered), BATCH):
             yield dict(ordered[start : start + BATCH])
@@ -56,9 +56,9 @@ def track_events(
             continue
         items = lists.items(snapshot_id)
         has = frozenset(items)
-        news = [item for item in items if item not in had] if had != has else []
-        tracks = lists.track_of(news)
-        for raw_item_id in news:
+        new_items = [item for item in items if item not in had] if had != has else []
+        tracks = lists.track_of(new_items)
+        for raw_item_id in new_items:
             track_id = tracks[raw_item_id]
             if track_id is not None and (wanted is None or track_id in wanted):
                 found.by_track.setdefault(track_id, []).append((observed_at, raw_item_id))
@@ -68,7 +68,7 @@ def track_events(
 
 
 def accounts_with_tracks(connection: Connection, track_ids: Collection[int]) -> set[int]:
-    """Return the accounts that ever had one of these tracks among their favourites: nobody else's list can have shown it."""
+    """Return the accounts that ever had one of these tracks as a favourite. No other list can have held it."""
     rows = bulk.select_in(connection, "DISTINCT account_id", favourites, "track_id", track_ids)
     return {row[0] for row in rows}
 
@@ -87,7 +87,7 @@ def _observations(connection: Connection, accounts: Collection[int] | None) -> I
 
 
 class DecodedItems(msgspec.Struct):
-    """What raw items say: their tracks, those whose readability is not what is stored, and how many have no body."""
+    """Raw items decoded again: their tracks, items whose readability changed, and items without a body."""
 
     tracks: dict[int, Track] = msgspec.field(default_factory=dict)
     turned: dict[int, bool] = msgspec.field(default_factory=dict)
@@ -95,7 +95,7 @@ class DecodedItems(msgspec.Struct):
 
 
 def decode_items(connection: Connection, ids: Collection[int], given: Mapping[int, Track]) -> DecodedItems:
-    """Normalise stored items anew; ``given`` has those that the caller just read."""
+    """Normalise stored items again. ``given``: tracks that the caller has at hand, by raw item."""
     bodies = bodies_of(connection, ids)
     found = DecodedItems()
     for stored in raw_items_by_id(connection, ids):
@@ -124,7 +124,7 @@ def _read(item: Item) -> Track | None:
 def attributes_at_sightings(
     sightings: Sequence[Sighting], readings: DecodedItems, stored: Sequence[StoredVersion]
 ) -> list[tuple[datetime, Track]]:
-    """Return what each sighting of one track showed; of an item without a body, what is stored of that time."""
+    """Return the track's attributes at each sighting; the stored version of that time for an item without a body."""
     starts = [version.valid_from for version in stored]
     known: dict[int, Track] = {}
     shown = []

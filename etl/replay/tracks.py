@@ -1,7 +1,7 @@
-"""Folding the facts of tracks again, and comparing them with what is stored.
+"""Replays the attributes of tracks from their items, and compares the result with the tables.
 
-Compared are versions, current facts, artists and genres of each track, when it was first seen, what albums and artists are
-called, and whether items are readable. A track that no observation shows any more (its run was retracted) goes.
+Compared are versions, current attributes, artists and genres of each track, when it was first seen, the names of albums and
+artists, and whether items are readable. A track that no snapshot holds any more (its run was retracted) is deleted.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ FieldChange = tuple[int, str, object, object]
 
 
 class TrackDiff(msgspec.Struct):
-    """Where stored facts are not what the observations tell.
+    """Differences between the stored tracks and the replayed ones.
 
-    ``tracks``: tracks that differ. ``surplus``: tracks that no observation shows. ``names``: albums and artists called
-    otherwise. ``turned``: items whose readability differs. ``bodiless``: items whose body is not kept, so that what is stored
-    of them had to be believed. ``samples``: (track, field, stored, told) of the first few.
+    ``tracks``: tracks that differ. ``surplus``: tracks that no snapshot holds. ``names``: albums and artists with another name.
+    ``turned``: items whose readability differs. ``bodiless``: items without a stored body, whose stored attributes were used.
+    ``samples``: (track, attribute, stored, replayed) of the first few.
     """
 
     tracks: list[int] = msgspec.field(default_factory=list)
@@ -51,7 +51,7 @@ class TrackDiff(msgspec.Struct):
     samples: list[FieldChange] = msgspec.field(default_factory=list)
 
     def __bool__(self) -> bool:
-        """Say whether there is any difference."""
+        """True if there is any difference."""
         return bool(self.tracks or self.surplus or self.names or self.turned)
 
 
@@ -63,10 +63,9 @@ def replay_tracks(
     given: Mapping[int, Track] | None = None,
     accounts: Collection[int] | None = None,
 ) -> TrackDiff:
-    """Make the facts of tracks (all, or ``only`` some) what the observations tell, and return where they differed.
+    """Replay tracks (all, or ``only`` some), correct the tables if ``write``, and return the differences.
 
-    ``given``: raw items that the caller has just read, by id, for those whose bodies are not kept. ``accounts``: as
-    `track_events` has it.
+    ``given``: tracks by raw item, for items whose bodies are not kept. ``accounts``: limits the snapshots (`track_events`).
     """
     seen = track_events(connection, only, accounts)
     codes = market_codes_by_set(connection)
@@ -95,7 +94,7 @@ def replay_tracks(
 def _differs(
     wanted: Sequence[TrackVersion], first_seen: datetime, stored: Sequence[StoredVersion], current: StoredTrack | None
 ) -> bool:
-    """Say whether anything that is stored of a track is not what is told."""
+    """True if a stored track differs from the replayed one."""
     if current is None or current.first_seen_at != first_seen or len(stored) != len(wanted):
         return True
     if any(not _is_same_version(*pair) for pair in zip(wanted, stored, strict=True)):
@@ -115,12 +114,12 @@ def _is_same_version(version: TrackVersion, row: StoredVersion) -> bool:
 
 
 def _plain(track: Track) -> Track:
-    """Return the facts alone; the order of markets means nothing."""
+    """Return the attributes alone; the order of markets has no meaning."""
     return msgspec.structs.replace(track, markets=tuple(sorted(set(track.markets))), notes=(), has_facts=True)
 
 
 def _linked(track: Track) -> Track:
-    """Return the facts as far as ``tracks`` and its links hold them: names of albums and artists stand elsewhere."""
+    """Return the attributes that ``tracks`` and its links hold; names of albums and artists have tables of their own."""
     bare = tuple(Artist(artist.artist_id, None, artist.role) for artist in track.artists)
     return msgspec.structs.replace(_plain(track), album_title=None, artists=bare)
 
@@ -140,10 +139,10 @@ def _note(
         difference.samples += _changes(track_id, row.track if row else None, [v.track for v in wanted[track_id][-1:]])
 
 
-def _changes(track_id: int, before: Track | None, told_: Sequence[Track]) -> list[FieldChange]:
-    """Return the current facts that change, or that it is the past alone that does."""
+def _changes(track_id: int, before: Track | None, replayed: Sequence[Track]) -> list[FieldChange]:
+    """Return the attributes that change, or ``versions`` if only the past changes."""
     old = _linked(before) if before else Track(track_id)
-    new = _linked(told_[0]) if told_ else Track(track_id)
+    new = _linked(replayed[0]) if replayed else Track(track_id)
     names = [name for name in Track.__struct_fields__ if getattr(old, name) != getattr(new, name)]
     return [(track_id, name, getattr(old, name), getattr(new, name)) for name in names] or [
         (track_id, "versions", None, None)
@@ -174,7 +173,7 @@ def _rewrite(connection: Connection, wanted: Mapping[int, Sequence[TrackVersion]
 
 
 def _mark_sighted(connection: Connection, shown: Mapping[int, Sequence[tuple[datetime, int]]]) -> None:
-    """Note the newest news of each track, so that a run that ended before it is not taken for the newest word."""
+    """Store the newest event of each track, so that a run that ended before it counts as late."""
     at = bulk.instants(connection)
     rows = [(track_id, at(each[-1][0])) for track_id, each in shown.items() if each]
     bulk.update(connection, tracks, ("track_id",), ("sighted_at",), rows)
@@ -193,7 +192,7 @@ def _turn(connection: Connection, readings: DecodedItems) -> None:
 def _drop_surplus(
     connection: Connection, difference: TrackDiff, seen: TrackEvents, only: Collection[int] | None, *, write: bool
 ) -> None:
-    """Delete the tracks that no observation shows; one that some favourite still needs stays, and loses its facts."""
+    """Delete the tracks that no snapshot holds; one that a favourite refers to stays without attributes."""
     if only is None:
         known = set(connection.execute(select(tracks.c.track_id)).scalars())
     else:
@@ -210,14 +209,14 @@ def _drop_surplus(
 
 
 class _Newest:
-    """What things are called, each as the newest version that names it has it; of one instant, the highest track id."""
+    """The latest known name of each album or artist. Ties: highest track id."""
 
     def __init__(self) -> None:
         self.names: Names = {}
         self._since: dict[int, tuple[datetime, int]] = {}
 
     def take(self, key: int, name: str | None, since: tuple[datetime, int]) -> None:
-        """Take ``name``, unless a newer one is there; None names nothing."""
+        """Add ``name``, unless a newer one is known; None is no name."""
         self.names.setdefault(key, None)
         if name is not None and (key not in self._since or self._since[key] <= since):
             self.names[key], self._since[key] = name, since
@@ -237,7 +236,7 @@ def _name_all(track: Track, since: datetime, titles: _Newest, names: _Newest) ->
 def _settle_names(
     connection: Connection, difference: TrackDiff, titles: _Newest, names: _Newest, *, is_whole: bool, write: bool
 ) -> None:
-    """Compare what albums and artists are called. After a partial fold, all versions have a say, so they are read again."""
+    """Compare the names of albums and artists. A partial replay reads all versions that name them."""
     if not is_whole:
         if not write or not difference:
             return
@@ -247,18 +246,18 @@ def _settle_names(
             _name_all(track_from(row.track_id, row.facts, ()), row.valid_from, titles, names)
         titles.names = {key: name for key, name in titles.names.items() if key in wanted[0]}
         names.names = {key: name for key, name in names.names.items() if key in wanted[1]}
-    for table, key, told_ in ((albums, "album_id", titles.names), (artists, "artist_id", names.names)):
+    for table, key, replayed in ((albums, "album_id", titles.names), (artists, "artist_id", names.names)):
         column = "title" if table is albums else "name"
-        stored = {row[0]: row[1] for row in bulk.select_in(connection, f"{key}, {column}", table, key, told_)}
-        difference.names += len(list(_misnamed(stored, told_)))
+        stored = {row[0]: row[1] for row in bulk.select_in(connection, f"{key}, {column}", table, key, replayed)}
+        difference.names += len(list(_misnamed(stored, replayed)))
     if write:
         write_names(connection, titles.names, names.names)
 
 
 def _versions_naming(connection: Connection, album_ids: Collection[int], artist_ids: Collection[int]) -> Iterator[Any]:
-    """Yield every version that names one of these: current ones, found by what their tracks are linked to, and all that ended.
+    """Yield every version that names one of these: current ones through the links of their tracks, and all closed ones.
 
-    Not all versions there are: late news is common where many accounts are synced at once, and a catalogue is large.
+    Reading all versions of a large catalogue would take too long: late tracks are common if many accounts sync at once.
     """
     query = select(*track_versions.c["track_id", "valid_from", "facts"])
     linked = {row[0] for row in bulk.select_in(connection, "track_id", tracks, "album_id", album_ids)}
@@ -269,5 +268,5 @@ def _versions_naming(connection: Connection, album_ids: Collection[int], artist_
     yield from connection.execute(query.where(track_versions.c.valid_to.is_not(None)))
 
 
-def _misnamed(stored: Names, told_: Names) -> Iterable[int]:
-    return (key for key, name in told_.items() if key not in stored or (name is not None and stored[key] != name))
+def _misnamed(stored: Names, replayed: Names) -> Iterable[int]:
+    return (key for key, name in replayed.items() if key not in stored or (name is not None and stored[key] != name))

@@ -15,7 +15,7 @@ import msgspec
 from sqlalchemy import Column, ColumnElement, Connection, func, select
 
 from etl.db.tables import artists, favourites, track_artists, track_versions, tracks
-from etl.load.baseline import Account
+from etl.load.accounts import Account
 from etl.load.stored_tracks import StoredVersion, market_codes_by_set, stored_versions
 from etl.model.records import Track
 

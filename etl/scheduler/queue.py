@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, and_, delete, func, insert, or_, select
 
 from etl.db.tables import accounts, runs, schedules
-from etl.load.baseline import Account
+from etl.load.accounts import Account
 
 
 @dataclass(frozen=True, slots=True)

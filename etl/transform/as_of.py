@@ -22,7 +22,7 @@ from etl.model.records import FavouriteInterval
 
 
 class Presence(StrEnum):
-    """What the observations tell of a track at an instant."""
+    """Whether a track was a favourite at a given time."""
 
     YES = "yes"
     NO = "no"
@@ -44,7 +44,7 @@ class ObservationRange:
 
 
 def answer(stays: Sequence[FavouriteInterval], instant: datetime, horizon: ObservationRange) -> Presence:
-    """Say whether the track whose ``stays`` these are, all of one account and in order of time, was there at ``instant``."""
+    """Return whether a track was a favourite at ``instant``. ``stays``: all its intervals of one account, in order of time."""
     absent_from = horizon.absent_from
     for stay in stays:
         if instant < stay.valid_from:

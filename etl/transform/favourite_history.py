@@ -1,81 +1,126 @@
-"""History as a projection of observations: (state, observation) -> ChangeSet, and the fold.
+"""Slowly changing dimension (type 2) of an account's favourites: decides how a snapshot changes the history, and replays it.
 
-Nobody knows when a favourite was added, only between which two observations, so every interval keeps both ends (design
-section 3). The lower bounds are *starts* of walks, the upper bounds *ends*: a walk takes time, and a track that it did not
-see was absent at some moment between the two.
+The service gives no dates. A favourite was added or removed between two snapshots, so every interval has both bounds. Lower
+bounds are *starts* of reads, upper bounds *ends*: a read takes time, and a track that it lacks was absent at some moment
+between the two.
 
-Invariants: `replay` is `decide_changes` and `next_state` applied in order of ``observed_at`` (observations of one
-instant are one); intervals of one track never overlap; only an observation that proves absence closes one, and it is the run that
-the interval cites.
+`replay` applies `decide_changes` and `next_state` in order of ``observed_at``; snapshots of one time count as one. Intervals
+of one track never overlap. Only a snapshot that proves absence closes an interval, which then cites its run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence, Set
 from itertools import groupby
 
 import msgspec
 from msgspec.structs import replace
-from msgspec.structs import replace as with_fields
 
-from etl.model.records import FavouriteChanges, FavouriteInterval, OpenFavourites, Review, SnapshotRef
-from etl.model.threshold import RemovalThreshold
+from etl.model.records import (
+    FavouriteChanges,
+    FavouriteInterval,
+    OpenFavourites,
+    PendingAddition,
+    RemovalMemory,
+    RemovalReason,
+    RemovalThreshold,
+    Review,
+    SnapshotRef,
+)
+from etl.transform.removals import Evidence, hold_additions, remember, weigh
 
 
-def decide_changes(state: OpenFavourites, seen: SnapshotRef, brake: RemovalThreshold) -> FavouriteChanges:
-    """Decide what ``seen`` does to the history in ``state``."""
+def decide_changes(state: OpenFavourites, seen: SnapshotRef, threshold: RemovalThreshold) -> FavouriteChanges:
+    """Decide how the snapshot ``seen`` changes the history in ``state``. This is where a removal is decided."""
     present = set(seen.present)
-    missing = [state.intervals[track_id] for track_id in sorted(state.open - present)]
-    may_remove = _proves_removals(state, seen)
-    is_held = may_remove and seen.decision is None and brake.holds(len(missing), len(state.open))
-    opened = tuple(_opened(track_id, state, seen) for track_id in seen.present if track_id not in state.open)
+    is_whole = _proves_removals(state, seen)
+    absent = [state.intervals[track_id] for track_id in sorted(state.open - present)]
+    missing = [_missing(interval, state, seen, is_whole=is_whole) for interval in absent]
+    added = [track_id for track_id in seen.present if track_id not in state.open]
+    foreign, additions_wait, why_foreign = hold_additions(state, seen, added, len(missing))
+    memory = replace(remember(state, seen, missing), foreign=foreign if additions_wait else None)
+    evidence = Evidence()
+    if is_whole and not additions_wait:
+        evidence = weigh(state, memory, missing, seen, threshold)
+    pending = state.memory.foreign.pending if state.memory.foreign else {}
+    opened = () if additions_wait else tuple(_opened(track_id, state, seen, pending) for track_id in added)
+    closed = tuple(_closed(interval, seen, memory) for interval in evidence.closable)
+    gone = {interval.track_id for interval in closed}
+    if closed:
+        memory = _without(memory, gone, [each for each in missing if each.track_id not in gone], seen)
     marked = [
-        with_fields(interval, last_seen_at=None)
+        replace(interval, last_seen_at=None, missing_since=None)
         for track_id, interval in state.intervals.items()
         if interval.last_seen_at is not None and track_id in present
     ]
-    closed: tuple[FavouriteInterval, ...] = ()
-    if may_remove and not is_held:
-        closed = tuple(_closed(interval, state, seen) for interval in missing)
-    else:
-        marked += [
-            with_fields(interval, last_seen_at=state.seen_at) for interval in missing if interval.last_seen_at is None
-        ]
+    marked += [now for before, now in zip(absent, missing, strict=True) if now != before and now.track_id not in gone]
     return FavouriteChanges(
         opened=opened,
         closed=closed,
         marked=tuple(marked),
-        held=tuple(interval.track_id for interval in missing) if is_held else (),
+        held=tuple(interval.track_id for interval in evidence.asks),
         favourites=len(state.open) + len(opened) - len(closed),
+        missing=sum(each.missing_since is not None and each.track_id not in gone for each in missing),
+        is_missing_changed=_is_missing_changed(state, marked),
+        reasons=tuple(filter(None, (why_foreign, *evidence.reasons))),
+        memory=memory,
     )
 
 
-def _proves_removals(state: OpenFavourites, seen: SnapshotRef) -> bool:
-    """Say whether what ``seen`` lacks was removed: only where it began after the observation before it had ended.
+def _is_missing_changed(state: OpenFavourites, marked: Iterable[FavouriteInterval]) -> bool:
+    return any(state.intervals[each.track_id].missing_since != each.missing_since for each in marked)
 
-    Two that overlap (an export dated within a walk) cannot say which came first: a track that the one saw and the other
-    lacks may have been added in between as well as removed.
+
+def _proves_removals(state: OpenFavourites, seen: SnapshotRef) -> bool:
+    """True if the tracks that ``seen`` lacks were removed: only if it began after the snapshot before it ended.
+
+    Two snapshots that overlap (an export dated within a read) have no order: a track that one saw and the other lacks may
+    have been added in between as well as removed.
     """
     is_after = state.observed_at is None or seen.started_at >= state.observed_at
     return seen.proves_absence and seen.decision is not Review.REJECTED and is_after
 
 
-def _opened(track_id: int, state: OpenFavourites, seen: SnapshotRef) -> FavouriteInterval:
-    return FavouriteInterval(
-        track_id=track_id,
-        valid_from=seen.observed_at,
-        added_after=state.absence_at,
-        added_run_id=seen.run_id,
+def _missing(
+    interval: FavouriteInterval, state: OpenFavourites, seen: SnapshotRef, *, is_whole: bool
+) -> FavouriteInterval:
+    """Return an interval that ``seen`` lacks, marked. The bounds of a later removal are those of the first snapshot."""
+    since = interval.missing_since or (seen.observed_at if is_whole and seen.grace is not None else None)
+    return replace(interval, last_seen_at=interval.last_seen_at or state.seen_at, missing_since=since)
+
+
+def _opened(
+    track_id: int, state: OpenFavourites, seen: SnapshotRef, pending: Mapping[int, PendingAddition]
+) -> FavouriteInterval:
+    bounds = pending.get(track_id) or PendingAddition(seen.observed_at, state.absence_at)
+    return FavouriteInterval(track_id, bounds.valid_from, bounds.added_after, seen.run_id)
+
+
+def _closed(interval: FavouriteInterval, seen: SnapshotRef, memory: RemovalMemory) -> FavouriteInterval:
+    return replace(
+        interval,
+        valid_to=interval.missing_since or seen.observed_at,
+        removed_after=interval.last_seen_at,
+        removed_run_id=seen.run_id,
+        last_seen_at=None,
+        missing_since=None,
+        removal_reason=memory.catalogue.get(interval.track_id, RemovalReason.UNKNOWN),
     )
 
 
-def _closed(interval: FavouriteInterval, state: OpenFavourites, seen: SnapshotRef) -> FavouriteInterval:
-    return with_fields(
-        interval,
-        valid_to=seen.observed_at,
-        removed_after=interval.last_seen_at or state.seen_at,
-        removed_run_id=seen.run_id,
-        last_seen_at=None,
+def _without(
+    memory: RemovalMemory, closed: Set[int], missing: Sequence[FavouriteInterval], seen: SnapshotRef
+) -> RemovalMemory:
+    """Return ``memory`` without the ``closed`` tracks, with their number unless the operator approved them."""
+    left = {interval.missing_since for interval in missing}
+    recent = memory.closed
+    if seen.decision is not Review.APPROVED and seen.grace is not None:
+        recent = (*recent, (seen.observed_at, len(closed)))
+    return replace(
+        memory,
+        closed=recent,
+        catalogue={each: answer for each, answer in memory.catalogue.items() if each not in closed},
+        groups=tuple(group for group in memory.groups if group.since in left),
     )
 
 
@@ -86,20 +131,23 @@ def next_state(state: OpenFavourites, seen: SnapshotRef, change: FavouriteChange
         del stays[interval.track_id]
     for interval in (*change.marked, *change.opened):
         stays[interval.track_id] = interval
-    absence_at = state.absence_at
+    absence_at, order = state.absence_at, state.order
     if seen.proves_absence and seen.decision is not Review.REJECTED:
         absence_at = seen.started_at if absence_at is None else max(absence_at, seen.started_at)
+        order = seen.present
     return OpenFavourites(
         open=stays.keys(),
         intervals=stays,
         seen_at=seen.started_at,
         absence_at=absence_at,
         observed_at=seen.observed_at,
+        order=order,
+        memory=change.memory,
     )
 
 
 class History(msgspec.Struct, frozen=True):
-    """A whole account: every interval, in order of opening, the state at the end, and what each run did."""
+    """An account's whole history: its intervals in order of opening, the final state, and what each run did."""
 
     intervals: tuple[FavouriteInterval, ...]
     state: OpenFavourites
@@ -107,23 +155,23 @@ class History(msgspec.Struct, frozen=True):
 
 
 def replay(
-    observations: Iterable[SnapshotRef], brake: RemovalThreshold, start: OpenFavourites | None = None
+    observations: Iterable[SnapshotRef], threshold: RemovalThreshold, start: OpenFavourites | None = None
 ) -> History:
-    """Fold ``observations``, in any order, into a history; ``start`` is what was known before the first of them."""
-    return replay_sorted(sorted(observations, key=lambda seen: (seen.observed_at, seen.run_id)), brake, start)
+    """Return the history that ``observations``, in any order, form. ``start``: the state before the first of them."""
+    return replay_sorted(sorted(observations, key=lambda seen: (seen.observed_at, seen.run_id)), threshold, start)
 
 
 def replay_sorted(
-    ordered: Iterable[SnapshotRef], brake: RemovalThreshold, start: OpenFavourites | None = None
+    ordered: Iterable[SnapshotRef], threshold: RemovalThreshold, start: OpenFavourites | None = None
 ) -> History:
-    """Fold observations that come in order of ``observed_at``, one at a time, so that they need not all be in memory."""
+    """Return the history that snapshots in order of ``observed_at`` form; only one of them is in memory at a time."""
     state = start or OpenFavourites()
     finished: list[FavouriteInterval] = []
     by_run: dict[int, FavouriteChanges] = {}
     for _, group in groupby(ordered, key=lambda seen: seen.observed_at):
         same = list(group)
         seen = _merged(same)
-        change = decide_changes(state, seen, seen.brake or brake)
+        change = decide_changes(state, seen, seen.threshold or threshold)
         state = next_state(state, seen, change)
         finished += change.closed
         by_run |= {other.run_id: FavouriteChanges(favourites=change.favourites) for other in same}
@@ -133,9 +181,9 @@ def replay_sorted(
 
 
 def _merged(same: list[SnapshotRef]) -> SnapshotRef:
-    """Make one of the observations of one instant (two files of one date): it saw what any of them saw.
+    """Merge the snapshots of one time (two files of one date): the result saw what any of them saw.
 
-    What all of them lack was absent if one of them proves it; the operator's word on any of them counts.
+    What all of them lack was absent if one of them proves it. The operator's decision on any of them counts.
     """
     if len(same) == 1:
         return same[0]

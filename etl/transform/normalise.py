@@ -1,10 +1,8 @@
-"""One item of the list as received -> a `Track`, or the reason why it cannot be read.
+"""Normalises one item of the list as received into a `Track`, or rejects it with the reason.
 
-The quirks it answers: empty text for nothing, doubled genres and artists, three spellings of a duration,
-numbers as text, market codes outside ISO 3166.
-
-Invariants: an item with a readable id is never lost, at worst it is a reject; a title is kept to the last character, but for
-NUL and lone surrogates, which neither UTF-8 nor PostgreSQL can hold and which become U+FFFD.
+It handles the quirks of the service: empty text for no value, repeated genres and artists, three forms of a duration, numbers
+as text, market codes outside ISO 3166. An item with a readable id is never lost; at worst it is a reject. A title is kept
+unchanged, except for NUL and lone surrogates, which neither UTF-8 nor PostgreSQL can hold and which become U+FFFD.
 """
 
 from __future__ import annotations
@@ -72,7 +70,7 @@ _WIRE_FIELDS = frozenset(_WireTrack.__struct_fields__)
 def normalise(item: Item) -> Track:
     """Return the track that ``item`` describes.
 
-    Raises: Unreadable, where it has no id or a field is of a shape that no rule covers.
+    Raises: InvalidItem, if it has no id, or if no rule covers the shape of a field.
     """
     if item.track_id is None:
         raise InvalidItem("no integer track_id")
@@ -82,10 +80,10 @@ def normalise(item: Item) -> Track:
         wire = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         wire = _lenient(item, notes)
-        _mend(wire)
+        _repair(wire)
     else:
-        if _ESCAPE in body:  # nothing else in valid JSON can spell a NUL or a lone surrogate
-            _mend(wire)
+        if _ESCAPE in body:  # only an escape can encode a NUL or a lone surrogate in valid JSON
+            _repair(wire)
     return _track(item.track_id, wire, notes)
 
 
@@ -121,7 +119,7 @@ def _track(track_id: int, wire: _WireTrack, notes: list[str]) -> Track:
 
 
 def wire_has_facts(wire: _WireTrack) -> bool:
-    """Say whether the item tells anything but its id (a line of a CSV of ids does not)."""
+    """True if the item holds more than its id (a line of a CSV of ids does not)."""
     telling = (wire.track_title, wire.duration, wire.album_id, wire.artists, wire.web_url)
     return any(value is not None for value in telling) if telling[0] is None else True
 
@@ -140,7 +138,7 @@ def _identity(value: int | None) -> int | None:
     return value if value is not None and 0 < value <= MAX_INTEGER else None
 
 
-def _mend(wire: _WireTrack) -> None:
+def _repair(wire: _WireTrack) -> None:
     """Leave out of ``wire`` what no database holds: NUL, lone surrogates, numbers beyond 64 bits."""
     for name in ("track_title", "isrc", "album_title", "web_url", "mobile_url"):
         setattr(wire, name, _text(getattr(wire, name)))
@@ -173,7 +171,7 @@ def _genres(text: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=4096)
 def _has_long_part(text: str) -> bool:
-    """Say whether a part is too long for a name (a look at the whole text tells, nearly always)."""
+    """True if a part is too long for a name. The length of the whole text decides almost every case."""
     if len(text) <= LONGEST_NAME_BYTES // 4:
         return False
     return any(not _is_short(part.strip()) for part in text.split(",")) if _LONG.search(text) else False

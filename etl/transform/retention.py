@@ -1,11 +1,10 @@
-"""Which observations can go without changing anything that the others tell.
+"""Retention policy: decides which snapshots can be deleted without any effect on the history.
 
-An observation can go where it says nothing of its own: it holds the very items of the one before it, changes nothing, and is
-no bound of what comes after. Bounds are the last observation before a change, and the last proof of absence before it; they
-stay, as do the first and the last proof, and the newest two. So do observations that share their instant with another, or
-that the next one overlaps in time: what they tell depends on each other.
+A snapshot can go if it adds nothing: it holds the same items as the one before, changes nothing, and bounds nothing. Bounds
+are the last snapshot before a change, and the last proof of absence before it. They stay, as do the first and the last proof,
+and the newest two. So do snapshots that share their time with another, or that the next one overlaps.
 
-Invariant: the fold over what stays gives the same intervals, and the same sightings of items; whoever deletes checks that.
+A replay of what stays gives the same intervals and the same track events; the caller checks that.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from etl.model.records import FavouriteChanges, Review
 
 @dataclass(frozen=True, slots=True)
 class RetainedSnapshot:
-    """An observation, as far as thinning needs it. ``items``: a number that two in a row share if they hold the same items."""
+    """A snapshot as the policy needs it. ``items``: a number that consecutive snapshots with the same items share."""
 
     run_id: int
     started_at: datetime
@@ -31,16 +30,16 @@ class RetainedSnapshot:
 
     @property
     def is_proof(self) -> bool:
-        """Whether a track that it lacks was absent, by its own word and the operator's."""
+        """True if it proves absence and the operator did not reject it."""
         return self.proves_absence and self.decision is not Review.REJECTED
 
 
 def removable(
     ordered: Sequence[RetainedSnapshot], by_run: Mapping[int, FavouriteChanges], before: datetime
 ) -> list[int]:
-    """Return the runs of observations that can go: older than ``before``, idle, and not the last one of their day (UTC).
+    """Return the runs whose snapshots can go: older than ``before``, idle, and not the last one of their day (UTC).
 
-    ``ordered``: all observations of an account that stand, in order of time. ``by_run``: what the fold says that each did.
+    ``ordered``: all snapshots of an account, in order of time. ``by_run``: what each of them changed, by a replay.
     """
     instants = [list(same) for _, same in groupby(ordered, key=lambda seen: seen.observed_at)]
     bounds = _bounds(instants, by_run)
@@ -58,7 +57,7 @@ def removable(
 
 
 def _bounds(instants: Sequence[Sequence[RetainedSnapshot]], by_run: Mapping[int, FavouriteChanges]) -> set[int]:
-    """Return the runs that change something, or that something has as its bound."""
+    """Return the runs that change something, or that bound a change."""
     proofs = [same for same in instants if any(seen.is_proof for seen in same)]
     kept = [*instants[:1], *instants[-2:], *proofs[:1], *proofs[-1:]]
     latest_proof: Sequence[RetainedSnapshot] = ()
@@ -73,9 +72,9 @@ def _bounds(instants: Sequence[Sequence[RetainedSnapshot]], by_run: Mapping[int,
 
 
 def _start(same: Sequence[RetainedSnapshot]) -> datetime:
-    """Return when observations of one instant began: an addition is bounded by the latest start of a proof, not the last end."""
+    """Return when the snapshots of one time began: the latest start of a proof bounds an addition, not the last end."""
     return min(seen.started_at for seen in same)
 
 
 def _changes(change: FavouriteChanges) -> bool:
-    return bool(change.opened or change.closed or change.marked or change.held)
+    return bool(change.opened or change.closed or change.marked or change.held or change.missing)

@@ -1,8 +1,8 @@
-"""The history of a track's facts, apart from anyone's favourites.
+"""Slowly changing dimension (type 2) of a track's attributes, independent of anyone's favourites.
 
-A version lasts from the observation that first showed its facts to the one that first showed others. Genres and markets are
-sets: another order is no change. What counts as news is an item that the account's previous observation did not hold, so that
-two accounts that see different facts do not overwrite each other at each sync.
+A version lasts from the snapshot that first showed its attributes to the one that first showed others. Genres and markets are
+sets: another order is no change. Only an item that the account's previous snapshot did not hold can start a version, so that
+two accounts that see different attributes do not overwrite each other at each sync.
 """
 
 from __future__ import annotations
@@ -10,70 +10,50 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from datetime import datetime
+from operator import attrgetter
+from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
-from etl.model.records import Digest, Track
+from etl.model.records import TRACK_ATTRIBUTES, Digest, Track
 
 _encode = msgspec.json.Encoder().encode
 DIGEST_SIZE = 16
 
 
-class _Facts(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """The facts in the shape that ``track_versions.facts`` holds them in: what the service does not give is left out."""
-
-    title: str | None = None
-    track_number: int | None = None
-    isrc: str | None = None
-    duration_seconds: int | None = None
-    album_id: int | None = None
-    album_title: str | None = None
-    web_url: str | None = None
-    mobile_url: str | None = None
-    artwork_url: str | None = None
-    artwork_width: int | None = None
-    artwork_height: int | None = None
-    artists: tuple[object, ...] = ()
-    genres: tuple[str, ...] = ()
+# The attributes in the JSON form of ``track_versions.facts``: attributes without a value are omitted.
+_Attributes = msgspec.defstruct(
+    "_Attributes",
+    [(name, Any, () if name in ("artists", "genres") else None) for name in TRACK_ATTRIBUTES],
+    frozen=True,
+    gc=False,
+    omit_defaults=True,
+)
+_values = attrgetter(*TRACK_ATTRIBUTES)
 
 
 def attributes_json(track: Track) -> bytes:
-    """Return the facts as JSON (UTF-8), without the markets, which ``market_set_id`` stands for."""
-    return _encode(_facts(track, track.genres))
-
-
-def _facts(track: Track, genres: tuple[str, ...]) -> _Facts:
-    return _Facts(
-        track.title,
-        track.track_number,
-        track.isrc,
-        track.duration_seconds,
-        track.album_id,
-        track.album_title,
-        track.web_url,
-        track.mobile_url,
-        track.artwork_url,
-        track.artwork_width,
-        track.artwork_height,
-        track.artists,
-        genres,
-    )
+    """Return the attributes as JSON (UTF-8), without the markets, which ``market_set_id`` represents."""
+    return _encode(_Attributes(*_values(track)))
 
 
 def attributes_digest(track: Track, encoded: bytes | None = None) -> Digest:
-    """Return what two tracks have in common exactly where their facts do. ``encoded``: `attributes_json`, if it is at hand."""
+    """Return a hash that is equal if and only if the attributes are equal. ``encoded``: `attributes_json` of the track."""
     genres = tuple(sorted(track.genres))
-    if encoded is None or genres != track.genres:
-        encoded = _encode(_facts(track, genres))
+    if genres != track.genres:
+        encoded = attributes_json(replace(track, genres=genres))
+    elif encoded is None:
+        encoded = attributes_json(track)
     return hashlib.blake2b(encoded + market_set_digest(track.markets), digest_size=DIGEST_SIZE).digest()
 
 
 _market_digests: dict[int, tuple[tuple[str, ...], Digest]] = {}
-"""By identity, since hashing 200 codes takes longer than looking one up; the tuple is kept, so its identity stays its own."""
+# Keyed by identity, because hashing 200 codes takes longer than the lookup. The tuple is kept, so its id is not reused.
 
 
 def market_set_digest(codes: tuple[str, ...]) -> Digest:
-    """Return the digest of a set of market codes, whatever their order."""
+    """Return the digest of a set of market codes; their order does not matter."""
     kept = _market_digests.get(id(codes))
     if kept is not None and kept[0] is codes:
         return kept[1]
@@ -85,7 +65,7 @@ def market_set_digest(codes: tuple[str, ...]) -> Digest:
 
 
 class TrackVersion(msgspec.Struct, frozen=True):
-    """Facts of a track that held from ``valid_from`` until ``valid_to`` (None: still)."""
+    """Attributes of a track that were valid from ``valid_from`` until ``valid_to`` (None: still)."""
 
     track: Track
     digest: Digest
@@ -94,7 +74,7 @@ class TrackVersion(msgspec.Struct, frozen=True):
 
 
 def versions(sightings: Iterable[tuple[datetime, Track]]) -> list[TrackVersion]:
-    """Fold sightings of one track, in order of time, into its versions; of two at one instant the later one stands."""
+    """Return the versions that the sightings of one track, in order of time, form; of two at one time the later one wins."""
     found: list[TrackVersion] = []
     for instant, track in sightings:
         if not track.has_facts:
@@ -119,9 +99,9 @@ def versions(sightings: Iterable[tuple[datetime, Track]]) -> list[TrackVersion]:
 
 
 class StoredVersionRef(msgspec.Struct, frozen=True):
-    """What is stored of a track: the digest of its current facts (None: only its id is known), and since when.
+    """The stored version of a track: the digest of its current attributes (None: only the id is known), and since when.
 
-    ``sighted_at``: the newest observation in which some account's item of it was news, whether or not it changed anything.
+    ``sighted_at``: the newest snapshot in which the track's item was new to some account, whether or not it changed anything.
     """
 
     digest: Digest | None
@@ -129,21 +109,21 @@ class StoredVersionRef(msgspec.Struct, frozen=True):
     sighted_at: datetime | None = None
 
     def holds(self, track: Track, observed_at: datetime) -> bool:
-        """Say whether the facts of ``track`` are known to have held at ``observed_at`` and ever since: it tells nothing."""
+        """True if the attributes of ``track`` are known to be valid at ``observed_at`` and ever since."""
         return (
             self.changed_at is not None and self.changed_at <= observed_at and self.digest == attributes_digest(track)
         )
 
     def is_later(self, observed_at: datetime) -> bool:
-        """Say whether something at least as new as ``observed_at`` is known of the track."""
+        """True if something at least as new as ``observed_at`` is known about the track."""
         return any(instant is not None and instant >= observed_at for instant in (self.changed_at, self.sighted_at))
 
 
 class TrackChanges(msgspec.Struct, frozen=True):
-    """What an observation's news does to the facts of tracks.
+    """How the new items of a snapshot change tracks.
 
-    ``new``: tracks whose facts are the first known. ``changed``: tracks whose facts differ from the stored ones.
-    ``late``: tracks of which something newer is stored already, so that their versions must be folded again.
+    ``new``: tracks without stored attributes. ``changed``: tracks whose attributes differ from the stored ones.
+    ``late``: tracks for which something newer is stored already, so that their versions need a replay.
     """
 
     new: tuple[Track, ...] = ()
@@ -151,12 +131,12 @@ class TrackChanges(msgspec.Struct, frozen=True):
     late: tuple[Track, ...] = ()
 
 
-def track_changes(known: dict[int, StoredVersionRef], news: Iterable[Track], observed_at: datetime) -> TrackChanges:
-    """Decide what ``news`` (tracks as observed at ``observed_at``) changes in what is ``known``."""
+def track_changes(known: dict[int, StoredVersionRef], tracks: Iterable[Track], observed_at: datetime) -> TrackChanges:
+    """Decide what ``tracks``, as observed at ``observed_at``, change in what is ``known``."""
     new: list[Track] = []
     changed: list[Track] = []
     late: list[Track] = []
-    for track in news:
+    for track in tracks:
         if not track.has_facts:
             continue
         before = known.get(track.track_id)

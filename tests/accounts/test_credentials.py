@@ -212,7 +212,7 @@ def test_the_token_of_the_settings_is_renewed_into_the_database_and_a_new_one_of
     environ = {"BOOMPLAY_ACCESS_TOKEN": user.access_token, "BOOMPLAY_REFRESH_TOKEN": user.refresh_token}
     config = settings(database_url, sandbox, **environ)
     from etl.db.engine import write_transaction
-    from etl.load.runs import ensure_account
+    from etl.load.accounts import ensure_account
 
     with write_transaction(engine) as connection:
         ensure_account(connection, "default", clock.now())

@@ -93,7 +93,7 @@ def test_an_account_is_not_added_with_a_token_that_does_not_work(database_url, e
 
 
 def test_a_retired_account_loses_its_token_and_keeps_its_history(database_url, engine, sandbox):
-    from etl.load.baseline import find_accounts
+    from etl.load.accounts import find_accounts
     from etl.sync import RunOptions, sync_account
 
     config = settings(database_url, sandbox)
@@ -114,7 +114,7 @@ def test_the_token_of_the_settings_is_told_of_alike_by_list_and_status(
     engine, sandbox, environment, monkeypatch, tmp_path
 ):
     from etl.db.engine import write_transaction
-    from etl.load.runs import ensure_account
+    from etl.load.accounts import ensure_account
     from etl.monitor.status import statuses
 
     def told():
@@ -134,7 +134,7 @@ def test_the_token_of_the_settings_is_told_of_alike_by_list_and_status(
 
 def test_a_renamed_default_account_keeps_the_token_of_the_settings(database_url, engine, sandbox):
     from etl.db.engine import write_transaction
-    from etl.load.runs import ensure_account
+    from etl.load.accounts import ensure_account
 
     config = settings(database_url, sandbox, BOOMPLAY_ACCESS_TOKEN=sandbox.users["ada"].access_token)
     with write_transaction(engine) as connection:

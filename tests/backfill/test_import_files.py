@@ -10,8 +10,7 @@ from etl.backfill.import_files import ImportOptions, import_paths
 from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.db.tables import favourites, rejects, runs, track_versions, tracks
 from etl.errors import UsageError
-from etl.model.records import Outcome
-from etl.model.threshold import RemovalThreshold
+from etl.model.records import Outcome, RemovalThreshold
 from etl.monitor.freshness import account_freshness
 from etl.sync import RunOptions, sync_account
 from tests.support.lists import FakeSource, item, raw
@@ -169,7 +168,7 @@ def test_another_database_brings_its_observations_with_their_own_times(engine, n
         seen(3, [5, raw(b'{"track_id":7, "artwork": 5}', 7)]),
         seen(4, [6], whole=False),
     )
-    sync_account(theirs, there, FakeSource([item(1)]), RunOptions(brake=RemovalThreshold(3, 0.1)))
+    sync_account(theirs, there, FakeSource([item(1)]), RunOptions(threshold=RemovalThreshold(3, 0.1)))
     ada = account_in(engine)
     result = import_paths(engine, ada, [tmp_path / url.rpartition("/")[2]], ImportOptions(), LATER)
     assert not result.faults
@@ -190,7 +189,7 @@ def test_a_database_of_another_user_or_of_another_kind_is_refused_and_named(engi
     ada = account_in(engine)
     sync_account(engine, ada, FakeSource([item(1)], user_id="ada herself"), RunOptions())
     with read_transaction(engine) as connection:
-        from etl.load.baseline import find_accounts
+        from etl.load.accounts import find_accounts
 
         ada = find_accounts(connection)[0]
     with pytest.raises(UsageError, match="another Boomplay user"):
@@ -208,7 +207,7 @@ def test_a_call_happens_whole_or_not_at_all(engine, tmp_path, monkeypatch):
     ada = account_in(engine)
     for day in (1, 2, 3):
         (tmp_path / f"2025-11-0{day}.json").write_text("[1,2]")
-    monkeypatch.setattr("etl.replay.import_snapshots.replay_tracks", lambda *_args, **_kw: 1 / 0)
+    monkeypatch.setattr("etl.replay.account.replay_tracks", lambda *_args, **_kw: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         import_paths(engine, ada, [tmp_path], ImportOptions(), LATER)
     assert not rows(engine, runs)

@@ -15,5 +15,5 @@ def test_items_of_a_long_list_share_their_markets_and_stay_what_they_were() -> N
         assert [(item.body, item.digest, item.track_id) for item in items] == [
             (entry, hashlib.blake2b(entry, digest_size=16).digest(), number) for number, entry in enumerate(entries, 1)
         ]
-    assert all(isinstance(item.held, bytes) for item in short)
-    assert len({id(item.held[2]) for item in (*long, *deep)}) == 1
+    assert all(isinstance(item.parts, bytes) for item in short)
+    assert len({id(item.parts[2]) for item in (*long, *deep)}) == 1

@@ -15,8 +15,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from etl.db.engine import open_engine, read_transaction
-from etl.load.baseline import find_accounts
-from etl.load.runs import ensure_account
+from etl.load.accounts import ensure_account, find_accounts
 from etl.reporting.html import write_report
 from etl.sync import RunOptions, sync_account
 from tests.conftest import Postgres

@@ -78,5 +78,8 @@ def test_a_run_whose_lease_was_lost_is_told_so_where_another_one_writes_meanwhil
     with stage_at(database_url) as stage:
         stage.sync(FakeSource([item(1), item(2)]))
         monkeypatch.setattr(baseline, "_open_among", lambda *_: nothing)  # as if another run had just closed it
-        with stage.engine.connect() as connection, pytest.raises(DatabaseError, match="changed by another run"):
+        with (
+            stage.engine.connect() as connection,
+            pytest.raises(DatabaseError, match="another run changed the favourites"),
+        ):
             read_open_favourites(connection, stage.account().account_id, [1])

@@ -12,10 +12,9 @@ from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.db.migrate import ready_engine
 from etl.db.schema_check import schema_differences
 from etl.db.tables import metadata
-from etl.load.baseline import find_accounts
-from etl.load.runs import ensure_account
+from etl.load.accounts import ensure_account, find_accounts
+from etl.model.records import RemovalThreshold
 from etl.model.result import RunResult
-from etl.model.threshold import RemovalThreshold
 from etl.replay.favourites import diff_favourites
 from etl.reporting.views import views
 from etl.sync import RunOptions, sync_account

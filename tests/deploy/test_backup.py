@@ -24,7 +24,7 @@ from sqlalchemy import make_url, select
 from etl import clock
 from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.db.tables import favourites
-from etl.load.runs import ensure_account
+from etl.load.accounts import ensure_account
 from tests.conftest import NewDatabase, Postgres
 from tests.deploy.history import digests, faults, lived, source_of, synced
 from tests.house.source import ROOT

@@ -65,7 +65,7 @@ def test_the_sync_role_lacks_no_right_that_doctor_looks_for(roles: Roles) -> Non
         "DROP VIEW report_runs",
         "CREATE TABLE mine (x int)",
         "TRUNCATE runs CASCADE",
-        "UPDATE alembic_version SET version_num = '9999'",
+        "UPDATE favsync_version SET version_num = '9999'",
         "CREATE ROLE mine",
     ],
 )

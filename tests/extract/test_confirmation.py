@@ -2,8 +2,8 @@
 
 from msgspec.structs import replace
 
-from etl.extract.confirmation import MAX_WALKS, confirm
-from tests.support.lists import SMALL, raw, walked
+from etl.extract.confirmation import MAX_READS
+from tests.support.lists import SMALL, confirm, page_chain, raw
 
 
 def ids(seen):
@@ -11,81 +11,81 @@ def ids(seen):
 
 
 def test_one_proven_walk_is_enough_where_nothing_is_missing():
-    seen = confirm([walked([1, 2, 3])], favourites={1, 2})
+    seen = confirm([page_chain([1, 2, 3])], favourites={1, 2})
     assert seen.is_whole
-    assert not seen.needs_walk
+    assert not seen.needs_read
 
 
 def test_a_missing_favourite_needs_a_second_walk():
-    assert confirm([walked([1, 2])], favourites={1, 2, 3}).needs_walk
+    assert confirm([page_chain([1, 2])], favourites={1, 2, 3}).needs_read
 
 
 def test_two_walks_that_spell_the_same_list_confirm():
-    seen = confirm([walked([1, 2]), walked([1, 2])], favourites={1, 2, 3})
+    seen = confirm([page_chain([1, 2]), page_chain([1, 2])], favourites={1, 2, 3})
     assert seen.is_whole
-    assert not seen.needs_walk
+    assert not seen.needs_read
 
 
 def test_what_any_walk_saw_is_present():
-    seen = confirm([walked([1, 3]), walked([1, 2])], favourites={1, 2, 3})
+    seen = confirm([page_chain([1, 3]), page_chain([1, 2])], favourites={1, 2, 3})
     assert set(ids(seen)) == {1, 2, 3}
-    assert not seen.needs_walk
+    assert not seen.needs_read
 
 
 def test_walks_over_a_list_that_moves_do_not_confirm():
-    seen = confirm([walked([1, 2, 4]), walked([4, 1, 2])], favourites={1, 2, 3})
-    assert seen.needs_walk
+    seen = confirm([page_chain([1, 2, 4]), page_chain([4, 1, 2])], favourites={1, 2, 3})
+    assert seen.needs_read
 
 
 def test_the_last_walks_must_agree_not_any_two():
-    walks = [walked([1, 2]), walked([2, 1]), walked([1, 2])]
-    assert confirm(walks, favourites={1, 2, 3}).needs_walk
-    assert not confirm([*walks, walked([1, 2])], favourites={1, 2, 3}).needs_walk
+    walks = [page_chain([1, 2]), page_chain([2, 1]), page_chain([1, 2])]
+    assert confirm(walks, favourites={1, 2, 3}).needs_read
+    assert not confirm([*walks, page_chain([1, 2])], favourites={1, 2, 3}).needs_read
 
 
 def test_a_walk_that_saw_more_than_its_list_holds_confirms_nothing():
-    walks = [walked([1, 2]), walked([1, 2], extras=[4])]
-    assert confirm(walks, favourites={1, 2, 3}).needs_walk
-    assert confirm([*walks, walked([1, 2])], favourites={1, 2, 3}).needs_walk
-    assert not confirm([*walks, walked([1, 2]), walked([1, 2])], favourites={1, 2, 3}).needs_walk
+    walks = [page_chain([1, 2]), page_chain([1, 2], extras=[4])]
+    assert confirm(walks, favourites={1, 2, 3}).needs_read
+    assert confirm([*walks, page_chain([1, 2])], favourites={1, 2, 3}).needs_read
+    assert not confirm([*walks, page_chain([1, 2]), page_chain([1, 2])], favourites={1, 2, 3}).needs_read
 
 
 def test_a_list_that_never_keeps_still_ends_partial():
-    walks = [walked([1, 2] if n % 2 else [2, 1]) for n in range(MAX_WALKS)]
+    walks = [page_chain([1, 2] if n % 2 else [2, 1]) for n in range(MAX_READS)]
     seen = confirm(walks, favourites={1, 2, 3})
     assert not seen.is_whole
-    assert not seen.needs_walk
+    assert not seen.needs_read
     assert "kept changing" in seen.reason
 
 
 def test_an_unproven_walk_confirms_nothing():
-    seen = confirm([walked([1]), walked([1], proven=False, reason="why")], favourites={1, 2})
+    seen = confirm([page_chain([1]), page_chain([1], proven=False, reason="why")], favourites={1, 2})
     assert not seen.is_whole
     assert seen.reason == "why"
 
 
 def test_an_item_without_an_id_spares_further_walks_since_nothing_may_be_removed():
-    walk = walked([1])
+    walk = page_chain([1])
     odd = raw(b"null")
-    seen = confirm([type(walk)(**{f: getattr(walk, f) for f in walk.__slots__} | {"items": (SMALL[1], odd)})], {1, 2})
-    assert not seen.needs_walk
+    seen = confirm([replace(walk, items=(SMALL[1], odd))], {1, 2})
+    assert not seen.needs_read
 
 
 def test_a_list_that_lacks_one_at_risk_needs_four_walks():
-    walks = [replace(walked([1, 2]), pages=100)] * 4
-    assert confirm(walks[:2], favourites={1, 2, 3}, at_risk={3}).needs_walk
-    assert confirm(walks[:3], favourites={1, 2, 3}, at_risk={3}).needs_walk
-    assert not confirm(walks, favourites={1, 2, 3}, at_risk={3}).needs_walk
-    assert confirm(walks[:3], favourites={1, 3, 4}, at_risk={3}).needs_walk  # an old one too, and a new one instead
-    assert not confirm(walks[:2], favourites={1, 2, 3}, at_risk={1}).needs_walk
+    walks = [replace(page_chain([1, 2]), pages=100)] * 4
+    assert confirm(walks[:2], favourites={1, 2, 3}, at_risk={3}).needs_read
+    assert confirm(walks[:3], favourites={1, 2, 3}, at_risk={3}).needs_read
+    assert not confirm(walks, favourites={1, 2, 3}, at_risk={3}).needs_read
+    assert confirm(walks[:3], favourites={1, 3, 4}, at_risk={3}).needs_read  # an old one too, and a new one instead
+    assert not confirm(walks[:2], favourites={1, 2, 3}, at_risk={1}).needs_read
 
 
 def test_a_short_list_that_lacks_one_at_risk_needs_twenty_four_pages():
-    walks = [replace(walked([1, 2]), pages=3)] * 8
-    assert confirm(walks[:7], favourites={1, 2, 3}, at_risk={3}).needs_walk
-    assert not confirm(walks, favourites={1, 2, 3}, at_risk={3}).needs_walk
+    walks = [replace(page_chain([1, 2]), pages=3)] * 8
+    assert confirm(walks[:7], favourites={1, 2, 3}, at_risk={3}).needs_read
+    assert not confirm(walks, favourites={1, 2, 3}, at_risk={3}).needs_read
 
 
 def test_sets_are_compared_where_there_is_no_order():
-    walks = [walked([1, 2], is_ordered=False), walked([2, 1], is_ordered=False)]
-    assert not confirm(walks, favourites={1, 2, 3}).needs_walk
+    walks = [page_chain([1, 2], is_ordered=False), page_chain([2, 1], is_ordered=False)]
+    assert not confirm(walks, favourites={1, 2, 3}).needs_read

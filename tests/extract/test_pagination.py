@@ -25,18 +25,18 @@ def steady(length, cap=50):
 @pytest.mark.parametrize("concurrency", [1, 4])
 @pytest.mark.parametrize("cap", [50, 25, 7, 2])
 def test_a_list_that_keeps_still_is_proven_whole(length, concurrency, cap):
-    verdict = read(Pagination(concurrency=concurrency), steady(length, cap))
-    assert verdict.proven, verdict.reason
-    assert [item.track_id for item in verdict.items] == list(range(length))
-    assert verdict.extras == ()
+    chain = read(Pagination(concurrency=concurrency), steady(length, cap))
+    assert chain.proven, chain.reason
+    assert [item.track_id for item in chain.items] == list(range(length))
+    assert chain.extras == ()
 
 
 @pytest.mark.parametrize(("expected", "most"), [(0, 209), (10_000, 207), (9_000, 209), (20_000, 210)])
 def test_ten_thousand_favourites_take_at_most_two_hundred_and_ten_requests(expected, most):
     for seed in range(20):
         reading = Pagination(concurrency=4, expected=expected)
-        verdict = read(reading, steady(10_000), choose=random.Random(seed).randrange)
-        assert verdict.proven
+        chain = read(reading, steady(10_000), choose=random.Random(seed).randrange)
+        assert chain.proven
         assert reading.requests <= most
 
 
@@ -53,26 +53,26 @@ def test_an_empty_list_takes_two_answers():
     reading = Pagination()
     (ask,) = reading.next_requests()
     reading.feed(ask, page([], 0))
-    assert reading.verdict is None
+    assert reading.result is None
     (ask,) = reading.next_requests()
     reading.feed(ask, page([], 0))
-    assert reading.verdict.proven
-    assert reading.verdict.items == ()
+    assert reading.result.proven
+    assert reading.result.items == ()
 
 
 def test_an_empty_first_page_before_a_full_one_is_forgotten():
     answers = iter([page([], 0), page(range(3), 0), page([2], 2), page([], 3)])
-    verdict = read(Pagination(), lambda _ask: next(answers))
-    assert verdict.proven
-    assert [item.track_id for item in verdict.items] == [0, 1, 2]
+    chain = read(Pagination(), lambda _ask: next(answers))
+    assert chain.proven
+    assert [item.track_id for item in chain.items] == [0, 1, 2]
 
 
 def test_a_list_that_showed_items_in_the_same_reading_is_not_empty():
     full = iter([True, False, False, False] * 100)
-    verdict = read(Pagination(concurrency=1), lambda ask: page(range(3) if next(full) else [], ask.offset))
-    assert not verdict.proven
-    assert verdict.reason == "the list came empty, and not empty, in one reading"
-    assert [item.track_id for item in verdict.items] == [0, 1, 2]
+    chain = read(Pagination(concurrency=1), lambda ask: page(range(3) if next(full) else [], ask.offset))
+    assert not chain.proven
+    assert chain.reason == "the list was empty and not empty in one read"
+    assert [item.track_id for item in chain.items] == [0, 1, 2]
 
 
 @pytest.mark.parametrize("at", [0, 49, 98, 147])
@@ -86,9 +86,9 @@ def test_one_short_or_empty_page_anywhere_is_read_again(at, length):
             return page(range(ask.offset, ask.offset + length), ask.offset)
         return steady(180)(ask)
 
-    verdict = read(Pagination(concurrency=1), answer)
-    assert verdict.proven
-    assert len(verdict.items) == 180
+    chain = read(Pagination(concurrency=1), answer)
+    assert chain.proven
+    assert len(chain.items) == 180
 
 
 def test_one_page_cut_to_its_last_item_does_not_end_the_list():
@@ -100,9 +100,9 @@ def test_one_page_cut_to_its_last_item_does_not_end_the_list():
             return page([98], 98)
         return steady(180)(ask)
 
-    verdict = read(Pagination(concurrency=1), answer)
-    assert verdict.proven
-    assert len(verdict.items) == 180
+    chain = read(Pagination(concurrency=1), answer)
+    assert chain.proven
+    assert len(chain.items) == 180
 
 
 @pytest.mark.parametrize("at", [49, 98])
@@ -110,22 +110,22 @@ def test_a_page_that_stays_cut_to_its_last_item_is_no_end(at):
     def answer(ask):
         return page([at], at) if ask.offset == at else steady(130)(ask)
 
-    verdict = read(Pagination(concurrency=1), answer)
-    assert not verdict.proven
+    chain = read(Pagination(concurrency=1), answer)
+    assert not chain.proven
 
 
 @pytest.mark.parametrize("length", [1, 2, 49, 50, 51, 300])
 def test_a_service_that_refuses_what_is_past_the_end_can_be_proven(length):
     reading = Pagination(concurrency=4)
-    while reading.verdict is None:
+    while reading.result is None:
         for ask in reading.next_requests():
             if ask.offset < length:
                 reading.feed(ask, steady(length)(ask))
             else:
                 assert not reading.is_required(ask)
                 reading.skip(ask)
-    assert reading.verdict.proven
-    assert len(reading.verdict.items) == length
+    assert reading.result.proven
+    assert len(reading.result.items) == length
 
 
 @pytest.mark.parametrize("length", [1, 5, 120])
@@ -148,42 +148,42 @@ def test_a_page_that_stays_empty_makes_the_walk_partial_and_names_it():
     def answer(ask):
         return page([], ask.offset) if ask.offset == 98 else steady(200)(ask)
 
-    verdict = read(Pagination(concurrency=1), answer)
-    assert not verdict.proven
-    assert verdict.reason == "the page at offset 98 stayed empty"
-    assert {item.track_id for item in verdict.items} >= set(range(99))
+    chain = read(Pagination(concurrency=1), answer)
+    assert not chain.proven
+    assert chain.reason == "the page at offset 98 stayed empty"
+    assert {item.track_id for item in chain.items} >= set(range(99))
 
 
 def test_a_server_that_ignores_offset_is_named():
-    verdict = read(Pagination(), lambda ask: page(range(50), ask.offset))
-    assert not verdict.proven
-    assert "whatever offset" in verdict.reason
-    assert len(verdict.items) == 50
+    chain = read(Pagination(), lambda ask: page(range(50), ask.offset))
+    assert not chain.proven
+    assert "for every offset" in chain.reason
+    assert len(chain.items) == 50
 
 
 def test_a_server_that_gives_one_item_a_page_cannot_be_proven():
-    verdict = read(Pagination(), steady(30, cap=1))
-    assert not verdict.proven
-    assert "one item a page" in verdict.reason
+    chain = read(Pagination(), steady(30, cap=1))
+    assert not chain.proven
+    assert "one item a page" in chain.reason
 
 
 def test_a_list_of_one_item_is_proven_where_the_service_refuses_what_is_past_the_end():
     reading = Pagination()
-    while reading.verdict is None:
+    while reading.result is None:
         (ask,) = reading.next_requests()
         if ask.offset == 0:
             reading.feed(ask, page([7], 0))
         else:
             assert not reading.is_required(ask)
             reading.skip(ask)
-    assert reading.verdict.proven
+    assert reading.result.proven
 
 
 def test_a_repeat_is_never_proven():
     ids = [*range(60), 5, *range(60, 100)]
-    verdict = read(Pagination(), lambda ask: page(ids[ask.offset : ask.offset + ask.limit], ask.offset))
-    assert not verdict.proven
-    assert "twice" in verdict.reason
+    chain = read(Pagination(), lambda ask: page(ids[ask.offset : ask.offset + ask.limit], ask.offset))
+    assert not chain.proven
+    assert "twice" in chain.reason
 
 
 def test_a_wild_count_is_only_a_guess():
@@ -191,9 +191,9 @@ def test_a_wild_count_is_only_a_guess():
         found = steady(120)(ask)
         return Page(found.offset, found.limit, found.items, counts=10**9)
 
-    verdict = read(Pagination(concurrency=4), answer)
-    assert verdict.proven
-    assert len(verdict.items) == 120
+    chain = read(Pagination(concurrency=4), answer)
+    assert chain.proven
+    assert len(chain.items) == 120
 
 
 def test_a_look_ahead_that_fails_is_not_sent_again_before_it_is_needed():
@@ -213,19 +213,19 @@ def test_a_look_ahead_that_fails_is_not_sent_again_before_it_is_needed():
 def test_requests_are_bounded_whatever_the_service_answers():
     fresh = iter(range(10**9))
     sent = []
-    verdict = read(
+    chain = read(
         Pagination(max_requests=300), lambda ask: sent.append(ask) or page([next(fresh) for _ in range(50)], ask.offset)
     )
-    assert not verdict.proven
+    assert not chain.proven
     assert len(sent) <= 300
 
 
 def test_a_list_that_never_ends_is_given_up():
     sent = []
     reading = Pagination(concurrency=4, max_requests=300)
-    verdict = read(reading, lambda ask: sent.append(ask) or steady(10**9)(ask))
-    assert not verdict.proven
-    assert verdict.reason == "more than 300 requests"
+    chain = read(reading, lambda ask: sent.append(ask) or steady(10**9)(ask))
+    assert not chain.proven
+    assert chain.reason == "more than 300 requests"
     assert len(sent) <= 300
 
 
@@ -236,8 +236,8 @@ def test_an_answer_from_before_a_repair_is_thrown_away():
     second, third = reading.next_requests()
     reading.feed(second, page(range(900, 950), second.offset))
     reading.feed(third, page(range(800, 850), third.offset))
-    verdict = read(reading, steady(200))
-    assert verdict.proven
+    chain = read(reading, steady(200))
+    assert chain.proven
     assert reading.requests == 3 + 7
 
 
@@ -250,8 +250,8 @@ def test_a_boundary_that_never_holds_is_tried_a_few_times_only():
             return page(range(1_000, 1_050), 49)
         return steady(200)(ask)
 
-    verdict = read(Pagination(concurrency=1), answer)
-    assert not verdict.proven
+    chain = read(Pagination(concurrency=1), answer)
+    assert not chain.proven
     assert len(tries) == MAX_FAILURES_AT_ONE_OFFSET + 1
 
 

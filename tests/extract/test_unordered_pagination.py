@@ -20,23 +20,23 @@ def shuffled(length, seed=1):
 
 def test_the_ordinary_reading_notices_that_there_is_no_order():
     reading = Pagination()
-    verdict = read(reading, shuffled(30))
-    assert not verdict.proven
+    chain = read(reading, shuffled(30))
+    assert not chain.proven
     assert reading.is_order_unstable
 
 
 def test_two_equal_sets_of_one_page_prove_a_shuffled_list():
-    verdict = read(UnorderedPagination(), shuffled(30))
-    assert verdict.proven
-    assert not verdict.is_ordered
-    assert {item.track_id for item in verdict.items} == set(range(30))
+    chain = read(UnorderedPagination(), shuffled(30))
+    assert chain.proven
+    assert not chain.is_ordered
+    assert {item.track_id for item in chain.items} == set(range(30))
 
 
 def test_a_shuffled_list_of_several_pages_stays_partial():
     for seed in range(300):
-        verdict = read(UnorderedPagination(), shuffled(52, seed))
-        present = {item.track_id for item in (*verdict.items, *verdict.extras)}
-        assert not verdict.proven or present == set(range(52))
+        chain = read(UnorderedPagination(), shuffled(52, seed))
+        present = {item.track_id for item in (*chain.items, *chain.extras)}
+        assert not chain.proven or present == set(range(52))
 
 
 def test_a_list_that_changes_between_the_readings_is_read_again():
@@ -48,5 +48,5 @@ def test_a_list_that_changes_between_the_readings_is_read_again():
             current[:] = next(lists)
         return page(current[ask.offset : ask.offset + ask.limit], ask.offset)
 
-    verdict = read(UnorderedPagination(), answer)
-    assert verdict.proven
+    chain = read(UnorderedPagination(), answer)
+    assert chain.proven

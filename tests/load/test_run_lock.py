@@ -18,8 +18,7 @@ from benchmarks.side_by_side import USERS, play
 from etl.db.engine import open_engine
 from etl.errors import RunInProgress
 from etl.load.run_lock import run_lock
-from etl.model.records import Review
-from etl.model.threshold import RemovalThreshold
+from etl.model.records import RemovalThreshold, Review
 from etl.replay.review import review_run
 from etl.sandbox import Sandbox
 from tests.conftest import NewDatabase

@@ -26,4 +26,4 @@ def test_the_metadata_is_what_the_migrations_make(database_url: str) -> None:
 
 
 def _is_ours(name: str | None, kind: str, _parents: object) -> bool:
-    return not (kind == "table" and name == "alembic_version")
+    return not (kind == "table" and name == "favsync_version")

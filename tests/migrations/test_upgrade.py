@@ -22,7 +22,7 @@ Rows = dict[str, tuple[list[str], list[str]]]
 def reflected(connection: Connection) -> list[Table]:
     """Return the tables as this database has them, each after those that it refers to."""
     found = MetaData()
-    found.reflect(connection, only=lambda name, _: name != "alembic_version")
+    found.reflect(connection, only=lambda name, _: name != "favsync_version")
     return found.sorted_tables
 
 
@@ -114,7 +114,7 @@ def columns_of_views(url: str) -> dict[str, list[Any]]:
 def test_a_database_of_a_newer_favsync_is_left_alone(database_url: str) -> None:
     engine = open_engine(database_url)
     with write_transaction(engine) as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        connection.execute(text("UPDATE favsync_version SET version_num = '9999'"))
     with pytest.raises(SchemaOutdated, match="at schema 9999, newer than this favsync knows") as caught:
         upgrade(database_url)
     assert caught.value.remedy == "install the newer favsync"

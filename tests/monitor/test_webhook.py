@@ -15,8 +15,7 @@ from werkzeug import Request, Response
 from etl.cli import main
 from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.errors import NotDelivered
-from etl.load.baseline import find_accounts
-from etl.load.runs import ensure_account
+from etl.load.accounts import ensure_account, find_accounts
 from etl.monitor import webhook
 from etl.monitor.webhook import WebhookSender
 from etl.scheduler.service import FinishedRun

@@ -8,8 +8,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.model.records import FavouriteInterval, OpenFavourites, Review, SnapshotRef
-from etl.model.threshold import RemovalThreshold
+from etl.model.records import FavouriteInterval, OpenFavourites, RemovalThreshold, Review, SnapshotRef
 from etl.transform.favourite_history import decide_changes, next_state, replay
 from tests.support.lists import START
 from tests.support.plain_model import Seen, history

@@ -8,8 +8,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.model.records import FavouriteInterval, Review, SnapshotRef
-from etl.model.threshold import RemovalThreshold
+from etl.model.records import FavouriteInterval, RemovalThreshold, Review, SnapshotRef
 from etl.transform.as_of import ObservationRange, Presence, answer
 from etl.transform.favourite_history import replay
 from tests.support.lists import START

@@ -9,10 +9,10 @@ from random import Random
 
 import pytest
 
-from etl.extract.confirmation import Seen, confirm
+from etl.extract.completeness import PageChain
 from etl.extract.fetch import read_list
-from etl.model.records import Item, Page, Walk
-from tests.support.lists import START, item
+from etl.model.records import Item, Page
+from tests.support.lists import START, Confirmation, confirm, item
 
 RUNS = 1_200
 EMPTY, CUT = 0.3, 0.2
@@ -33,14 +33,14 @@ def faulty(items: list[Item], chance: Random, page_size: int):
     return fetch
 
 
-def seen(before: list[Item], items: list[Item], chance: Random, page_size: int) -> Seen:
+def seen(before: list[Item], items: list[Item], chance: Random, page_size: int) -> Confirmation:
     """Return what a run sees, as `etl.extract.snapshot` goes about it."""
-    fetch, walks = faulty(items, chance, page_size), list[Walk]()
+    fetch, walks = faulty(items, chance, page_size), list[PageChain]()
     favourites = {each.track_id for each in before if each.track_id}
     while True:
         walks.append(read_list(fetch, concurrency=1, now=lambda: START))
         told = confirm(walks, favourites, at_risk={before[-1].track_id or 0})
-        if not told.needs_walk:
+        if not told.needs_read:
             return told
 
 

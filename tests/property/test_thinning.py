@@ -7,8 +7,7 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.model.records import Review, SnapshotRef
-from etl.model.threshold import RemovalThreshold
+from etl.model.records import RemovalThreshold, Review, SnapshotRef
 from etl.transform.favourite_history import replay
 from etl.transform.retention import RetainedSnapshot, removable
 from tests.support.lists import START

@@ -18,9 +18,8 @@ from etl import clock
 from etl.backfill.import_files import ImportOptions, import_paths
 from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.db.tables import runs, track_versions, tracks
-from etl.load.baseline import Account
-from etl.model.records import Review
-from etl.model.threshold import RemovalThreshold
+from etl.load.accounts import Account
+from etl.model.records import RemovalThreshold, Review
 from etl.replay import retract as retracting
 from etl.replay.import_snapshots import PastSnapshot
 from etl.replay.prune import PrunePolicy, prune
@@ -110,7 +109,7 @@ def test_fifty_exports_in_random_order_with_syncs_and_retractions(database_url: 
             take_in(engine, account, story, export, at(day))
         source = FakeSource([item(track, track_title=story.title(track, day)) for track in story.lists[day]])
         with time_machine.travel(at(day + 0.5), tick=True):
-            report = sync_account(engine, account, source, RunOptions(brake=BRAKE))
+            report = sync_account(engine, account, source, RunOptions(threshold=BRAKE))
             assert report.run_id is not None
         with read_transaction(engine) as connection:
             row = connection.execute(select(runs).where(runs.c.run_id == report.run_id)).one()

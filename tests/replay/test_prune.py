@@ -10,7 +10,7 @@ from etl.db.tables import metadata, raw_blocks, raw_items, runs, snapshots
 from etl.errors import RunInProgress, UsageError
 from etl.load.raw import bodies_of
 from etl.load.run_lock import run_lock
-from etl.model.threshold import RemovalThreshold
+from etl.model.records import RemovalThreshold
 from etl.replay.prune import PrunePolicy, compact, plan, prune
 from etl.replay.rebuild import compare
 from etl.replay.retract import restore, retract

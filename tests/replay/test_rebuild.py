@@ -10,8 +10,7 @@ from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.db.tables import favourites, metadata, track_versions
 from etl.errors import RunInProgress
 from etl.load.run_lock import run_lock
-from etl.model.records import Review
-from etl.model.threshold import RemovalThreshold
+from etl.model.records import RemovalThreshold, Review
 from etl.replay.rebuild import compare, rewrite
 from etl.replay.review import review_run
 from etl.sync import RunOptions, sync_account
@@ -149,8 +148,8 @@ def test_an_item_that_has_become_readable_is_told(engine, monkeypatch):
         raise InvalidItem("not yet")
 
     with monkeypatch.context() as patch:
-        for module in ("import_snapshots", "track_events"):
-            patch.setattr(f"etl.replay.{module}.normalise", refusing)
+        for module in ("transform.delta", "replay.track_events"):
+            patch.setattr(f"etl.{module}.normalise", refusing)
         land(engine, ada, seen(1, [1, 2]))
     assert compare(engine, (), BRAKE).facts.turned == 2
     rewrite(engine, (), BRAKE)
@@ -177,7 +176,9 @@ def test_nothing_is_rebuilt_while_a_run_is_in_progress(engine, lived):
 def test_a_run_obeys_its_own_brake_whatever_the_settings_are_now(engine):
     ada = account_in(engine)
     sync_account(engine, ada, FakeSource([item(n) for n in range(1, 41)]), RunOptions())
-    sync_account(engine, ada, FakeSource([item(n) for n in range(1, 25)]), RunOptions(brake=RemovalThreshold(5, 0.1)))
+    sync_account(
+        engine, ada, FakeSource([item(n) for n in range(1, 25)]), RunOptions(threshold=RemovalThreshold(5, 0.1))
+    )
     assert not compare(engine, (), RemovalThreshold(1000, 1.0))
 
 

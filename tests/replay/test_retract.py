@@ -8,7 +8,7 @@ from sqlalchemy import select
 from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.db.tables import favourites, runs, track_versions, tracks
 from etl.errors import UsageError
-from etl.model.threshold import RemovalThreshold
+from etl.model.records import RemovalThreshold
 from etl.replay.retract import restore, retract
 from etl.sync import RunOptions, sync_account
 from tests.support.lists import FakeSource, item
@@ -118,5 +118,5 @@ def test_a_run_that_failed_has_nothing_to_retract(engine):
             raise ApiUnreachable("down")
 
     report = sync_account(engine, ada, Dead(), RunOptions())
-    with pytest.raises(UsageError, match="brought no observation"):
+    with pytest.raises(UsageError, match="stored no snapshot"):
         out(engine, report.run_id)

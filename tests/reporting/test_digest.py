@@ -10,10 +10,8 @@ import time_machine
 from sqlalchemy import Engine
 
 from etl.db.engine import open_engine, read_transaction, write_transaction
-from etl.load.baseline import Account, find_accounts
-from etl.load.runs import ensure_account
-from etl.model.records import Review
-from etl.model.threshold import RemovalThreshold
+from etl.load.accounts import Account, ensure_account, find_accounts
+from etl.model.records import RemovalThreshold, Review
 from etl.replay.review import review_run
 from etl.reporting.digest import Digest, DigestRange, digest, digest_after
 from etl.reporting.digest_cursor import Cursor, cursor_of, newest_cursor, set_cursor

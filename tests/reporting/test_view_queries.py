@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import Connection, text
 
 from etl.errors import UsageError
-from etl.load.baseline import find_accounts, interval_of
+from etl.load.accounts import find_accounts
+from etl.load.baseline import interval_of
 from etl.reporting.list_as_of import list_at, observation_range
 from etl.reporting.views import views
 from etl.transform.as_of import Presence

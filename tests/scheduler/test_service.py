@@ -17,7 +17,7 @@ from etl.db.engine import read_transaction, write_transaction
 from etl.db.migrate import ready_engine
 from etl.db.tables import raw_blocks
 from etl.errors import SettingsError, UsageError
-from etl.load.baseline import find_accounts
+from etl.load.accounts import find_accounts
 from etl.load.run_lock import run_lock
 from etl.monitor.status import statuses
 from etl.sandbox import Sandbox

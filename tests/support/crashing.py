@@ -22,9 +22,8 @@ from etl.boomplay.client import Boomplay
 from etl.boomplay.tokens import StaticToken
 from etl.db.engine import open_engine, read_transaction
 from etl.extract import snapshot
-from etl.load.baseline import find_accounts
-from etl.model.records import Review
-from etl.model.threshold import RemovalThreshold
+from etl.load.accounts import find_accounts
+from etl.model.records import RemovalThreshold, Review
 from etl.replay.review import review_run
 from etl.sync import sync_account
 

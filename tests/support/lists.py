@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from etl.boomplay.payloads import User
-from etl.extract.pagination import PageRequest, Pagination, Verdict
+from etl.extract.completeness import PageChain
+from etl.extract.confirmation import all_items, needs_another_read, why_unconfirmed
+from etl.extract.pagination import PageRequest, Pagination
 from etl.extract.unordered_pagination import UnorderedPagination
 from etl.model.encoding import digest_of
-from etl.model.records import Item, Page, Walk
+from etl.model.records import Item, Page
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -53,16 +55,16 @@ SMALL = _Small()
 """An item for each id that is nothing but its id: cheap, and the same each time."""
 
 
-def walked(
+def page_chain(
     track_ids: Sequence[int],
     *,
     proven: bool = True,
     reason: str = "",
     extras: Sequence[int] = (),
     is_ordered: bool = True,
-) -> Walk:
-    """Return a walk that saw these tracks."""
-    return Walk(
+) -> PageChain:
+    """Return a read that saw these tracks."""
+    return PageChain(
         items=tuple(SMALL[track_id] for track_id in track_ids),
         extras=tuple(SMALL[track_id] for track_id in extras),
         proven=proven,
@@ -78,15 +80,32 @@ def read(
     answer: Callable[[PageRequest], Page],
     *,
     choose: Callable[[int], int] = lambda _count: 0,
-) -> Verdict:
+) -> PageChain:
     """Carry a reading out; ``choose(n)`` says which of the n asks under way is answered next."""
     under_way: list[PageRequest] = []
-    while reading.verdict is None:
+    while reading.result is None:
         under_way += reading.next_requests()
-        if reading.verdict is None:
+        if reading.result is None:
             ask = under_way.pop(choose(len(under_way)))
             reading.feed(ask, answer(ask))
-    return reading.verdict
+    return reading.result
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """What the reads of one run amount to."""
+
+    items: tuple[Item, ...]
+    is_whole: bool
+    reason: str
+    needs_read: bool
+
+
+def confirm(reads: Sequence[PageChain], favourites: Collection[int], at_risk: Collection[int] = ()) -> Confirmation:
+    """Return what `etl.extract.confirmation` decides about these reads."""
+    reason = why_unconfirmed(reads, favourites, at_risk)
+    needs_read = needs_another_read(reads, favourites, at_risk)
+    return Confirmation(all_items(reads), needs_read or not reason, "" if needs_read else reason, needs_read)
 
 
 @dataclass
@@ -106,6 +125,10 @@ class FakeSource:
         if self.before is not None:
             self.before(self.requests)
         return Page(offset, limit, tuple(self.items[offset : offset + limit]))
+
+    def catalogue(self, track_ids: Sequence[int]) -> Mapping[int, Item | None] | None:
+        """Return None: this service has no catalogue."""
+        return None
 
     def user(self) -> User:
         """Return the one user."""

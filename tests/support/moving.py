@@ -7,15 +7,17 @@ track was in the list the whole time from its last sighting to the end of the ru
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from etl.boomplay.payloads import User
-from etl.extract.confirmation import Seen, confirm
-from etl.extract.pagination import PageRequest, Pagination, Verdict
-from etl.model.records import Item, Page, Walk
-from tests.support.lists import SMALL, START
+from etl.extract.completeness import PageChain
+from etl.extract.pagination import PageRequest, Pagination
+from etl.model.records import Item, Page
+from tests.support.lists import SMALL, START, Confirmation, confirm
 
 
 class Change(NamedTuple):
@@ -75,6 +77,10 @@ class MovingList:
             self._seen_at.update(dict.fromkeys(ids, self._time))
             return Page(offset, limit, tuple(map(self.item, ids)), counts=len(self.ids))
 
+    def catalogue(self, track_ids: Sequence[int]) -> Mapping[int, Item | None] | None:
+        """Return None: this service has no catalogue."""
+        return None
+
     def user(self) -> User:
         """Return the one user."""
         return User("CzBVep/E6Q4zWH2ix+wRNg==", "ada", "NG", "Free")
@@ -83,37 +89,28 @@ class MovingList:
         """Say whether a track has been in the list all the time since its last sighting."""
         return track_id in self.ids and self._left_at.get(track_id, -1) < self._seen_at[track_id]
 
-    def walk(self, choose: Callable[[int], int]) -> Walk:
-        """Walk the list as `etl.extract.fetch` does, but with answers in the order that ``choose`` gives."""
+    def read(self, choose: Callable[[int], int]) -> PageChain:
+        """Read the list as `etl.extract.fetch` does, but with answers in the order that ``choose`` gives."""
         reading = Pagination(concurrency=self.concurrency)
-        verdict = self._read(reading, choose)
-        return Walk(
-            items=verdict.items,
-            extras=verdict.extras,
-            proven=verdict.proven,
-            reason=verdict.reason,
-            started_at=START,
-            ended_at=START,
-            pages=reading.pages,
-        )
+        return replace(self._read(reading, choose), started_at=START, ended_at=START, pages=reading.pages)
 
-    def _read(self, reading: Pagination, choose: Callable[[int], int]) -> Verdict:
+    def _read(self, reading: Pagination, choose: Callable[[int], int]) -> PageChain:
         under_way: list[PageRequest] = []
-        while reading.verdict is None:
+        while reading.result is None:
             under_way += reading.next_requests()
-            if reading.verdict is None:
+            if reading.result is None:
                 ask = under_way.pop(choose(len(under_way)))
                 reading.feed(ask, self.favourite_tracks(ask.offset, ask.limit))
-        return reading.verdict
+        return reading.result
 
-    def run(self, favourites: set[int], choose: Callable[[int], int] = lambda _count: 0) -> Seen:
+    def run(self, favourites: set[int], choose: Callable[[int], int] = lambda _count: 0) -> Confirmation:
         """Read the list as one run does, until what is missing is confirmed or cannot be."""
-        walks = [self.walk(choose)]
-        while (seen := confirm(walks, favourites)).needs_walk:
-            walks.append(self.walk(choose))
+        walks = [self.read(choose)]
+        while (seen := confirm(walks, favourites)).needs_read:
+            walks.append(self.read(choose))
         return seen
 
 
-def removed_by(seen: Seen, favourites: set[int]) -> set[int]:
+def removed_by(seen: Confirmation, favourites: set[int]) -> set[int]:
     """Return which favourites a run that saw this may remove."""
     return favourites - {item.track_id for item in seen.items} if seen.is_whole else set()

@@ -9,10 +9,8 @@ from sqlalchemy import Engine, select
 
 from etl.db.engine import read_transaction, write_transaction
 from etl.db.tables import favourites
-from etl.load import runs as run_rows
-from etl.load.baseline import Account, find_accounts
-from etl.model.records import Item, Review
-from etl.model.threshold import RemovalThreshold
+from etl.load.accounts import Account, ensure_account, find_accounts
+from etl.model.records import Item, RemovalThreshold, Review
 from etl.replay.favourites import diff_favourites
 from etl.replay.import_snapshots import ImportResult, PastSnapshot, import_snapshots
 from etl.replay.tracks import replay_tracks
@@ -29,7 +27,7 @@ def at(day: float) -> datetime:
 def account_in(engine: Engine, name: str = "ada") -> Account:
     """Return the account, made if need be."""
     with write_transaction(engine) as connection:
-        run_rows.ensure_account(connection, name, START)
+        ensure_account(connection, name, START)
     with read_transaction(engine) as connection:
         return find_accounts(connection, [name])[0]
 

@@ -19,7 +19,7 @@ from etl.db import tables
 from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.extract.snapshot import FavouritesApi, RunOptions
 from etl.load import runs
-from etl.load.baseline import Account, find_accounts
+from etl.load.accounts import Account, ensure_account, find_accounts
 from etl.replay.favourites import diff_favourites
 from etl.sandbox import Sandbox
 from etl.sync import RunResult, sync_account
@@ -38,7 +38,7 @@ class Stage:
     def account(self, name: str = "ada") -> Account:
         """Return the account, made if it is not there."""
         with write_transaction(self.engine) as connection:
-            runs.ensure_account(connection, name, clock.now())
+            ensure_account(connection, name, clock.now())
         with read_transaction(self.engine) as connection:
             return find_accounts(connection, [name])[0]
 
@@ -89,7 +89,7 @@ class Stage:
         way = RunOptions(**brake)
         account = self.account(name)
         with read_transaction(self.engine) as connection:
-            difference, _ = diff_favourites(connection, account.account_id, way.brake)
+            difference, _ = diff_favourites(connection, account.account_id, way.threshold)
         return not difference
 
 

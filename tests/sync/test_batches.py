@@ -9,9 +9,10 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import OperationalError
 
 from etl.db import bulk
-from etl.load import delta, favourites
+from etl.load import favourites
 from etl.load.raw import bodies_of
 from etl.model.encoding import unpack_ids
+from etl.transform import delta
 from tests.conftest import ENGINES, NewDatabase
 from tests.support.lists import FakeSource, item, raw
 from tests.support.stage import Stage, stage_at
@@ -63,7 +64,7 @@ def test_parts_amount_to_the_whole(
     engine_name: str, new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = both_synced(new_database(engine_name))
-    monkeypatch.setattr(delta, "PART", 7)
+    monkeypatch.setattr(delta, "BATCH", 7)
     monkeypatch.setattr(favourites, "PART", 7)
     assert both_synced(new_database(engine_name)) == whole
     first = next(ids for _, _, ids in whole["lists"])
@@ -75,7 +76,7 @@ def test_parts_amount_to_the_whole(
 def test_who_writes_in_parts_keeps_others_waiting_first(
     new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch, part: int, locks: int
 ) -> None:
-    monkeypatch.setattr(delta, "PART", part)
+    monkeypatch.setattr(delta, "BATCH", part)
     with stage_at(new_database("postgresql")) as stage:
         said: list[str] = []
         event.listen(stage.engine, "before_cursor_execute", lambda *given: said.append(given[2]))

@@ -17,10 +17,10 @@ from etl import clock
 from etl.db.engine import read_transaction, write_transaction
 from etl.db.migrate import ready_engine
 from etl.db.tables import metadata
-from etl.load import delta, runs
-from etl.load.baseline import find_accounts
+from etl.load.accounts import ensure_account, find_accounts
 from etl.model.records import Item
 from etl.sync import RunOptions, RunResult, sync_account
+from etl.transform import delta
 from tests.support.lists import FakeSource, item
 
 SIZE = 500
@@ -28,7 +28,7 @@ PAGES = 11  # of 50, overlapping by one
 TAIL = 2  # the last item, asked for twice
 FIRST_ROWS = {
     "accounts": 1, "albums": 51, "artists": 7, "favourites": 500, "genres": 2, "market_set_members": 4, "market_sets": 1,
-    "markets": 1, "raw_blocks": 1, "raw_items": 500, "runs": 1, "snapshots": 1, "track_artists": 500, "track_genres": 1000,
+    "markets": 1, "raw_blocks": 1, "removal_memory": 1, "raw_items": 500, "runs": 1, "snapshots": 1, "track_artists": 500, "track_genres": 1000,
     "track_versions": 500, "tracks": 500,
 }  # fmt: skip
 LIMITS = {
@@ -69,7 +69,7 @@ class Bench:
 
             patch.setattr(delta, "normalise", normalised)
             with write_transaction(self.engine) as connection:
-                runs.ensure_account(connection, "ada", clock.now())
+                ensure_account(connection, "ada", clock.now())
             with read_transaction(self.engine) as connection:
                 (account,) = find_accounts(connection, ["ada"])
             report = sync_account(self.engine, account, self.source, RunOptions(concurrency=1))

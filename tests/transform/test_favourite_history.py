@@ -5,8 +5,7 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
-from etl.model.records import FavouriteInterval, OpenFavourites, Review, SnapshotRef
-from etl.model.threshold import RemovalThreshold
+from etl.model.records import FavouriteInterval, OpenFavourites, RemovalThreshold, Review, SnapshotRef
 from etl.transform.favourite_history import decide_changes, replay
 from tests.support.lists import START
 

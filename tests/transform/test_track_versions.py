@@ -78,7 +78,7 @@ def test_late_news_of_what_held_all_along_is_no_news():
 
 
 def test_a_bare_id_changes_no_facts():
-    bare = normalise(msgspec.structs.replace(item(1), held=b'{"track_id": 1}'))
+    bare = normalise(msgspec.structs.replace(item(1), parts=b'{"track_id": 1}'))
     assert track_changes({1: StoredVersionRef(b"known", START)}, [bare], START).changed == ()
 
 

@@ -1,0 +1,76 @@
+"""Accounts: find them, create them, store who their Boomplay user is."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+
+import msgspec
+from sqlalchemy import Connection, select, update
+
+from etl.db import bulk
+from etl.db.tables import accounts
+from etl.errors import UsageError, WrongUser
+
+
+class Account(msgspec.Struct, frozen=True):
+    """A Boomplay user whose favourites are copied."""
+
+    account_id: int
+    name: str
+    boomplay_user_id: str | None
+    region: str | None
+    enabled: bool
+    schedule: str | None = None
+    user_checked_at: datetime | None = None
+
+
+def find_accounts(connection: Connection, names: Collection[str] = ()) -> list[Account]:
+    """Return the accounts with these names, in that order; all enabled ones, by name, if none is given.
+
+    Raises: UsageError, for a name that does not exist.
+    """
+    found = {account.name: account for account in every_account(connection)}
+    unknown = [name for name in names if name not in found]
+    if unknown:
+        raise UsageError(
+            f"there is no account {unknown[0]!r}",
+            remedy=f"accounts are: {', '.join(found) or 'none yet'}; see `favsync accounts list`",
+        )
+    return [found[name] for name in dict.fromkeys(names)] or [each for each in found.values() if each.enabled]
+
+
+def every_account(connection: Connection) -> list[Account]:
+    """Return all accounts by name, disabled ones too."""
+    rows = connection.execute(select(*accounts.c[Account.__struct_fields__]).order_by(accounts.c.name))
+    return [Account(*row) for row in rows]
+
+
+def ensure_account(connection: Connection, name: str, now: datetime) -> None:
+    """Create the account ``name`` if it does not exist."""
+    row = (name, True, bulk.instants(connection)(now))
+    bulk.insert(connection, accounts, ("name", "enabled", "created_at"), [row], key=("name",))
+
+
+def require_own_user(connection: Connection, account_id: int, boomplay_user_id: str) -> None:
+    """Check that no other account copies this Boomplay user's list.
+
+    Raises: WrongUser, naming the other account.
+    """
+    query = select(accounts.c.name).where(
+        accounts.c.boomplay_user_id == boomplay_user_id, accounts.c.account_id != account_id
+    )
+    other = connection.execute(query).scalar()
+    if other is not None:
+        raise WrongUser(
+            f"the token belongs to the Boomplay user whose list account {other} copies already",
+            remedy=f"sync account {other} instead, or set the token of another user",
+        )
+
+
+def remember_user(
+    connection: Connection, account_id: int, user: Mapping[str, str | None], checked_at: datetime
+) -> None:
+    """Store the account's Boomplay user, whom the service confirmed at ``checked_at``."""
+    known = {**user, "user_checked_at": checked_at}
+    connection.execute(update(accounts).where(accounts.c.account_id == account_id).values(**known))

@@ -1,0 +1,74 @@
+"""Finds the items that are new since the previous snapshot, and normalises them in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
+
+from etl.model.encoding import snapshot_digest
+from etl.model.records import Baseline, Digest, Item, Outcome, Reject, Snapshot, Track
+from etl.transform.normalise import InvalidItem, normalise
+
+# The tracks and rows of a list of 100,000 need too much memory at once.
+BATCH = 5_000
+
+
+class Delta(msgspec.Struct, frozen=True):
+    """The items of a list that the previous snapshot did not hold.
+
+    ``positions``: where they are in ``items``, ordered by track id like their tables. ``known_rejects``: the number of items
+    that the previous snapshot held and that could not be read.
+    """
+
+    items: Sequence[Item]
+    positions: Sequence[int]
+    known_rejects: int = 0
+
+
+class NormalisedBatch(msgspec.Struct, frozen=True):
+    """Some items of a delta with the tracks that they describe, and those that cannot be read."""
+
+    items: Sequence[Item]
+    positions: Sequence[int]
+    tracks: Sequence[Track]
+    rejects: Sequence[Reject]
+
+
+def is_unchanged(snapshot: Snapshot, baseline: Baseline) -> bool:
+    """True if the snapshot is whole and says nothing that the baseline did not say."""
+    same_counts = (snapshot.total, snapshot.page_size or None) == (baseline.total, baseline.page_size)
+    return snapshot.is_whole and same_counts and is_same_list(snapshot.items, baseline)
+
+
+def is_same_list(items: Sequence[Item], baseline: Baseline) -> bool:
+    """True if ``items`` is exactly the list of ``baseline``, and all of that list was applied."""
+    if baseline.outcome not in (Outcome.SUCCEEDED, Outcome.UNCHANGED):
+        return False
+    if baseline.favourites != sum(item.track_id is not None for item in items):
+        return False  # more is open than it saw: another snapshot of the same instant, or an item without an id
+    return snapshot_digest(item.digest for item in items) == baseline.digest
+
+
+def find_delta(items: Sequence[Item], known: Mapping[Digest, bool]) -> Delta:
+    """Return what is new in ``items``. ``known``: digests of the previous snapshot's items, and whether each is readable."""
+    positions = [position for position, item in enumerate(items) if item.digest not in known]
+    positions.sort(key=lambda position: items[position].track_id or 0)
+    return Delta(items, positions, sum(not known.get(item.digest, True) for item in items))
+
+
+def normalise_batches(delta: Delta) -> Iterator[NormalisedBatch]:
+    """Yield the items of ``delta`` normalised, a few thousand at a time."""
+    for start in range(0, len(delta.positions), BATCH):
+        positions = delta.positions[start : start + BATCH]
+        tracks: dict[int, Track] = {}
+        rejects: list[Reject] = []
+        for position in positions:
+            item = delta.items[position]
+            try:
+                track = normalise(item)
+            except InvalidItem as error:
+                rejects.append(Reject(position, item.track_id, str(error), item.body))
+            else:
+                tracks[track.track_id] = track
+        yield NormalisedBatch([delta.items[p] for p in positions], positions, list(tracks.values()), rejects)
