@@ -33,6 +33,7 @@ def test_a_page_is_asked_for_as_documented(service: Service, client: Make) -> No
         "accept": "application/json",
         "accept-encoding": "gzip",
         "accept-language": "en-US",
+        "connection": "keep-alive",
         "content-type": "application/json",
         "user-agent": f"favsync/{__version__}",
     }
@@ -50,7 +51,7 @@ def test_a_path_before_the_api_is_kept(client: Make, service: Service) -> None:
 
 
 def test_a_token_that_brings_its_own_bearer_gets_no_second_one(client: Make, service: Service) -> None:
-    client(tokens=StaticToken("bearer abcdef")).favourite_tracks(0)
+    client(StaticToken("bearer abcdef")).favourite_tracks(0)
     assert service.requests[0].headers["authorization"] == "Bearer abcdef"
 
 
@@ -86,7 +87,7 @@ def test_threads_share_a_client_and_each_gets_its_own_answer(client: Make, servi
 
 
 @pytest.mark.parametrize(
-    "options",
+    "wrong",
     [
         {"api_url": "http://openapi.boomplay.com"},
         {"app_id": ""},
@@ -97,9 +98,9 @@ def test_threads_share_a_client_and_each_gets_its_own_answer(client: Make, servi
         {"requests_per_second": -0.1},
     ],
 )
-def test_options_that_cannot_be_used_are_refused_at_once(client: Make, options: dict[str, Any]) -> None:
+def test_options_that_cannot_be_used_are_refused_at_once(client: Make, wrong: dict[str, Any]) -> None:
     with pytest.raises(SettingsError):
-        client(**options)
+        client(**wrong)
 
 
 def test_retries_are_told_in_the_log(client: Make, service: Service, caplog: pytest.LogCaptureFixture) -> None:

@@ -4,8 +4,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from etl.boomplay.oauth import ConsentRedirect, ConsentRequest, consent_url, parse_redirect
 from etl.boomplay.payloads import Token
-from etl.boomplay.signin import ConsentRedirect, consent_url, parse_redirect
 from etl.errors import CredentialsError, SettingsError
 
 HERE = "http://127.0.0.1:8888/callback"
@@ -13,7 +13,7 @@ TOKEN = "Ab+c/d0=="
 
 
 def test_the_consent_address_holds_the_documented_fields_and_no_secret() -> None:
-    url = consent_url("https://api.example.com", app_id="app 1", redirect_uri=HERE, state="s&+1")
+    url = consent_url("https://api.example.com", ConsentRequest(app_id="app 1", redirect_uri=HERE, state="s&+1"))
     parts = urlsplit(url)
     assert url.startswith("https://api.example.com/oauth/consent?")
     assert dict(parse_qsl(parts.query)) == {
@@ -27,14 +27,15 @@ def test_the_consent_address_holds_the_documented_fields_and_no_secret() -> None
 
 
 def test_a_scope_is_sent_where_one_is_set() -> None:
-    url = consent_url("https://api.example.com", app_id="a", redirect_uri=HERE, state="s", scope="one two", path="/go")
+    consent = ConsentRequest(app_id="a", redirect_uri=HERE, state="s", scope="one two")
+    url = consent_url("https://api.example.com", consent, "/go")
     assert url.startswith("https://api.example.com/go?")
     assert url.endswith("&scope=one%20two")
 
 
 def test_the_consent_page_is_opened_over_https() -> None:
     with pytest.raises(SettingsError):
-        consent_url("http://api.example.com", app_id="a", redirect_uri=HERE, state="s")
+        consent_url("http://api.example.com", ConsentRequest(app_id="a", redirect_uri=HERE, state="s"))
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pytest
 
+from etl.boomplay.http import HttpOptions
 from etl.boomplay.oauth import APP, EXCHANGE, REFRESH, GrantRequest, TokenEndpoint
 from etl.boomplay.payloads import Token
 from etl.boomplay.tokens import AppToken, RefreshingToken, StaticToken
@@ -23,15 +24,8 @@ def granted(number: int, **more: object) -> bytes:
 
 
 @pytest.fixture
-def endpoint(service: Service, fake_time: FakeTime) -> Iterator[TokenEndpoint]:
-    with TokenEndpoint(
-        api_url=service.url,
-        app_id="app-1",
-        app_secret="s3cret",
-        requests_per_second=0,
-        max_retries=1,
-        timing=fake_time.timing,
-    ) as running:
+def endpoint(options: Callable[..., HttpOptions]) -> Iterator[TokenEndpoint]:
+    with TokenEndpoint(options(max_retries=1), "s3cret") as running:
         yield running
 
 
@@ -117,26 +111,24 @@ def test_a_secret_is_not_sent_on_to_where_a_redirect_points(service: Service, en
     assert len(service.requests) == 1
 
 
-def test_every_spelling_of_a_grant_can_be_set(service: Service, fake_time: FakeTime) -> None:
+def test_every_spelling_of_a_grant_can_be_set(service: Service, options: Callable[..., HttpOptions]) -> None:
     own = GrantRequest(
         name="x", path="/t", grant_type="cc", grant_field="gt", app_id_field="client_id", secret_field=""
     )
     service.always = granted(1)
-    with TokenEndpoint(
-        api_url=service.url, app_id="a", app_secret="s3cret", app=own, timing=fake_time.timing
-    ) as endpoint:
+    with TokenEndpoint(options(), "s3cret", app=own) as endpoint:
         endpoint.ask(endpoint.app)
         endpoint.ask(GrantRequest(name="y", path="/t", grant_type=""))
     assert [json.loads(request.body) for request in service.requests] == [
-        {"gt": "cc", "client_id": "a"},
-        {"app_id": "a", "app_secret": "s3cret"},
+        {"gt": "cc", "client_id": "app-1"},
+        {"app_id": "app-1", "app_secret": "s3cret"},
     ]
 
 
 @pytest.mark.parametrize("path", ["", "token", "//evil.example/x", "/a?b", "/a b", "/a#b", "@evil.example/"])
-def test_a_path_that_could_lead_elsewhere_is_refused(path: str) -> None:
+def test_a_path_that_could_lead_elsewhere_is_refused(options: Callable[..., HttpOptions], path: str) -> None:
     with pytest.raises(SettingsError):
-        TokenEndpoint(api_url="http://127.0.0.1:1", app_id="a", app=GrantRequest(name="x", path=path, grant_type=""))
+        TokenEndpoint(options(), app=GrantRequest(name="x", path=path, grant_type=""))
 
 
 def test_a_code_is_exchanged_for_the_users_token(service: Service, endpoint: TokenEndpoint) -> None:

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from etl.boomplay.client import Boomplay
+from etl.boomplay.http import HttpOptions
 from etl.boomplay.oauth import TokenEndpoint
 from etl.boomplay.payloads import Token
 from etl.boomplay.tokens import RefreshingToken, StaticToken
@@ -37,7 +38,7 @@ class OtherTokens:
 def test_a_rejected_token_is_renewed_once_and_the_request_repeated(client: Make, service: Service) -> None:
     service.answers(reply(status=401))
     tokens = OtherTokens("fresh-token")
-    boomplay = client(tokens=tokens)
+    boomplay = client(tokens)
     assert boomplay.favourite_tracks(98).items
     assert [request.headers["authorization"] for request in service.requests] == [
         f"Bearer {MARKER}",
@@ -52,14 +53,14 @@ def test_a_token_that_stays_rejected_is_a_matter_of_credentials(
 ) -> None:
     service.always = reply({"desc": "expired"}, status=401)
     with pytest.raises(CredentialsError, match=r"offset 98: .*HTTP 401: expired"):
-        client(tokens=OtherTokens(*more)).favourite_tracks(98)
+        client(OtherTokens(*more)).favourite_tracks(98)
     assert len(service.requests) == requests
 
 
 def test_a_code_that_was_set_to_mean_a_bad_token_is_treated_as_one(client: Make, service: Service) -> None:
     codes = frozenset({40, 41})
     service.answers(reply({"code": 40, "desc": "token"}))
-    assert client(tokens=OtherTokens("fresh"), token_codes=codes).favourite_tracks(0).items
+    assert client(OtherTokens("fresh"), token_codes=codes).favourite_tracks(0).items
     service.answers(reply({"code": 41}, status=403))
     with pytest.raises(CredentialsError, match="code 41"):
         client(token_codes=codes).favourite_tracks(0)
@@ -76,12 +77,14 @@ def test_a_code_that_was_set_to_mean_too_many_requests_is_waited_out(
 @pytest.mark.parametrize("token", ["", "two words", "line\nbreak", "na\u00efve", "nul\0"])
 def test_a_token_that_no_header_may_hold_is_refused_unseen(client: Make, service: Service, token: str) -> None:
     with pytest.raises(CredentialsError) as caught:
-        client(tokens=StaticToken(token)).favourite_tracks(0)
+        client(StaticToken(token)).favourite_tracks(0)
     assert not token or token not in str(caught.value)
     assert service.requests == []
 
 
-def test_threads_that_were_rejected_together_renew_once(client: Make, service: Service, fake_time: FakeTime) -> None:
+def test_threads_that_were_rejected_together_renew_once(
+    client: Make, service: Service, options: Callable[..., HttpOptions]
+) -> None:
     def respond(request: Request) -> bytes:
         if request.target == "/oauth/token":
             return reply({"accessToken": "fresh-token"})
@@ -89,10 +92,10 @@ def test_threads_that_were_rejected_together_renew_once(client: Make, service: S
         return listing(1) if is_fresh else reply(status=401)
 
     service.respond = respond
-    with TokenEndpoint(api_url=service.url, app_id="app-1", requests_per_second=0, timing=fake_time.timing) as endpoint:
+    with TokenEndpoint(options()) as endpoint:
         kept: list[Token] = []
         tokens = RefreshingToken(endpoint, Token("stale-token", None, "refresh-1"), store=kept.append)
-        boomplay = client(tokens=tokens)
+        boomplay = client(tokens)
         with ThreadPoolExecutor(8) as pool:
             pages = list(pool.map(boomplay.favourite_tracks, range(40)))
     assert len(pages) == 40
