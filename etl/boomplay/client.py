@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 from etl.boomplay import payloads
 from etl.boomplay.http import HttpClient, HttpOptions, TokenSource
 from etl.boomplay.payloads import User
 from etl.boomplay.transport import Request
+from etl.errors import PayloadError
 from etl.model.records import Item, Page
 
 MAX_LIMIT = 50
@@ -39,16 +41,23 @@ class Boomplay(HttpClient):
         request = Request("user info", "/user/getUserInfo")
         return self.call(request, lambda body: payloads.user(body, request.place), self._tokens)
 
-    def tracks(self, track_ids: Iterable[int]) -> list[Item]:
-        """Return the tracks with these ids, 20 a request; unknown ones are missing, and the order is the service's.
+    def tracks(self, track_ids: Iterable[int], tokens: TokenSource | None = None) -> dict[int, Item | None]:
+        """Return the catalogue's entry for each id, None for an id that it does not have; 20 ids a request.
+
+        ``tokens`` replaces the user's token: the endpoint documents an app token. Unknown ids may be dropped from the answer
+        or null; a service that refuses them instead raises ApiRefused (`etl.boomplay.catalogue` handles that).
 
         Raises: ApiError, CredentialsError.
         """
         wanted = list(dict.fromkeys(track_ids))
-        batches = (wanted[start : start + MAX_IDS] for start in range(0, len(wanted), MAX_IDS))
-        return [item for batch in batches for item in self._tracks(batch)]
-
-    def _tracks(self, track_ids: list[int]) -> list[Item]:
-        ids = ",".join(map(str, track_ids))
-        request = Request(f"{len(track_ids)} tracks by id, from {track_ids[0]}", "/track/v1/trackIds", f"ids={ids}")
-        return self.call(request, lambda body: payloads.items(body, request.place), self._tokens)
+        found: dict[int, Item | None] = dict.fromkeys(wanted)
+        for start in range(0, len(wanted), MAX_IDS):
+            batch = wanted[start : start + MAX_IDS]
+            place = f"{len(batch)} tracks by id, from {batch[0]}"
+            request = Request(place, "/track/v1/trackIds", "ids=" + ",".join(map(str, batch)))
+            for item in self.call(request, partial(payloads.items, place=place), tokens or self._tokens):
+                if item.track_id is None:  # it may be any of those that seem to be missing
+                    raise PayloadError(f"{place}: an entry has no readable id", remedy=payloads.REMEDY)
+                if item.track_id in found:
+                    found[item.track_id] = item
+        return found

@@ -22,6 +22,7 @@ from etl.model.encoding import intern_markets
 from etl.model.records import Item, Page
 
 BIGINT = 2**63 - 1
+EXACT_FLOAT = 2**53
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # what UTF-8 or PostgreSQL cannot hold
 LONGEST_BIGINT = len(str(BIGINT))
 ABSENT = Raw(b"")
@@ -30,7 +31,7 @@ MOST_MARKET_LISTS = 4_096
 _markets: dict[bytes, bytes] = {}
 
 _KINDS = {b"{": "an object", b"[": "a list", b'"': "text", b"n": "null", b"t": "true", b"f": "false", b"": "missing"}
-_REMEDY = "try again later; if it stays, the service has changed, or a proxy answers in its place"
+REMEDY = "try again later; if it stays, the service has changed, or a proxy answers in its place"
 
 
 class InvalidJson(PayloadError):
@@ -83,7 +84,7 @@ class _WithId(Struct):
 
 
 class _WithLooseId(Struct):
-    track_id: int | str
+    track_id: int | float | str
 
 
 _list = msgspec.json.Decoder(_List).decode
@@ -124,7 +125,7 @@ def user(body: bytes, place: str) -> User:
     facts = _read_object(body, place)
     user_id = _id_text(facts.get("user_id"))
     if user_id is None:
-        raise PayloadError(f"{place}: the answer names no user_id", remedy=_REMEDY)
+        raise PayloadError(f"{place}: the answer names no user_id", remedy=REMEDY)
     return User(user_id, *(_text(facts.get(name)) for name in ("user_name", "region", "plan")))
 
 
@@ -135,7 +136,7 @@ def token(body: bytes, place: str) -> Token:
     """
     given = parse_token(_read_bare(body, place) or _read_object(body, place))
     if given is None:
-        raise PayloadError(f"{place}: the answer holds no access token", remedy=_REMEDY)
+        raise PayloadError(f"{place}: the answer holds no access token", remedy=REMEDY)
     return given
 
 
@@ -180,6 +181,7 @@ def _sharing_item(body: bytes) -> Item:
 
 
 def _odd_track_id(body: bytes) -> int | None:
+    """Return the id of an item that is not plain JSON, or whose id is text or a float: ``"1000"`` and ``1000.0`` are 1000."""
     try:
         track_id = _with_loose_id(repair_json(body)).track_id
     except _BROKEN:
@@ -187,6 +189,8 @@ def _odd_track_id(body: bytes) -> int | None:
     if isinstance(track_id, str):
         is_number = track_id.isascii() and track_id.isdigit() and len(track_id) <= LONGEST_BIGINT
         track_id = int(track_id) if is_number else 0
+    elif isinstance(track_id, float):  # beyond 2 ** 53 a float is no longer one integer
+        track_id = int(track_id) if track_id.is_integer() and track_id <= EXACT_FLOAT else 0
     return track_id if 1 <= track_id <= BIGINT else None
 
 
@@ -256,18 +260,18 @@ def _refuse_shape(body: bytes, place: str, wanted: str) -> NoReturn:
     try:
         answer = _any(body)
     except msgspec.ValidationError:
-        raise PayloadError(f"{place}: the answer is not an object (byte 0)", remedy=_REMEDY) from None
+        raise PayloadError(f"{place}: the answer is not an object (byte 0)", remedy=REMEDY) from None
     except _BROKEN as error:
         raise _garbled(body, place, error) from None
     _check_code(answer, place)
-    raise PayloadError(f"{place}: data is {_kind(answer.data)}, not {wanted}", remedy=_REMEDY)
+    raise PayloadError(f"{place}: data is {_kind(answer.data)}, not {wanted}", remedy=REMEDY)
 
 
 def _check_code(answer: _Any, place: str) -> None:
     try:
         code = msgspec.json.decode(answer.code, type=int)
     except msgspec.DecodeError:
-        raise PayloadError(f"{place}: code is {_kind(answer.code)}, not a whole number", remedy=_REMEDY) from None
+        raise PayloadError(f"{place}: code is {_kind(answer.code)}, not a whole number", remedy=REMEDY) from None
     if code != 0:
         _refuse_code(code, bytes(answer.desc), place)
 
@@ -281,15 +285,15 @@ def _garbled(body: bytes, place: str, error: Exception) -> PayloadError:
     """Return the error for an answer that is not JSON, with the byte where it ends to be."""
     start = body.lstrip()[:1]
     if not start:
-        return InvalidJson(f"{place}: the answer is empty", remedy=_REMEDY)
+        return InvalidJson(f"{place}: the answer is empty", remedy=REMEDY)
     if start == b"<":
-        return InvalidJson(f"{place}: the answer is a web page, not JSON (byte 0)", remedy=_REMEDY)
+        return InvalidJson(f"{place}: the answer is a web page, not JSON (byte 0)", remedy=REMEDY)
     if isinstance(error, RecursionError):
-        return PayloadError(f"{place}: the answer is nested too deeply", remedy=_REMEDY)
+        return PayloadError(f"{place}: the answer is nested too deeply", remedy=REMEDY)
     found = re.search(r"\(byte (\d+)\)", str(error))
     if found is None:
-        return InvalidJson(f"{place}: the JSON breaks off (byte {len(body)})", remedy=_REMEDY)
-    return InvalidJson(f"{place}: the answer is not JSON (byte {found[1]})", remedy=_REMEDY)
+        return InvalidJson(f"{place}: the JSON breaks off (byte {len(body)})", remedy=REMEDY)
+    return InvalidJson(f"{place}: the answer is not JSON (byte {found[1]})", remedy=REMEDY)
 
 
 def _kind(raw: Raw) -> str:

@@ -61,15 +61,6 @@ def test_the_user_is_asked_for_by_name(client: Make, service: Service) -> None:
     assert service.requests[0].line == "GET /user/getUserInfo HTTP/1.1"
 
 
-def test_tracks_are_asked_for_twenty_at_a_time_and_none_twice(client: Make, service: Service) -> None:
-    found = client().tracks([*range(1, 42), 5, 6])
-    assert [item.track_id for item in found] == [1, 2] * 3
-    ids = [request.target.partition("?ids=")[2].split(",") for request in service.requests]
-    assert [len(batch) for batch in ids] == [20, 20, 1]
-    assert [number for batch in ids for number in batch] == [str(number) for number in range(1, 42)]
-    assert client().tracks([]) == []
-
-
 def test_many_requests_use_one_connection(client: Make, service: Service) -> None:
     boomplay = client()
     for offset in range(20):

@@ -62,8 +62,14 @@ def test_the_same_track_spelled_otherwise_has_the_same_id_and_another_digest() -
         (b"-7", None),
         (b'"-7"', None),
         (b"true", None),
-        (b"1.0", None),
-        (b"1e3", None),
+        (b"1000.0", 1000),
+        (b"1e3", 1000),
+        (b"9007199254740992.0", 2**53),
+        (b"9007199254740994.0", None),
+        (b"1.5", None),
+        (b"-1000.0", None),
+        (b"1e400", None),
+        (b'"1000.0"', None),
         (b"null", None),
         (b'""', None),
         (b'" 12"', None),
@@ -200,6 +206,20 @@ def test_desc_is_shown_as_one_short_printable_line_whatever_it_is(desc: bytes, w
     with pytest.raises(ApiRefused) as caught:
         page(b'{"code":1,"data":{},"desc":' + desc + b"}")
     assert str(caught.value) == "favourite tracks at offset 98: the service answered code 1" + words
+
+
+def test_items_of_a_long_list_share_their_markets() -> None:
+    entries = [b'{"track_id":%d,"available_markets":"NG,GH,KE","x":""}' % number for number in (1, 2)]
+    body = b'{"code":0,"counts":%d,"data":[' + b",".join(entries) + b"]}"
+    short = payloads.page(body % 20_000, 0, 50).items
+    long = payloads.page(body % 20_001, 0, 50).items
+    deep = payloads.page(body % 2, 20_001, 50).items
+    for items in (short, long, deep):
+        assert [(item.body, item.digest, item.track_id) for item in items] == [
+            (entry, hashlib.blake2b(entry, digest_size=16).digest(), number) for number, entry in enumerate(entries, 1)
+        ]
+    assert all(isinstance(item.held, bytes) for item in short)
+    assert len({id(item.held[2]) for item in (*long, *deep)}) == 1
 
 
 def test_tracks_by_id_leave_out_the_ids_that_are_unknown() -> None:
