@@ -48,7 +48,7 @@ def test_any_other_address_is_refused(url: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_an_address_with_a_password_is_refused_without_being_shown() -> None:
+def test_a_refused_address_does_not_show_its_password() -> None:
     with pytest.raises(SettingsError) as caught:
         service_address("https://me:hunter2@openapi.boomplay.com")
     assert "hunter2" not in str(caught.value) + caught.value.remedy

@@ -45,7 +45,7 @@ def found(result: dict[int, object] | None) -> dict[int, bool] | None:
     return None if result is None else {track_id: item is not None for track_id, item in result.items()}
 
 
-def test_tracks_are_asked_for_twenty_at_a_time_and_none_twice(client: Make, service: Service) -> None:
+def test_tracks_are_requested_in_batches_without_duplicates(client: Make, service: Service) -> None:
     service.respond = dropping
     result = client().tracks([*range(1, 42), 5, 6])
     assert found(result) == {track_id: track_id <= 30 for track_id in range(1, 42)}
@@ -57,7 +57,7 @@ def test_tracks_are_asked_for_twenty_at_a_time_and_none_twice(client: Make, serv
     assert client().tracks([]) == {}
 
 
-def test_an_entry_that_was_not_asked_for_is_ignored(client: Make, service: Service) -> None:
+def test_an_unrequested_entry_is_ignored(client: Make, service: Service) -> None:
     service.always = listing(1, 77)
     assert found(client().tracks([1, 2])) == {1: True, 2: False}
 

@@ -54,11 +54,11 @@ def test_each_failure_has_one_meaning(failure: Failure, meaning: FailureClass) -
     assert RetryPolicy(token_codes=frozenset({11}), throttled_codes=frozenset({12})).classify(failure) is meaning
 
 
-def test_no_code_means_anything_until_it_is_configured() -> None:
+def test_codes_have_no_meaning_unless_configured() -> None:
     assert decision(answer(200, code=401)) == decision(answer(200, code=429)) == GiveUp()
 
 
-def test_backoff_doubles_up_to_its_cap_and_jitter_takes_any_part_of_it() -> None:
+def test_backoff_doubles_up_to_its_cap_times_jitter() -> None:
     waits = [RetryPolicy().backoff_seconds(tries, 1.0) for tries in range(1, 10)]
     assert waits == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
     assert RetryPolicy().backoff_seconds(3, 0.25) == 0.5
@@ -67,7 +67,7 @@ def test_backoff_doubles_up_to_its_cap_and_jitter_takes_any_part_of_it() -> None
 
 
 @pytest.mark.parametrize("failure", [NETWORK, answer(500), answer(503), answer(408)])
-def test_what_may_pass_is_tried_again_alone_until_the_retries_are_used_up(failure: Failure) -> None:
+def test_a_transient_failure_is_retried_up_to_the_limit(failure: Failure) -> None:
     assert [decision(failure, tries) for tries in (1, 5, 6)] == [Retry(0.5), Retry(8.0), GiveUp()]
 
 
@@ -75,7 +75,7 @@ def test_no_retries_means_one_attempt() -> None:
     assert decision(NETWORK, max_retries=0) == GiveUp()
 
 
-def test_what_is_no_json_is_tried_again_twice() -> None:
+def test_invalid_json_is_retried_twice() -> None:
     assert [decision(GARBLED, tries) for tries in (1, 2, 3)] == [Retry(0.5), Retry(1.0), GiveUp()]
     assert decision(GARBLED, 2, max_retries=1) == GiveUp()
 
@@ -85,19 +85,19 @@ def test_a_refusal_is_final(failure: Failure) -> None:
     assert decision(failure) == GiveUp()
 
 
-def test_a_rejected_token_is_renewed_once_also_where_nothing_is_retried() -> None:
+def test_a_rejected_token_is_renewed_even_without_retries() -> None:
     assert decision(answer(401), max_retries=0) == Renew()
     assert decision(answer(401), may_renew=False) == GiveUp()
 
 
-def test_throttling_slows_everybody() -> None:
+def test_throttling_delays_all_requests() -> None:
     assert decision(answer(429), jitter=0.5) == Retry(0.25, is_shared=True)
     assert decision(answer(429, retry_after="7")) == Retry(7.0, is_shared=True)
     assert decision(answer(503, retry_after="7")) == Retry(7.0, is_shared=True)
 
 
 @pytest.mark.parametrize("retry_after", ["0", "-5", "-0", "0.0", "Thu, 01 Jan 1970 00:00:00 GMT"])
-def test_retry_after_nothing_does_not_burn_all_tries_at_once(retry_after: str) -> None:
+def test_retry_after_zero_still_backs_off(retry_after: str) -> None:
     assert decision(answer(429, retry_after=retry_after), 4) == Retry(4.0, is_shared=True)
 
 
@@ -147,7 +147,5 @@ def test_retry_after_on_a_refusal_changes_nothing() -> None:
         ("Fri, 02 Jan 99999 03:05:05 GMT", None),
     ],
 )
-def test_retry_after_is_read_as_seconds_or_as_a_date_and_junk_is_nothing(
-    retry_after: str | None, seconds: float | None
-) -> None:
+def test_retry_after_is_seconds_or_a_date(retry_after: str | None, seconds: float | None) -> None:
     assert retry_after_seconds(retry_after, NOW) == seconds

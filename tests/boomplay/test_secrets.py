@@ -1,4 +1,4 @@
-"""A marker token is planted, services echo it wherever they can, and everything that leaves is searched for it."""
+"""Services echo a marker token wherever they can; no error and no log line may show it."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ RAW = MARKER.encode()
 
 def shown(error: BaseException | None) -> str:
     """Return all that an error can show: its words, and its traceback with the local variables of our own frames."""
-    told = []
+    parts = []
     while error is not None:
         ours = error.__traceback__.tb_next if error.__traceback__ else None
         summary = traceback.StackSummary.extract(traceback.walk_tb(ours), capture_locals=True)
-        told += [str(error), repr(error), repr(vars(error)), *summary.format()]
+        parts += [str(error), repr(error), repr(vars(error)), *summary.format()]
         error = error.__cause__ or error.__context__
-    return "\n".join(told)
+    return "\n".join(parts)
 
 
 def cut_with_echo(connection: socket.socket) -> None:
@@ -73,9 +73,9 @@ def test_no_error_and_no_log_line_shows_the_token(
         for ask in (lambda: boomplay.favourite_tracks(98), boomplay.user, lambda: boomplay.tracks([1])):
             with pytest.raises(FavsyncError) as caught:
                 ask()
-            told = shown(caught.value) + repr(boomplay)
-            assert MARKER not in told
-            assert MARKER.lower() not in told.lower()
+            texts = shown(caught.value) + repr(boomplay)
+            assert MARKER not in texts
+            assert MARKER.lower() not in texts.lower()
     logged = caplog.text + "".join(repr(record.args) + repr(record.__dict__) for record in caplog.records)
     assert MARKER not in logged
     assert any(f"Bearer {MARKER}" == request.headers["authorization"] for request in service.requests)
@@ -105,7 +105,7 @@ def test_no_error_of_a_token_endpoint_shows_a_secret(
     assert all(RAW in request.body and MARKER not in request.target for request in service.requests)
 
 
-def test_a_token_that_cannot_be_sent_is_not_shown_either(client: Make) -> None:
+def test_an_unsendable_token_is_not_shown(client: Make) -> None:
     for unsendable in (f"{MARKER}\r\nX: y", f"{MARKER}\u00fc"):
         with pytest.raises(CredentialsError) as caught:
             client(StaticToken(unsendable)).favourite_tracks(0)
@@ -118,16 +118,16 @@ def test_a_secret_is_a_string_that_hides_only_its_repr() -> None:
     assert pickle.loads(pickle.dumps(secret)) == MARKER
 
 
-def test_redaction_leaves_words_alone() -> None:
+def test_redaction_leaves_other_words_unchanged() -> None:
     assert redacted(f"a {MARKER}, {MARKER.upper()}!", [MARKER, "", "a"]) == "a ***, ***!"
 
 
-def test_redaction_knows_a_secret_that_was_cut() -> None:
+def test_redaction_removes_a_truncated_secret() -> None:
     for length in range(4, len(MARKER)):
         assert redacted(f"bad token {MARKER[:length]}", [MARKER]) == "bad token ***"
 
 
-def test_a_pasted_bearer_hides_no_token_from_redaction(client: Make, service: Service) -> None:
+def test_a_token_pasted_with_bearer_is_redacted(client: Make, service: Service) -> None:
     service.always = reply({"code": 1, "desc": "x" * 195 + MARKER})
     with pytest.raises(FavsyncError) as caught:
         client(StaticToken(f"Bearer {MARKER}")).favourite_tracks(0)

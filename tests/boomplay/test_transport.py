@@ -26,7 +26,7 @@ Make = Callable[..., Boomplay]
 
 @pytest.fixture
 def tls_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
-    """A service with a certificate of its own making, in ``own.pem``."""
+    """A service with a self-signed certificate, in ``own.pem``."""
     for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
     key = ec.generate_private_key(ec.SECP256R1())
@@ -56,14 +56,14 @@ def tls_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ser
     running.close()
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused_at_once(client: Make, tls_service: Service) -> None:
+def test_an_untrusted_certificate_is_refused_without_retries(client: Make, tls_service: Service) -> None:
     boomplay = client(api_url=tls_service.url)
     with pytest.raises(ApiUnreachable, match=r"offset 98: .*no connection: .*CERTIFICATE_VERIFY_FAILED.*self-signed"):
         boomplay.favourite_tracks(98)
     assert (boomplay.requests, tls_service.requests) == (1, [])
 
 
-def test_the_environment_names_other_ca_files_and_netrc_changes_nothing(
+def test_ssl_cert_file_applies_and_netrc_does_not(
     client: Make, tls_service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "own.pem"))
@@ -75,13 +75,13 @@ def test_the_environment_names_other_ca_files_and_netrc_changes_nothing(
     assert tls_service.connections == 1
 
 
-def test_a_missing_ca_file_is_a_matter_of_settings(client: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_ca_file_is_a_settings_error(client: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/ca.pem")
     with pytest.raises(SettingsError, match="CA file"):
         client(api_url="https://api.example.com")
 
 
-def test_a_proxy_is_asked_for_a_tunnel_and_never_sees_the_token(
+def test_a_proxy_opens_a_tunnel_and_sees_no_token(
     client: Make, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", service.url)
@@ -96,7 +96,7 @@ def test_a_proxy_is_asked_for_a_tunnel_and_never_sees_the_token(
 
 
 @pytest.mark.parametrize("proxy", ["gopher://me:{}@proxy.example", "socks5://me:{}@host", "http://me:{}@host:port"])
-def test_a_proxy_that_cannot_be_used_is_refused_without_its_password(
+def test_an_unusable_proxy_is_refused_without_its_password(
     client: Make, monkeypatch: pytest.MonkeyPatch, proxy: str
 ) -> None:
     monkeypatch.delenv("NO_PROXY", raising=False)
@@ -108,7 +108,7 @@ def test_a_proxy_that_cannot_be_used_is_refused_without_its_password(
     assert (caught.value.__cause__, caught.value.__context__) == (None, None)
 
 
-def test_plain_http_on_this_machine_never_takes_a_proxy(
+def test_plain_http_to_this_machine_uses_no_proxy(
     client: Make, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")

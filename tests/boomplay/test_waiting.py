@@ -38,7 +38,7 @@ def test_retry_after_is_honoured(client: Make, service: Service, fake_time: Fake
     assert fake_time.waits == [7, 20, 2, 4]
 
 
-def test_one_429_makes_every_request_of_the_app_id_wait(client: Make, service: Service, fake_time: FakeTime) -> None:
+def test_one_429_delays_every_request_of_the_app_id(client: Make, service: Service, fake_time: FakeTime) -> None:
     service.answers(reply(status=429, Retry_After="7"))
     slowed, other, stranger = client(max_retries=0), client(), client(app_id="app-2")
     with pytest.raises(RateLimited):
@@ -49,9 +49,7 @@ def test_one_429_makes_every_request_of_the_app_id_wait(client: Make, service: S
     assert fake_time.waits == [60]
 
 
-def test_everybody_is_held_already_while_the_one_that_got_the_429_waits(
-    client: Make, service: Service, fake_time: FakeTime
-) -> None:
+def test_other_requests_wait_during_a_shared_wait(client: Make, service: Service, fake_time: FakeTime) -> None:
     held = []
 
     def wait(seconds: float) -> bool:
@@ -63,7 +61,7 @@ def test_everybody_is_held_already_while_the_one_that_got_the_429_waits(
     assert (held, fake_time.waits) == ([7, 0, 9], [7, 1, 9])
 
 
-def test_who_waits_for_a_turn_is_told_when_the_app_id_is_parked_meanwhile(
+def test_a_call_that_waits_for_its_turn_notices_a_parked_app_id(
     client: Make, service: Service, fake_time: FakeTime
 ) -> None:
     def wait(seconds: float) -> bool:
@@ -78,9 +76,7 @@ def test_who_waits_for_a_turn_is_told_when_the_app_id_is_parked_meanwhile(
     assert (len(service.requests), fake_time.waits) == (1, [1])
 
 
-def test_a_long_retry_after_parks_all_requests_of_the_app_id_at_once(
-    client: Make, service: Service, fake_time: FakeTime
-) -> None:
+def test_a_long_retry_after_parks_the_whole_app_id(client: Make, service: Service, fake_time: FakeTime) -> None:
     service.answers(reply(status=429, Retry_After="74214"))
     retry_at = fake_time.now() + timedelta(seconds=74214)
     first, second = client(), client()
@@ -96,7 +92,7 @@ def test_a_long_retry_after_parks_all_requests_of_the_app_id_at_once(
     assert second.favourite_tracks(49).items
 
 
-def test_requests_keep_to_the_rate_that_all_share(client: Make, fake_time: FakeTime) -> None:
+def test_clients_of_an_app_id_share_its_rate(client: Make, fake_time: FakeTime) -> None:
     first, second = client(requests_per_second=2), client(requests_per_second=2)
     for _ in range(3):
         first.favourite_tracks(0)
