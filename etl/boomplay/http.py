@@ -14,10 +14,11 @@ from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from types import TracebackType
 from typing import Generic, NoReturn, Protocol, Self, TypeVar
 
-from tenacity import RetryCallState, Retrying
+from tenacity import RetryCallState, Retrying, retry_if_result
 
 from etl import __version__
 from etl.boomplay import payloads
@@ -183,41 +184,45 @@ class HttpClient:
 
         Raises: ApiError (one of its subclasses), CredentialsError.
         """
+        timing = self.options.timing
         token = Secret(tokens.token()) if tokens else None
         may_renew = tokens is not None
         decision: Decision = GiveUp()
 
-        def should_retry(state: RetryCallState) -> bool:
+        def attempt() -> _Success[T] | Failure:
             nonlocal decision
-            failure = _failure_of(state)
-            if failure is None:
-                return False
-            timing = self.options.timing
-            decision = self._policy.decide(
-                failure, tries=state.attempt_number, may_renew=may_renew, now=timing.now(), jitter=timing.jitter()
-            )
-            return isinstance(decision, Retry | Renew)
+            outcome = self._attempt(request, decode, token)
+            if isinstance(outcome, Failure):
+                tries = retrying.statistics["attempt_number"]
+                decision = self._policy.decide(
+                    outcome, tries=tries, may_renew=may_renew, now=timing.now(), jitter=timing.jitter()
+                )
+            return outcome
+
+        def before_retry(state: RetryCallState) -> None:
+            nonlocal token, may_renew
+            failure = state.outcome.result()  # type: ignore[union-attr] # a retry follows a failure
+            if isinstance(decision, Retry):
+                most, seconds = self._policy.max_retries, decision.after_seconds
+                log.info("%s; retry %d of %d in %.1f s", failure.message, state.attempt_number, most, seconds)
+                if decision.is_shared:
+                    self._limiter.pause(timing.monotonic() + seconds)
+            elif tokens and token:
+                token = self._renewed(tokens, token, failure)
+                may_renew = False
+            self._transport.counters.add_retry()
 
         def wait_seconds(_: RetryCallState) -> float:
             # A shared wait is a pause of the limiter, so it comes with the next turn.
             return decision.after_seconds if isinstance(decision, Retry) and not decision.is_shared else 0.0
 
-        def before_retry(state: RetryCallState) -> None:
-            nonlocal token, may_renew
-            failure = _failure_of(state)
-            if failure and isinstance(decision, Retry):
-                self._prepare_retry(failure, decision, state.attempt_number)
-            elif failure and tokens and token:
-                token = self._renewed(tokens, token, failure)
-                may_renew = False
-            self._transport.counters.add_retry()
-
-        def sleep(seconds: float) -> None:
-            if seconds > 0:
-                self._sleep(request, seconds)
-
-        retrying = Retrying(retry=should_retry, wait=wait_seconds, before_sleep=before_retry, sleep=sleep)
-        outcome = retrying(lambda: self._attempt(request, decode, token))
+        retrying = Retrying(
+            retry=retry_if_result(lambda outcome: isinstance(outcome, Failure) and isinstance(decision, Retry | Renew)),
+            wait=wait_seconds,
+            before_sleep=before_retry,
+            sleep=partial(self._sleep, request),
+        )
+        outcome = retrying(attempt)
         if isinstance(outcome, Failure):
             self._give_up(outcome, decision, retrying.statistics["attempt_number"])
         return outcome.value
@@ -267,12 +272,6 @@ class HttpClient:
             until = self.options.timing.now() + timedelta(seconds=seconds)
             raise postponed(f"{request}: the service asked this app to wait", until)
 
-    def _prepare_retry(self, failure: Failure, decision: Retry, tries: int) -> None:
-        seconds, most = decision.after_seconds, self._policy.max_retries
-        log.info("%s; retry %d of %d in %.1f s", failure.message, tries, most, seconds)
-        if decision.is_shared:
-            self._limiter.pause(self.options.timing.monotonic() + seconds)
-
     def _renewed(self, tokens: TokenSource, rejected: Secret, failure: Failure) -> Secret:
         fresh = tokens.renew(rejected)
         if not fresh or fresh == rejected:
@@ -290,7 +289,7 @@ class HttpClient:
 
     def _sleep(self, request: Request, seconds: float) -> None:
         wait = self.options.timing.wait or self._cancel.wait
-        if wait(seconds):
+        if seconds > 0 and wait(seconds):
             self._stop(request)
 
     def _stop(self, request: Request) -> NoReturn:
@@ -300,14 +299,6 @@ class HttpClient:
 @dataclass(frozen=True, slots=True)
 class _Success(Generic[T]):
     value: T
-
-
-def _failure_of(state: RetryCallState) -> Failure | None:
-    """Return the failure that an attempt returned; None if it succeeded or raised."""
-    if state.outcome is None or state.outcome.failed:
-        return None
-    outcome = state.outcome.result()
-    return outcome if isinstance(outcome, Failure) else None
 
 
 def _decoded(request: Request, response: Response | Failure, decode: Callable[[bytes], T]) -> _Success[T] | Failure:
