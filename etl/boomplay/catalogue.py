@@ -20,7 +20,7 @@ FORBIDDEN = 403  # about the token, not about the ids
 MAX_SINGLE_LOOKUPS = 100
 
 
-class Catalogue:
+class TrackCatalogue:
     """Looks up tracks with the first token source that the service accepts; never fails the run.
 
     Pass `AppToken` first, if there is an app secret, then the user's token as a `StaticToken`: a refusal here must neither renew

@@ -45,7 +45,7 @@ class Boomplay(HttpClient):
         """Return the catalogue's entry for each id, None for an id that it does not have; 20 ids a request.
 
         ``tokens`` replaces the user's token: the endpoint documents an app token. Unknown ids may be dropped from the answer
-        or null; a service that refuses them instead raises ApiRefused (`etl.boomplay.catalogue` handles that).
+        or null; a service that refuses them instead raises ApiRefused (`etl.boomplay.catalogue` handles it).
 
         Raises: ApiError, CredentialsError.
         """

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from etl.boomplay.catalogue import MAX_SINGLE_LOOKUPS, Catalogue
+from etl.boomplay.catalogue import MAX_SINGLE_LOOKUPS, TrackCatalogue
 from etl.boomplay.client import Boomplay
 from etl.boomplay.http import HttpOptions
 from etl.boomplay.oauth import TokenEndpoint
@@ -66,7 +66,7 @@ def test_an_entry_without_an_id_makes_the_answer_unusable(client: Make, service:
     service.always = listing(1, "x")
     with pytest.raises(PayloadError, match="2 tracks by id, from 1: an entry has no readable id"):
         client().tracks([1, 2])
-    assert Catalogue(client(), [USER]).lookup([1, 2]) is None
+    assert TrackCatalogue(client(), [USER]).lookup([1, 2]) is None
 
 
 @pytest.mark.parametrize("respond", [dropping, with_nulls, refusing, not_found])
@@ -75,12 +75,12 @@ def test_every_form_of_an_unknown_id_is_understood(
 ) -> None:
     service.respond = respond
     wanted = [*range(1, 25), 40, 41]
-    assert found(Catalogue(client(), [USER]).lookup(wanted)) == {track_id: track_id < 40 for track_id in wanted}
+    assert found(TrackCatalogue(client(), [USER]).lookup(wanted)) == {track_id: track_id < 40 for track_id in wanted}
 
 
 def test_a_lone_refusal_needs_a_known_id_to_count(client: Make, service: Service) -> None:
     service.respond = refusing
-    catalogue = Catalogue(client(), [USER])
+    catalogue = TrackCatalogue(client(), [USER])
     assert catalogue.lookup([40]) is None
     assert found(catalogue.lookup([40], known_id=500)) == {40: False}
     assert catalogue.lookup([40], known_id=41) is None
@@ -89,20 +89,20 @@ def test_a_lone_refusal_needs_a_known_id_to_count(client: Make, service: Service
 @pytest.mark.parametrize("answer", [reply({"code": 9}), reply(status=404), reply(status=403), reply(status=401)])
 def test_a_service_that_refuses_everything_proves_nothing(client: Make, service: Service, answer: bytes) -> None:
     service.always = answer
-    assert Catalogue(client(), [USER]).lookup([1, 2], known_id=3) is None
+    assert TrackCatalogue(client(), [USER]).lookup([1, 2], known_id=3) is None
     assert len(service.requests) <= 2
 
 
 @pytest.mark.parametrize("answer", [reply(status=503), reply(b"<html>"), reply(status=429, Retry_After="4000")])
 def test_a_service_that_is_down_cannot_be_asked(client: Make, service: Service, answer: bytes) -> None:
     service.always = answer
-    assert Catalogue(client(max_retries=0), [USER, USER]).lookup([1]) is None
+    assert TrackCatalogue(client(max_retries=0), [USER, USER]).lookup([1]) is None
     assert len(service.requests) <= 3
 
 
 def test_single_lookups_are_bounded(client: Make, service: Service) -> None:
     service.respond = refusing
-    catalogue = Catalogue(client(), [USER])
+    catalogue = TrackCatalogue(client(), [USER])
     assert catalogue.lookup(range(30, 30 + 20 * 10), known_id=500) is None
     assert len(service.requests) <= MAX_SINGLE_LOOKUPS + 20
 
@@ -115,7 +115,7 @@ def test_the_app_token_comes_before_the_users(
 
     service.respond = respond
     with TokenEndpoint(options(), "s3cret") as endpoint:
-        assert found(Catalogue(client(), [AppToken(endpoint), USER]).lookup([1])) == {1: True}
+        assert found(TrackCatalogue(client(), [AppToken(endpoint), USER]).lookup([1])) == {1: True}
     assert [request.headers.get("authorization") for request in service.requests] == [None, "Bearer app-access"]
 
 
@@ -126,11 +126,11 @@ def test_the_users_token_follows_a_refused_app_token(client: Make, service: Serv
         return dropping(request) if is_user else reply(status=status)
 
     service.respond = respond
-    assert found(Catalogue(client(), [StaticToken("app-access"), USER]).lookup([1])) == {1: True}
+    assert found(TrackCatalogue(client(), [StaticToken("app-access"), USER]).lookup([1])) == {1: True}
 
 
 def test_without_any_token_the_catalogue_cannot_be_asked(client: Make, service: Service) -> None:
-    assert Catalogue(client(), []).lookup([1]) is None
+    assert TrackCatalogue(client(), []).lookup([1]) is None
     assert service.requests == []
 
 

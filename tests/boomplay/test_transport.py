@@ -95,6 +95,14 @@ def test_a_proxy_opens_a_tunnel_and_sees_no_token(
     assert MARKER not in repr(request)
 
 
+def test_no_proxy_excludes_the_service(client: Make, service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", service.url)
+    monkeypatch.setenv("NO_PROXY", "api.invalid")
+    with pytest.raises(ApiUnreachable, match="no connection"):
+        client(api_url="https://api.invalid", max_retries=0).favourite_tracks(0)
+    assert service.requests == []
+
+
 @pytest.mark.parametrize("proxy", ["gopher://me:{}@proxy.example", "socks5://me:{}@host", "http://me:{}@host:port"])
 def test_an_unusable_proxy_is_refused_without_its_password(
     client: Make, monkeypatch: pytest.MonkeyPatch, proxy: str
