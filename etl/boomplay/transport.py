@@ -130,21 +130,23 @@ def open_client(origin: str) -> httpx.Client:
 
     Raises: SettingsError, for an invalid host, proxy or CA file.
     """
-    is_https = origin.startswith("https:")
-    with suppress(httpx.InvalidURL):
+    try:
         httpx.URL(origin)
-        with suppress(OSError, ImportError, ValueError, httpx.InvalidURL):
-            return httpx.Client(
-                # One context for all proxies; reading the CA file takes 25 ms, and plain http needs none.
-                verify=httpx.create_ssl_context() if is_https else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-                trust_env=is_https,
-                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-                limits=httpx.Limits(keepalive_expiry=KEEP_ALIVE_SECONDS),
-            )
-        raise SettingsError(  # outside of the handler: the cause may quote the proxy's password
-            "the environment's proxy or CA file cannot be used", remedy="check HTTPS_PROXY, ALL_PROXY and SSL_CERT_FILE"
+    except httpx.InvalidURL:
+        message = "the API's address is not a valid URL"
+        raise SettingsError(message, remedy="check the host in BOOMPLAY_API_URL") from None
+    is_https = origin.startswith("https:")
+    with suppress(OSError, ImportError, ValueError, httpx.InvalidURL):
+        return httpx.Client(
+            # One context for all proxies; reading the CA file takes 25 ms, and plain http needs none.
+            verify=httpx.create_ssl_context() if is_https else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            trust_env=is_https,
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            limits=httpx.Limits(keepalive_expiry=KEEP_ALIVE_SECONDS),  # the callers' threads bound the connections
         )
-    raise SettingsError("the API's address is not a valid URL", remedy="check the host in BOOMPLAY_API_URL")
+    raise SettingsError(  # outside of the handler: the cause may quote the proxy's password
+        "the environment's proxy or CA file cannot be used", remedy="check HTTPS_PROXY, ALL_PROXY and SSL_CERT_FILE"
+    )
 
 
 def shared_client(origin: str) -> httpx.Client:
@@ -228,22 +230,23 @@ class Transport:
             return self._failure(request, error)
 
     def _read(self, request: Request, answer: httpx.Response, deadline: float) -> Response | Failure:
-        status = answer.status_code
-        response = Response(status, b"", answer.headers.get("retry-after"), answer.headers.get("location"))
-        if not response.is_success:
-            with suppress(httpx.DecodingError):  # the status says enough
-                body = self._body(answer, MAX_ERROR_BODY_BYTES, deadline)
-                return Response(status, body or b"", response.retry_after, response.location)
-            return response
-        coding = answer.headers.get("content-encoding", "").strip().lower()
-        if coding not in CODINGS:  # httpx would return the packed bytes, or unpack what was not asked for
+        status, headers = answer.status_code, answer.headers
+        is_success = 200 <= status < 300
+        coding = headers.get("content-encoding", "").strip().lower()
+        is_known = coding in CODINGS  # httpx would return other codings as they are, or decode them without a bound
+        if is_success and not is_known:
             message = f"{request}: the answer has the content coding {one_line(coding)!r}, which was not requested"
             return Failure(message, FailureClass.GARBLED, status)
-        body = self._body(answer, self._max_body_bytes, deadline)
-        if body is None:
-            message = f"{request}: the answer is larger than {self._max_body_bytes:,} bytes"
-            return Failure(message, FailureClass.UNREADABLE, status)
-        return Response(status, body, response.retry_after)
+        limit = self._max_body_bytes if is_success else MAX_ERROR_BODY_BYTES
+        try:
+            body = self._body(answer, limit, deadline) if is_known else None
+        except httpx.DecodingError:
+            if is_success:
+                raise
+            body = None  # the status of an error is enough
+        if body is None and is_success:
+            return Failure(f"{request}: the answer is larger than {limit:,} bytes", FailureClass.UNREADABLE, status)
+        return Response(status, body or b"", headers.get("retry-after"), headers.get("location"))
 
     def _body(self, answer: httpx.Response, limit: int, deadline: float) -> bytes | None:
         """Return the unpacked body; None if it is larger than the limit.

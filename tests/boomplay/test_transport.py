@@ -211,8 +211,9 @@ def test_an_unrequested_content_coding_is_named(client: Make, service: Service, 
         client().favourite_tracks(0)
 
 
-def test_the_status_counts_where_an_error_body_is_broken(client: Make, service: Service) -> None:
-    service.always = reply(b"no gzip", status=403, Content_Encoding="gzip")
+@pytest.mark.parametrize("coding", ["gzip", "zstd"])
+def test_the_status_counts_if_an_error_body_is_broken(client: Make, service: Service, coding: str) -> None:
+    service.always = reply(b"no gzip", status=403, Content_Encoding=coding)
     with pytest.raises(ApiRefused, match="HTTP 403"):
         client().favourite_tracks(0)
 
