@@ -26,6 +26,7 @@ from sqlalchemy import text
 
 from etl import clock, logs
 from etl.boomplay.client import Boomplay
+from etl.boomplay.http import HttpOptions
 from etl.boomplay.tokens import StaticToken
 from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.db.migrate import upgrade
@@ -112,9 +113,8 @@ def _work(order: dict[str, Any]) -> None:
         account = find_accounts(connection, [order["user"]])[0]
     for number in range(order["rounds"]):
         _change(order, chance, number)
-        with Boomplay(
-            tokens=StaticToken(order["token"]), api_url=order["api_url"], app_id=order["app_id"], requests_per_second=0
-        ) as client:
+        options = HttpOptions(api_url=order["api_url"], app_id=order["app_id"], requests_per_second=0)
+        with Boomplay(StaticToken(order["token"]), options) as client:
             report = sync_account(engine, account, client, RunOptions())
         if report.error is not None:
             raise report.error

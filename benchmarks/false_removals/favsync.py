@@ -14,6 +14,7 @@ from sqlalchemy import select
 
 from etl import clock
 from etl.boomplay.client import Boomplay
+from etl.boomplay.http import HttpOptions
 from etl.boomplay.tokens import StaticToken
 from etl.boomplay.waiting import Clock
 from etl.db import tables
@@ -64,11 +65,8 @@ class Favsync:
         with write_transaction(self._engine) as connection:
             ensure_account(connection, "ada", clock.now())
         self._client = Boomplay(
-            tokens=StaticToken(sandbox.users["ada"].access_token),
-            api_url=sandbox.url,
-            app_id=sandbox.app_id,
-            requests_per_second=0,
-            timing=Impatient().timing(),
+            StaticToken(sandbox.users["ada"].access_token),
+            HttpOptions(api_url=sandbox.url, app_id=sandbox.app_id, requests_per_second=0, timing=Impatient().timing()),
         )
         self.report: RunResult | None = None
 

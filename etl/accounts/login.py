@@ -14,8 +14,8 @@ from etl import logs
 from etl.accounts.loopback import callback_server
 from etl.accounts.session import http_options
 from etl.accounts.token_source import token_endpoint
+from etl.boomplay.oauth import ConsentRedirect, ConsentRequest, consent_url, parse_redirect
 from etl.boomplay.payloads import Token
-from etl.boomplay.signin import ConsentRedirect, consent_url, parse_redirect
 from etl.config import Config
 from etl.errors import CredentialsError
 
@@ -36,14 +36,13 @@ def sign_in(
     Raises: CredentialsError, UsageError, SettingsError, ApiError.
     """
     state = secrets.token_urlsafe(24)
-    url = consent_url(
-        config.api_url,
-        app_id=http_options(config)["app_id"],
+    consent = ConsentRequest(
+        app_id=http_options(config).app_id,
         redirect_uri=config.redirect_uri,
         state=state,
         scope=config.scope or "",
-        path=config.consent_path,
     )
+    url = consent_url(config.api_url, consent, config.consent_path)
     if paste is not None:
         say(f"open this address in a browser, and paste the one that it ends at:\n{url}")
         pasted = paste().strip()

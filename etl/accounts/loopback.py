@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from etl.boomplay.address import is_loopback
-from etl.boomplay.signin import ConsentRedirect
+from etl.boomplay.oauth import ConsentRedirect
 from etl.errors import CredentialsError, UsageError
 
 MAX_POST_BYTES = 16 * 1024

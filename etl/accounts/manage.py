@@ -52,7 +52,7 @@ def fetch_user(config: Config, token: str) -> User:
 
     Raises: CredentialsError, ApiError, SettingsError.
     """
-    with Boomplay(tokens=StaticToken(token), **http_options(config)) as client:
+    with Boomplay(StaticToken(token), http_options(config)) as client:
         return client.user()
 
 

@@ -78,7 +78,7 @@ def connect(
     kept = _living(keeper.load(), account_name, even_dead=even_dead)
     with (
         token_source(config, engine, account_id, keeper, kept, wire) as tokens,
-        AccountClient(tokens=tokens, **wire) as client,
+        AccountClient(tokens, wire) as client,
     ):
         yield client
         if client.has_answered and not tokens.is_refused:
@@ -101,7 +101,6 @@ def http_options(config: Config, stop: threading.Event | None = None) -> HttpOpt
         timeout_seconds=config.timeout_seconds,
         max_retries=config.max_retries,
         requests_per_second=config.requests_per_second,
-        max_connections=config.page_concurrency + 1,
         token_codes=config.token_codes,
         stop=stop,
     )

@@ -102,6 +102,7 @@ def token_endpoint(config: Config, wire: HttpOptions) -> TokenEndpoint:
     from msgspec.structs import replace
 
     return TokenEndpoint(
+        wire,
         app_secret=config.app_secret.reveal() if config.app_secret else "",
         refresh=replace(
             REFRESH,
@@ -110,5 +111,4 @@ def token_endpoint(config: Config, wire: HttpOptions) -> TokenEndpoint:
             value_field=config.refresh_field,
         ),
         code=replace(EXCHANGE, path=config.exchange_path, grant_type=config.exchange_grant_type),
-        **wire,
     )

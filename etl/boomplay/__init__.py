@@ -1,14 +1,6 @@
-"""Boomplay's API, and nothing that is not about it. Imports nothing: httpx is paid for by those who fetch.
+"""Client for Boomplay's API; the only package that uses httpx. Importing the package itself imports nothing.
 
-From the caller inwards::
-
-    walking   a list, page by page             auth      where tokens come from
-    client    what favsync asks                grants    asking for a token         signin   the browser's part
-    wire      one call: turn, attempt, verdict, error
-              limiter  the turn                retry     the verdict (pure)         faults   the error (pure)
-    exchange  one attempt: httpx, redirects, body
-              guard    the deadline            address   where tokens may go        timing   clocks and waiting
-    payloads  answers into records             mending   JSON that msgspec refuses  secret   text that is not shown
-
-Invariants: only `exchange` and `guard` know httpx; only errors of `etl.errors` leave, and no token is in any of them.
+Other packages use `client` (`Boomplay`), `catalogue` (`TrackCatalogue`), `http` (`HttpOptions`), `oauth` (sign-in,
+`TokenEndpoint`), `tokens` (token sources), `payloads` (`User`, `Token`) and `address` (`is_loopback`); tests also reset
+`rate_limit` and `transport`. Only errors of `etl.errors` leave the package, and no token is in any of them.
 """

@@ -1,7 +1,7 @@
-"""Where the service is, and what may be sent there.
+"""The service's address, and where a request with a token may go.
 
-Invariants: plain http only to this very machine; no credentials, query or fragment in the address; a redirect is
-followed only within the same scheme, host and port, so that no token ever goes elsewhere.
+Plain http is allowed to this machine only. The address holds no credentials, query or fragment. A redirect is followed only
+within the same scheme, host and port, so that no token goes to another host.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import ipaddress
 import re
 from urllib.parse import SplitResult, urljoin, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import msgspec
 
@@ -28,11 +27,11 @@ class Address(msgspec.Struct, frozen=True):
     base_path: str
 
     def target(self, path: str, query: str = "") -> str:
-        """Return path and query of a request, from the origin on."""
+        """Return path and query of a request, as they follow the origin."""
         return self.base_path + path + (f"?{query}" if query else "")
 
     def redirected(self, target: str, location: str) -> str | None:
-        """Return the target that a redirect from ``target`` names; None where it leaves the origin."""
+        """Return the target of a redirect from ``target``; None if it leaves the origin."""
         there = _split(location, self.origin + target)
         if there is None or _place(there) != _place(urlsplit(self.origin)):
             return None
@@ -42,7 +41,7 @@ class Address(msgspec.Struct, frozen=True):
 def service_address(api_url: str) -> Address:
     """Return the address that a setting names.
 
-    Raises: SettingsError. Its message leaves out what stands before an ``@``, which may be a password.
+    Raises: SettingsError. Its message omits the part before an ``@``, which may be a password.
     """
     url = _split(api_url)
     if url is None or url.scheme not in _PORTS or not url.hostname:
@@ -56,7 +55,7 @@ def service_address(api_url: str) -> Address:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether a host name or address is this machine."""
+    """True if a host name or address is this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -64,23 +63,9 @@ def is_loopback(host: str) -> bool:
 
 
 def named_host(origin: str, location: str) -> str:
-    """Return the host that a redirect points to, for an error message."""
+    """Return the host of a redirect, for an error message."""
     url = _split(location, origin)
     return one_line(url.hostname or "") if url else ""
-
-
-def proxy_for(origin: str) -> str | None:
-    """Return the proxy that the environment names for this service (``HTTPS_PROXY``, ``ALL_PROXY``, less ``NO_PROXY``).
-
-    None for plain http: that goes to this machine only, and a proxy in between would read the token. With https the
-    proxy sees the host and nothing else.
-    """
-    url = urlsplit(origin)
-    if url.scheme == "http" or proxy_bypass(url.netloc):
-        return None
-    proxies = getproxies()
-    proxy = proxies.get("https") or proxies.get("all")
-    return proxy if proxy is None or "://" in proxy else f"http://{proxy}"
 
 
 def _split(url: str, base: str = "") -> SplitResult | None:

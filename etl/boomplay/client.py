@@ -1,88 +1,63 @@
-"""What favsync asks of Boomplay.
-
-Invariants: read-only; only errors of `etl.errors` are raised, and none of them holds a token.
-"""
+"""The endpoints of Boomplay that favsync reads."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from types import TracebackType
-from typing import Self, Unpack
+from functools import partial
 
 from etl.boomplay import payloads
-from etl.boomplay.exchange import Request
 from etl.boomplay.http import HttpClient, HttpOptions, TokenSource
 from etl.boomplay.payloads import User
+from etl.boomplay.transport import Request
+from etl.errors import PayloadError
 from etl.model.records import Item, Page
 
 MAX_LIMIT = 50
 MAX_IDS = 20
 
 
-class Boomplay:
-    """One user's view of the service; safe to share between threads. A context manager, or close it.
+class Boomplay(HttpClient):
+    """One user's view of the service, read-only."""
 
-    Raises: SettingsError, for options that cannot be used (`etl.boomplay.http.HttpOptions`).
-    """
-
-    def __init__(self, *, tokens: TokenSource, **options: Unpack[HttpOptions]) -> None:
+    def __init__(self, tokens: TokenSource, options: HttpOptions) -> None:
+        super().__init__(options)
         self._tokens = tokens
-        self._wire = HttpClient(**options)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    @property
-    def requests(self) -> int:
-        """Requests sent so far, retries and redirects included."""
-        return self._wire.requests
-
-    @property
-    def retries(self) -> int:
-        """Requests sent so far because an earlier one failed."""
-        return self._wire.retries
-
-    @property
-    def requests_by_status(self) -> dict[str, int]:
-        """Requests sent so far, by HTTP status; ``none`` for those that got no answer."""
-        return self._wire.requests_by_status
-
-    def close(self) -> None:
-        """Close all connections and end every wait; calls still under way fail."""
-        self._wire.close()
 
     def favourite_tracks(self, offset: int, limit: int = MAX_LIMIT) -> Page:
-        """Return the page of the user's favourite tracks that begins at ``offset``; ``limit`` is held within 1 to 50.
+        """Return the page of the user's favourite tracks that begins at ``offset``; ``limit`` is clamped to 1..50.
 
         Raises: ApiError, CredentialsError.
         """
         limit = min(max(limit, 1), MAX_LIMIT)
-        call = Request(f"favourite tracks at offset {offset}", "/favourite/v1/tracks", f"offset={offset}&limit={limit}")
-        return self._wire.call(call, lambda body: payloads.page(body, offset, limit), self._tokens)
+        query = f"offset={offset}&limit={limit}"
+        request = Request(f"favourite tracks at offset {offset}", "/favourite/v1/tracks", query)
+        return self.call(request, lambda body: payloads.page(body, offset, limit), self._tokens)
 
     def user(self) -> User:
-        """Return whose token it is.
+        """Return the owner of the token.
 
         Raises: ApiError, CredentialsError.
         """
-        call = Request("user info", "/user/getUserInfo")
-        return self._wire.call(call, lambda body: payloads.user(body, call.place), self._tokens)
+        request = Request("user info", "/user/getUserInfo")
+        return self.call(request, lambda body: payloads.user(body, request.place), self._tokens)
 
-    def tracks(self, track_ids: Iterable[int]) -> list[Item]:
-        """Return the tracks with these ids, 20 a request; unknown ones are missing, and the order is the service's.
+    def tracks(self, track_ids: Iterable[int], tokens: TokenSource | None = None) -> dict[int, Item | None]:
+        """Return the catalogue's entry for each id, None for an id that it does not have; 20 ids a request.
+
+        ``tokens`` replaces the user's token: the endpoint documents an app token. Unknown ids may be dropped from the answer
+        or null; a service that refuses them instead raises ApiRefused (`etl.boomplay.catalogue` handles it).
 
         Raises: ApiError, CredentialsError.
         """
         wanted = list(dict.fromkeys(track_ids))
-        batches = (wanted[start : start + MAX_IDS] for start in range(0, len(wanted), MAX_IDS))
-        return [item for batch in batches for item in self._tracks(batch)]
-
-    def _tracks(self, track_ids: list[int]) -> list[Item]:
-        ids = ",".join(map(str, track_ids))
-        call = Request(f"{len(track_ids)} tracks by id, from {track_ids[0]}", "/track/v1/trackIds", f"ids={ids}")
-        return self._wire.call(call, lambda body: payloads.items(body, call.place), self._tokens)
+        found: dict[int, Item | None] = dict.fromkeys(wanted)
+        for start in range(0, len(wanted), MAX_IDS):
+            batch = wanted[start : start + MAX_IDS]
+            place = f"{len(batch)} tracks by id, from {batch[0]}"
+            request = Request(place, "/track/v1/trackIds", "ids=" + ",".join(map(str, batch)))
+            for item in self.call(request, partial(payloads.items, place=place), tokens or self._tokens):
+                if item.track_id is None:  # it may be any of those that seem to be missing
+                    raise PayloadError(f"{place}: an entry has no readable id", remedy=payloads.REMEDY)
+                if item.track_id in found:
+                    found[item.track_id] = item
+        return found

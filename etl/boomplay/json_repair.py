@@ -1,9 +1,7 @@
-"""JSON that msgspec refuses, made readable byte for byte.
+"""Repair of JSON that msgspec refuses.
 
-msgspec 0.22 stops at lone surrogate escapes, raw control characters and a byte order mark, also where it only skips
-over them. One hostile title would make its whole page unreadable, and with it the account.
-
-Invariant: the copy is as long as the original, so whatever is found in it can be cut out of the original.
+msgspec 0.22 refuses lone surrogate escapes, raw control characters and a byte order mark, even in values that it skips. One
+hostile title would make its whole page unreadable. The function is a file of its own because property tests hold its law.
 """
 
 from __future__ import annotations
@@ -19,7 +17,10 @@ _LONE_BYTES = len(rb"\udddd")  # a pair has twice as many, any other match has t
 
 
 def repair_json(body: bytes) -> bytes:
-    """Return a copy of the same length with blanks and U+FFFD in the place of what msgspec refuses."""
+    """Return a copy with blanks and U+FFFD instead of the refused parts.
+
+    The copy has the length of the original, so that a part found in it can be cut out of the original.
+    """
     if body.startswith(_BYTE_ORDER_MARK):
         body = b"   " + body[3:]
     return _ESCAPE.sub(_without_lone_surrogate, body.translate(_CONTROLS_TO_BLANKS))

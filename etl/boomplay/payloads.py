@@ -1,7 +1,7 @@
-"""What the service's answers say. Wire names live only here.
+"""Decodes the service's answers; the only module with the field names of the API.
 
-Invariants: an item is kept byte for byte as received, also one that msgspec cannot read; its digest is over those
-bytes. Nothing raised here quotes an answer, except ``desc`` (cleaned and cut).
+An item is kept byte for byte as received, also one that msgspec cannot read; its digest is over those bytes. No error quotes
+an answer, except ``desc`` (cleaned and cut).
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from etl.model.encoding import intern_markets
 from etl.model.records import Item, Page
 
 BIGINT = 2**63 - 1
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # what UTF-8 or PostgreSQL cannot hold
+EXACT_FLOAT = 2**53
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # UTF-8 or PostgreSQL refuse these
 LONGEST_BIGINT = len(str(BIGINT))
 ABSENT = Raw(b"")
 LONG_LIST = 20_000
@@ -30,15 +31,15 @@ MOST_MARKET_LISTS = 4_096
 _markets: dict[bytes, bytes] = {}
 
 _KINDS = {b"{": "an object", b"[": "a list", b'"': "text", b"n": "null", b"t": "true", b"f": "false", b"": "missing"}
-_REMEDY = "try again later; if it stays, the service has changed, or a proxy answers in its place"
+REMEDY = "try again later; if it stays, the service has changed, or a proxy answers in its place"
 
 
 class InvalidJson(PayloadError):
-    """The answer is no JSON at all: often a proxy's page or a cut body, so worth asking again."""
+    """The answer is not JSON: often a proxy's page or a cut body, so a retry may help."""
 
 
 class User(msgspec.Struct, frozen=True):
-    """Whose token it is. ``user_id`` is opaque text."""
+    """The owner of a token. ``user_id`` is opaque text."""
 
     user_id: str
     user_name: str | None = None
@@ -48,7 +49,7 @@ class User(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Token:
-    """What a token endpoint gave. ``expires_in_seconds`` counts from the answer; None: not said."""
+    """An answer of a token endpoint. ``expires_in_seconds`` counts from the answer; None: unknown."""
 
     access_token: str
     expires_in_seconds: int | None = None
@@ -83,7 +84,7 @@ class _WithId(Struct):
 
 
 class _WithLooseId(Struct):
-    track_id: int | str
+    track_id: int | float | str
 
 
 _list = msgspec.json.Decoder(_List).decode
@@ -109,7 +110,7 @@ def page(body: bytes, offset: int, limit: int) -> Page:
 
 
 def items(body: bytes, place: str) -> list[Item]:
-    """Decode a list of tracks by ids; entries that are null (unknown ids) are left out.
+    """Decode a list of tracks by ids; omit entries that are null (unknown ids).
 
     Raises: PayloadError, ApiRefused.
     """
@@ -124,23 +125,23 @@ def user(body: bytes, place: str) -> User:
     facts = _read_object(body, place)
     user_id = _id_text(facts.get("user_id"))
     if user_id is None:
-        raise PayloadError(f"{place}: the answer names no user_id", remedy=_REMEDY)
+        raise PayloadError(f"{place}: the answer names no user_id", remedy=REMEDY)
     return User(user_id, *(_text(facts.get(name)) for name in ("user_name", "region", "plan")))
 
 
 def token(body: bytes, place: str) -> Token:
-    """Decode a token answer: in the envelope with snake case, or bare with camel case, or any mixture (api 2.1).
+    """Decode a token answer: in the envelope with snake case, bare with camel case, or any mixture.
 
     Raises: PayloadError, ApiRefused.
     """
     given = parse_token(_read_bare(body, place) or _read_object(body, place))
     if given is None:
-        raise PayloadError(f"{place}: the answer holds no access token", remedy=_REMEDY)
+        raise PayloadError(f"{place}: the answer holds no access token", remedy=REMEDY)
     return given
 
 
 def parse_token(facts: Mapping[str, object]) -> Token | None:
-    """Return the token that an answer or a redirect holds, None if there is none."""
+    """Return the token in the fields of an answer or a redirect, None if there is none."""
     access_token = _text(_either(facts, "access_token", "accessToken"))
     if access_token is None:
         return None
@@ -153,7 +154,7 @@ def parse_token(facts: Mapping[str, object]) -> Token | None:
 
 
 def error_body(body: bytes) -> tuple[int | None, str]:
-    """Return ``code`` and the words of an error's body, None and empty where it has none; never raises."""
+    """Return ``code`` and the words of an error's body, None and empty if it has none; never raises."""
     try:
         facts = _object(_as_text(body))
     except _BROKEN:
@@ -172,7 +173,7 @@ def _item(body: bytes) -> Item:
 
 
 def _sharing_item(body: bytes) -> Item:
-    """Return an item that shares its list of markets with others: of a long list, two thirds of the bytes."""
+    """Return an item that shares its list of markets with others: two thirds of the bytes of a long list."""
     item = _item(body)
     if len(_markets) > MOST_MARKET_LISTS:
         _markets.clear()
@@ -180,6 +181,7 @@ def _sharing_item(body: bytes) -> Item:
 
 
 def _odd_track_id(body: bytes) -> int | None:
+    """Return the id of an item that is not plain JSON, or whose id is text or a float: ``"1000"`` and ``1000.0`` are 1000."""
     try:
         track_id = _with_loose_id(repair_json(body)).track_id
     except _BROKEN:
@@ -187,24 +189,26 @@ def _odd_track_id(body: bytes) -> int | None:
     if isinstance(track_id, str):
         is_number = track_id.isascii() and track_id.isdigit() and len(track_id) <= LONGEST_BIGINT
         track_id = int(track_id) if is_number else 0
+    elif isinstance(track_id, float):  # beyond 2 ** 53 a float is no longer one integer
+        track_id = int(track_id) if track_id.is_integer() and track_id <= EXACT_FLOAT else 0
     return track_id if 1 <= track_id <= BIGINT else None
 
 
 def _read_list(body: bytes, place: str) -> tuple[_List, list[bytes]]:
+    """Return the envelope and the bytes of each entry, as received."""
     try:
         answer = _list(body)
         bodies = [bytes(entry) for entry in answer.data or ()]
     except msgspec.ValidationError:
         _refuse_shape(repair_json(body), place, "a list")
     except _BROKEN as error:
-        answer, bodies = _read_mended(body, place, error)
+        answer, bodies = _read_repaired_list(body, place, error)
     if answer.code != 0:
         _refuse_code(answer.code, bytes(answer.desc), place)
     return answer, bodies
 
 
-def _read_mended(body: bytes, place: str, error: Exception) -> tuple[_List, list[bytes]]:
-    """Read the mended body, and cut the items out of the one received."""
+def _read_repaired_list(body: bytes, place: str, error: Exception) -> tuple[_List, list[bytes]]:
     readable = repair_json(body)
     try:
         answer = _list(readable)
@@ -214,7 +218,7 @@ def _read_mended(body: bytes, place: str, error: Exception) -> tuple[_List, list
         raise _garbled(body, place, error) from None
     bodies = []
     end = max(readable.find(b'"data"'), 0)
-    for entry in answer.data or ():
+    for entry in answer.data or ():  # the repaired copy is as long, so an entry's place in it is its place in the body
         start = readable.index(bytes(entry), end)
         end = start + len(bytes(entry))
         bodies.append(body[start:end])
@@ -222,7 +226,7 @@ def _read_mended(body: bytes, place: str, error: Exception) -> tuple[_List, list
 
 
 def _read_object(body: bytes, place: str) -> dict[str, Any]:
-    """Return ``data`` of an envelope, where it is an object."""
+    """Return ``data`` of an envelope, which must be an object."""
     readable = _as_text(body)
     try:
         answer = _any(readable)
@@ -241,7 +245,7 @@ def _as_text(body: bytes) -> bytes:
 
 
 def _read_bare(body: bytes, place: str) -> dict[str, Any] | None:
-    """Return an answer that is a token without an envelope, else None."""
+    """Return the fields of a token answer without an envelope; None if it is another answer."""
     try:
         facts = _object(_as_text(body))
     except msgspec.ValidationError:
@@ -252,22 +256,22 @@ def _read_bare(body: bytes, place: str) -> dict[str, Any] | None:
 
 
 def _refuse_shape(body: bytes, place: str, wanted: str) -> NoReturn:
-    """Say what is wrong with JSON that is not the documented envelope."""
+    """Raise the error for JSON that is not the documented envelope."""
     try:
         answer = _any(body)
     except msgspec.ValidationError:
-        raise PayloadError(f"{place}: the answer is not an object (byte 0)", remedy=_REMEDY) from None
+        raise PayloadError(f"{place}: the answer is not an object (byte 0)", remedy=REMEDY) from None
     except _BROKEN as error:
         raise _garbled(body, place, error) from None
     _check_code(answer, place)
-    raise PayloadError(f"{place}: data is {_kind(answer.data)}, not {wanted}", remedy=_REMEDY)
+    raise PayloadError(f"{place}: data is {_kind(answer.data)}, not {wanted}", remedy=REMEDY)
 
 
 def _check_code(answer: _Any, place: str) -> None:
     try:
         code = msgspec.json.decode(answer.code, type=int)
     except msgspec.DecodeError:
-        raise PayloadError(f"{place}: code is {_kind(answer.code)}, not a whole number", remedy=_REMEDY) from None
+        raise PayloadError(f"{place}: code is {_kind(answer.code)}, not a whole number", remedy=REMEDY) from None
     if code != 0:
         _refuse_code(code, bytes(answer.desc), place)
 
@@ -278,18 +282,18 @@ def _refuse_code(code: int, desc: bytes, place: str) -> NoReturn:
 
 
 def _garbled(body: bytes, place: str, error: Exception) -> PayloadError:
-    """Return the error for an answer that is not JSON, with the byte where it ends to be."""
+    """Return the error for an answer that is not JSON, with the byte where decoding stopped."""
     start = body.lstrip()[:1]
     if not start:
-        return InvalidJson(f"{place}: the answer is empty", remedy=_REMEDY)
+        return InvalidJson(f"{place}: the answer is empty", remedy=REMEDY)
     if start == b"<":
-        return InvalidJson(f"{place}: the answer is a web page, not JSON (byte 0)", remedy=_REMEDY)
+        return InvalidJson(f"{place}: the answer is a web page, not JSON (byte 0)", remedy=REMEDY)
     if isinstance(error, RecursionError):
-        return PayloadError(f"{place}: the answer is nested too deeply", remedy=_REMEDY)
+        return PayloadError(f"{place}: the answer is nested too deeply", remedy=REMEDY)
     found = re.search(r"\(byte (\d+)\)", str(error))
     if found is None:
-        return InvalidJson(f"{place}: the JSON breaks off (byte {len(body)})", remedy=_REMEDY)
-    return InvalidJson(f"{place}: the answer is not JSON (byte {found[1]})", remedy=_REMEDY)
+        return InvalidJson(f"{place}: the JSON breaks off (byte {len(body)})", remedy=REMEDY)
+    return InvalidJson(f"{place}: the answer is not JSON (byte {found[1]})", remedy=REMEDY)
 
 
 def _kind(raw: Raw) -> str:
@@ -309,7 +313,7 @@ def _id_text(value: object) -> str | None:
 
 
 def _seconds(value: object) -> int | None:
-    """Return a duration above 0; expiries come as a number, and may come as text or with a fraction."""
+    """Return a duration above 0; the service may send it as a number, as text, or with a fraction."""
     try:
         seconds = int(float(value)) if isinstance(value, int | float | str) and not isinstance(value, bool) else 0
     except (ValueError, OverflowError):
@@ -323,7 +327,7 @@ def _lenient_int(raw: Raw) -> int | None:
 
 
 def _words(value: object) -> str:
-    """Return ``desc``, which may be null or no text at all, as one short line."""
+    """Return ``desc``, which may be null or of any type, as one short line."""
     if value is None:
         return ""
     return one_line(value if isinstance(value, str) else msgspec.json.encode(value).decode())

@@ -1,18 +1,15 @@
-"""Text that must not be shown, and how to keep it out of text that is.
-
-Invariants: the repr of a `Secret` never shows it; what `one_line` returns can be printed to a terminal.
-"""
+"""Removes secrets and control characters from text that is shown."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 
-SHORTEST = 4  # blotting out shorter "secrets" would eat the words around them
+SHORTEST = 4  # removing shorter "secrets" would damage the words around them
 
 
 class Secret(str):
-    """A string whose repr hides it, so that a traceback that prints local variables tells nothing."""
+    """A string whose repr hides it, so that a traceback with local variables shows no token."""
 
     __slots__ = ()
 
@@ -21,28 +18,25 @@ class Secret(str):
 
 
 def redacted(text: str, secrets: Iterable[str]) -> str:
-    """Return the text with every one of the secrets blotted out, in upper and lower case alike.
+    """Return the text with every secret replaced, regardless of case.
 
-    So is the beginning of a secret at the end of the text, where somebody may have cut it.
+    The beginning of a secret at the end of the text is replaced too, because the text may have been cut there.
     """
     for secret in secrets:
-        if len(secret) >= SHORTEST:
-            text = re.sub(re.escape(secret), "***", text, flags=re.IGNORECASE)
-            text = _without_cut_secret(text, secret)
-    return text
-
-
-def _without_cut_secret(text: str, secret: str) -> str:
-    for length in range(len(secret) - 1, SHORTEST - 1, -1):
-        if text[-length:].lower() == secret[:length].lower():
-            return text[:-length] + "***"
+        if len(secret) < SHORTEST:
+            continue
+        text = re.sub(re.escape(secret), "***", text, flags=re.IGNORECASE)
+        for length in range(len(secret) - 1, SHORTEST - 1, -1):
+            if text[-length:].lower() == secret[:length].lower():
+                text = text[:-length] + "***"
+                break
     return text
 
 
 def one_line(text: str, limit: int = 200) -> str:
-    """Return foreign text as one printable line of at most ``limit`` characters.
+    """Return foreign text as one printable line of at most ``limit`` characters, safe to print on a terminal.
 
-    Control characters, terminal escapes, bidi marks and surrogates go; white space becomes a blank.
+    Control characters, terminal escapes, bidi marks and surrogates are removed; white space becomes a blank.
     """
     blanks = "".join(" " if char.isspace() else char for char in text[: 4 * limit])
     return "".join(char for char in blanks if char.isprintable()).strip()[:limit]

@@ -1,16 +1,16 @@
-"""What to do after an attempt that failed. Pure: no I/O, no clock, no chance.
+"""Decides what to do after a failed attempt, and which error a failure becomes. Pure: no I/O, no clock, no chance.
 
-| what happened                                      | verdict                                                       |
-|----------------------------------------------------|---------------------------------------------------------------|
-| no connection, time-out, reset, cut body, 408, 5xx | `Retry`, then `GiveUp` (`etl.errors.ApiUnreachable`)          |
-| 429, or a ``code`` known to mean it                | `Retry` for all requests of the app id, then `Postpone`           |
-| ``Retry-After`` beyond ``park_after_seconds``      | `Postpone` at once: wait outside the run                          |
-| 401, or a ``code`` known to mean it                | `Renew` once, then `GiveUp` (`etl.errors.CredentialsError`)   |
-| 200 without JSON (a proxy's page, an empty body)   | `Retry` twice, then `GiveUp` (`etl.errors.PayloadError`)      |
-| any other status or ``code``, a redirect elsewhere | `GiveUp` (`etl.errors.ApiRefused`)                            |
+| what happened                                       | decision                                                    |
+|-----------------------------------------------------|-------------------------------------------------------------|
+| no connection, time-out, reset, cut body, 408, 5xx  | `Retry`, then `GiveUp` (`ApiUnreachable`)                   |
+| 429, or a ``code`` configured as throttling         | `Retry` for all requests of the app id, then `Postpone`     |
+| ``Retry-After`` beyond ``park_after_seconds``       | `Postpone` at once: the wait happens outside the run        |
+| 401, or a ``code`` configured as a bad token        | `Renew` once, then `GiveUp` (`CredentialsError`)            |
+| 200 without JSON (a proxy's page, an empty body)    | `Retry` twice, then `GiveUp` (`PayloadError`)               |
+| any other status or ``code``, a redirect elsewhere  | `GiveUp` (`ApiRefused`)                                     |
 
-Waiting is full-jitter exponential backoff (Brooker, "Exponential Backoff And Jitter"). ``Retry-After`` is honoured, and
-the backoff is its floor: ``Retry-After: 0`` must not burn all tries at once.
+Waits are full-jitter exponential backoff (Brooker, "Exponential Backoff And Jitter"). ``Retry-After`` is honoured, and the
+backoff is its floor: ``Retry-After: 0`` must not use up all attempts at once.
 """
 
 from __future__ import annotations
@@ -23,57 +23,54 @@ from math import isfinite
 
 import msgspec
 
+from etl.errors import ApiRefused, ApiUnreachable, CredentialsError, FavsyncError, PayloadError, RateLimited
+
 TRANSIENT_STATUSES = frozenset({408, 500, 502, 503, 504})
 THROTTLED_STATUS = 429
 TOKEN_STATUS = 401
 LONGEST_WAIT_SECONDS = 30 * 86400.0
 
 
-class FailureKind(Enum):
-    """How far an attempt came."""
-
-    NETWORK = auto()
-    UNTRUSTED = auto()
-    GARBLED = auto()
-    UNREADABLE = auto()
-    REDIRECTED = auto()
-    ANSWER = auto()
-
-
 class FailureClass(Enum):
-    """What a failure means for those who wait for an answer."""
+    """What a failure means."""
 
     TRANSIENT = auto()
     THROTTLED = auto()
-    GARBLED = auto()
+    GARBLED = auto()  # no JSON: often the page of a proxy, or a cut body
     TOKEN = auto()
-    DOWN = auto()
-    UNREADABLE = auto()
+    DOWN = auto()  # another attempt within the run will not help
+    UNREADABLE = auto()  # JSON of another shape, or too large
     REFUSED = auto()
 
 
-_KIND_MEANINGS = {
-    FailureKind.NETWORK: FailureClass.TRANSIENT,
-    FailureKind.UNTRUSTED: FailureClass.DOWN,
-    FailureKind.GARBLED: FailureClass.GARBLED,
-    FailureKind.UNREADABLE: FailureClass.UNREADABLE,
-    FailureKind.REDIRECTED: FailureClass.REFUSED,
+REMEDIES = {
+    FailureClass.TOKEN: "get another: `favsync accounts login NAME`, `favsync accounts set NAME --token`, "
+    "or BOOMPLAY_ACCESS_TOKEN",
+    FailureClass.TRANSIENT: "check the network, then try again later",
+    FailureClass.THROTTLED: "wait until then; if it goes on for days, ask Boomplay whether the app id is blocked",
+    FailureClass.DOWN: "check BOOMPLAY_API_URL and the machine's CA certificates",
+    FailureClass.GARBLED: "try again later; if it stays, a proxy answers in the service's place",
+    FailureClass.UNREADABLE: "try again later; if it stays, the service has changed",
+    FailureClass.REFUSED: "check BOOMPLAY_API_URL and BOOMPLAY_APP_ID, and what the app may do",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One attempt that gave no usable answer. ``message`` is one line; ``retry_after`` the header as received."""
+    """One attempt without a usable answer. ``message`` is one line without secrets.
 
-    kind: FailureKind
+    ``cause`` None: status and code decide. ``retry_after`` is the header as received.
+    """
+
     message: str
+    cause: FailureClass | None = None
     status: int | None = None
     code: int | None = None
     retry_after: str | None = field(default=None, repr=False)
 
 
 class Retry(msgspec.Struct, frozen=True):
-    """Try again after so many seconds; ``is_shared``: and let every request of this app id wait as long."""
+    """Try again after a wait in seconds. ``is_shared``: every request of this app id waits as long."""
 
     after_seconds: float
     is_shared: bool = False
@@ -84,20 +81,23 @@ class Renew(msgspec.Struct, frozen=True):
 
 
 class Postpone(msgspec.Struct, frozen=True):
-    """End the run; the service is not to be asked before this instant (UTC)."""
+    """End the run; send nothing to the service before this instant (UTC)."""
 
     until: datetime
 
 
 class GiveUp(msgspec.Struct, frozen=True):
-    """Trying again will not help, or did not."""
+    """Report the failure: another attempt will not help, or did not."""
 
 
-Verdict = Retry | Renew | Postpone | GiveUp
+Decision = Retry | Renew | Postpone | GiveUp
 
 
-class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """How patient to be. ``token_codes``, ``throttled_codes``: numbers in ``code`` that say so; none documented."""
+class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """Limits of the retries. ``token_codes``, ``throttled_codes``: values of ``code`` with that meaning.
+
+    Boomplay documents no codes, so both sets are empty until an operator configures them.
+    """
 
     max_retries: int = 5
     max_garbled_retries: int = 2
@@ -107,9 +107,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     token_codes: frozenset[int] = frozenset()
     throttled_codes: frozenset[int] = frozenset()
 
-    def verdict(self, failure: Failure, *, tries: int, may_renew: bool, now: datetime, jitter: float) -> Verdict:
-        """Return what to do after ``tries`` attempts, the last of which failed so. ``jitter`` is from 0 to 1."""
-        meaning = self.meaning(failure)
+    def decide(self, failure: Failure, *, tries: int, may_renew: bool, now: datetime, jitter: float) -> Decision:
+        """Return what to do after ``tries`` attempts, of which the last failed. ``jitter`` is from 0 to 1."""
+        meaning = self.classify(failure)
         if meaning is FailureClass.TOKEN and may_renew:
             return Renew()
         if meaning in (FailureClass.TOKEN, FailureClass.DOWN, FailureClass.UNREADABLE, FailureClass.REFUSED):
@@ -118,55 +118,67 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         if asked is not None and asked > self.park_after_seconds:
             return Postpone(now + timedelta(seconds=asked))
         if tries > self.max_retries or (meaning is FailureClass.GARBLED and tries > self.max_garbled_retries):
-            return self._end(meaning, now)
+            is_throttled = meaning is FailureClass.THROTTLED
+            return Postpone(now + timedelta(seconds=self.park_after_seconds)) if is_throttled else GiveUp()
         wait = max(asked or 0.0, self.backoff_seconds(tries, jitter))
         return Retry(wait, is_shared=meaning is FailureClass.THROTTLED or asked is not None)
 
-    def meaning(self, failure: Failure) -> FailureClass:
-        """Return what the failure means. A configured ``code`` counts for more than the HTTP status around it."""
-        if failure.kind is not FailureKind.ANSWER:
-            return _KIND_MEANINGS[failure.kind]
+    def classify(self, failure: Failure) -> FailureClass:
+        """Return what the failure means. A configured ``code`` takes precedence over the HTTP status around it."""
+        if failure.cause is not None:
+            return failure.cause
         if failure.code in self.token_codes or failure.status == TOKEN_STATUS:
             return FailureClass.TOKEN
         if failure.code in self.throttled_codes or failure.status == THROTTLED_STATUS:
             return FailureClass.THROTTLED
-        return _status_meaning(failure.status or 0)
+        if failure.status in TRANSIENT_STATUSES:
+            return FailureClass.TRANSIENT
+        return FailureClass.DOWN if (failure.status or 0) >= 500 else FailureClass.REFUSED
 
     def backoff_seconds(self, tries: int, jitter: float) -> float:
-        """Return the wait after ``tries`` attempts, anywhere between nothing and the doubling bound."""
-        doublings = min(tries - 1, 60)
+        """Return the wait after ``tries`` attempts: a share of a bound that doubles up to the cap."""
+        doublings = min(tries - 1, 60)  # 2.0 ** 1024 overflows
         return jitter * min(self.cap_seconds, self.base_seconds * 2.0**doublings)
 
-    def _end(self, meaning: FailureClass, now: datetime) -> Verdict:
-        if meaning is FailureClass.THROTTLED:
-            return Postpone(now + timedelta(seconds=self.park_after_seconds))
-        return GiveUp()
+
+def to_exception(failure: Failure, meaning: FailureClass, message: str) -> FavsyncError:
+    """Return the error for a failure without further attempts."""
+    remedy = REMEDIES[meaning]
+    if meaning is FailureClass.TOKEN:
+        return CredentialsError(message, remedy=remedy)
+    if meaning in (FailureClass.TRANSIENT, FailureClass.DOWN):
+        return ApiUnreachable(message, remedy=remedy, status=failure.status)
+    if meaning in (FailureClass.GARBLED, FailureClass.UNREADABLE):
+        return PayloadError(message, remedy=remedy, status=failure.status)
+    return ApiRefused(message, remedy=remedy, status=failure.status, code=failure.code)
+
+
+def postponed(message: str, until: datetime, status: int | None = 429) -> RateLimited:
+    """Return the error that names the next time at which the service may be asked."""
+    when = f"{until:%Y-%m-%d %H:%M:%S} UTC"
+    remedy = REMEDIES[FailureClass.THROTTLED]
+    return RateLimited(f"{message}; next try at {when}", retry_at=until, remedy=remedy, status=status)
 
 
 def retry_after_seconds(retry_after: str | None, now: datetime) -> float | None:
-    """Return how long ``Retry-After`` asks to wait, at least 0; None where it is absent or unreadable.
+    """Return the wait that ``Retry-After`` asks for, from 0 to 30 days; None if it is absent or unreadable.
 
-    Seconds, also with a fraction, or an HTTP date (RFC 9110, 10.2.3). Cut at 30 days, since dates end somewhere.
+    The header holds seconds, also with a fraction, or an HTTP date (RFC 9110, 10.2.3).
     """
     if retry_after is None:
         return None
     try:
         seconds = float(retry_after)
     except ValueError:
-        seconds = _seconds_until(retry_after, now)
+        date = http_date(retry_after)
+        seconds = float("nan") if date is None else (date - now).total_seconds()
     return min(max(seconds, 0.0), LONGEST_WAIT_SECONDS) if isfinite(seconds) else None
 
 
-def _seconds_until(http_date: str, now: datetime) -> float:
+def http_date(text: str | None) -> datetime | None:
+    """Return the instant (UTC) of an HTTP date; None if it is absent or unreadable."""
     try:
-        instant = parsedate_to_datetime(http_date)
-        aware = instant if instant.tzinfo else instant.replace(tzinfo=UTC)
-        return (aware - now).total_seconds()
+        instant = parsedate_to_datetime(text or "")
+        return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError, IndexError, TypeError):
-        return float("nan")
-
-
-def _status_meaning(status: int) -> FailureClass:
-    if status in TRANSIENT_STATUSES:
-        return FailureClass.TRANSIENT
-    return FailureClass.DOWN if status >= 500 else FailureClass.REFUSED
+        return None

@@ -1,7 +1,7 @@
-"""Where tokens come from.
+"""Token sources: a fixed token, a user's token with its refresh token, and the app's own token.
 
-Invariants: a source is used by several threads at once; two threads whose token was rejected renew it once; a rotated
-token is stored before it is used; no repr shows a token.
+Several threads use a source at once. Threads whose token was rejected renew it once. A rotated token is stored before it is
+used. No repr shows a token.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from dataclasses import replace
 
 from etl import clock
 from etl.boomplay.http import TokenSource
-from etl.boomplay.oauth import GrantRequest, TokenEndpoint
+from etl.boomplay.oauth import TokenEndpoint
 from etl.boomplay.payloads import Token
 from etl.boomplay.redact import Secret
 from etl.errors import CredentialsError
 
 __all__ = ["AppToken", "RefreshingToken", "StaticToken", "TokenSource"]
 
-ASSUMED_LIFETIME_SECONDS = 7200  # where the answer names none (api 2.1)
+ASSUMED_LIFETIME_SECONDS = 7200  # if the answer names none; the documentation's example has this value
 RENEW_AFTER_SHARE = 0.9
 
 
 class StaticToken:
-    """A token that was given once, and cannot be renewed."""
+    """A token that cannot be renewed."""
 
     def __init__(self, token: str) -> None:
         self._token = Secret(token.strip())
@@ -35,16 +35,16 @@ class StaticToken:
         return self._token
 
     def renew(self, rejected: str) -> str | None:
-        """Return None: there is no other."""
+        """Return None: there is no other token."""
         return None
 
 
 class RefreshingToken:
     """A user's token, renewed with its refresh token once the service rejects it.
 
-    ``store`` keeps a new token, and is called before that token is used; one that it could not keep is offered again,
-    not asked for again. ``load`` gives the token as it is kept now, which another process may have renewed, and
-    ``alone`` holds off other processes meanwhile, so that no refresh token is used twice.
+    ``store`` saves a new token and is called before that token is used; after an error it is called again with the same token.
+    ``load`` returns the stored token, which another process may have renewed. ``alone`` excludes other processes during a
+    renewal, so that no refresh token is used twice.
     """
 
     def __init__(
@@ -55,14 +55,12 @@ class RefreshingToken:
         store: Callable[[Token], None],
         load: Callable[[], Token | None] = lambda: None,
         alone: Callable[[], AbstractContextManager[object]] = nullcontext,
-        grant: GrantRequest | None = None,
     ) -> None:
         self._endpoint = endpoint
         self._current = token
         self._store = store
         self._load = load
         self._alone = alone
-        self._grant = grant or endpoint.refresh
         self._lock = threading.Lock()
         self._unstored: Token | None = None
         self._refusal: CredentialsError | None = None
@@ -72,10 +70,10 @@ class RefreshingToken:
         return self._current.access_token
 
     def renew(self, rejected: str) -> str | None:
-        """Return the token that followed the rejected one, after refreshing it if nobody else has.
+        """Return the successor of the rejected token, after a refresh if no other thread or process made one.
 
-        Raises: CredentialsError (the refresh token is refused: no further call is made with it), ApiError, and whatever
-        ``store`` and ``load`` raise.
+        Raises: CredentialsError (the refresh token is refused; it is not sent again), ApiError, and the errors of ``store`` and
+        ``load``.
         """
         with self._lock:
             if self._current.access_token == rejected:
@@ -84,14 +82,14 @@ class RefreshingToken:
             return None if self._current.access_token == rejected else self._current.access_token
 
     def _renew(self) -> None:
-        kept = self._load()
-        if kept is not None and kept.access_token != self._current.access_token:
-            self._current = kept
+        stored = self._load()
+        if stored is not None and stored.access_token != self._current.access_token:
+            self._current = stored
             return
-        refresh_token = (kept or self._current).refresh_token
+        refresh_token = (stored or self._current).refresh_token
         if self._unstored is None and refresh_token is not None:
             self._unstored = self._refreshed(refresh_token)
-        if self._unstored is not None:
+        if self._unstored is not None:  # also one that an earlier call could not store: its refresh token is used up
             self._store(self._unstored)
             self._current, self._unstored = self._unstored, None
 
@@ -99,7 +97,7 @@ class RefreshingToken:
         if self._refusal is not None:
             raise CredentialsError(self._refusal.message, remedy=self._refusal.remedy)
         try:
-            fresh = self._endpoint.ask(self._grant, refresh_token)
+            fresh = self._endpoint.ask(self._endpoint.refresh, refresh_token)
         except CredentialsError as error:
             self._refusal = error
             raise
@@ -111,7 +109,7 @@ class RefreshingToken:
 
 
 class AppToken:
-    """The app's own token, asked for with its secret, and again before it expires."""
+    """The app's own token, requested with its secret, and again before it expires."""
 
     def __init__(self, endpoint: TokenEndpoint, *, monotonic: Callable[[], float] = clock.monotonic) -> None:
         self._endpoint = endpoint
@@ -121,7 +119,7 @@ class AppToken:
         self._renew_at = float("-inf")
 
     def token(self) -> str:
-        """Return a token with some of its life left.
+        """Return a token that has not expired.
 
         Raises: CredentialsError, ApiError.
         """
@@ -131,7 +129,7 @@ class AppToken:
             return self._current
 
     def renew(self, rejected: str) -> str | None:
-        """Return another token, asking for one if nobody else has.
+        """Return another token, after a request if no other thread made one.
 
         Raises: CredentialsError, ApiError.
         """

@@ -1,4 +1,4 @@
-"""Waiting that can be ended, and the clocks that tests replace."""
+"""Cancellation, and the sources of time and chance that tests replace."""
 
 from __future__ import annotations
 
@@ -11,34 +11,37 @@ import msgspec
 
 from etl import clock
 
-NAP_SECONDS = 0.25
+POLL_SECONDS = 0.25
 
 
 class CancelToken:
-    """Says whether to stop: the caller's event, or our own end. Seen within a quarter of a second by all who wait."""
+    """Cancellation flag of one client: the caller's event, or the client's own end. Waits notice it within 0.25 s."""
 
     def __init__(self, stop: threading.Event | None = None) -> None:
         self._stop = stop or threading.Event()
         self._is_closed = False
 
     def set(self) -> None:
-        """Make every wait end, now and later; the caller's event is left alone."""
+        """End every wait, now and later. The caller's event stays as it is: other clients share it."""
         self._is_closed = True
 
     def is_set(self) -> bool:
-        """Return whether no more work should be begun."""
+        """True if no more work should start."""
         return self._is_closed or self._stop.is_set()
 
     def wait(self, seconds: float) -> bool:
-        """Wait so long, or until halted; return whether halted."""
+        """Wait for ``seconds`` or until cancelled; return True if cancelled."""
         end = clock.monotonic() + seconds
         while not self.is_set() and (left := end - clock.monotonic()) > 0:
-            self._stop.wait(min(left, NAP_SECONDS))
+            self._stop.wait(min(left, POLL_SECONDS))
         return self.is_set()
 
 
 class Clock(msgspec.Struct, frozen=True):
-    """Every source of time and chance in this package. ``jitter`` gives 0 to 1; ``wait`` None means `CancelToken.wait`."""
+    """Every source of time and chance in this package.
+
+    ``jitter`` returns 0 to 1. ``wait`` returns True if the wait was cancelled; None: `CancelToken.wait`.
+    """
 
     now: Callable[[], datetime] = clock.now
     monotonic: Callable[[], float] = clock.monotonic

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from etl.boomplay.client import Boomplay
+from etl.boomplay.http import HttpOptions, TokenSource
 from etl.boomplay.tokens import StaticToken
 from tests.boomplay.service import FakeTime, Service, listing
 
@@ -26,18 +27,22 @@ def fake_time() -> FakeTime:
 
 
 @pytest.fixture
-def client(service: Service, fake_time: FakeTime) -> Iterator[Callable[..., Boomplay]]:
-    """Make clients of the service, which wait for nothing and are closed in the end."""
+def options(service: Service, fake_time: FakeTime) -> Callable[..., HttpOptions]:
+    """Make options for the service, with a clock that moves only in waits."""
+
+    def make(**more: Any) -> HttpOptions:
+        defaults = {"api_url": service.url, "app_id": "app-1", "requests_per_second": 0, "timing": fake_time.timing}
+        return HttpOptions(**{**defaults, **more})
+
+    return make
+
+
+@pytest.fixture
+def client(options: Callable[..., HttpOptions]) -> Iterator[Callable[..., Boomplay]]:
+    """Make clients of the service; the fixture closes them."""
     with ExitStack() as stack:
 
-        def make(**options: Any) -> Boomplay:
-            defaults = {
-                "api_url": service.url,
-                "app_id": "app-1",
-                "tokens": StaticToken(MARKER),
-                "requests_per_second": 0,
-                "timing": fake_time.timing,
-            }
-            return stack.enter_context(Boomplay(**{**defaults, **options}))
+        def make(tokens: TokenSource | None = None, **more: Any) -> Boomplay:
+            return stack.enter_context(Boomplay(tokens or StaticToken(MARKER), options(**more)))
 
         yield make

@@ -1,4 +1,4 @@
-"""A service on loopback that answers what a test tells it to, byte by byte where need be."""
+"""A fake service on loopback that sends scripted answers, as bytes or through a callback with the socket."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Request:
 
 @dataclass
 class Service:
-    """Answers with the replies of its script, then with ``always``; keeps what it was asked."""
+    """Answers with the replies of its script, then with ``always``; records the requests."""
 
     always: Reply = b""
     requests: list[Request] = field(default_factory=list)
@@ -128,7 +128,7 @@ def _read(stream: Any) -> Request | None:
 
 
 class FakeTime:
-    """A clock that moves only when somebody waits, and remembers each wait."""
+    """A clock that moves only in waits, and records each wait."""
 
     def __init__(self, jitter: float = 1.0) -> None:
         self.start = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -35,13 +35,13 @@ def test_an_item_is_kept_byte_for_byte_with_its_digest_and_id() -> None:
     assert item.track_id == 54230705
 
 
-def test_items_keep_the_order_of_the_list_and_the_page_knows_what_was_asked() -> None:
+def test_a_page_keeps_the_order_and_its_offset_and_limit() -> None:
     answer = page(listing(*(b'{"track_id":%d}' % track_id for track_id in range(50, 0, -1))))
     assert [item.track_id for item in answer.items] == list(range(50, 0, -1))
     assert (answer.offset, answer.limit, answer.counts) == (98, 50, 1)
 
 
-def test_the_same_track_spelled_otherwise_has_the_same_id_and_another_digest() -> None:
+def test_another_encoding_of_a_track_changes_only_its_digest() -> None:
     first, second = page(listing(b'{"track_id":1,"a":2}', b'{"a":2,"track_id":1}')).items
     assert first.track_id == second.track_id
     assert first.digest != second.digest
@@ -62,8 +62,14 @@ def test_the_same_track_spelled_otherwise_has_the_same_id_and_another_digest() -
         (b"-7", None),
         (b'"-7"', None),
         (b"true", None),
-        (b"1.0", None),
-        (b"1e3", None),
+        (b"1000.0", 1000),
+        (b"1e3", 1000),
+        (b"9007199254740992.0", 2**53),
+        (b"9007199254740994.0", None),
+        (b"1.5", None),
+        (b"-1000.0", None),
+        (b"1e400", None),
+        (b'"1000.0"', None),
         (b"null", None),
         (b'""', None),
         (b'" 12"', None),
@@ -73,13 +79,13 @@ def test_the_same_track_spelled_otherwise_has_the_same_id_and_another_digest() -
         (b'{"id":1}', None),
     ],
 )
-def test_an_id_is_a_whole_number_or_its_digits_and_fits_the_database(written: bytes, track_id: int | None) -> None:
+def test_a_track_id_is_a_bigint_in_any_json_form(written: bytes, track_id: int | None) -> None:
     (item,) = page(listing(b'{"track_id":' + written + b"}")).items
     assert item.track_id == track_id
 
 
 @pytest.mark.parametrize("odd", [b"null", b"7", b'"text"', b"[]", b"{}", b'{"track_title":"x"}', b'{"TRACK_ID":1}'])
-def test_an_unreadable_item_is_present_without_an_id_and_spoils_no_other(odd: bytes) -> None:
+def test_an_unreadable_item_is_kept_without_an_id(odd: bytes) -> None:
     first, second, third = page(listing(b'{"track_id":1}', odd, b'{"track_id":3}')).items
     assert (first.track_id, second.track_id, third.track_id) == (1, None, 3)
     assert second.body == odd
@@ -100,14 +106,14 @@ def test_an_unreadable_item_is_present_without_an_id_and_spoils_no_other(odd: by
         b"\xed\xa0\x80",
     ],
 )
-def test_a_hostile_title_costs_neither_its_item_nor_its_page(title: bytes) -> None:
+def test_a_hostile_title_loses_neither_item_nor_page(title: bytes) -> None:
     hostile = b'{"track_id":2,"track_title":"' + title + b'"}'
     items = page(listing(b'{"track_id":1,"t":"same"}', hostile, b'{"track_id":1,"t":"same"}')).items
     assert [item.track_id for item in items] == [1, 2, 1]
     assert items[1].body == hostile
 
 
-def test_a_byte_order_mark_is_passed_over() -> None:
+def test_a_byte_order_mark_is_ignored() -> None:
     assert [item.track_id for item in page(b"\xef\xbb\xbf" + listing(b'{"track_id":1}')).items] == [1]
 
 
@@ -171,13 +177,13 @@ def test_json_of_another_shape_is_named_with_its_page(body: bytes, words: str) -
         (b'{"code":0,"data":[{"track_id":nope}]}', "the answer is not JSON (byte 31)"),
     ],
 )
-def test_what_is_no_json_is_named_with_page_and_byte_and_is_worth_another_try(body: bytes, words: str) -> None:
+def test_invalid_json_is_named_with_its_page_and_byte(body: bytes, words: str) -> None:
     with pytest.raises(InvalidJson) as caught:
         page(body)
     assert str(caught.value) == f"favourite tracks at offset 98: {words}"
 
 
-def test_a_code_other_than_0_is_a_refusal_with_its_words() -> None:
+def test_a_nonzero_code_is_a_refusal_with_its_desc() -> None:
     with pytest.raises(ApiRefused) as caught:
         page(b'{"desc":"no such user","code":17,"data":null}')
     assert caught.value.code == 17
@@ -196,13 +202,27 @@ def test_a_code_other_than_0_is_a_refusal_with_its_words() -> None:
         (b'"' + b"x" * 10_000 + b'"', ": " + "x" * 200),
     ],
 )
-def test_desc_is_shown_as_one_short_printable_line_whatever_it_is(desc: bytes, words: str) -> None:
+def test_desc_of_any_type_is_one_short_printable_line(desc: bytes, words: str) -> None:
     with pytest.raises(ApiRefused) as caught:
         page(b'{"code":1,"data":{},"desc":' + desc + b"}")
     assert str(caught.value) == "favourite tracks at offset 98: the service answered code 1" + words
 
 
-def test_tracks_by_id_leave_out_the_ids_that_are_unknown() -> None:
+def test_items_of_a_long_list_share_their_markets() -> None:
+    entries = [b'{"track_id":%d,"available_markets":"NG,GH,KE","x":""}' % number for number in (1, 2)]
+    body = b'{"code":0,"counts":%d,"data":[' + b",".join(entries) + b"]}"
+    short = payloads.page(body % 20_000, 0, 50).items
+    long = payloads.page(body % 20_001, 0, 50).items
+    deep = payloads.page(body % 2, 20_001, 50).items
+    for items in (short, long, deep):
+        assert [(item.body, item.digest, item.track_id) for item in items] == [
+            (entry, hashlib.blake2b(entry, digest_size=16).digest(), number) for number, entry in enumerate(entries, 1)
+        ]
+    assert all(isinstance(item.held, bytes) for item in short)
+    assert len({id(item.held[2]) for item in (*long, *deep)}) == 1
+
+
+def test_null_entries_of_tracks_by_id_are_omitted() -> None:
     found = payloads.items(b'{"code":0,"data":[{"track_id":1},null,{"track_id":3}]}', "tracks")
     assert [item.track_id for item in found] == [1, 3]
 
@@ -293,12 +313,12 @@ def test_no_repr_shows_a_token() -> None:
         (b"[" * 5000, (None, "")),
     ],
 )
-def test_the_words_of_an_error_are_read_where_there_are_any(body: bytes, found: tuple[int | None, str]) -> None:
+def test_code_and_words_of_an_error_body_are_read(body: bytes, found: tuple[int | None, str]) -> None:
     assert payloads.error_body(body) == found
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_at_all_are_either_read_or_refused_by_name(noise: bytes) -> None:
+def test_any_bytes_are_read_or_refused_with_an_api_error(noise: bytes) -> None:
     readers = (page, lambda body: payloads.user(body, "u"), lambda body: payloads.token(body, "t"))
     for body in (noise, b'{"code":0,"data":' + noise + b"}", listing(noise), b'{"code":0,"data":["' + noise + b'"]}'):
         for read in readers:
@@ -317,7 +337,7 @@ titles = st.text(st.characters() | surrogates | st.sampled_from('\\"u'))
 
 
 @given(st.lists(st.tuples(st.integers(1, 2**63 - 1), titles, json_values), max_size=4), st.sampled_from([None, 1]))
-def test_whatever_json_an_item_holds_its_bytes_and_its_id_are_kept(rows: list[tuple], indent: int | None) -> None:
+def test_an_item_of_any_json_keeps_its_bytes_and_id(rows: list[tuple], indent: int | None) -> None:
     bodies = [
         json.dumps({"data": more, "track_id": track_id, "title": title}, indent=indent).encode()
         for track_id, title, more in rows
@@ -328,17 +348,17 @@ def test_whatever_json_an_item_holds_its_bytes_and_its_id_are_kept(rows: list[tu
 
 
 @given(st.binary())
-def test_mending_keeps_the_length(noise: bytes) -> None:
+def test_json_repair_keeps_the_length(noise: bytes) -> None:
     assert len(repair_json(noise)) == len(noise)
 
 
 @given(json_values)
-def test_mending_leaves_alone_what_can_be_read(value: object) -> None:
+def test_json_repair_leaves_valid_json_unchanged(value: object) -> None:
     body = msgspec.json.encode(value)
     assert repair_json(body) == body
 
 
 @given(titles)
-def test_what_was_mended_can_be_read(title: str) -> None:
+def test_repaired_json_can_be_decoded(title: str) -> None:
     escaped = json.dumps({"t": title}).encode()
     assert isinstance(msgspec.json.decode(repair_json(escaped))["t"], str)

@@ -23,7 +23,7 @@ def test_no_second_holds_more_turns_than_the_rate(rate: float, waits: list[float
     assert turns == sorted(turns)
 
 
-def test_as_many_as_the_rate_go_at_once_and_the_next_waits() -> None:
+def test_a_burst_up_to_the_rate_is_not_delayed() -> None:
     limiter = RateLimiter(10)
     assert [limiter.take_turn(5.0) for _ in range(21)] == [5.0] * 10 + [6.0] * 10 + [7.0]
 
@@ -33,7 +33,7 @@ def test_rate_0_is_no_limit() -> None:
     assert [limiter.take_turn(5.0) for _ in range(100)] == [5.0] * 100
 
 
-def test_a_pause_holds_those_who_have_their_turn_and_those_who_come() -> None:
+def test_a_pause_delays_taken_and_later_turns() -> None:
     limiter = RateLimiter(10)
     turn = limiter.take_turn(5.0)
     limiter.pause(8.0)
@@ -64,7 +64,7 @@ def test_an_app_id_has_one_limiter_for_each_service() -> None:
     assert limiter_for("https://one.invalid", "other", 1) is not first
 
 
-def test_the_newest_rate_counts_for_all_who_share_it() -> None:
+def test_the_newest_rate_applies_to_a_shared_limiter() -> None:
     limiter = limiter_for("https://rate.invalid", "app", 1)
     limiter_for("https://rate.invalid", "app", 0)
     assert [limiter.take_turn(0.0) for _ in range(3)] == [0.0] * 3

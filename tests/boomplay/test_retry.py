@@ -6,39 +6,37 @@ import pytest
 
 from etl.boomplay.retry import (
     LONGEST_WAIT_SECONDS,
+    Decision,
     Failure,
     FailureClass,
-    FailureKind,
     GiveUp,
-    Policy,
     Postpone,
     Renew,
     Retry,
-    Verdict,
+    RetryPolicy,
     retry_after_seconds,
 )
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-NETWORK = Failure(FailureKind.NETWORK, "no connection")
-GARBLED = Failure(FailureKind.GARBLED, "a web page", 200)
+NETWORK = Failure("no connection", FailureClass.TRANSIENT)
+GARBLED = Failure("a web page", FailureClass.GARBLED, 200)
 
 
 def answer(status: int, code: int | None = None, retry_after: str | None = None) -> Failure:
-    return Failure(FailureKind.ANSWER, f"HTTP {status}", status, code, retry_after)
+    return Failure(f"HTTP {status}", None, status, code, retry_after)
 
 
-def verdict(failure: Failure, tries: int = 1, jitter: float = 1.0, may_renew: bool = True, **more: object) -> Verdict:
-    policy = Policy(**more)  # type: ignore[arg-type]
-    return policy.verdict(failure, tries=tries, may_renew=may_renew, now=NOW, jitter=jitter)
+def decision(failure: Failure, tries: int = 1, jitter: float = 1.0, may_renew: bool = True, **more: object) -> Decision:
+    policy = RetryPolicy(**more)  # type: ignore[arg-type]
+    return policy.decide(failure, tries=tries, may_renew=may_renew, now=NOW, jitter=jitter)
 
 
 @pytest.mark.parametrize(
     ("failure", "meaning"),
     [
         (NETWORK, FailureClass.TRANSIENT),
-        (Failure(FailureKind.UNTRUSTED, "certificate"), FailureClass.DOWN),
-        (Failure(FailureKind.UNREADABLE, "another shape", 200), FailureClass.UNREADABLE),
-        (Failure(FailureKind.REDIRECTED, "elsewhere", 302), FailureClass.REFUSED),
+        (Failure("certificate", FailureClass.DOWN), FailureClass.DOWN),
+        (Failure("another shape", FailureClass.UNREADABLE, 500), FailureClass.UNREADABLE),
         (GARBLED, FailureClass.GARBLED),
         *[(answer(status), FailureClass.TRANSIENT) for status in (408, 500, 502, 503, 504)],
         *[(answer(status), FailureClass.DOWN) for status in (501, 505, 520)],
@@ -53,74 +51,76 @@ def verdict(failure: Failure, tries: int = 1, jitter: float = 1.0, may_renew: bo
     ],
 )
 def test_each_failure_has_one_meaning(failure: Failure, meaning: FailureClass) -> None:
-    assert Policy(token_codes=frozenset({11}), throttled_codes=frozenset({12})).meaning(failure) is meaning
+    assert RetryPolicy(token_codes=frozenset({11}), throttled_codes=frozenset({12})).classify(failure) is meaning
 
 
-def test_no_code_means_anything_until_it_is_configured() -> None:
-    assert verdict(answer(200, code=401)) == verdict(answer(200, code=429)) == GiveUp()
+def test_codes_have_no_meaning_unless_configured() -> None:
+    assert decision(answer(200, code=401)) == decision(answer(200, code=429)) == GiveUp()
 
 
-def test_backoff_doubles_up_to_its_cap_and_jitter_takes_any_part_of_it() -> None:
-    waits = [Policy().backoff_seconds(tries, 1.0) for tries in range(1, 10)]
+def test_backoff_doubles_up_to_its_cap_times_jitter() -> None:
+    waits = [RetryPolicy().backoff_seconds(tries, 1.0) for tries in range(1, 10)]
     assert waits == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
-    assert Policy().backoff_seconds(3, 0.25) == 0.5
-    assert Policy().backoff_seconds(3, 0.0) == 0
-    assert Policy().backoff_seconds(10_000, 1.0) == 30
+    assert RetryPolicy().backoff_seconds(3, 0.25) == 0.5
+    assert RetryPolicy().backoff_seconds(3, 0.0) == 0
+    assert RetryPolicy().backoff_seconds(10_000, 1.0) == 30
 
 
 @pytest.mark.parametrize("failure", [NETWORK, answer(500), answer(503), answer(408)])
-def test_what_may_pass_is_tried_again_alone_until_the_retries_are_used_up(failure: Failure) -> None:
-    assert [verdict(failure, tries) for tries in (1, 5, 6)] == [Retry(0.5), Retry(8.0), GiveUp()]
+def test_a_transient_failure_is_retried_up_to_the_limit(failure: Failure) -> None:
+    assert [decision(failure, tries) for tries in (1, 5, 6)] == [Retry(0.5), Retry(8.0), GiveUp()]
 
 
 def test_no_retries_means_one_attempt() -> None:
-    assert verdict(NETWORK, max_retries=0) == GiveUp()
+    assert decision(NETWORK, max_retries=0) == GiveUp()
 
 
-def test_what_is_no_json_is_tried_again_twice() -> None:
-    assert [verdict(GARBLED, tries) for tries in (1, 2, 3)] == [Retry(0.5), Retry(1.0), GiveUp()]
-    assert verdict(GARBLED, 2, max_retries=1) == GiveUp()
+def test_invalid_json_is_retried_twice() -> None:
+    assert [decision(GARBLED, tries) for tries in (1, 2, 3)] == [Retry(0.5), Retry(1.0), GiveUp()]
+    assert decision(GARBLED, 2, max_retries=1) == GiveUp()
 
 
 @pytest.mark.parametrize("failure", [answer(403), answer(404), answer(501), answer(200, code=5)])
 def test_a_refusal_is_final(failure: Failure) -> None:
-    assert verdict(failure) == GiveUp()
+    assert decision(failure) == GiveUp()
 
 
-def test_a_rejected_token_is_renewed_once_also_where_nothing_is_retried() -> None:
-    assert verdict(answer(401), max_retries=0) == Renew()
-    assert verdict(answer(401), may_renew=False) == GiveUp()
+def test_a_rejected_token_is_renewed_even_without_retries() -> None:
+    assert decision(answer(401), max_retries=0) == Renew()
+    assert decision(answer(401), may_renew=False) == GiveUp()
 
 
-def test_throttling_slows_everybody() -> None:
-    assert verdict(answer(429), jitter=0.5) == Retry(0.25, is_shared=True)
-    assert verdict(answer(429, retry_after="7")) == Retry(7.0, is_shared=True)
-    assert verdict(answer(503, retry_after="7")) == Retry(7.0, is_shared=True)
+def test_throttling_delays_all_requests() -> None:
+    assert decision(answer(429), jitter=0.5) == Retry(0.25, is_shared=True)
+    assert decision(answer(429, retry_after="7")) == Retry(7.0, is_shared=True)
+    assert decision(answer(503, retry_after="7")) == Retry(7.0, is_shared=True)
 
 
 @pytest.mark.parametrize("retry_after", ["0", "-5", "-0", "0.0", "Thu, 01 Jan 1970 00:00:00 GMT"])
-def test_retry_after_nothing_does_not_burn_all_tries_at_once(retry_after: str) -> None:
-    assert verdict(answer(429, retry_after=retry_after), 4) == Retry(4.0, is_shared=True)
+def test_retry_after_zero_still_backs_off(retry_after: str) -> None:
+    assert decision(answer(429, retry_after=retry_after), 4) == Retry(4.0, is_shared=True)
 
 
 def test_retry_after_is_honoured_beyond_the_cap_of_the_backoff() -> None:
-    assert verdict(answer(429, retry_after="59"), jitter=0.0) == Retry(59.0, is_shared=True)
+    assert decision(answer(429, retry_after="59"), jitter=0.0) == Retry(59.0, is_shared=True)
 
 
 @pytest.mark.parametrize("tries", [1, 6])
 def test_a_long_retry_after_parks_at_once(tries: int) -> None:
-    assert verdict(answer(429, retry_after="74214"), tries) == Postpone(NOW + timedelta(seconds=74214))
-    assert verdict(answer(503, retry_after="61"), tries) == Postpone(NOW + timedelta(seconds=61))
-    assert verdict(answer(429, retry_after="11"), tries, park_after_seconds=10) == Postpone(NOW + timedelta(seconds=11))
+    assert decision(answer(429, retry_after="74214"), tries) == Postpone(NOW + timedelta(seconds=74214))
+    assert decision(answer(503, retry_after="61"), tries) == Postpone(NOW + timedelta(seconds=61))
+    assert decision(answer(429, retry_after="11"), tries, park_after_seconds=10) == Postpone(
+        NOW + timedelta(seconds=11)
+    )
 
 
 def test_throttling_that_outlasts_the_retries_parks() -> None:
-    assert verdict(answer(429), 6) == Postpone(NOW + timedelta(seconds=60))
-    assert verdict(answer(429, retry_after="0"), 6) == Postpone(NOW + timedelta(seconds=60))
+    assert decision(answer(429), 6) == Postpone(NOW + timedelta(seconds=60))
+    assert decision(answer(429, retry_after="0"), 6) == Postpone(NOW + timedelta(seconds=60))
 
 
 def test_retry_after_on_a_refusal_changes_nothing() -> None:
-    assert verdict(answer(404, retry_after="86400")) == GiveUp()
+    assert decision(answer(404, retry_after="86400")) == GiveUp()
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,5 @@ def test_retry_after_on_a_refusal_changes_nothing() -> None:
         ("Fri, 02 Jan 99999 03:05:05 GMT", None),
     ],
 )
-def test_retry_after_is_read_as_seconds_or_as_a_date_and_junk_is_nothing(
-    retry_after: str | None, seconds: float | None
-) -> None:
+def test_retry_after_is_seconds_or_a_date(retry_after: str | None, seconds: float | None) -> None:
     assert retry_after_seconds(retry_after, NOW) == seconds

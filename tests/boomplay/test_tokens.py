@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pytest
 
+from etl.boomplay.http import HttpOptions
 from etl.boomplay.oauth import APP, EXCHANGE, REFRESH, GrantRequest, TokenEndpoint
 from etl.boomplay.payloads import Token
 from etl.boomplay.tokens import AppToken, RefreshingToken, StaticToken
@@ -23,15 +24,8 @@ def granted(number: int, **more: object) -> bytes:
 
 
 @pytest.fixture
-def endpoint(service: Service, fake_time: FakeTime) -> Iterator[TokenEndpoint]:
-    with TokenEndpoint(
-        api_url=service.url,
-        app_id="app-1",
-        app_secret="s3cret",
-        requests_per_second=0,
-        max_retries=1,
-        timing=fake_time.timing,
-    ) as running:
+def endpoint(options: Callable[..., HttpOptions]) -> Iterator[TokenEndpoint]:
+    with TokenEndpoint(options(max_retries=1), "s3cret") as running:
         yield running
 
 
@@ -52,14 +46,14 @@ class Shelf:
         return self.kept[-1] if self.kept else None
 
 
-def test_a_static_token_has_no_other() -> None:
+def test_a_static_token_cannot_be_renewed() -> None:
     source = StaticToken(" tok-1 \n")
     assert source.token() == "tok-1"
     assert source.renew("tok-1") is None
     assert "tok-1" not in repr(source)
 
 
-def test_the_app_token_is_asked_for_as_documented(service: Service, endpoint: TokenEndpoint) -> None:
+def test_the_app_token_request_is_as_documented(service: Service, endpoint: TokenEndpoint) -> None:
     service.answers(reply({"accessToken": "app-access", "expiresIn": 7200}))
     assert AppToken(endpoint).token() == "app-access"
     (request,) = service.requests
@@ -96,7 +90,7 @@ def test_the_same_app_token_again_is_no_new_one(service: Service, endpoint: Toke
 
 
 @pytest.mark.parametrize("status", [200, 400, 401, 403])
-def test_a_refused_secret_is_a_matter_of_credentials(service: Service, endpoint: TokenEndpoint, status: int) -> None:
+def test_a_refused_secret_is_a_credentials_error(service: Service, endpoint: TokenEndpoint, status: int) -> None:
     service.answers(reply({"code": 9, "desc": "s3cret is wrong"}, status=status))
     with pytest.raises(CredentialsError) as caught:
         AppToken(endpoint).token()
@@ -104,39 +98,37 @@ def test_a_refused_secret_is_a_matter_of_credentials(service: Service, endpoint:
     assert "s3cret" not in str(caught.value)
 
 
-def test_a_missing_endpoint_is_not(service: Service, endpoint: TokenEndpoint) -> None:
+def test_a_missing_token_endpoint_is_a_refusal(service: Service, endpoint: TokenEndpoint) -> None:
     service.answers(reply(status=404))
     with pytest.raises(ApiRefused, match="app token: POST /oauth/token: HTTP 404"):
         AppToken(endpoint).token()
 
 
-def test_a_secret_is_not_sent_on_to_where_a_redirect_points(service: Service, endpoint: TokenEndpoint) -> None:
+def test_a_secret_does_not_follow_a_redirect(service: Service, endpoint: TokenEndpoint) -> None:
     service.answers(reply(status=307, Location="/elsewhere"))
     with pytest.raises(ApiRefused, match="redirected to"):
         AppToken(endpoint).token()
     assert len(service.requests) == 1
 
 
-def test_every_spelling_of_a_grant_can_be_set(service: Service, fake_time: FakeTime) -> None:
+def test_every_field_of_a_grant_can_be_configured(service: Service, options: Callable[..., HttpOptions]) -> None:
     own = GrantRequest(
         name="x", path="/t", grant_type="cc", grant_field="gt", app_id_field="client_id", secret_field=""
     )
     service.always = granted(1)
-    with TokenEndpoint(
-        api_url=service.url, app_id="a", app_secret="s3cret", app=own, timing=fake_time.timing
-    ) as endpoint:
+    with TokenEndpoint(options(), "s3cret", app=own) as endpoint:
         endpoint.ask(endpoint.app)
         endpoint.ask(GrantRequest(name="y", path="/t", grant_type=""))
     assert [json.loads(request.body) for request in service.requests] == [
-        {"gt": "cc", "client_id": "a"},
-        {"app_id": "a", "app_secret": "s3cret"},
+        {"gt": "cc", "client_id": "app-1"},
+        {"app_id": "app-1", "app_secret": "s3cret"},
     ]
 
 
 @pytest.mark.parametrize("path", ["", "token", "//evil.example/x", "/a?b", "/a b", "/a#b", "@evil.example/"])
-def test_a_path_that_could_lead_elsewhere_is_refused(path: str) -> None:
+def test_a_path_that_could_lead_elsewhere_is_refused(options: Callable[..., HttpOptions], path: str) -> None:
     with pytest.raises(SettingsError):
-        TokenEndpoint(api_url="http://127.0.0.1:1", app_id="a", app=GrantRequest(name="x", path=path, grant_type=""))
+        TokenEndpoint(options(), app=GrantRequest(name="x", path=path, grant_type=""))
 
 
 def test_a_code_is_exchanged_for_the_users_token(service: Service, endpoint: TokenEndpoint) -> None:
@@ -162,7 +154,7 @@ def test_a_refreshed_token_is_stored_before_it_is_used(service: Service, endpoin
     assert json.loads(service.requests[0].body)["refresh_token"] == "refresh-1"
 
 
-def test_what_a_refresh_leaves_out_stays(service: Service, endpoint: TokenEndpoint) -> None:
+def test_a_refresh_keeps_fields_that_the_answer_omits(service: Service, endpoint: TokenEndpoint) -> None:
     service.answers(granted(1))
     shelf = Shelf()
     RefreshingToken(endpoint, OLD, store=shelf.store).renew("old-access")
@@ -184,7 +176,7 @@ def test_threads_that_were_rejected_together_refresh_once(service: Service, endp
     assert len(service.requests) == len(shelf.kept) == 1
 
 
-def test_a_token_that_could_not_be_stored_is_not_used_and_not_lost(service: Service, endpoint: TokenEndpoint) -> None:
+def test_an_unstored_token_is_neither_used_nor_lost(service: Service, endpoint: TokenEndpoint) -> None:
     service.answers(granted(1, refresh_token="refresh-2"))
     shelf = Shelf(breaks=1)
     source = RefreshingToken(endpoint, OLD, store=shelf.store)
@@ -195,7 +187,7 @@ def test_a_token_that_could_not_be_stored_is_not_used_and_not_lost(service: Serv
     assert (len(service.requests), shelf.kept[0].refresh_token) == (1, "refresh-2")
 
 
-def test_a_token_that_another_process_renewed_is_taken_over(service: Service, endpoint: TokenEndpoint) -> None:
+def test_a_token_renewed_by_another_process_is_used(service: Service, endpoint: TokenEndpoint) -> None:
     shelf = Shelf([Token("theirs", None, "refresh-9")])
     entered = []
 
@@ -218,7 +210,7 @@ def test_without_a_refresh_token_there_is_nothing_to_renew(service: Service, end
     assert service.requests == []
 
 
-def test_a_refused_refresh_token_is_not_tried_again(service: Service, endpoint: TokenEndpoint) -> None:
+def test_a_refused_refresh_token_is_not_sent_again(service: Service, endpoint: TokenEndpoint) -> None:
     service.always = reply({"error": "invalid_grant"}, status=400)
     source = RefreshingToken(endpoint, OLD, store=Shelf().store)
     for _ in range(3):
@@ -227,7 +219,7 @@ def test_a_refused_refresh_token_is_not_tried_again(service: Service, endpoint: 
     assert len(service.requests) == 1
 
 
-def test_a_refresh_that_failed_for_now_is_tried_again(service: Service, endpoint: TokenEndpoint) -> None:
+def test_a_refresh_that_failed_transiently_is_retried(service: Service, endpoint: TokenEndpoint) -> None:
     service.answers(reply(status=503), reply(status=503), granted(1))
     source = RefreshingToken(endpoint, OLD, store=Shelf().store)
     with pytest.raises(ApiUnreachable, match="refreshed token: POST /oauth/token: HTTP 503, 2 times"):

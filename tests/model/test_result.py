@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from etl.boomplay.faults import REMEDIES
-from etl.boomplay.retry import FailureClass
+from etl.boomplay.retry import REMEDIES, FailureClass
 from etl.errors import CredentialsError
 from etl.model.result import RunResult
 

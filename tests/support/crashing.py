@@ -19,6 +19,7 @@ from sqlalchemy import event
 
 from etl import logs
 from etl.boomplay.client import Boomplay
+from etl.boomplay.http import HttpOptions
 from etl.boomplay.tokens import StaticToken
 from etl.db.engine import open_engine, read_transaction
 from etl.extract import snapshot
@@ -75,7 +76,7 @@ def act(order: dict[str, Any], url: str, api_url: str, app_id: str, token: str) 
     if order["action"] == "sync":
         with read_transaction(engine) as connection:
             account = find_accounts(connection, ["ada"])[0]
-        with Boomplay(tokens=StaticToken(token), api_url=api_url, app_id=app_id, requests_per_second=0) as client:
+        with Boomplay(StaticToken(token), HttpOptions(api_url=api_url, app_id=app_id, requests_per_second=0)) as client:
             client.favourite_tracks = steps.asking(client.favourite_tracks)  # type: ignore[method-assign]
             report = sync_account(engine, account, client, snapshot.RunOptions(concurrency=1))
         if report.error is not None:
