@@ -177,7 +177,7 @@ def test_the_scheduler_serves_syncs_and_ends_well(run, sandbox, home):
     synced = [line for line in log if line["event"] == "synced"]
     assert sorted((line["account"], line["favourites"]) for line in synced) == [("ada", 40), ("ben", 40)]
     assert all(line["run_id"] and datetime.fromisoformat(line["timestamp"]) for line in synced)
-    assert log[-1]["event"] == "the scheduler stopped"
+    assert log[-1]["event"] == "scheduler stopped"
     coming = run("status", "--json").json
     assert all(each["next_run_at"] for each in coming)
 
