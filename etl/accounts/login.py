@@ -1,7 +1,4 @@
-"""Signing in: the consent page in a browser, and the token that comes of it.
-
-Invariant: what comes back counts only with the state that this sign-in sent.
-"""
+"""Sign-in through Boomplay's consent page in a browser. Invariant: a redirect counts only with the state that was sent."""
 
 from __future__ import annotations
 
@@ -12,8 +9,7 @@ from collections.abc import Callable
 
 from etl import logs
 from etl.accounts.loopback import callback_server
-from etl.accounts.session import http_options
-from etl.accounts.token_source import token_endpoint
+from etl.accounts.session import http_options, token_endpoint
 from etl.boomplay.payloads import Token
 from etl.boomplay.signin import ConsentRedirect, consent_url, parse_redirect
 from etl.config import Config
@@ -31,7 +27,7 @@ def sign_in(
     stop: threading.Event | None = None,
     open_page: Callable[[str], object] = webbrowser.open,
 ) -> Token:
-    """Have the user consent in a browser and return the token. ``paste``: ask for the address instead of listening for it.
+    """Let the user consent in a browser, and return the token. ``paste`` asks for the final address instead of a callback.
 
     Raises: CredentialsError, UsageError, SettingsError, ApiError.
     """
@@ -45,15 +41,15 @@ def sign_in(
         path=config.consent_path,
     )
     if paste is not None:
-        say(f"open this address in a browser, and paste the one that it ends at:\n{url}")
+        say(f"open this address in a browser, then paste the address of the page where it ends:\n{url}")
         pasted = paste().strip()
         if not pasted:
-            raise CredentialsError("no address was pasted", remedy="paste the whole address that the browser ends at")
+            raise CredentialsError("no address was pasted", remedy="paste the whole address of the final page")
         return _token(config, parse_redirect(pasted, state=state))
-    with callback_server(config.redirect_uri, lambda brought: parse_redirect(brought, state=state)) as waiting:
-        say(f"a browser should show Boomplay's consent page now; if not, open this address:\n{url}")
+    with callback_server(config.redirect_uri, lambda redirect: parse_redirect(redirect, state=state)) as wait:
+        say(f"a browser opens Boomplay's consent page; if it does not, open this address:\n{url}")
         open_page(url)
-        return _token(config, waiting.redirect(timeout_seconds, stop or threading.Event()))
+        return _token(config, wait(timeout_seconds, stop or threading.Event()))
 
 
 def _token(config: Config, redirect: ConsentRedirect) -> Token:

@@ -5,15 +5,18 @@ Invariants: read-only; only errors of `etl.errors` are raised, and none of them 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Self, Unpack
+from typing import Self, TypeVar, Unpack
 
 from etl.boomplay import payloads
 from etl.boomplay.exchange import Request
 from etl.boomplay.http import HttpClient, HttpOptions, TokenSource
 from etl.boomplay.payloads import User
+from etl.errors import FavsyncError
 from etl.model.records import Item, Page
+
+T = TypeVar("T")
 
 MAX_LIMIT = 50
 MAX_IDS = 20
@@ -26,6 +29,8 @@ class Boomplay:
     """
 
     def __init__(self, *, tokens: TokenSource, **options: Unpack[HttpOptions]) -> None:
+        self.on_result: Callable[[FavsyncError | None], None] = lambda _error: None
+        """Called after each call: with None, or with the error that the call raises."""
         self._tokens = tokens
         self._wire = HttpClient(**options)
 
@@ -63,7 +68,7 @@ class Boomplay:
         """
         limit = min(max(limit, 1), MAX_LIMIT)
         call = Request(f"favourite tracks at offset {offset}", "/favourite/v1/tracks", f"offset={offset}&limit={limit}")
-        return self._wire.call(call, lambda body: payloads.page(body, offset, limit), self._tokens)
+        return self._call(call, lambda body: payloads.page(body, offset, limit))
 
     def user(self) -> User:
         """Return whose token it is.
@@ -71,7 +76,7 @@ class Boomplay:
         Raises: ApiError, CredentialsError.
         """
         call = Request("user info", "/user/getUserInfo")
-        return self._wire.call(call, lambda body: payloads.user(body, call.place), self._tokens)
+        return self._call(call, lambda body: payloads.user(body, call.place))
 
     def tracks(self, track_ids: Iterable[int]) -> list[Item]:
         """Return the tracks with these ids, 20 a request; unknown ones are missing, and the order is the service's.
@@ -85,4 +90,13 @@ class Boomplay:
     def _tracks(self, track_ids: list[int]) -> list[Item]:
         ids = ",".join(map(str, track_ids))
         call = Request(f"{len(track_ids)} tracks by id, from {track_ids[0]}", "/track/v1/trackIds", f"ids={ids}")
-        return self._wire.call(call, lambda body: payloads.items(body, call.place), self._tokens)
+        return self._call(call, lambda body: payloads.items(body, call.place))
+
+    def _call(self, call: Request, decode: Callable[[bytes], T]) -> T:
+        try:
+            value = self._wire.call(call, decode, self._tokens)
+        except FavsyncError as error:
+            self.on_result(error)
+            raise
+        self.on_result(None)
+        return value

@@ -232,7 +232,7 @@ def test_a_dead_token_stops_only_its_account(database_url, engine, sandbox, serv
     assert outcomes(engine, "ada") == ["succeeded", "failed", "failed"]
     assert outcomes(engine, "ben") == ["succeeded", *["unchanged"] * 4]
     assert open_tracks(engine, "ada") == before
-    given = manage.TokenInput(admin_token(sandbox, "ada"), token_row(engine, "ada").place, None, "")
+    given = manage.TokenInput(admin_token(sandbox, "ada"), token_row(engine, "ada").place)
     manage.give_token(settings(database_url, sandbox), engine, "ada", given)
     tick(service)
     assert outcomes(engine, "ada")[-1] == "unchanged"

@@ -42,7 +42,7 @@ def add(settings: Config, engine: Engine, sandbox: Sandbox, *names: str, schedul
     """Add accounts for the sandbox's users with these names, all where none is named; tokens go into the database."""
     for name in names or sandbox.users:
         user = sandbox.users[name]
-        given = TokenInput(Token(user.access_token, refresh_token=user.refresh_token), TokenLocation.DATABASE, None, "")
+        given = TokenInput(Token(user.access_token, refresh_token=user.refresh_token), TokenLocation.DATABASE)
         add_account(settings, engine, name, given, {"schedule": schedule})
 
 
