@@ -4,7 +4,7 @@ The first of these counts: the token that `favsync accounts` stored (unless it i
 that was renewed from the environment's token, and, for the account ``default``, the environment.
 
 Invariants: without an encryption key no token enters the database. `CredentialStore.renewed` returns after the token is on disk.
-A row of another token than the one in use is never marked.
+The row of a token that another process has stored meanwhile is never marked.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ class CredentialStore:
         self._engine = engine
         self._account_id = account_id
         self._name = name
+        self._loaded: TokenRow | None = None
         self._in_use: StoredToken | None = None
 
     def load(self) -> StoredToken | None:
@@ -58,7 +59,7 @@ class CredentialStore:
         if self._engine is not None and self._account_id is not None:
             with read_transaction(self._engine) as connection:
                 row = rows.token_row(connection, self._account_id)
-        self._in_use = self._resolve(row)
+        self._loaded, self._in_use = row, self._resolve(row)
         return self._in_use
 
     def can_store(self, stored: StoredToken) -> bool:
@@ -85,11 +86,16 @@ class CredentialStore:
         row = stored_row(self._config, self._account_id, token, place, reference, origin)
         with write_transaction(self._engine) as connection:
             rows.put_token_row(connection, row)
-        self._in_use = StoredToken(row, token, is_stored=True)
+        self._loaded, self._in_use = row, StoredToken(row, token, is_stored=True)
 
     def accepted(self) -> None:
-        """Record that the service accepted the token in use. Writes nothing if its state is valid."""
-        if self._in_use is not None and self._in_use.row.state is not TokenStatus.VALID:
+        """Record that the service accepted the token in use, if the stored row says anything else."""
+        if self._in_use is None or self._engine is None or self._account_id is None:
+            return
+        with read_transaction(self._engine) as connection:
+            stored = rows.token_row(connection, self._account_id)
+        is_true = stored is None or (stored.state is TokenStatus.VALID and stored.is_same_token(self._in_use.row))
+        if not is_true:
             self._mark(None)
 
     def refused(self, reason: str) -> None:
@@ -103,8 +109,8 @@ class CredentialStore:
         with write_transaction(self._engine) as connection:
             newest = rows.token_row(connection, self._account_id)
             is_ours = in_use.row.is_same_token(newest)
-            if in_use.is_stored and not is_ours:
-                return
+            if not is_ours and (in_use.is_stored or not _is_same(newest, self._loaded)):
+                return  # another process has replaced the token meanwhile
             row = newest if newest is not None and is_ours else in_use.row
             if refusal is None:
                 row = rows.accepted(row, clock.now())
@@ -112,7 +118,7 @@ class CredentialStore:
                 is_widespread = _is_widespread(connection, row.account_id)
                 row = rows.refused(row, refusal, clock.now(), is_widespread=is_widespread)
             rows.put_token_row(connection, row)
-        self._in_use = replace(in_use, row=row, is_stored=True)
+        self._loaded, self._in_use = row, replace(in_use, row=row, is_stored=True)
 
     def _resolve(self, row: TokenRow | None) -> StoredToken | None:
         settings = self._from_settings(row)
@@ -215,6 +221,10 @@ def _new_row(account_id: int, token: Token, place: TokenLocation, reference: str
         is_renewable=token.refresh_token is not None,
         updated_at=clock.now(),
     )
+
+
+def _is_same(one: TokenRow | None, other: TokenRow | None) -> bool:
+    return one is other if one is None else one.is_same_token(other)
 
 
 def _fingerprint(token: Token) -> bytes:

@@ -1,7 +1,9 @@
 """The local web server to which the browser returns from the consent page.
 
-A URL fragment never reaches a server, so the page that it serves posts the fragment back. Invariants: the server listens on loopback
-only; it refuses requests with another ``Host`` (DNS rebinding), another path or another sign-in's state, and goes on waiting.
+A URL fragment never reaches a server, so the page that it serves posts the fragment back.
+
+Invariants: the server listens on loopback only. It refuses requests with another ``Host`` (DNS rebinding), another path or another
+sign-in's state, and goes on waiting.
 """
 
 from __future__ import annotations
