@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Engine
 from etl import clock
 from etl.accounts import token_rows as rows
 from etl.accounts.encryption import TokenCipher, fingerprint
-from etl.accounts.token_file import decode_token, encode_token, read_token_file, write_token_file
+from etl.accounts.token_file import bare_token, decode_token, encode_token, read_token_file, write_token_file
 from etl.accounts.token_rows import TokenLocation, TokenRow, TokenStatus
 from etl.boomplay.payloads import Token
 from etl.config import Config, environment
@@ -130,7 +130,7 @@ class CredentialStore:
                 is_given = row.fingerprint is None
                 if row.state is TokenStatus.DEAD if is_given else row.fingerprint != settings.row.fingerprint:
                     return settings
-            token, _ = decode_token(self._decrypted(row.secret))
+            token, _ = decode_token(self._decrypted(row.secret), f"the stored token of account {self._name}")
             return StoredToken(row, token, is_stored=True)
         if row.reference != DEFAULT_VARIABLE:
             return self._referenced(row)
@@ -154,7 +154,8 @@ class CredentialStore:
         is_ours = self._name == DEFAULT_ACCOUNT or (row is not None and row.reference == DEFAULT_VARIABLE)
         if not is_ours or (access is None and refresh is None):
             return None
-        token = Token(access.reveal() if access else "", refresh_token=refresh.reveal() if refresh else None)
+        access_token = bare_token(access.reveal()) if access else ""
+        token = Token(access_token, refresh_token=bare_token(refresh.reveal()) if refresh else None)
         new = _new_row(self._account_id or 0, token, TokenLocation.ENVIRONMENT, DEFAULT_VARIABLE)
         return StoredToken(new, token, is_stored=False)
 
@@ -164,7 +165,7 @@ class CredentialStore:
         if row.place is TokenLocation.FILE:
             token, expires_at = read_token_file(reference)
         else:
-            token = Token(environment().get(reference, "").strip())
+            token, _ = decode_token(environment().get(reference, ""), f"the environment variable {reference}")
         if not token.access_token and not token.refresh_token:
             if row.place is TokenLocation.FILE:
                 problem = f"the file {reference} is missing or empty"

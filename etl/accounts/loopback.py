@@ -2,8 +2,8 @@
 
 A URL fragment never reaches a server, so the page that it serves posts the fragment back.
 
-Invariants: the server listens on loopback only. It refuses requests with another ``Host`` (DNS rebinding), another path or another
-sign-in's state, and goes on waiting.
+Invariants: the server listens on loopback only. It refuses requests with another ``Host`` (DNS rebinding), another path or
+another sign-in's state, and goes on waiting.
 """
 
 from __future__ import annotations

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import os
+import re
+import secrets
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +16,9 @@ from etl.boomplay.payloads import Token
 from etl.errors import CredentialsError
 
 MAX_BYTES = 64 * 1024
+_WRAPPING = " \t\r\n\ufeff\"'`“”‘’"
+_SCHEME = re.compile(r"(?:authorization:\s*)?bearer\s+", re.IGNORECASE)
+_TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
 class _StoredJson(msgspec.Struct, omit_defaults=True):
@@ -27,18 +33,36 @@ def encode_token(token: Token, expires_at: datetime | None) -> bytes:
     return msgspec.json.encode(_StoredJson(str(token.access_token), refresh_token, expires_at))
 
 
-def decode_token(text: str) -> tuple[Token, datetime | None]:
-    """Return the token in ``text`` and when it expires. ``text`` is its stored form, or a bare access token.
+def bare_token(text: str) -> str:
+    """Return the token without what people paste around it: a byte order mark, quotes, and ``Bearer``."""
+    bare = _SCHEME.sub("", text.strip(_WRAPPING), count=1).strip(_WRAPPING)
+    return bare if bare == text else bare_token(bare)
+
+
+def decode_token(text: str, source: str) -> tuple[Token, datetime | None]:
+    """Return the token in ``text`` and when it expires. The token is empty if ``text`` is.
+
+    ``text`` is the stored form, or an access token with an optional refresh token on a second line. ``source``: a phrase for
+    the error.
 
     Raises: CredentialsError.
     """
-    stored = _StoredJson(text)
+    text = text.strip().removeprefix("\ufeff")
     if text.startswith("{"):
         try:
             stored = msgspec.json.decode(text, type=_StoredJson)
-        except msgspec.DecodeError:
-            raise CredentialsError("the stored token cannot be read", remedy="set the token again") from None
-    return Token(stored.access_token, refresh_token=stored.refresh_token), stored.expires_at
+        except msgspec.DecodeError as fault:
+            raise CredentialsError(f"{source} is not valid JSON: {fault}", remedy="set the token again") from None
+        return Token(bare_token(stored.access_token), refresh_token=stored.refresh_token), stored.expires_at
+    lines = [bare for line in text.splitlines() if (bare := bare_token(line))]
+    problem = f"it has {len(lines)} lines" if len(lines) > 2 else ""
+    if any(not _TOKEN.fullmatch(line) for line in lines):
+        problem = "it contains spaces or characters that no token has"
+    if problem:
+        remedy = "put the access token on one line, and the refresh token, if there is one, on a second line"
+        raise CredentialsError(f"{source} is not a token: {problem}", remedy=remedy)
+    access_token, refresh_token = [*lines, "", ""][:2]
+    return Token(access_token, refresh_token=refresh_token or None), None
 
 
 def read_token_file(path: str) -> tuple[Token, datetime | None]:
@@ -48,14 +72,16 @@ def read_token_file(path: str) -> tuple[Token, datetime | None]:
     """
     try:
         with Path(path).open("rb") as file:
-            text = file.read(MAX_BYTES).decode().strip()
+            body = file.read(MAX_BYTES)
+        is_utf16 = body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # such as PowerShell writes
+        text = body.decode("utf-16" if is_utf16 else "utf-8-sig")
     except FileNotFoundError:
         text = ""
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not text"
         message = f"the token file {path} cannot be read: {reason}"
         raise CredentialsError(message, remedy="make the file readable for this user") from None
-    return decode_token(text)
+    return decode_token(text, f"the content of the token file {path}")
 
 
 def write_token_file(path: str, body: bytes) -> None:
@@ -64,22 +90,27 @@ def write_token_file(path: str, body: bytes) -> None:
     Raises: CredentialsError.
     """
     target = Path(path)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.new")
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.new")
     try:
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with open(os.open(temporary, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:  # noqa: PTH123 - a descriptor
-            file.write(body + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
+        # O_EXCL and O_NOFOLLOW: another user of the folder cannot prepare this name as a file or a link.
+        descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY, 0o600)
+        try:
+            with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor
+                file.write(body + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(target)
+        except OSError:
+            with suppress(OSError):
+                temporary.unlink()
+            raise
         folder = os.open(target.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:
             os.close(folder)
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
         message = f"the token file {path} cannot be written: {error.strerror}"
         raise CredentialsError(message, remedy="make its folder writable for this user") from None
 

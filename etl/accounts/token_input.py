@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from etl import logs
 from etl.accounts.encryption import TokenCipher
-from etl.accounts.token_file import is_exposed, read_token_file
+from etl.accounts.token_file import decode_token, is_exposed, read_token_file
 from etl.accounts.token_rows import TokenLocation
 from etl.boomplay.payloads import Token
 from etl.config import Config, environment
-from etl.errors import UsageError
+from etl.errors import CredentialsError, UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ def token_location(
     Raises: SettingsError, if only the database is left and there is no key for it.
     """
     if file is not None:
+        file = str(Path(file).expanduser().absolute())  # later commands run in other folders
         return TokenLocation.FILE, file, f"the token stays in the file {file}"
     keys = [key.reveal() for key in config.encryption_keys]
     if variable is not None and not keys:
@@ -53,11 +55,17 @@ def read_token(
     Raises: UsageError, if there is none; SettingsError; CredentialsError.
     """
     place, reference, note = token_location(config, variable=variable, file=file)
-    token = read_token_file(file)[0] if file else Token("")
+    token = Token("")
+    if place is TokenLocation.FILE and reference is not None:
+        token, _ = read_token_file(reference)
+        if token.access_token and is_exposed(reference):
+            note += ". Other users may read it: chmod 600 protects it"
+    elif variable is not None:
+        token = _decoded(_from_variable(variable), f"the environment variable {variable}")
     if not token.access_token:
-        token = _parsed(_from_variable(variable) if variable and not file else ask())
-    elif file and is_exposed(file):
-        note += ". Other users may read it: chmod 600 protects it"
+        token = _decoded(ask(), "the input")
+    if not token.access_token:
+        raise UsageError("there is no token", remedy="enter the access token on standard input")
     for secret in (token.access_token, token.refresh_token):
         logs.mask(secret or "")
     return TokenInput(token, place, reference, note)
@@ -73,11 +81,9 @@ def _from_variable(variable: str) -> str:
     return value
 
 
-def _parsed(text: str) -> Token:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if not lines or len(lines) > 2 or any(" " in line.removeprefix("Bearer ") for line in lines):
-        raise UsageError(
-            "there is no token" if not lines else "that is not a token",
-            remedy="enter the access token on standard input, and the refresh token, if you have one, on a second line",
-        )
-    return Token(lines[0], refresh_token=lines[1] if len(lines) == 2 else None)
+def _decoded(text: str, source: str) -> Token:
+    try:
+        token, _ = decode_token(text, source)
+    except CredentialsError as error:
+        raise UsageError(error.message, remedy=error.remedy) from None
+    return token
