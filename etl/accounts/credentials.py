@@ -10,6 +10,7 @@ The row of a token that another process has stored meanwhile is never marked.
 from __future__ import annotations
 
 import dataclasses
+import re
 from datetime import timedelta
 
 import msgspec
@@ -29,6 +30,7 @@ from etl.errors import CredentialsError
 DEFAULT_ACCOUNT = "default"
 DEFAULT_VARIABLE = "BOOMPLAY_ACCESS_TOKEN"
 WIDESPREAD_FROM = 3
+_APP = re.compile(r"\bapp[ _-]?(id|secret)\b", re.IGNORECASE)
 
 
 class StoredToken(msgspec.Struct, frozen=True):
@@ -61,6 +63,14 @@ class CredentialStore:
                 row = rows.token_row(connection, self._account_id)
         self._loaded, self._in_use = row, self._resolve(row)
         return self._in_use
+
+    def remedy(self, reason: str) -> str:
+        """Return what to do after the service refused a request for ``reason``."""
+        if is_app_refused(reason):
+            return (
+                "check BOOMPLAY_APP_ID and BOOMPLAY_APP_SECRET: the service does not accept them; the token may be good"
+            )
+        return token_remedy(self._name, self._in_use.row if self._in_use else None)
 
     def can_store(self, stored: StoredToken) -> bool:
         """True if a renewed token could be stored."""
@@ -167,12 +177,10 @@ class CredentialStore:
         else:
             token, _ = decode_token(environment().get(reference, ""), f"the environment variable {reference}")
         if not token.access_token and not token.refresh_token:
-            if row.place is TokenLocation.FILE:
-                problem = f"the file {reference} is missing or empty"
-                remedy = f"write a token into it: `favsync accounts login {self._name} --token-file {reference}`"
-            else:
-                problem, remedy = f"the environment variable {reference} is not set", f"set {reference} to the token"
-            raise CredentialsError(f"account {self._name} has no token: {problem}", remedy=remedy)
+            is_file = row.place is TokenLocation.FILE
+            problem = f"the {'file' if is_file else 'environment variable'} {reference} is missing or empty"
+            message = f"account {self._name} has no token: {problem}"
+            raise CredentialsError(message, remedy=token_remedy(self._name, row))
         if _fingerprint(token) == row.fingerprint:
             return StoredToken(row, token, is_stored=True)
         new = _new_row(row.account_id, token, row.place, reference)
@@ -207,9 +215,19 @@ def stored_row(
     return row
 
 
-def token_remedy(name: str) -> str:
-    """Return how to replace a token that is missing or dead."""
-    default = f"set another {DEFAULT_VARIABLE}, or " if name == DEFAULT_ACCOUNT else ""
+def is_app_refused(reason: str) -> bool:
+    """True if the service refused the app id or its secret, and not the token."""
+    return _APP.search(reason) is not None
+
+
+def token_remedy(name: str, row: TokenRow | None = None) -> str:
+    """Return how to replace the account's token, in the place where ``row`` keeps it."""
+    if row is not None and row.place is TokenLocation.FILE:
+        return f"write another token into {row.reference}: `favsync accounts login {name} --token-file {row.reference}`"
+    if row is not None and row.place is TokenLocation.ENVIRONMENT and row.reference != DEFAULT_VARIABLE:
+        return f"set {row.reference} to another token"
+    is_settings = name == DEFAULT_ACCOUNT if row is None else row.place is TokenLocation.ENVIRONMENT
+    default = f"set {DEFAULT_VARIABLE} to another token, or " if is_settings else ""
     return f"{default}run `favsync accounts login {name}` or `favsync accounts set {name} --token`"
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import msgspec
 from sqlalchemy import Engine
 
-from etl.accounts.credentials import DEFAULT_ACCOUNT, CredentialStore, StoredToken, token_remedy
+from etl.accounts.credentials import DEFAULT_ACCOUNT, CredentialStore, StoredToken, is_app_refused, token_remedy
 from etl.accounts.token_rows import TokenStatus, account_id_of
 from etl.boomplay.client import Boomplay
 from etl.boomplay.http import HttpOptions
@@ -37,7 +37,7 @@ class MonitoredToken:
         self._source = source
         self._store = store
         self._lock = threading.Lock()
-        self._is_accepted = self._is_refused = self._is_forbidden = self._is_renewed = False
+        self._is_accepted = self._is_rejected = self._is_refused = self._is_forbidden = self._is_renewed = False
 
     def __repr__(self) -> str:
         return f"MonitoredToken({self._source!r})"
@@ -54,22 +54,22 @@ class MonitoredToken:
 
         Raises: CredentialsError, ApiError.
         """
-        try:
-            fresh = self._source.renew(rejected)
-        except CredentialsError as error:
-            self._refuse(error.message)
-            raise
-        if fresh is None:
-            self._refuse("the service refuses the token")
+        self._is_rejected = True
+        fresh = self._source.renew(rejected)
         self._is_renewed = fresh is not None
+        self._is_rejected = fresh is None
         return fresh
 
     def on_result(self, error: FavsyncError | None) -> None:
-        """Note the result of a call."""
+        """Note the result of a call. A refusal gets the remedy that fits its cause and the token's place."""
         if error is None:
             self._is_accepted = True
         elif isinstance(error, ApiRefused) and error.status == FORBIDDEN:
             self._is_forbidden = True
+        elif isinstance(error, CredentialsError):
+            error.remedy = self._store.remedy(error.message)
+            if self._is_rejected and not is_app_refused(error.message):
+                self._refuse(error.message)
 
     def record(self) -> None:
         """Record the result of all calls."""
@@ -114,7 +114,7 @@ def connect(
         since = f"{stored.row.updated_at:%Y-%m-%d %H:%M} UTC"
         raise CredentialsError(
             f"the token of account {account_name} is dead since {since}: {stored.row.reason or 'refused'}",
-            remedy=f"{token_remedy(account_name)}; `favsync accounts check {account_name}` tries it once more",
+            remedy=f"{store.remedy('')}; `favsync accounts check {account_name}` tries it once more",
         )
     with _token_source(config, engine, store, stored, options) as source:
         tokens = MonitoredToken(source, store)

@@ -17,9 +17,10 @@ from etl.accounts.token_input import TokenInput, read_token
 from etl.accounts.token_rows import TokenLocation, TokenRow, TokenStatus, put_token_row
 from etl.boomplay.payloads import Token
 from etl.db.engine import write_transaction
+from etl.errors import CredentialsError
 from etl.load.runs import ensure_account
 from tests.accounts.test_credentials import engine, instant, reads, sandbox
-from tests.support.sandbox_accounts import number, settings, token_row
+from tests.support.sandbox_accounts import add, number, settings, token_row
 
 __all__ = ["engine", "instant", "sandbox"]
 
@@ -115,6 +116,40 @@ def test_a_replaced_token_that_is_refused_is_suspect(account, state, engine, san
     account.replace("refused-token")
     assert manage.check_account(account.config, engine, "default").state == "suspect"
     assert token_row(engine, "default").suspect_since == clock.now()
+
+
+REMEDIES = {
+    "database": "run `favsync accounts login default` or `favsync accounts set default --token`",
+    "variable": "set OTHER_TOKEN to another token",
+    "file": "write another token into {file}: `favsync accounts login default --token-file {file}`",
+    "settings": "set BOOMPLAY_ACCESS_TOKEN to another token, or run `favsync accounts login default`",
+}
+
+
+def test_a_refused_token_has_the_remedy_of_its_place(account, engine, sandbox, instant):
+    sandbox.revoke_token("ada")
+    remedy = REMEDIES[account.place].format(file=account.file)
+    for _ in range(3):  # suspect, then dead, then not sent
+        with pytest.raises(CredentialsError) as refused:
+            reads(account.config, engine, "default")
+        assert refused.value.remedy.startswith(remedy)
+        instant(timedelta(minutes=6))
+    assert token_row(engine, "default").state is TokenStatus.DEAD
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"BOOMPLAY_APP_ID": "mistyped"}, {"BOOMPLAY_APP_SECRET": "wrong"}], ids=["app id", "secret"]
+)
+def test_a_refused_app_leaves_the_token_valid(wrong, database_url, engine, sandbox, instant):
+    add(settings(database_url, sandbox), engine, sandbox, "ada")
+    sandbox.expire_token("ada")
+    for _ in range(3):
+        with pytest.raises(CredentialsError) as refused:
+            reads(settings(database_url, sandbox, **wrong), engine)
+        assert refused.value.remedy.startswith("check BOOMPLAY_APP_ID and BOOMPLAY_APP_SECRET")
+        instant(timedelta(minutes=6))
+    assert is_valid(token_row(engine, "ada"))
+    assert reads(settings(database_url, sandbox), engine) == 20
 
 
 def test_a_settings_token_that_works_replaces_a_dead_one(database_url, engine, sandbox, tmp_path, monkeypatch):
