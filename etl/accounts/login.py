@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import secrets
+import subprocess
+import sys
 import threading
-import webbrowser
 from collections.abc import Callable
 
 from etl import logs
@@ -12,10 +14,23 @@ from etl.accounts.loopback import callback_server
 from etl.accounts.session import http_options, token_endpoint
 from etl.boomplay.payloads import Token
 from etl.boomplay.signin import ConsentRedirect, consent_url, parse_redirect
-from etl.config import Config
+from etl.config import Config, environment
 from etl.errors import CredentialsError
 
 Say = Callable[[str], None]
+# All that a browser needs. The rest of the environment holds secrets: the app's, the encryption key, tokens, passwords.
+_BROWSER_VARIABLES = re.compile(
+    r"PATH|HOME|USER|LOGNAME|SHELL|TERM|TMPDIR|LANG|LANGUAGE|LC_\w+|BROWSER|DISPLAY|WAYLAND_DISPLAY|XAUTHORITY|XDG_\w+|"
+    r"DBUS_SESSION_BUS_ADDRESS|DESKTOP_SESSION|GNOME_DESKTOP_SESSION_ID|KDE_\w+|WSL_\w+|WSLENV"
+)
+
+
+def open_browser(url: str) -> None:
+    """Open ``url`` in the user's browser, without the environment of this process."""
+    variables = {name: value for name, value in environment().items() if _BROWSER_VARIABLES.fullmatch(name)}
+    command = [sys.executable, "-I", "-m", "webbrowser", url]
+    null = subprocess.DEVNULL
+    subprocess.run(command, env=variables, check=False, stdin=null, stdout=null, stderr=null)
 
 
 def sign_in(
@@ -25,7 +40,7 @@ def sign_in(
     paste: Callable[[], str] | None = None,
     timeout_seconds: float = 300.0,
     stop: threading.Event | None = None,
-    open_page: Callable[[str], object] = webbrowser.open,
+    open_page: Callable[[str], object] = open_browser,
 ) -> Token:
     """Let the user consent in a browser, and return the token. ``paste`` asks for the final address instead of a callback.
 

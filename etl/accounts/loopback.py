@@ -2,15 +2,17 @@
 
 A URL fragment never reaches a server, so the page that it serves posts the fragment back.
 
-Invariants: the server listens on loopback only. It refuses requests with another ``Host`` (DNS rebinding), another path or
-another sign-in's state, and goes on waiting.
+Invariants: the server listens on loopback only. It refuses requests with another ``Host`` (DNS rebinding), ``Origin``, path
+or state than those of this sign-in, and goes on waiting.
 """
 
 from __future__ import annotations
 
+import errno
+import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from queue import Empty, Queue
 from typing import Any
@@ -22,6 +24,8 @@ from etl.errors import CredentialsError, UsageError
 
 MAX_POST_BYTES = 16 * 1024
 WAKE_SECONDS = 0.25
+SOCKET_SECONDS = 10.0
+_NO_IPV6 = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 _PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>favsync</title>
 <h1 id="result">One moment…</h1>
@@ -58,48 +62,60 @@ def callback_server(redirect_uri: str, read: Callable[[str], ConsentRedirect]) -
         raise UsageError(
             "the redirect address is not on this machine", remedy="sign in with --no-browser, and paste the address"
         )
-    port = uri.port or 80
-    try:
-        server = _Server(uri, port, read)
-    except OSError as error:
-        raise UsageError(
-            f"port {port} of this machine cannot be used: {error.strerror}",
-            remedy="stop the program that listens there, or sign in with --no-browser and paste the address",
-        ) from None
-    thread = threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True)
-    thread.start()
-    try:
-        yield server.wait
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    port, redirects = uri.port or 80, Queue[ConsentRedirect]()
+    # A browser may resolve localhost to either address.
+    addresses = ["127.0.0.1", "::1"] if uri.hostname == "localhost" else [uri.hostname]
+    with ExitStack() as stack:
+        for address in addresses:
+            try:
+                server = _Server(address, port, uri, read, redirects)
+            except OSError as error:
+                if error.errno in _NO_IPV6 and address != addresses[0]:
+                    continue
+                raise UsageError(
+                    f"port {port} of this machine cannot be used: {error.strerror}",
+                    remedy="stop the program that listens there, or sign in with --no-browser and paste the address",
+                ) from None
+            stack.callback(server.server_close)
+            thread = threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True)
+            thread.start()
+            stack.callback(server.shutdown)
+
+        def wait(timeout_seconds: float, stop: threading.Event) -> ConsentRedirect:
+            return _wait(redirects, timeout_seconds, stop)
+
+        yield wait
+
+
+def _wait(redirects: Queue[ConsentRedirect], timeout_seconds: float, stop: threading.Event) -> ConsentRedirect:
+    for _ in range(max(1, round(timeout_seconds / WAKE_SECONDS))):
+        if stop.is_set():
+            break
+        try:
+            return redirects.get(timeout=WAKE_SECONDS)
+        except Empty:
+            continue
+    raise CredentialsError(
+        "no answer came from the consent page",
+        remedy="sign in again, or with --no-browser and paste the address of the final page",
+    )
 
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self, uri: SplitResult, port: int, read: Callable[[str], ConsentRedirect]) -> None:
-        self.uri = uri
-        self.read = read
-        self.redirects: Queue[ConsentRedirect] = Queue()
-        host = uri.hostname or ""
-        super().__init__(("127.0.0.1" if host == "localhost" else host, port), _Handler)
-
-    def wait(self, timeout_seconds: float, stop: threading.Event) -> ConsentRedirect:
-        """Return the first redirect."""
-        for _ in range(max(1, round(timeout_seconds / WAKE_SECONDS))):
-            if stop.is_set():
-                break
-            try:
-                return self.redirects.get(timeout=WAKE_SECONDS)
-            except Empty:
-                continue
-        raise CredentialsError(
-            "no answer came from the consent page",
-            remedy="sign in again, or with --no-browser and paste the address of the final page",
-        )
+    def __init__(
+        self,
+        address: str,
+        port: int,
+        uri: SplitResult,
+        read: Callable[[str], ConsentRedirect],
+        redirects: Queue[ConsentRedirect],
+    ) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self.uri, self.read, self.redirects = uri, read, redirects
+        super().__init__((address, port), _Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Ignore a browser that closes the connection."""
@@ -107,6 +123,7 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
+    timeout = SOCKET_SECONDS
 
     def do_GET(self) -> None:
         if self._is_expected():
@@ -114,7 +131,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "")
-        if not self._is_expected() or not length.isdigit() or int(length) > MAX_POST_BYTES:
+        if not self._is_expected():
+            return
+        if self.headers.get("Origin", self._origin) != self._origin:  # browsers send it with every POST of another site
+            self._answer(403, "Another site sent this request.", "text/plain")
+            return
+        if not length.isdigit() or int(length) > MAX_POST_BYTES:
+            self._answer(413, "This request has no length or is too long.", "text/plain")
             return
         try:
             redirect = self.server.read(self.rfile.read(int(length)).decode("utf-8", "replace"))
@@ -127,6 +150,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_args: object) -> None:
         """Log nothing: the address contains the token."""
+
+    @property
+    def _origin(self) -> str:
+        return f"http://{self.server.uri.netloc}"
 
     def _is_expected(self) -> bool:
         uri = self.server.uri

@@ -12,7 +12,9 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from etl.accounts.login import sign_in
+from etl.accounts import loopback
+from etl.accounts.login import open_browser, sign_in
+from etl.accounts.loopback import callback_server
 from etl.boomplay.payloads import Token
 from etl.errors import CredentialsError, UsageError
 from etl.sandbox import Sandbox
@@ -103,6 +105,88 @@ def test_another_host_or_path_gets_404(sandbox, redirect_uri):
 
     sign_in_to(sandbox, redirect_uri, act)
     assert codes == [404, 404, 404]
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example.invalid", "null", "http://localhost:1"])
+def test_a_post_of_another_site_is_refused(sandbox, redirect_uri, origin):
+    codes = []
+
+    def act(url: str) -> None:
+        location = consented(url)
+        fragment = location.partition("#")[2]
+        codes.append(httpx.post(redirect_uri, headers={"Origin": origin}, content=f"#{fragment}").status_code)
+        codes.append(httpx.post(redirect_uri, headers={"Origin": own}, content=f"#{fragment}").status_code)
+
+    own = redirect_uri.removesuffix("/callback")
+    sign_in_to(sandbox, redirect_uri, act)
+    assert codes == [403, 200]
+
+
+def test_a_post_that_is_too_long_is_answered(sandbox, redirect_uri):
+    codes = []
+
+    def act(url: str) -> None:
+        codes.append(httpx.post(redirect_uri, content="x" * (loopback.MAX_POST_BYTES + 1)).status_code)
+        come_back(consented(url))
+
+    sign_in_to(sandbox, redirect_uri, act)
+    assert codes == [413]
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_localhost_listens_on_both_addresses(sandbox, redirect_uri, address):
+    redirect_uri = redirect_uri.replace("127.0.0.1", "localhost")
+    sandbox.register_redirect_uri(redirect_uri)
+
+    def act(url: str) -> None:
+        parts = urlsplit(consented(url))
+        host = f"[{address}]" if ":" in address else address
+        headers = {"Host": parts.netloc, "Origin": f"http://{parts.netloc}"}
+        httpx.post(f"http://{host}:{parts.port}{parts.path}", headers=headers, content=f"#{parts.fragment}")
+
+    if address == "::1" and not has_ipv6():
+        with callback_server(redirect_uri, lambda _text: pytest.fail("nothing was sent")):
+            return
+    assert sign_in_to(sandbox, redirect_uri, act).access_token == sandbox.users["ben"].access_token
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as free:
+            free.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"", b"GET /callback HTTP/1.1\r\nHost: ", b"POST /callback HTTP/1.1\r\nHost: {host}\r\nContent-Length: 9\r\n\r\n"],
+)
+def test_a_silent_connection_is_closed(sandbox, redirect_uri, monkeypatch, sent):
+    monkeypatch.setattr(loopback._Handler, "timeout", 0.01)
+    parts = urlsplit(redirect_uri)
+    with (
+        callback_server(redirect_uri, lambda _text: pytest.fail("nothing was sent")),
+        socket.create_connection((parts.hostname, parts.port)) as connection,
+    ):
+        connection.sendall(sent.replace(b"{host}", parts.netloc.encode()))
+        assert connection.recv(1000) == b""
+
+
+def test_the_browser_gets_no_secret(monkeypatch, tmp_path):
+    seen = tmp_path / "seen"
+    script = tmp_path / "browser"
+    script.write_text(f'#!/bin/sh\nenv > {seen}\necho "$1" >> {seen}\n')
+    script.chmod(0o700)
+    monkeypatch.setenv("BROWSER", str(script))
+    for name in ("BOOMPLAY_APP_SECRET", "FAVSYNC_ENCRYPTION_KEY", "TOKEN_OF_ADA", "PGPASSWORD"):
+        monkeypatch.setenv(name, "a-secret")
+    monkeypatch.setenv("DISPLAY", ":7")
+    open_browser("http://127.0.0.1/consent?state=x")
+    assert "a-secret" not in seen.read_text()
+    assert "DISPLAY=:7" in seen.read_text()
+    assert seen.read_text().endswith("http://127.0.0.1/consent?state=x\n")
 
 
 def test_the_wait_ends_after_the_timeout_or_a_stop(sandbox, redirect_uri):
