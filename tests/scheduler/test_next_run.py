@@ -15,8 +15,8 @@ FAILED = RunOutcome()
 
 
 def test_a_proven_run_follows_the_schedule_and_resets_failures() -> None:
-    turn = next_run(HOURLY, 3, RunOutcome(is_proven=True), 9, NOW)
-    assert (turn.next_run_at, turn.failures_in_a_row) == (HOURLY.next_after(NOW, 3), 0)
+    run = next_run(HOURLY, 3, RunOutcome(is_proven=True), 9, NOW)
+    assert (run.next_run_at, run.failures_in_a_row) == (HOURLY.next_after(NOW, 3), 0)
 
 
 def test_failures_back_off_exponentially() -> None:
@@ -32,27 +32,27 @@ def test_the_longest_delay_is_eight_periods_or_a_day(period: str, longest: int) 
 
 
 def test_accounts_that_fail_together_retry_apart() -> None:
-    turns = {next_run(HOURLY, seed, FAILED, 3, NOW).next_run_at for seed in range(100)}
-    assert len(turns) > 50
-    assert all(timedelta(minutes=40) <= at - NOW <= timedelta(minutes=48) for at in turns)
+    runs = {next_run(HOURLY, seed, FAILED, 3, NOW).next_run_at for seed in range(100)}
+    assert len(runs) > 50
+    assert all(timedelta(minutes=40) <= at - NOW <= timedelta(minutes=48) for at in runs)
 
 
 def test_no_account_returns_before_the_service_allows_it() -> None:
     retry_at = NOW + timedelta(hours=20)
-    turn = next_run(HOURLY, 3, RunOutcome(retry_at=retry_at), 0, NOW)
-    assert retry_at <= turn.next_run_at <= retry_at + timedelta(minutes=1)
-    assert turn.parked_until == retry_at
-    assert turn.failures_in_a_row == 1
+    run = next_run(HOURLY, 3, RunOutcome(retry_at=retry_at), 0, NOW)
+    assert retry_at <= run.next_run_at <= retry_at + timedelta(minutes=1)
+    assert run.parked_until == retry_at
+    assert run.failures_in_a_row == 1
 
 
 def test_a_short_requested_wait_does_not_shorten_the_back_off() -> None:
-    turn = next_run(HOURLY, 3, RunOutcome(retry_at=NOW + timedelta(seconds=1)), 5, NOW)
-    assert turn.next_run_at >= NOW + timedelta(minutes=160)
+    run = next_run(HOURLY, 3, RunOutcome(retry_at=NOW + timedelta(seconds=1)), 5, NOW)
+    assert run.next_run_at >= NOW + timedelta(minutes=160)
 
 
 def test_a_busy_account_is_not_a_failure() -> None:
-    turn = next_run(HOURLY, 3, RunOutcome(is_busy=True), 2, NOW)
-    assert (turn.next_run_at, turn.failures_in_a_row) == (NOW + timedelta(minutes=1), 2)
+    run = next_run(HOURLY, 3, RunOutcome(is_busy=True), 2, NOW)
+    assert (run.next_run_at, run.failures_in_a_row) == (NOW + timedelta(minutes=1), 2)
 
 
 def test_a_dead_token_waits_for_its_schedule() -> None:
