@@ -145,7 +145,7 @@ class ListSource:
         catalogue = self.listener.catalogue
         return Page(offset, limit, tuple(_item(catalogue, track_id) for track_id in tracks[offset : offset + limit]))
 
-    def catalogue(self, track_ids: Sequence[int]) -> Mapping[int, Item | None] | None:
+    def catalogue(self, track_ids: Sequence[int], known_id: int | None) -> Mapping[int, Item | None] | None:
         """Return None: this service has no catalogue."""
         return None
 

@@ -144,7 +144,7 @@ def key_list(text: str) -> tuple[SecretText, ...]:
 
     Raises: ValueError, with the fault.
     """
-    keys = text.replace(",", " ").split()
+    keys = [key.strip("\"'\ufeff") for key in text.replace(",", " ").split()]
     wrong = [place for place, key in enumerate(keys, 1) if not _is_key(key)]
     if wrong or not keys:
         raise ValueError(

@@ -21,13 +21,7 @@ from etl.errors import FavsyncError, RateLimited, WrongUser
 from etl.extract.snapshot import FavouritesApi, RunOptions, ask_catalogue, require_owner, take_snapshot
 from etl.load import accounts, runs
 from etl.load.accounts import Account
-from etl.load.baseline import (
-    FavouriteQueries,
-    labels_of,
-    read_baseline,
-    read_open_favourites,
-    stored_version_refs,
-)
+from etl.load.baseline import FavouriteQueries, labels_of, read_baseline, read_open_favourites, stored_version_refs
 from etl.load.favourites import write_changes, write_rejects
 from etl.load.raw import items_of
 from etl.load.run_lock import run_lock
@@ -136,7 +130,7 @@ def _ask_catalogue(run: Run, snapshot: Snapshot, lookup: FavouriteQueries) -> di
         return {}
     missing = lookup.open_tracks().difference(snapshot.track_ids)
     asked = missing.difference(lookup.settled(run.result.started_at, run.options.grace))
-    return ask_catalogue(run.api, asked, run.account.region)
+    return ask_catalogue(run.api, asked, next(iter(snapshot.track_ids), None), run.account.region)
 
 
 def _baseline(run: Run) -> Baseline | None:

@@ -54,7 +54,7 @@ class Memory:
         self.requests += 1
         return Page(offset, limit, tuple(self.items[offset : offset + limit]), len(self.items))
 
-    def catalogue(self, track_ids: Sequence[int]) -> Mapping[int, Item | None] | None:
+    def catalogue(self, track_ids: Sequence[int], known_id: int | None) -> Mapping[int, Item | None] | None:
         """Return None: this service has no catalogue."""
         return None
 

@@ -1,17 +1,17 @@
-"""Where one account's token is kept: encrypted in the database, in a file, or in the environment.
+"""The credential store of one account: its token is in the database (encrypted), in a file or in the environment.
 
-Of several places the first counts: what `favsync accounts` was given (unless it is dead and the environment has another), what
-was renewed from the environment's token, the environment itself (account ``default`` only).
+The first of these counts: the token that `favsync accounts` stored (unless it is dead and the environment has another), the one
+that was renewed from the environment's token, and, for the account ``default``, the environment.
 
-Invariants: without an encryption key no token enters the database; `CredentialStore.renewed` returns after the token is on disk;
-the row of another token than the one in use is never marked.
+Invariants: without an encryption key no token enters the database. `CredentialStore.renewed` returns after the token is on disk.
+The row of a token that another process has stored meanwhile is never marked.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from datetime import datetime, timedelta
+import re
+from datetime import timedelta
 
 import msgspec
 from msgspec.structs import replace
@@ -19,9 +19,8 @@ from sqlalchemy import Connection, Engine
 
 from etl import clock
 from etl.accounts import token_rows as rows
-from etl.accounts import token_state
 from etl.accounts.encryption import TokenCipher, fingerprint
-from etl.accounts.token_file import read_token_file, write_token_file
+from etl.accounts.token_file import bare_token, decode_token, encode_token, read_token_file, write_token_file
 from etl.accounts.token_rows import TokenLocation, TokenRow, TokenStatus
 from etl.boomplay.payloads import Token
 from etl.config import Config, environment
@@ -31,18 +30,11 @@ from etl.errors import CredentialsError
 DEFAULT_ACCOUNT = "default"
 DEFAULT_VARIABLE = "BOOMPLAY_ACCESS_TOKEN"
 WIDESPREAD_FROM = 3
-
-
-class TokenFile(msgspec.Struct, omit_defaults=True):
-    """A token as it is kept, encrypted or in a file."""
-
-    access_token: str = ""
-    refresh_token: str | None = None
-    expires_at: datetime | None = None
+_APP = re.compile(r"\bapp[ _-]?(id|secret)\b", re.IGNORECASE)
 
 
 class StoredToken(msgspec.Struct, frozen=True):
-    """A token and its row. ``is_stored``: the row is in the database, and not only what it would be."""
+    """A token and its row. ``is_stored``: the row is in the database. Otherwise it is the row that would be written."""
 
     row: TokenRow
     token: Token
@@ -50,92 +42,111 @@ class StoredToken(msgspec.Struct, frozen=True):
 
 
 class CredentialStore:
-    """Keeps the token of one account. ``account_id`` None: the account is not in the database (yet)."""
+    """Loads and stores the token of one account. ``account_id`` is None if the account is not in the database."""
 
     def __init__(self, config: Config, engine: Engine | None, account_id: int | None, name: str) -> None:
         self._config = config
         self._engine = engine
         self._account_id = account_id
         self._name = name
+        self._loaded: TokenRow | None = None
         self._in_use: StoredToken | None = None
 
     def load(self) -> StoredToken | None:
-        """Return the token to use, None where the account has none.
+        """Return the token to use, None if the account has none.
 
-        Raises: CredentialsError, where the named variable or file holds none, or no key fits; DatabaseError.
+        Raises: CredentialsError, if its variable or file is empty, or no key decrypts it; DatabaseError.
         """
         row = None
         if self._engine is not None and self._account_id is not None:
             with read_transaction(self._engine) as connection:
                 row = rows.token_row(connection, self._account_id)
-        self._in_use = self._opened(row)
+        self._loaded, self._in_use = row, self._resolve(row)
         return self._in_use
 
-    def can_store(self, kept: StoredToken) -> bool:
-        """Return whether a renewed token would have a place to stay."""
+    def remedy(self, reason: str) -> str:
+        """Return what to do after the service refused a request for ``reason``."""
+        if is_app_refused(reason):
+            return (
+                "check BOOMPLAY_APP_ID and BOOMPLAY_APP_SECRET: the service does not accept them; the token may be good"
+            )
+        return token_remedy(self._name, self._in_use.row if self._in_use else None)
+
+    def can_store(self, stored: StoredToken) -> bool:
+        """True if a renewed token could be stored."""
         is_known = self._engine is not None and self._account_id is not None
-        return is_known and (kept.row.place is TokenLocation.FILE or bool(self._config.encryption_keys))
+        return is_known and (stored.row.place is TokenLocation.FILE or bool(self._config.encryption_keys))
 
     def renewed(self, token: Token) -> None:
-        """Keep a token that the service gave in exchange for the one in use; it is safe when this returns."""
-        kept = self._in_use
-        if kept is None:
+        """Store the token that replaces the one in use."""
+        if self._in_use is None:
             raise CredentialsError(f"account {self._name} has no token", remedy=token_remedy(self._name))
-        place = TokenLocation.FILE if kept.row.place is TokenLocation.FILE else TokenLocation.DATABASE
-        self.give(token, place, kept.row.reference if place is TokenLocation.FILE else None, kept.row.fingerprint)
+        row = self._in_use.row
+        is_file = row.place is TokenLocation.FILE
+        place, reference = (row.place, row.reference) if is_file else (TokenLocation.DATABASE, None)
+        self.give(token, place, reference, row.fingerprint)
 
-    def give(self, token: Token, place: TokenLocation, reference: str | None, origin: bytes | None = None) -> TokenRow:
-        """Keep ``token`` in the database, or in the file or the environment variable ``reference``, from now on.
+    def give(self, token: Token, place: TokenLocation, reference: str | None, origin: bytes | None = None) -> None:
+        """Store ``token`` in the database, or in the file or the environment variable ``reference``.
 
-        Raises: SettingsError, where it should go into the database and there is no key; CredentialsError; DatabaseError.
+        Raises: SettingsError, if the database is its place and there is no key; CredentialsError; DatabaseError.
         """
         if self._engine is None or self._account_id is None:
-            raise CredentialsError(f"there is no account {self._name} to keep a token for")
+            raise CredentialsError(f"there is no account {self._name}", remedy=f"`favsync accounts add {self._name}`")
         row = stored_row(self._config, self._account_id, token, place, reference, origin)
         with write_transaction(self._engine) as connection:
             rows.put_token_row(connection, row)
-        self._in_use = StoredToken(row, token, is_stored=True)
-        return row
+        self._loaded, self._in_use = row, StoredToken(row, token, is_stored=True)
 
     def accepted(self) -> None:
-        """Note that the service took the token in use; nothing is written where nothing was wrong."""
-        if self._in_use is not None and self._in_use.row.state is not TokenStatus.VALID:
-            self._mark(lambda _connection, row: token_state.accepted(row, clock.now()))
+        """Record that the service accepted the token in use, if the stored row says anything else."""
+        if self._in_use is None or self._engine is None or self._account_id is None:
+            return
+        with read_transaction(self._engine) as connection:
+            stored = rows.token_row(connection, self._account_id)
+        is_true = stored is None or (stored.state is TokenStatus.VALID and stored.is_same_token(self._in_use.row))
+        if not is_true:
+            self._mark(None)
 
     def refused(self, reason: str) -> None:
-        """Note that the service refused the token in use."""
-        self._mark(
-            lambda connection, row: token_state.refused(
-                row, reason, clock.now(), is_widespread=_is_widespread(connection, row.account_id)
-            )
-        )
+        """Record that the service refused the token in use."""
+        self._mark(reason)
 
-    def _mark(self, change: Callable[[Connection, TokenRow], TokenRow]) -> None:
-        kept = self._in_use
-        if kept is None or self._engine is None or self._account_id is None:
+    def _mark(self, refusal: str | None) -> None:
+        in_use = self._in_use
+        if in_use is None or self._engine is None or self._account_id is None:
             return
         with write_transaction(self._engine) as connection:
             newest = rows.token_row(connection, self._account_id)
-            is_ours = newest is not None and _is_same(newest, kept.row)
-            if kept.is_stored and not is_ours:
-                return
-            row = change(connection, newest if newest is not None and is_ours else kept.row)
+            is_ours = in_use.row.is_same_token(newest)
+            if not is_ours and (in_use.is_stored or not _is_same(newest, self._loaded)):
+                return  # another process has replaced the token meanwhile
+            row = newest if newest is not None and is_ours else in_use.row
+            if refusal is None:
+                row = rows.accepted(row, clock.now())
+            else:
+                is_widespread = _is_widespread(connection, row.account_id)
+                row = rows.refused(row, refusal, clock.now(), is_widespread=is_widespread)
             rows.put_token_row(connection, row)
-        self._in_use = replace(kept, row=row, is_stored=True)
+        self._loaded, self._in_use = row, replace(in_use, row=row, is_stored=True)
 
-    def _opened(self, row: TokenRow | None) -> StoredToken | None:
-        outside = self._outside(row)
-        if row is not None and row.place is TokenLocation.DATABASE and row.secret is not None:
-            is_void = outside is not None and (
-                row.state is TokenStatus.DEAD if row.fingerprint is None else row.fingerprint != outside.row.fingerprint
-            )
-            if not is_void:
-                return StoredToken(row, _token(_decoded(self._decrypted(row.secret))), is_stored=True)
-        elif row is not None and row.reference != DEFAULT_VARIABLE:
+    def _resolve(self, row: TokenRow | None) -> StoredToken | None:
+        settings = self._from_settings(row)
+        if row is None:
+            return settings
+        if row.place is TokenLocation.DATABASE and row.secret is not None:
+            if settings is not None:
+                # The settings' token counts if it is not the one that the stored token was renewed from.
+                is_given = row.fingerprint is None
+                if row.state is TokenStatus.DEAD if is_given else row.fingerprint != settings.row.fingerprint:
+                    return settings
+            token, _ = decode_token(self._decrypted(row.secret), f"the stored token of account {self._name}")
+            return StoredToken(row, token, is_stored=True)
+        if row.reference != DEFAULT_VARIABLE:
             return self._referenced(row)
-        elif row is not None and outside is not None and row.fingerprint == outside.row.fingerprint:
-            return replace(outside, row=replace(row, is_renewable=outside.row.is_renewable), is_stored=True)
-        return outside
+        if settings is not None and row.fingerprint == settings.row.fingerprint:
+            return replace(settings, row=replace(row, is_renewable=settings.row.is_renewable), is_stored=True)
+        return settings
 
     def _decrypted(self, secret: bytes) -> str:
         keys = [key.reveal() for key in self._config.encryption_keys]
@@ -143,44 +154,37 @@ class CredentialStore:
             return TokenCipher(keys).decrypted(secret, self._name)
         raise CredentialsError(
             f"the token of account {self._name} is encrypted, and no FAVSYNC_ENCRYPTION_KEY is set",
-            remedy="set FAVSYNC_ENCRYPTION_KEY to the key that it was encrypted with; "
-            f"if that is lost, set a new one and run `favsync accounts login {self._name}`",
+            remedy="set FAVSYNC_ENCRYPTION_KEY to the key that encrypted it; "
+            f"if that key is lost, set a new one and run `favsync accounts login {self._name}`",
         )
 
-    def _outside(self, row: TokenRow | None) -> StoredToken | None:
-        """Return the token of the settings: it belongs to the account ``default``, whatever that is called by now."""
+    def _from_settings(self, row: TokenRow | None) -> StoredToken | None:
+        """Return the settings' token. It belongs to the account ``default``, even after that was renamed."""
         access, refresh = self._config.access_token, self._config.refresh_token
         is_ours = self._name == DEFAULT_ACCOUNT or (row is not None and row.reference == DEFAULT_VARIABLE)
         if not is_ours or (access is None and refresh is None):
             return None
-        token = Token(access.reveal() if access else "", refresh_token=refresh.reveal() if refresh else None)
-        return StoredToken(
-            _new_row(self._account_id or 0, token, TokenLocation.ENVIRONMENT, DEFAULT_VARIABLE), token, is_stored=False
-        )
+        access_token = bare_token(access.reveal()) if access else ""
+        token = Token(access_token, refresh_token=bare_token(refresh.reveal()) if refresh else None)
+        new = _new_row(self._account_id or 0, token, TokenLocation.ENVIRONMENT, DEFAULT_VARIABLE)
+        return StoredToken(new, token, is_stored=False)
 
     def _referenced(self, row: TokenRow) -> StoredToken:
-        """Open what the row's file or variable holds now; with another token than the row speaks of, its word is void."""
+        """Return the token in the row's file or variable."""
+        reference, expires_at = row.reference or "", None
         if row.place is TokenLocation.FILE:
-            bundle = _decoded(read_token_file(row.reference or ""))
+            token, expires_at = read_token_file(reference)
         else:
-            bundle = TokenFile(environment().get(row.reference or "", "").strip())
-        if not bundle.access_token and not bundle.refresh_token:
-            raise _nothing_there(self._name, row)
-        token = _token(bundle)
+            token, _ = decode_token(environment().get(reference, ""), f"the environment variable {reference}")
+        if not token.access_token and not token.refresh_token:
+            is_file = row.place is TokenLocation.FILE
+            problem = f"the {'file' if is_file else 'environment variable'} {reference} is missing or empty"
+            message = f"account {self._name} has no token: {problem}"
+            raise CredentialsError(message, remedy=token_remedy(self._name, row))
         if _fingerprint(token) == row.fingerprint:
             return StoredToken(row, token, is_stored=True)
-        fresh = _new_row(row.account_id, token, row.place, row.reference)
-        return StoredToken(replace(fresh, expires_at=bundle.expires_at), token, is_stored=False)
-
-
-def _nothing_there(name: str, row: TokenRow) -> CredentialsError:
-    if row.place is TokenLocation.FILE:
-        words = f"there is none in the file {row.reference}"
-        remedy = f"put one there: `favsync accounts login {name} --token-file {row.reference}`"
-    else:
-        words = f"the environment variable {row.reference} is not set"
-        remedy = f"set {row.reference} to the token"
-    return CredentialsError(f"account {name} has no token: {words}", remedy=remedy)
+        new = _new_row(row.account_id, token, row.place, reference)
+        return StoredToken(replace(new, expires_at=expires_at), token, is_stored=False)
 
 
 def stored_row(
@@ -191,40 +195,39 @@ def stored_row(
     reference: str | None,
     origin: bytes | None = None,
 ) -> TokenRow:
-    """Return the row for ``token``, after writing it to its file where that is its place and the file has another one.
+    """Return the row for ``token``. If its place is a file that holds another token, write the file first.
 
-    ``origin``: the fingerprint of the environment's token that this one descends from.
+    ``origin``: the fingerprint of the environment's token that this one was renewed from.
 
-    Raises: SettingsError, where it should go into the database and there is no key; CredentialsError.
+    Raises: SettingsError, if the database is its place and there is no key; CredentialsError.
     """
     row = _new_row(account_id, token, place, reference)
     if token.expires_in_seconds is not None:
         row = replace(row, expires_at=row.updated_at + timedelta(seconds=token.expires_in_seconds))
-    body = msgspec.json.encode(_bundle(token, row.expires_at))
-    if (
-        place is TokenLocation.FILE
-        and reference is not None
-        and token_in_file(reference) != dataclasses.replace(token, expires_in_seconds=None)
-    ):
-        write_token_file(reference, body)
-    if place is not TokenLocation.DATABASE:
-        return row
-    vault = TokenCipher([key.reveal() for key in config.encryption_keys])
-    return replace(row, secret=vault.encrypted(body.decode()), fingerprint=origin)
+    body = encode_token(token, row.expires_at)
+    if place is TokenLocation.DATABASE:
+        cipher = TokenCipher([key.reveal() for key in config.encryption_keys])
+        return replace(row, secret=cipher.encrypted(body.decode()), fingerprint=origin)
+    if place is TokenLocation.FILE and reference is not None:
+        in_file, _ = read_token_file(reference)
+        if in_file != dataclasses.replace(token, expires_in_seconds=None):
+            write_token_file(reference, body)
+    return row
 
 
-def token_in_file(path: str) -> Token | None:
-    """Return the token that the file holds, None where it is missing or empty.
-
-    Raises: CredentialsError.
-    """
-    bundle = _decoded(read_token_file(path))
-    return _token(bundle) if bundle.access_token else None
+def is_app_refused(reason: str) -> bool:
+    """True if the service refused the app id or its secret, and not the token."""
+    return _APP.search(reason) is not None
 
 
-def token_remedy(name: str) -> str:
-    """Return what to do for a token that is missing or dead."""
-    default = f"set another {DEFAULT_VARIABLE}, or " if name == DEFAULT_ACCOUNT else ""
+def token_remedy(name: str, row: TokenRow | None = None) -> str:
+    """Return how to replace the account's token, in the place where ``row`` keeps it."""
+    if row is not None and row.place is TokenLocation.FILE:
+        return f"write another token into {row.reference}: `favsync accounts login {name} --token-file {row.reference}`"
+    if row is not None and row.place is TokenLocation.ENVIRONMENT and row.reference != DEFAULT_VARIABLE:
+        return f"set {row.reference} to another token"
+    is_settings = name == DEFAULT_ACCOUNT if row is None else row.place is TokenLocation.ENVIRONMENT
+    default = f"set {DEFAULT_VARIABLE} to another token, or " if is_settings else ""
     return f"{default}run `favsync accounts login {name}` or `favsync accounts set {name} --token`"
 
 
@@ -239,39 +242,16 @@ def _new_row(account_id: int, token: Token, place: TokenLocation, reference: str
     )
 
 
-def _is_same(one: TokenRow, other: TokenRow) -> bool:
-    return (one.place, one.reference, one.secret, one.fingerprint) == (
-        other.place,
-        other.reference,
-        other.secret,
-        other.fingerprint,
-    )
-
-
-def _is_widespread(connection: Connection, account_id: int) -> bool:
-    """Say whether the service refuses the tokens of most accounts now, which speaks of the service or of the app id."""
-    others = [row for row in rows.token_rows(connection).values() if row.account_id != account_id]
-    doubtful = sum(row.state is TokenStatus.SUSPECT for row in others) + 1
-    return doubtful >= WIDESPREAD_FROM and doubtful > (len(others) + 1) / 2
+def _is_same(one: TokenRow | None, other: TokenRow | None) -> bool:
+    return one is other if one is None else one.is_same_token(other)
 
 
 def _fingerprint(token: Token) -> bytes:
     return fingerprint(f"{token.access_token}\n{token.refresh_token or ''}")
 
 
-def _bundle(token: Token, expires_at: datetime | None) -> TokenFile:
-    return TokenFile(str(token.access_token), str(token.refresh_token) if token.refresh_token else None, expires_at)
-
-
-def _token(bundle: TokenFile) -> Token:
-    return Token(bundle.access_token, refresh_token=bundle.refresh_token)
-
-
-def _decoded(text: str) -> TokenFile:
-    """Read a bundle, or a bare token; its end may be missing."""
-    if not text.startswith("{"):
-        return TokenFile(text)
-    try:
-        return msgspec.json.decode(text, type=TokenFile)
-    except msgspec.DecodeError:
-        raise CredentialsError("the kept token cannot be read", remedy="give the token again") from None
+def _is_widespread(connection: Connection, account_id: int) -> bool:
+    """True if the service refuses the tokens of most accounts. Then the service or the app id is the likely cause."""
+    others = [row for row in rows.token_rows(connection).values() if row.account_id != account_id]
+    suspects = sum(row.state is TokenStatus.SUSPECT for row in others) + 1
+    return suspects >= WIDESPREAD_FROM and suspects > (len(others) + 1) / 2

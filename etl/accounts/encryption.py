@@ -1,7 +1,7 @@
-"""Keeping tokens unreadable where they are stored. Sole owner of cryptography.
+"""Encryption of stored tokens. Sole user of cryptography.
 
-Fernet (AES-128-CBC with HMAC-SHA256): the first key encrypts, every key may decrypt, so that keys can be changed one after the
-other. Invariant: no error holds a key or what was decrypted.
+Fernet (AES-128-CBC with HMAC-SHA256): the first key encrypts, every key decrypts, so keys can be rotated. Invariant: no error
+contains a key or decrypted text.
 """
 
 from __future__ import annotations
@@ -16,54 +16,51 @@ MAKES_A_KEY = 'python3 -c "import base64, os; print(base64.urlsafe_b64encode(os.
 
 
 class TokenCipher:
-    """Encrypts and decrypts with these Fernet keys.
+    """Encrypts and decrypts with Fernet keys.
 
-    Raises: SettingsError, where there is no key.
+    Raises: SettingsError, if there is no key.
     """
 
     def __init__(self, keys: Sequence[str]) -> None:
-        from cryptography.fernet import Fernet, MultiFernet
+        from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
         if not keys:
             raise SettingsError(
                 "no FAVSYNC_ENCRYPTION_KEY is set, so a token cannot be kept in the database",
-                remedy=f"set FAVSYNC_ENCRYPTION_KEY to what this prints: {MAKES_A_KEY}; "
-                "or keep the token outside: --token-env VAR or --token-file PATH",
+                remedy=f"set FAVSYNC_ENCRYPTION_KEY to the output of: {MAKES_A_KEY}; "
+                "or keep the token elsewhere: --token-env VAR or --token-file PATH",
             )
         self._first = Fernet(keys[0])
         self._all = MultiFernet([Fernet(key) for key in keys])
+        self._invalid = InvalidToken
 
     def __repr__(self) -> str:
-        return "Vault(***)"
+        return "TokenCipher(***)"
 
     def encrypted(self, text: str) -> bytes:
         """Return ``text`` encrypted with the first key."""
         return self._first.encrypt(text.encode())
 
-    def decrypted(self, secret: bytes, whose: str) -> str:
-        """Return the text, whichever of the keys it was encrypted with. ``whose``: the account's name, for the error.
+    def decrypted(self, secret: bytes, account: str) -> str:
+        """Return the text, whichever key encrypted it. ``account``: the name for the error.
 
-        Raises: CredentialsError, where none of them fits: that is one account's trouble, and stops no other.
+        Raises: CredentialsError, if no key fits.
         """
-        from cryptography.fernet import InvalidToken
-
         try:
             return self._all.decrypt(secret).decode()
-        except InvalidToken:
+        except self._invalid:
             pass
         raise CredentialsError(
-            f"no key of FAVSYNC_ENCRYPTION_KEY opens the stored token of account {whose}",
-            remedy="add the former key after the new one, with a comma between; "
-            f"or sign in again: `favsync accounts login {whose}`",
+            f"no key of FAVSYNC_ENCRYPTION_KEY decrypts the stored token of account {account}",
+            remedy="add the former key after the new one, separated by a comma; "
+            f"or sign in again: `favsync accounts login {account}`",
         )
 
     def opens_first(self, secret: bytes) -> bool:
-        """Return whether the first key alone opens this."""
-        from cryptography.fernet import InvalidToken
-
+        """True if the first key decrypts ``secret``."""
         try:
             self._first.decrypt(secret)
-        except InvalidToken:
+        except self._invalid:
             return False
         return True
 
@@ -76,5 +73,5 @@ def new_key() -> str:
 
 
 def fingerprint(text: str) -> bytes:
-    """Return a digest that tells two tokens apart and gives neither away."""
+    """Return a short digest that identifies a token and does not reveal it."""
     return hashlib.blake2b(text.encode(), digest_size=FINGERPRINT_BYTES, person=b"favsync-token").digest()

@@ -1,25 +1,36 @@
-"""Signing in: the consent page in a browser, and the token that comes of it.
-
-Invariant: what comes back counts only with the state that this sign-in sent.
-"""
+"""Sign-in through Boomplay's consent page in a browser. Invariant: a redirect counts only with the state that was sent."""
 
 from __future__ import annotations
 
+import re
 import secrets
+import subprocess
+import sys
 import threading
-import webbrowser
 from collections.abc import Callable
 
 from etl import logs
 from etl.accounts.loopback import callback_server
-from etl.accounts.session import http_options
-from etl.accounts.token_source import token_endpoint
-from etl.boomplay.oauth import ConsentRedirect, ConsentRequest, consent_url, parse_redirect
+from etl.accounts.session import http_options, token_endpoint
+from etl.boomplay.oauth import ConsentRedirect, consent_url, parse_redirect
 from etl.boomplay.payloads import Token
-from etl.config import Config
+from etl.config import Config, environment
 from etl.errors import CredentialsError
 
 Say = Callable[[str], None]
+# All that a browser needs. The rest of the environment holds secrets: the app's, the encryption key, tokens, passwords.
+_BROWSER_VARIABLES = re.compile(
+    r"PATH|HOME|USER|LOGNAME|SHELL|TERM|TMPDIR|LANG|LANGUAGE|LC_\w+|BROWSER|DISPLAY|WAYLAND_DISPLAY|XAUTHORITY|XDG_\w+|"
+    r"DBUS_SESSION_BUS_ADDRESS|DESKTOP_SESSION|GNOME_DESKTOP_SESSION_ID|KDE_\w+|WSL_\w+|WSLENV"
+)
+
+
+def open_browser(url: str) -> None:
+    """Open ``url`` in the user's browser, without the environment of this process."""
+    variables = {name: value for name, value in environment().items() if _BROWSER_VARIABLES.fullmatch(name)}
+    command = [sys.executable, "-I", "-m", "webbrowser", url]
+    null = subprocess.DEVNULL
+    subprocess.run(command, env=variables, check=False, stdin=null, stdout=null, stderr=null)
 
 
 def sign_in(
@@ -29,9 +40,9 @@ def sign_in(
     paste: Callable[[], str] | None = None,
     timeout_seconds: float = 300.0,
     stop: threading.Event | None = None,
-    open_page: Callable[[str], object] = webbrowser.open,
+    open_page: Callable[[str], object] = open_browser,
 ) -> Token:
-    """Have the user consent in a browser and return the token. ``paste``: ask for the address instead of listening for it.
+    """Let the user consent in a browser, and return the token. ``paste`` asks for the final address instead of a callback.
 
     Raises: CredentialsError, UsageError, SettingsError, ApiError.
     """
@@ -44,15 +55,15 @@ def sign_in(
     )
     url = consent_url(config.api_url, consent, config.consent_path)
     if paste is not None:
-        say(f"open this address in a browser, and paste the one that it ends at:\n{url}")
+        say(f"open this address in a browser, then paste the address of the page where it ends:\n{url}")
         pasted = paste().strip()
         if not pasted:
-            raise CredentialsError("no address was pasted", remedy="paste the whole address that the browser ends at")
+            raise CredentialsError("no address was pasted", remedy="paste the whole address of the final page")
         return _token(config, parse_redirect(pasted, state=state))
-    with callback_server(config.redirect_uri, lambda brought: parse_redirect(brought, state=state)) as waiting:
-        say(f"a browser should show Boomplay's consent page now; if not, open this address:\n{url}")
+    with callback_server(config.redirect_uri, lambda redirect: parse_redirect(redirect, state=state)) as wait:
+        say(f"a browser opens Boomplay's consent page; if it does not, open this address:\n{url}")
         open_page(url)
-        return _token(config, waiting.redirect(timeout_seconds, stop or threading.Event()))
+        return _token(config, wait(timeout_seconds, stop or threading.Event()))
 
 
 def _token(config: Config, redirect: ConsentRedirect) -> Token:

@@ -1,56 +1,89 @@
-"""Opening Boomplay for one account: its settings and its token become a client.
+"""Opens Boomplay for one account, and records what the service says about its token.
 
-Invariants: an error names the setting or the command that mends it, and never holds a token; a dead token is not sent again.
+Invariants: an error names the setting or the command that fixes it, and never contains a token. A dead token is not sent again.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
+import msgspec
 from sqlalchemy import Engine
 
-from etl.accounts.credentials import DEFAULT_ACCOUNT, CredentialStore, StoredToken, token_remedy
+from etl.accounts.credentials import DEFAULT_ACCOUNT, CredentialStore, StoredToken, is_app_refused, token_remedy
 from etl.accounts.token_rows import TokenStatus, account_id_of
-from etl.accounts.token_source import token_source
-from etl.boomplay.client import MAX_LIMIT, Boomplay
-from etl.boomplay.http import HttpOptions
-from etl.boomplay.payloads import User
+from etl.boomplay.catalogue import TrackCatalogue
+from etl.boomplay.client import Boomplay
+from etl.boomplay.http import HttpOptions, TokenSource
+from etl.boomplay.oauth import EXCHANGE, REFRESH, TokenEndpoint
+from etl.boomplay.payloads import Token
+from etl.boomplay.tokens import AppToken, RefreshingToken, StaticToken
 from etl.config import Config
 from etl.db.engine import read_transaction
-from etl.errors import ApiRefused, CredentialsError, SettingsError
-from etl.model.records import Page
+from etl.db.locks import LockKind, lock
+from etl.errors import ApiRefused, CredentialsError, FavsyncError, SettingsError
 
-__all__ = ["DEFAULT_ACCOUNT", "AccountClient", "connect", "http_options"]
+__all__ = ["DEFAULT_ACCOUNT", "RENEWAL_SECONDS", "connect", "http_options", "token_endpoint"]
 
 FORBIDDEN = 403
+RENEWAL_SECONDS = 180.0
 
 
-class AccountClient(Boomplay):
-    """Boomplay, remembering whether the token was taken at all, or forbidden what is the user's."""
+class MonitoredToken:
+    """A token source that records in the credential store whether the service accepts the token."""
 
-    has_answered = False
-    is_forbidden = False
+    def __init__(self, source: TokenSource, store: CredentialStore) -> None:
+        self._source = source
+        self._store = store
+        self._lock = threading.Lock()
+        self._is_accepted = self._is_rejected = self._is_refused = self._is_forbidden = self._is_renewed = False
 
-    def favourite_tracks(self, offset: int, limit: int = MAX_LIMIT) -> Page:
-        """Return what `Boomplay.favourite_tracks` does."""
-        with self._remembering():
-            return super().favourite_tracks(offset, limit)
+    def __repr__(self) -> str:
+        return f"MonitoredToken({self._source!r})"
 
-    def user(self) -> User:
-        """Return what `Boomplay.user` does."""
-        with self._remembering():
-            return super().user()
+    def token(self) -> str:
+        """Return the token in use. If there is only a refresh token, get an access token first.
 
-    @contextmanager
-    def _remembering(self) -> Iterator[None]:
-        try:
-            yield
-        except ApiRefused as error:
-            self.is_forbidden = self.is_forbidden or error.status == FORBIDDEN
-            raise
-        self.has_answered = True
+        Raises: CredentialsError, ApiError.
+        """
+        return self._source.token() or self.renew("") or ""
+
+    def renew(self, rejected: str) -> str | None:
+        """Return another token than the rejected one, None if there is none.
+
+        Raises: CredentialsError, ApiError.
+        """
+        self._is_rejected = True
+        fresh = self._source.renew(rejected)
+        self._is_renewed = fresh is not None
+        self._is_rejected = fresh is None
+        return fresh
+
+    def on_result(self, error: FavsyncError | None) -> None:
+        """Note the result of a call. A refusal gets the remedy that fits its cause and the token's place."""
+        if error is None:
+            self._is_accepted = True
+        elif isinstance(error, ApiRefused) and error.status == FORBIDDEN:
+            self._is_forbidden = True
+        elif isinstance(error, CredentialsError):
+            error.remedy = self._store.remedy(error.message)
+            if self._is_rejected and not is_app_refused(error.message):
+                self._refuse(error.message)
+
+    def record(self) -> None:
+        """Record the result of all calls."""
+        if self._is_accepted and not self._is_refused:
+            self._store.accepted()
+        elif self._is_forbidden and self._is_renewed:
+            self._refuse("the renewed token is not a user's token: check BOOMPLAY_REFRESH_PATH and related settings")
+
+    def _refuse(self, reason: str) -> None:
+        with self._lock:
+            if not self._is_refused:
+                self._is_refused = True
+                self._store.refused(reason)
 
 
 @contextmanager
@@ -61,39 +94,92 @@ def connect(
     stop: threading.Event | None = None,
     *,
     even_dead: bool = False,
-) -> Iterator[AccountClient]:
-    """Give the client of ``account_name``; its requests end early once ``stop`` is set. ``engine`` None: no database.
+) -> Iterator[Boomplay]:
+    """Yield the client of an account. ``engine`` is None without a database. Once ``stop`` is set, requests end early.
 
-    What the service says of the token is noted. ``even_dead``: try a token that was found dead, too.
+    ``even_dead``: also try a token that is dead.
 
-    Raises: CredentialsError, where the account has no token, a dead one, or one that no key opens; SettingsError, where a
-    setting is missing; DatabaseError.
+    Raises: CredentialsError, if the token is missing, dead, or cannot be decrypted; SettingsError, if a setting is missing;
+    DatabaseError.
     """
-    wire = http_options(config, stop)
+    options = http_options(config, stop)
     account_id = None
     if engine is not None:
         with read_transaction(engine) as connection:
             account_id = account_id_of(connection, account_name)
-    keeper = CredentialStore(config, engine, account_id, account_name)
-    kept = _living(keeper.load(), account_name, even_dead=even_dead)
-    with (
-        token_source(config, engine, account_id, keeper, kept, wire) as tokens,
-        AccountClient(tokens, wire) as client,
-    ):
+    store = CredentialStore(config, engine, account_id, account_name)
+    stored = store.load()
+    if stored is None:
+        raise CredentialsError(f"account {account_name} has no token", remedy=token_remedy(account_name))
+    if stored.row.state is TokenStatus.DEAD and not even_dead:
+        since = f"{stored.row.updated_at:%Y-%m-%d %H:%M} UTC"
+        raise CredentialsError(
+            f"the token of account {account_name} is dead since {since}: {stored.row.reason or 'refused'}",
+            remedy=f"{store.remedy('')}; `favsync accounts check {account_name}` tries it once more",
+        )
+    with ExitStack() as stack:
+        tokens = MonitoredToken(stack.enter_context(_token_source(config, engine, store, stored, options)), store)
+        client = stack.enter_context(Boomplay(tokens, options))
+        client.on_result = tokens.on_result
+        # The user's token as a fixed one: a refusal by the catalogue must neither renew nor mark it.
+        sources: list[TokenSource] = [StaticToken(stored.token.access_token)]
+        if config.app_secret is not None:
+            sources.insert(0, AppToken(stack.enter_context(token_endpoint(config, options))))
+        client.catalogue = TrackCatalogue(client, sources).lookup
         yield client
-        if client.has_answered and not tokens.is_refused:
-            keeper.accepted()
-        elif client.is_forbidden and tokens.is_renewed:
-            tokens.refuse("what the refresh gave is no token of a user: check BOOMPLAY_REFRESH_PATH and its kin")
+        tokens.record()
+
+
+@contextmanager
+def _token_source(
+    config: Config, engine: Engine | None, store: CredentialStore, stored: StoredToken, options: HttpOptions
+) -> Iterator[TokenSource]:
+    """Yield a source that renews the token, if it can be renewed and stored."""
+    is_renewable = stored.token.refresh_token is not None and config.app_secret is not None and store.can_store(stored)
+    if not is_renewable or engine is None:
+        yield StaticToken(stored.token.access_token)
+        return
+
+    def load() -> Token | None:
+        newest = store.load()
+        return newest.token if newest else None
+
+    with token_endpoint(config, options) as endpoint:
+        # A refresh token works once, so one process at a time may use it.
+        yield RefreshingToken(
+            endpoint,
+            stored.token,
+            store=store.renewed,
+            load=load,
+            alone=lambda: lock(engine, LockKind.TOKEN, stored.row.account_id, RENEWAL_SECONDS),
+        )
+
+
+def token_endpoint(config: Config, options: HttpOptions) -> TokenEndpoint:
+    """Return the service's token endpoint, with paths and names from the settings.
+
+    Raises: SettingsError.
+    """
+    return TokenEndpoint(
+        options,
+        app_secret=config.app_secret.reveal() if config.app_secret else "",
+        refresh=msgspec.structs.replace(
+            REFRESH,
+            path=config.refresh_path,
+            grant_type=config.refresh_grant_type,
+            value_field=config.refresh_field,
+        ),
+        code=msgspec.structs.replace(EXCHANGE, path=config.exchange_path, grant_type=config.exchange_grant_type),
+    )
 
 
 def http_options(config: Config, stop: threading.Event | None = None) -> HttpOptions:
     """Return how to reach the service.
 
-    Raises: SettingsError, where no app id is set.
+    Raises: SettingsError, if there is no app id.
     """
     if config.app_id is None:
-        raise SettingsError("there is no app id", remedy="set BOOMPLAY_APP_ID to the app id that Boomplay gave you")
+        raise SettingsError("there is no app id", remedy="set BOOMPLAY_APP_ID to the app id from Boomplay")
     return HttpOptions(
         api_url=config.api_url,
         app_id=config.app_id,
@@ -104,15 +190,3 @@ def http_options(config: Config, stop: threading.Event | None = None) -> HttpOpt
         token_codes=config.token_codes,
         stop=stop,
     )
-
-
-def _living(kept: StoredToken | None, name: str, *, even_dead: bool) -> StoredToken:
-    if kept is None:
-        raise CredentialsError(f"account {name} has no token", remedy=token_remedy(name))
-    if kept.row.state is TokenStatus.DEAD and not even_dead:
-        since = f"{kept.row.updated_at:%Y-%m-%d %H:%M} UTC"
-        raise CredentialsError(
-            f"the token of account {name} is dead since {since}: {kept.row.reason or 'refused'}",
-            remedy=f"{token_remedy(name)}; `favsync accounts check {name}` tries it once more",
-        )
-    return kept

@@ -1,23 +1,35 @@
-"""The rows of ``tokens``: where an account's token is and what is known of it.
+"""The rows of ``tokens``: where an account's token is, and its state.
 
-Invariant: a row replaces the one before it whole, in one transaction.
+| state    | meaning                                                                                    |
+|----------|--------------------------------------------------------------------------------------------|
+| valid    | not refused                                                                                |
+| expiring | not refused, but it expires within a day or has expired, and it cannot be renewed          |
+| suspect  | refused once; services also refuse good tokens, so it is tried again                       |
+| dead     | refused again after `CONFIRM_AFTER`, or once after it expired: a person must replace it    |
+
+A dead token is not deleted: if the service accepts it again, it is valid again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, cast
 
 import msgspec
+from msgspec.structs import asdict, replace
 from sqlalchemy import Connection, delete, insert, select
 
 from etl.db.tables import accounts, tokens
 
+CONFIRM_AFTER = timedelta(minutes=5)
+EXPIRING_WITHIN = timedelta(days=1)
+EXPIRING = "expiring"
+
 
 class TokenLocation(StrEnum):
-    """Where a token is kept."""
+    """Where a token is stored."""
 
     DATABASE = "database"
     ENVIRONMENT = "environment"
@@ -25,7 +37,7 @@ class TokenLocation(StrEnum):
 
 
 class TokenStatus(StrEnum):
-    """What the service last said of a token."""
+    """The stored state of a token."""
 
     VALID = "valid"
     SUSPECT = "suspect"
@@ -33,9 +45,10 @@ class TokenStatus(StrEnum):
 
 
 class TokenRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One account's token. ``secret``: encrypted, where the place is the database; ``reference``: where else it is.
+    """One account's token. ``secret``: encrypted, for tokens in the database. ``reference``: the variable or the file.
 
-    ``fingerprint`` tells which token of the environment or of a file the row speaks of; with another one there, the row is void.
+    ``fingerprint`` identifies the token of the environment or of a file that the row describes. If that place holds another
+    token, the row does not apply to it.
     """
 
     account_id: int
@@ -53,33 +66,64 @@ class TokenRow(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return f"TokenRow(account_id={self.account_id}, place={self.place}, state={self.state})"
 
+    def is_same_token(self, other: TokenRow | None) -> bool:
+        """True if both rows describe one token."""
+        return other is not None and (self.place, self.reference, self.secret, self.fingerprint) == (
+            other.place,
+            other.reference,
+            other.secret,
+            other.fingerprint,
+        )
+
+
+def accepted(row: TokenRow, now: datetime) -> TokenRow:
+    """Return the row after the service accepted the token."""
+    return replace(row, state=TokenStatus.VALID, reason=None, suspect_since=None, updated_at=now)
+
+
+def refused(row: TokenRow, reason: str, now: datetime, *, is_widespread: bool = False) -> TokenRow:
+    """Return the row after the service refused the token. ``is_widespread``: it refuses the tokens of most accounts now."""
+    suspect_since = row.suspect_since or now
+    is_expired = row.expires_at is not None and row.expires_at <= now
+    is_confirmed = now - suspect_since >= CONFIRM_AFTER and not is_widespread
+    is_dead = row.state is TokenStatus.DEAD or is_expired or is_confirmed
+    state = TokenStatus.DEAD if is_dead else TokenStatus.SUSPECT
+    return replace(row, state=state, reason=reason, suspect_since=suspect_since, updated_at=now)
+
+
+def displayed_status(row: TokenRow, now: datetime) -> str:
+    """Return the state that people see: one of the table above."""
+    is_ending = row.expires_at is not None and row.expires_at - now <= EXPIRING_WITHIN
+    if row.state is TokenStatus.VALID and is_ending and not row.is_renewable:
+        return EXPIRING
+    return str(row.state)
+
 
 def token_row(connection: Connection, account_id: int) -> TokenRow | None:
-    """Return the account's row, None where there is none."""
+    """Return the account's row, None if there is none."""
     row = connection.execute(select(tokens).where(tokens.c.account_id == account_id)).first()
     return None if row is None else _record(cast(Mapping[str, Any], row._mapping))
 
 
 def token_rows(connection: Connection) -> dict[int, TokenRow]:
-    """Return every row, by account."""
-    return {
-        row.account_id: _record(cast(Mapping[str, Any], row._mapping)) for row in connection.execute(select(tokens))
-    }
+    """Return every row by account."""
+    rows = connection.execute(select(tokens))
+    return {row.account_id: _record(cast(Mapping[str, Any], row._mapping)) for row in rows}
 
 
 def put_token_row(connection: Connection, row: TokenRow) -> None:
-    """Write the row in place of the account's former one."""
-    connection.execute(delete(tokens).where(tokens.c.account_id == row.account_id))
-    connection.execute(insert(tokens).values(**msgspec.structs.asdict(row)))
+    """Replace the account's row."""
+    delete_token_row(connection, row.account_id)
+    connection.execute(insert(tokens).values(**asdict(row)))
 
 
 def delete_token_row(connection: Connection, account_id: int) -> None:
-    """Forget the account's token."""
+    """Delete the account's row."""
     connection.execute(delete(tokens).where(tokens.c.account_id == account_id))
 
 
 def account_id_of(connection: Connection, name: str) -> int | None:
-    """Return the id of the account ``name``, None where there is none."""
+    """Return the id of the account ``name``, None if there is none."""
     return connection.execute(select(accounts.c.account_id).where(accounts.c.name == name)).scalar()
 
 

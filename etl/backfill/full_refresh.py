@@ -73,9 +73,9 @@ class CheckpointingApi:
         """Return whose list it is."""
         return self._source.user()
 
-    def catalogue(self, track_ids: Sequence[int]) -> Mapping[int, Item | None] | None:
+    def catalogue(self, track_ids: Sequence[int], known_id: int | None) -> Mapping[int, Item | None] | None:
         """Return the catalogue's items of these tracks."""
-        return self._source.catalogue(track_ids)
+        return self._source.catalogue(track_ids, known_id)
 
     def favourite_tracks(self, offset: int, limit: int) -> Page:
         """Return a kept page, once; else fetch it, and keep it."""

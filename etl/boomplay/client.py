@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from typing import TypeVar
 
 from etl.boomplay import payloads
 from etl.boomplay.http import HttpClient, HttpOptions, TokenSource
 from etl.boomplay.payloads import User
 from etl.boomplay.transport import Request
-from etl.errors import PayloadError
+from etl.errors import FavsyncError, PayloadError
 from etl.model.records import Item, Page
+
+T = TypeVar("T")
+CatalogueLookup = Callable[[Sequence[int], int | None], Mapping[int, Item | None] | None]
 
 MAX_LIMIT = 50
 MAX_IDS = 20
@@ -22,6 +26,22 @@ class Boomplay(HttpClient):
     def __init__(self, tokens: TokenSource, options: HttpOptions) -> None:
         super().__init__(options)
         self._tokens = tokens
+        # Called after each call with the user's token: with None, or with the error that the call raises.
+        self.on_result: Callable[[FavsyncError | None], None] = lambda _error: None
+        # Looks up tracks by id, with a known one for comparison (`catalogue.TrackCatalogue`); None: it cannot be asked.
+        self.catalogue: CatalogueLookup = lambda _track_ids, _known_id: None
+
+    def call(self, request: Request, decode: Callable[[bytes], T], tokens: TokenSource | None = None) -> T:
+        """Send the request as `HttpClient.call` does, and report the result to ``on_result``."""
+        try:
+            value = super().call(request, decode, tokens)
+        except FavsyncError as error:
+            if tokens is self._tokens:
+                self.on_result(error)
+            raise
+        if tokens is self._tokens:
+            self.on_result(None)
+        return value
 
     def favourite_tracks(self, offset: int, limit: int = MAX_LIMIT) -> Page:
         """Return the page of the user's favourite tracks that begins at ``offset``; ``limit`` is clamped to 1..50.

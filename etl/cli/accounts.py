@@ -215,12 +215,12 @@ def login(context: Context, name: str, no_browser: bool, token_file: str | None,
     """
     from etl.accounts.login import sign_in
     from etl.accounts.manage import add_account, give_token, require_new
-    from etl.accounts.token_input import TokenInput, TokenPlaces, token_location
+    from etl.accounts.token_input import TokenInput, token_location
     from etl.accounts.token_rows import account_id_of
     from etl.cli.signals import stop_event
     from etl.db.engine import read_transaction
 
-    place, reference, note = token_location(context.config, TokenPlaces(file=token_file))
+    place, reference, note = token_location(context.config, file=token_file)
     engine = _engine(context, create=True)
     with read_transaction(engine) as connection:
         is_new = account_id_of(connection, name) is None
@@ -253,9 +253,9 @@ def _engine(context: Context, *, create: bool = False) -> Engine:
 
 
 def _given(context: Context, variable: str | None, file: str | None) -> TokenInput:
-    from etl.accounts.token_input import TokenPlaces, read_token
+    from etl.accounts.token_input import read_token
 
-    return read_token(context.config, TokenPlaces(variable, file), _asked("access token"))
+    return read_token(context.config, _asked("access token"), variable=variable, file=file)
 
 
 def _asked(what: str) -> Callable[[], str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol, Self
 
@@ -60,8 +60,12 @@ class FavouritesApi(Protocol):
         """Return the owner of the list."""
         ...
 
-    def catalogue(self, track_ids: Sequence[int]) -> Mapping[int, Item | None] | None:
-        """Return the catalogue's items of these tracks, None for each that it lacks; None if it cannot be asked."""
+    @property
+    def catalogue(self) -> Callable[[Sequence[int], int | None], Mapping[int, Item | None] | None]:
+        """Looks up tracks in the catalogue: its item for each id, None for those that it lacks; None: it cannot be asked.
+
+        The second argument is a track that exists: a service that refuses it too refuses every request.
+        """
         ...
 
 
@@ -168,12 +172,14 @@ def require_owner(api: FavouritesApi, boomplay_user_id: str | None, name: str) -
     return user
 
 
-def ask_catalogue(api: FavouritesApi, track_ids: Collection[int], region: str | None) -> dict[int, RemovalReason]:
-    """Return what the catalogue says about missing tracks; empty if it cannot be asked.
+def ask_catalogue(
+    api: FavouritesApi, track_ids: Collection[int], known_id: int | None, region: str | None
+) -> dict[int, RemovalReason]:
+    """Return what the catalogue says about missing tracks; empty if it cannot be asked. ``known_id``: a track that exists.
 
     A track that the catalogue has, but not for the account's ``region``, counts as withdrawn.
     """
-    answers = api.catalogue(sorted(track_ids)[:MOST_ASKED]) if track_ids else None
+    answers = api.catalogue(sorted(track_ids)[:MOST_ASKED], known_id) if track_ids else None
     return {track_id: _reason(item, region) for track_id, item in (answers or {}).items()}
 
 

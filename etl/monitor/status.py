@@ -14,8 +14,7 @@ from sqlalchemy import Engine
 
 from etl import clock
 from etl.accounts.credentials import DEFAULT_ACCOUNT
-from etl.accounts.token_rows import TokenLocation
-from etl.accounts.token_state import displayed_status
+from etl.accounts.token_rows import TokenLocation, displayed_status
 from etl.db.engine import read_transaction
 from etl.errors import UsageError
 from etl.monitor.freshness import AccountFreshness, account_freshness

@@ -1,5 +1,5 @@
-"""The unattended service: which account is synced when, and by whom. Sole owner of APScheduler. Imports nothing.
+"""The scheduler service: when each account runs, and who runs it. Importing the package imports nothing.
 
-`times` reads schedules and `turns` says when an account's next turn is (both pure); `service` picks who is due from the database
-and syncs them, a few at a time; `leader` sees to it that one scheduler at a time does; `heartbeat` is APScheduler, with one job.
+For others: `schedule.parse`, `service.Service` with its records `FinishedRun` and `ServiceStatus`, and `queue.failing`.
+Inside, `schedule` and `next_run` are pure, `queue` owns the table, `leader` the lock and `workers` the threads.
 """

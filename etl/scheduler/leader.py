@@ -1,8 +1,8 @@
-"""One scheduler at a time on one database; the others stand by."""
+"""Leader election: one scheduler per database is active, the others wait. A file of its own, since it owns the lock."""
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from sqlalchemy import Engine
 
@@ -11,30 +11,27 @@ from etl.errors import DatabaseError
 
 
 class Leadership:
-    """Whether this process is the scheduler of the database; asked by one thread."""
+    """The scheduler lock of a database. Use it from one thread."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._stack = ExitStack()
-        self._hold: Lock | None = None
+        self._lock: Lock | None = None
 
     def is_mine(self) -> bool:
-        """Return whether this process is the one, trying to become it where it is not.
+        """True if this process holds the lock; tries to take it if not.
 
-        Raises: DatabaseError, where the database cannot be asked; then it is not the one any more.
+        Raises: DatabaseError, and the lock is no longer held.
         """
-        if self._hold is not None and not self._hold.is_lost():
-            return True
-        self.resign()
-        self._hold = self._stack.enter_context(try_lock(self._engine, LockKind.SCHEDULER))
-        if self._hold is None:
+        if self._lock is None or self._lock.is_lost():
             self.resign()
-        return self._hold is not None
+            self._lock = self._stack.enter_context(try_lock(self._engine, LockKind.SCHEDULER))
+            if self._lock is None:
+                self.resign()
+        return self._lock is not None
 
     def resign(self) -> None:
-        """Let another process be the one."""
-        self._hold = None
-        try:
+        """Release the lock."""
+        self._lock = None
+        with suppress(DatabaseError):
             self._stack.close()
-        except DatabaseError:
-            return

@@ -1,10 +1,9 @@
-"""Schedules as people write them: ``every 1h``, or five cron fields and a time zone.
+"""Schedules: ``every 1h``, five cron fields with an optional time zone, or a name such as ``@daily``.
 
-Each account has a fixed place within its period, told from its number, so that a thousand accounts of one schedule are spread
-over it, and a restart changes nothing.
+Each account gets a fixed offset from its id, so that many accounts on one schedule do not start at once.
 
-Traps, each tested: APScheduler counts weekdays from Monday, cron from Sunday, so numbers become names here; APScheduler wants
-day of month *and* day of week to fit, cron, where both are restricted, one *or* the other.
+Clock changes follow Debian's cron. A schedule that restricts hours follows the wall clock: a skipped time runs right after the
+gap, a repeated time runs once. A schedule for every hour follows real time: each repeated hour counts.
 """
 
 from __future__ import annotations
@@ -13,150 +12,139 @@ import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
-from typing import Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from cronsim import CronSim, CronSimError
 
 from etl.errors import UsageError
 
-ACCEPTED = "write `every 15m`, `every 6h`, `every 1d`, or cron with a time zone such as `0 3 * * 1 Africa/Lagos`"
+ACCEPTED = "write `every 15m`, `every 1d`, `@daily`, or cron with a time zone such as `0 3 * * 1 Africa/Lagos`"
 SHORTEST = timedelta(minutes=1)
 LONGEST = timedelta(days=31)
 CRON_SPREAD = timedelta(minutes=2)
 _EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
-_INSTANT = timedelta(microseconds=1)
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 _EVERY = re.compile(r"every\s+(?P<count>[0-9]{1,6})\s*(?P<unit>m(?:in(?:ute)?s?)?|h(?:ours?)?|d(?:ays?)?|w(?:eeks?)?)")
-_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
-_FIELD = re.compile(r"[0-9a-z*,/-]+")
-
-
-class _Trigger(Protocol):
-    def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime | None: ...
+_NAMED = {
+    "hourly": "0 * * * *",
+    "daily": "0 0 * * *",
+    "midnight": "0 0 * * *",
+    "weekly": "0 0 * * 0",
+    "monthly": "0 0 1 * *",
+    "yearly": "0 0 1 1 *",
+    "annually": "0 0 1 1 *",
+}
+_FIELD = re.compile(r"[0-9a-z*,/#-]+")
+_UP_TO_SUNDAY = re.compile(r"\b([1-6]|mon|tue|wed|thu|fri|sat)-(0|sun)\b")
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """When an account is synced. ``period``: for ``every`` schedules; ``triggers``: for cron, of which the first counts."""
+    """When an account is synced: every ``period``, or when ``cron`` matches in ``zone``. ``width``: range of the offsets."""
 
     text: str
+    width: timedelta
     period: timedelta | None = None
-    triggers: tuple[_Trigger, ...] = ()
+    cron: str = ""
+    zone: tzinfo = UTC
 
     def next_after(self, after: datetime, seed: int) -> datetime:
-        """Return the first turn after ``after`` (UTC) of the account with the number ``seed``."""
+        """Return the first run after ``after`` (UTC) of the account with the id ``seed``."""
+        offset = spread(seed, self.width)
         if self.period is not None:
-            phase = spread(seed, self.period)
-            turns = (after - _EPOCH - phase) // self.period + 1
-            return _EPOCH + phase + turns * self.period
-        late = spread(seed, min(CRON_SPREAD, self.gap(after) / 10))
-        return self._fire(after - late) + late
+            elapsed = (after - _EPOCH - offset) // self.period + 1
+            return _EPOCH + offset + elapsed * self.period
+        return next(self.fires(after - offset)) + offset
+
+    def latest_after(self, after: datetime) -> datetime:
+        """Return a time that no account's next run after ``after`` exceeds."""
+        return after + self.period if self.period is not None else next(self.fires(after)) + self.width
 
     def gap(self, around: datetime) -> timedelta:
-        """Return the time between two turns."""
+        """Return the time between two runs."""
         if self.period is not None:
             return self.period
-        first = self._fire(around)
-        return self._fire(first) - first
+        fires = self.fires(around)
+        first = next(fires)
+        return next(fires) - first
 
-    def _fire(self, after: datetime) -> datetime:
-        fires = [trigger.get_next_fire_time(None, after + _INSTANT) for trigger in self.triggers]
-        coming = [fire.astimezone(UTC) for fire in fires if fire is not None]
-        if not coming:
-            raise UsageError(f"the schedule {self.text!r} never comes", remedy=ACCEPTED)
-        return min(coming)
+    def fires(self, after: datetime) -> Iterator[datetime]:
+        """Yield the times after ``after`` at which the cron expression matches, in UTC, without an account's offset.
+
+        Raises: UsageError, if it never matches.
+        """
+        last = after
+        for fire in CronSim(self.cron, after.astimezone(self.zone)):
+            at = fire.astimezone(UTC)
+            if at > last:  # around a clock change, CronSim also returns the repeated and the skipped times
+                last = at
+                yield at
+        raise _not_a_schedule(self.text, "it never matches a date")
 
 
 def spread(seed: int, width: timedelta) -> timedelta:
-    """Return a fixed share of ``width`` for ``seed``, evenly spread over the seeds, in whole seconds."""
+    """Return a fixed part of ``width`` for ``seed``, evenly distributed over the seeds, in whole seconds."""
     share = int.from_bytes(hashlib.blake2b(seed.to_bytes(8, "big"), digest_size=8).digest(), "big") / 2**64
     return timedelta(seconds=int(width.total_seconds() * share))
 
 
 @lru_cache(maxsize=1024)
 def parse(text: str) -> Schedule:
-    """Return the schedule that ``text`` means.
+    """Return the schedule that ``text`` describes.
 
-    Raises: UsageError, which says what is wrong and what is accepted.
+    Raises: UsageError, with the reason and the accepted forms.
     """
-    words = text.strip().split()
+    words = text.lower().split()
     if words[:1] == ["every"] or not words:
         return _every(text)
-    if len(words) not in (5, 6):
-        raise _wrong(
-            text, f"it has {len(words)} word{'s' * (len(words) > 1)}; cron has five fields, and perhaps a time zone"
-        )
-    fields = [word.lower() for word in words[:5]]
-    if odd := [field for field in fields if not _FIELD.fullmatch(field)]:
-        raise _wrong(text, f"{odd[0]!r} is no field of cron")
-    schedule = Schedule(text, triggers=tuple(_triggers(text, fields, _zone(text, words[5:]))))
-    schedule.gap(_EPOCH)
-    return schedule
+    zone_words = text.split()[1:]
+    if (name := words[0].removeprefix("@")) in _NAMED and len(words) <= 2:
+        fields = _NAMED[name].split()
+    elif len(words) in (5, 6):
+        fields, zone_words = words[:5], zone_words[4:]
+    else:
+        count = f"{len(words)} word{'s' * (len(words) > 1)}"
+        raise _not_a_schedule(text, f"it has {count}; cron has five fields and an optional time zone")
+    return _cron(text, fields, zone_words[0] if zone_words else "UTC")
 
 
 def _every(text: str) -> Schedule:
-    found = _EVERY.fullmatch(text.strip())
+    found = _EVERY.fullmatch(text.strip().lower())
     if found is None:
-        raise _wrong(text, "after `every` comes a number and one of m, h, d, w")
+        raise _not_a_schedule(text, "`every` needs a number and one of m, h, d, w")
     period = int(found["count"]) * _UNITS[found["unit"][0]]
     if not SHORTEST <= period <= LONGEST:
-        raise _wrong(text, "the period must be from 1 minute to 31 days")
-    return Schedule(text, period=period)
+        raise _not_a_schedule(text, "the period must be from 1 minute to 31 days")
+    return Schedule(text, period, period=period)
 
 
-def _zone(text: str, words: list[str]) -> ZoneInfo:
-    name = words[0] if words else "UTC"
+def _cron(text: str, fields: list[str], zone_name: str) -> Schedule:
     try:
-        return ZoneInfo(name)
+        zone = ZoneInfo(zone_name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise _wrong(text, f"there is no time zone {name!r}") from None
-
-
-def _triggers(text: str, fields: list[str], zone: ZoneInfo) -> Iterator[_Trigger]:
+        raise _not_a_schedule(text, f"there is no time zone {zone_name!r}") from None
+    if odd := [field for field in fields if not _FIELD.fullmatch(field)]:
+        raise _not_a_schedule(text, f"{odd[0]!r} is not a cron field")
     minute, hour, day, month, weekday = fields
-    names = _weekday_names(text, weekday)
-    either = not day.startswith("*") and not weekday.startswith("*")
-    days = [(day, "*"), ("*", names)] if either else [(day, names)]
-    from apscheduler.triggers.cron import CronTrigger
-
-    for day_of_month, day_of_week in days:
-        try:
-            yield CronTrigger(
-                minute=minute, hour=hour, day=day_of_month, month=month, day_of_week=day_of_week, timezone=zone
-            )
-        except (ValueError, TypeError) as fault:
-            raise _wrong(text, str(fault)) from None
-
-
-def _weekday_names(text: str, field: str) -> str:
-    """Return cron's weekdays (0 and 7 are Sunday) as the names that APScheduler reads."""
-    if field == "*":
-        return "*"
-    days: set[int] = set()
-    for part in field.split(","):
-        span, _, step = part.partition("/")
-        first, dash, last = span.partition("-")
-        low, high = (0, 6) if span == "*" else (_weekday(text, first), _weekday(text, last or first))
-        if step and not dash and span != "*":
-            high = 6
-        if step and (not step.isdigit() or int(step) == 0):
-            raise _wrong(text, f"{step!r} is no step")
-        if dash and high < low and last in ("0", "sun"):
-            high = 7
-        if high < low:
-            raise _wrong(text, f"the weekdays {part!r} run backwards")
-        days.update(day % 7 for day in range(low, high + 1, int(step or 1)))
-    return ",".join(_DAYS[day] for day in sorted(days))
+    weekday = _UP_TO_SUNDAY.sub(r"\1-7", weekday)
+    try:
+        parsed = CronSim(" ".join((minute, hour, day, month, weekday)), _EPOCH)
+    except CronSimError as fault:
+        raise _not_a_schedule(text, f"its {str(fault).removeprefix('Bad ')} is not valid") from None
+    if len(parsed.hours) < 24:
+        # CronSim follows the wall clock only if neither field starts with a star.
+        minute, hour = re.sub(r"^\*", "0-59", minute), re.sub(r"^\*", "0-23", hour)
+    else:
+        hour = "*"
+    minutes = sorted(parsed.minutes)
+    shortest = min(b - a for a, b in zip(minutes, [*minutes[1:], minutes[0] + 60], strict=True))
+    width = min(CRON_SPREAD, timedelta(minutes=shortest) / 10)
+    schedule = Schedule(text, width, cron=" ".join((minute, hour, day, month, weekday)), zone=zone)
+    next(schedule.fires(_EPOCH))
+    return schedule
 
 
-def _weekday(text: str, word: str) -> int:
-    if word in _DAYS:
-        return _DAYS.index(word)
-    if word.isdigit() and int(word) <= 7:
-        return int(word)
-    raise _wrong(text, f"{word!r} is no weekday: 0 to 7, or sun to sat")
-
-
-def _wrong(text: str, reason: str) -> UsageError:
+def _not_a_schedule(text: str, reason: str) -> UsageError:
     return UsageError(f"{text.strip()[:80]!r} is not a schedule: {reason}", remedy=ACCEPTED)

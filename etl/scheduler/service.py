@@ -1,11 +1,10 @@
-"""The service: picks the accounts that are due and syncs them, until it is told to stop.
+"""The scheduler service: syncs the accounts that are due, until it is stopped.
 
-A tick makes sure that this is the one scheduler of the database, and fills the free places; whoever ends a turn fills its place
-again at once. The queue is the database, so that accounts may be added, changed and removed while it runs, and downtime is
-caught up once.
+Every tick checks that this process is the only scheduler of its database and fills the free workers; a worker that ends fills its
+own place at once. The queue is a table, so accounts may change while the service runs, and downtime is caught up once.
 
-Invariants: an account has one turn at a time; its next turn is written when this one ends, so that after a crash it is due; told
-to stop, no turn is begun, and those under way end or are abandoned within the grace, which leaves the history as it was.
+Invariants: an account has one run at a time. Its next run is written when this one ends, so after a crash it is due. After a stop
+no run begins; the others end or are abandoned within the grace period, which leaves the history unchanged.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from sqlalchemy import Engine
@@ -24,12 +23,12 @@ from etl.config import Config
 from etl.db.engine import read_transaction, write_transaction
 from etl.errors import CredentialsError, FavsyncError, RunInProgress, UsageError
 from etl.model.records import Outcome, Trigger
-from etl.scheduler import next_run, queue, schedule
+from etl.scheduler import queue, schedule
 from etl.scheduler.leader import Leadership
+from etl.scheduler.next_run import NextRun, RunOutcome, next_run
 from etl.scheduler.queue import DueAccount
 from etl.scheduler.systemd import notify
-from etl.scheduler.ticker import ticker
-from etl.scheduler.workers import Pool
+from etl.scheduler.workers import Pool, ticker
 from etl.sync import RunOptions, RunResult, sync_account
 
 TICK_SECONDS = 2.0
@@ -43,7 +42,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class FinishedRun:
-    """One turn that ended: the run's report, and the requests that it took, by HTTP status."""
+    """The result of one scheduled run, and its requests by HTTP status."""
 
     report: RunResult
     requests_by_status: dict[str, int] = field(default_factory=dict)
@@ -51,7 +50,7 @@ class FinishedRun:
 
 @dataclass(frozen=True, slots=True)
 class ServiceStatus:
-    """How the service is. ``lag_seconds``: how long the account that waits longest has been due."""
+    """The state of the service. ``lag_seconds``: how long the account that waits longest has been due."""
 
     is_leader: bool = False
     lag_seconds: float = 0.0
@@ -60,9 +59,9 @@ class ServiceStatus:
 
 
 class Service:
-    """Syncs the accounts of one database on their schedules. ``before_run`` and ``after_run`` may be appended to.
+    """Syncs the accounts of one database on their schedules. Callers may append to ``before_run`` and ``after_run``.
 
-    Raises: UsageError, where FAVSYNC_SCHEDULE is no schedule, or a setting is missing.
+    Raises: UsageError, if FAVSYNC_SCHEDULE is not a schedule or a setting is missing.
     """
 
     def __init__(self, config: Config, engine: Engine, *, workers: int = 4, grace_seconds: float = 30.0) -> None:
@@ -70,51 +69,46 @@ class Service:
         http_options(config)
         self.before_run: list[Callable[[str], None]] = []
         self.after_run: list[Callable[[FinishedRun], None]] = []
+        self.pulse = ServiceStatus()
         self._config = config
         self._engine = engine
         self._grace_seconds = grace_seconds
-        self._way = RunOptions.configured(config, trigger=Trigger.SCHEDULE)
+        self._options = RunOptions.configured(config, trigger=Trigger.SCHEDULE)
         self._pool = Pool(workers)
         self._leadership = Leadership(engine)
         self._ticking = threading.Lock()
         self._filling = threading.Lock()
         self._abandon = threading.Event()
         self._is_stopping = False
-        self._pulse = ServiceStatus()
-        self._until: datetime | None = None
         self._was_leader: bool | None = None
-        self._trouble = ""
-        self._told: dict[int, str] = {}
+        self._due_until = LATEST
+        self._last_error = ""
+        self._logged: dict[int, str] = {}
         self._cooling: dict[int, float] = {}
 
-    @property
-    def pulse(self) -> ServiceStatus:
-        """How the service is now."""
-        return self._pulse
-
     def run(self, stop: threading.Event, tick_seconds: float | None = None) -> bool:
-        """Serve until ``stop`` is set, and return whether every turn ended by itself or was given up in time."""
-        log.info("the scheduler starts", workers=self._pool.size, schedule=self._config.schedule)
+        """Serve until ``stop`` is set. True if every run ended, or was given up in time."""
+        log.info("scheduler started", workers=self._pool.size, schedule=self._config.schedule)
         self.tick()
         with ticker(self.tick, tick_seconds or TICK_SECONDS):
             notify("READY=1")
-            while not stop.wait(WAKE_SECONDS):  # a signal that another thread was given is seen when this one wakes
+            while not stop.wait(WAKE_SECONDS):  # the main thread must wake up to handle a signal
                 pass
             notify("STOPPING=1")
         return self.stop()
 
     def run_once(self, stop: threading.Event) -> bool:
-        """Sync the accounts that are due now, each once, then end; return what `run` does.
+        """Sync each account that is due now, once, then stop. Returns what `run` returns.
 
-        Raises: RunInProgress, where another scheduler of this database is at work; DatabaseError.
+        Raises: RunInProgress, if another scheduler of this database is active; DatabaseError.
         """
-        log.info("the accounts that are due are synced, once", workers=self._pool.size, schedule=self._config.schedule)
-        self._until = clock.now()
+        log.info("scheduler started", workers=self._pool.size, schedule=self._config.schedule, once=True)
+        self._due_until = clock.now()
         try:
             if not self._leadership.is_mine():
-                raise RunInProgress("another scheduler of this database is at work", remedy="leave the accounts to it")
-            self._pulse = ServiceStatus(is_leader=True, ticked_at=clock.monotonic())
-            self._move()
+                raise RunInProgress("another scheduler of this database is active", remedy="leave the accounts to it")
+            self.pulse = ServiceStatus(is_leader=True, ticked_at=clock.monotonic())
+            self._reschedule()
             while not stop.is_set() and (self._fill() or self._pool.running()):
                 self._pool.wait(WAKE_SECONDS)
         finally:
@@ -122,21 +116,35 @@ class Service:
         return is_done
 
     def tick(self) -> None:
-        """Make sure of the leadership, and begin the turns that are due and have a place."""
+        """Check the leadership, then start the runs that are due and have a free worker."""
         with self._ticking:
-            if not self._is_stopping:
-                self._tick()
+            if self._is_stopping:
+                return
+            try:
+                is_leader = self._leadership.is_mine()
+                if is_leader != self._was_leader:
+                    self._was_leader = is_leader
+                    log.info("leadership acquired" if is_leader else "another scheduler leads")
+                self._beat(is_leader)
+                if is_leader:
+                    self._reschedule()
+                    self._fill()
+                self._last_error = ""
+            except FavsyncError as error:
+                self._beat(is_leader=False)
+                self._log_error(error)
+            except Exception:
+                log.exception("unexpected error in scheduler tick")
 
     def wait(self, seconds: float) -> bool:
-        """Wait until no turn is under way, at most so long, and return whether that is so."""
+        """Wait at most ``seconds`` for the current runs. True if all have ended."""
         return self._pool.wait(seconds)
 
     def stop(self) -> bool:
-        """Begin no more turns; let those under way end, or abandon them when the grace is nearly over."""
+        """Start no more runs. Let the current ones end, or abandon them shortly before the grace period is over."""
         with self._filling:
             self._is_stopping = True
-        under_way = len(self._pool.running())
-        log.info("the scheduler stops", runs_under_way=under_way)
+        log.info("scheduler stopping", running=len(self._pool.running()))
         reserve = min(5.0, self._grace_seconds / 3)
         is_done = self._pool.wait(self._grace_seconds - reserve)
         if not is_done:
@@ -144,168 +152,136 @@ class Service:
             is_done = self._pool.wait(max(reserve, LAST_SECONDS))
         with self._ticking:
             self._leadership.resign()
-            self._pulse = ServiceStatus(ticked_at=self._pulse.ticked_at)
-        log.info("the scheduler stopped", abandoned=self._abandon.is_set())
+            self.pulse = ServiceStatus(ticked_at=self.pulse.ticked_at)
+        log.info("scheduler stopped", abandoned=self._abandon.is_set())
         return is_done
-
-    def _tick(self) -> None:
-        try:
-            is_leader = self._leadership.is_mine()
-            if is_leader != self._was_leader:
-                self._was_leader = is_leader
-                log.info("this scheduler syncs now" if is_leader else "another scheduler syncs; this one stands by")
-            self._beat(is_leader)
-            if is_leader:
-                self._move()
-                self._fill()
-            self._trouble = ""
-        except FavsyncError as error:
-            self._beat(is_leader=False)
-            self._complain(str(error))
-        except Exception:
-            log.exception("a tick ended in a bug")
 
     def _beat(self, is_leader: bool) -> None:
         notify("WATCHDOG=1")
-        lag = self._pulse.lag_seconds if is_leader else 0.0
-        self._pulse = ServiceStatus(is_leader, lag, len(self._pool.running()), clock.monotonic())
+        lag = self.pulse.lag_seconds if is_leader else 0.0
+        self.pulse = ServiceStatus(is_leader, lag, len(self._pool.running()), clock.monotonic())
 
-    def _complain(self, trouble: str) -> None:
-        """Say once what keeps the service from working, and not every two seconds."""
-        if trouble != self._trouble:
-            self._trouble = trouble
-            log.error("the scheduler cannot work", error=trouble)
+    def _log_error(self, error: FavsyncError) -> None:
+        """Log an error that stops the service once, and not at every tick."""
+        if str(error) != self._last_error:
+            self._last_error = str(error)
+            log.error("scheduler cannot work", error=str(error), remedy=error.remedy)
 
-    def _move(self) -> None:
-        """Give a new next turn to accounts whose schedule was changed, or that work again, as a run by hand has shown."""
+    def _reschedule(self) -> None:
+        """Recompute the next run where it is out of date.
+
+        That is: the schedule changed, a manual run succeeded after failures, or the stored time is too far ahead, because it was
+        computed while a machine's clock was wrong.
+        """
+        now, default = clock.now(), self._config.schedule
         with read_transaction(self._engine) as connection:
-            moved = queue.moved(connection, self._config.schedule)
-            recovered = queue.recovered(connection, self._config.schedule)
-        now = clock.now()
-        failures = {each: each.failures_in_a_row for each in moved} | dict.fromkeys(recovered, 0)
+            found = queue.moved(connection, default)
+            found += queue.too_far_ahead(connection, default, now, lambda text: self._parsed(text).latest_after(now))
+            recovered = queue.recovered(connection, default)
+        failures = {each: each.failures_in_a_row for each in found} | dict.fromkeys(recovered, 0)
         for each, count in failures.items():
-            at = self._schedule(each).next_after(now, each.account.account_id)
-            self._put(each, next_run.NextRun(at, count), now)
+            at = self._parsed(each.schedule, each.account.name).next_after(now, each.account.account_id)
+            self._save(each, NextRun(at, count), now)
 
     def _fill(self) -> bool:
-        """Begin the turns that are due and have a place, and return whether there was one."""
+        """Start the runs that are due and have a free worker. True if there was one."""
         with self._filling:
             running = self._pool.running()
             free = self._pool.size - len(running)
-            if self._is_stopping or not self._pulse.is_leader or free <= 0:
+            if self._is_stopping or not self.pulse.is_leader or free <= 0:
                 return False
-            now = min(clock.now(), self._until or LATEST)
-            busy = running | self._cooled()
+            now = min(clock.now(), self._due_until)
+            self._cooling = {each: until for each, until in self._cooling.items() if until > clock.monotonic()}
             with read_transaction(self._engine) as connection:
+                busy = running | self._cooling.keys()
                 found = queue.due(connection, self._config.schedule, now, busy=busy, limit=free)
-            lag = max((_late(each, now).total_seconds() for each in found), default=0.0)
-            self._pulse = ServiceStatus(True, lag, len(running) + len(found), clock.monotonic())
+            waits = [(now - each.next_run_at).total_seconds() for each in found if each.next_run_at]
+            self.pulse = ServiceStatus(True, max(waits, default=0.0), len(running) + len(found), clock.monotonic())
             for each in found:
-                self._pool.start(each.account.account_id, self._turn(each), self._refill)
+                self._pool.start(each.account.account_id, self._job(each), self._refill)
             return bool(found)
 
     def _refill(self) -> None:
         try:
             self._fill()
         except FavsyncError as error:
-            self._complain(str(error))
+            self._log_error(error)
 
-    def _cooled(self) -> set[int]:
-        """Return the accounts whose turn could not be settled lately, so that a full disk is no endless loop."""
-        self._cooling = {number: until for number, until in self._cooling.items() if until > clock.monotonic()}
-        return set(self._cooling)
+    def _job(self, due: DueAccount) -> Callable[[], None]:
+        """Return the work of one run: hooks, sync, next run, hooks."""
+        name, account_id = due.account.name, due.account.account_id
 
-    def _turn(self, appointment: DueAccount) -> Callable[[], None]:
-        name, number = appointment.account.name, appointment.account.account_id
-
-        def turn() -> None:
+        def job() -> None:
             for before in self.before_run:
-                self._call(before, name, name)
-            ran = self._ran(appointment)
+                _call(before, name, name)
+            finished = self._sync(due)
             try:
-                if not self._abandon.is_set() or ran.report.error is None:
-                    self._settle(appointment, ran.report)
+                if not self._abandon.is_set() or finished.report.error is None:
+                    self._settle(due, finished.report)
             except FavsyncError as error:
-                self._cooling = {**self._cooling, number: clock.monotonic() + COOLING_SECONDS}
-                log.error("an account's next turn cannot be written", account=name, error=str(error))
-            for hook in self.after_run:
-                self._call(hook, ran, name)
+                # Without a new time the account stays due. It must not run in an endless loop, for example on a full disk.
+                self._cooling = {**self._cooling, account_id: clock.monotonic() + COOLING_SECONDS}
+                log.error("next run not saved", account=name, error=str(error), remedy=error.remedy)
+            for after in self.after_run:
+                _call(after, finished, name)
 
-        return turn
+        return job
 
-    def _ran(self, appointment: DueAccount) -> FinishedRun:
-        account = appointment.account
-        started_at = clock.now()
+    def _sync(self, due: DueAccount) -> FinishedRun:
+        name, account_id, started_at = due.account.name, due.account.account_id, clock.now()
         try:
-            with connect(self._config, self._engine, account.name, self._abandon) as client:
-                report = sync_account(self._engine, account, client, self._way)
+            with connect(self._config, self._engine, name, self._abandon) as client:
+                report = sync_account(self._engine, due.account, client, self._options)
                 return FinishedRun(report, client.requests_by_status)
-        except FavsyncError as error:
-            self._tell(account.account_id, account.name, error)
-            return FinishedRun(_failed(account.name, started_at, error))
-        except Exception as error:
-            log.exception("a run ended in a bug", account=account.name)
-            return FinishedRun(_failed(account.name, started_at, FavsyncError(f"{type(error).__name__}: {error}")))
+        except FavsyncError as fault:
+            error = fault
+            if isinstance(error, RunInProgress):
+                log.info("account is busy", account=name, error=str(error))
+            elif self._logged.get(account_id) != str(error):
+                self._logged[account_id] = str(error)
+                log.warning("account not synced", account=name, error=str(error), remedy=error.remedy)
+        except Exception as fault:
+            log.exception("unexpected error in a run", account=name)
+            error = FavsyncError(f"{type(fault).__name__}: {fault}")
+        return FinishedRun(
+            RunResult(
+                account=name,
+                trigger=Trigger.SCHEDULE,
+                started_at=started_at,
+                reason=str(error),
+                error=error,
+                finished_at=clock.now(),
+            )
+        )
 
-    def _tell(self, account_id: int, name: str, error: FavsyncError) -> None:
-        """Say why there was no run, once for each reason."""
-        if isinstance(error, RunInProgress):
-            log.info("the account is busy", account=name, error=str(error))
-        elif self._told.get(account_id) != str(error):
-            self._told[account_id] = str(error)
-            log.warning("the account cannot be synced", account=name, error=str(error), remedy=error.remedy)
-
-    def _settle(self, appointment: DueAccount, report: RunResult) -> None:
-        account = appointment.account
+    def _settle(self, due: DueAccount, report: RunResult) -> None:
+        """Write the account's next run."""
         if report.outcome != Outcome.FAILED:
-            self._told.pop(account.account_id, None)
-        result = next_run.RunOutcome(
+            self._logged.pop(due.account.account_id, None)
+        outcome = RunOutcome(
             is_proven=report.proven,
             is_busy=isinstance(report.error, RunInProgress),
             is_dead=isinstance(report.error, CredentialsError) and report.run_id is None,
             retry_at=report.retry_at,
         )
-        now = clock.now()
-        schedule = self._schedule(appointment)
-        turn = next_run.next_run(schedule, account.account_id, result, appointment.failures_in_a_row, now)
-        self._put(appointment, turn, now)
+        now, plan = clock.now(), self._parsed(due.schedule, due.account.name)
+        self._save(due, next_run(plan, due.account.account_id, outcome, due.failures_in_a_row, now), now)
 
-    def _put(self, appointment: DueAccount, turn: next_run.NextRun, now: datetime) -> None:
+    def _save(self, due: DueAccount, run: NextRun, now: datetime) -> None:
         with write_transaction(self._engine) as connection:
-            queue.set_next_run(
-                connection,
-                appointment.account.account_id,
-                schedule=appointment.schedule,
-                next_run_at=turn.next_run_at,
-                failures_in_a_row=turn.failures_in_a_row,
-                parked_until=turn.parked_until,
-                now=now,
-            )
+            queue.set_next_run(connection, due.account.account_id, due.schedule, run, now)
 
-    def _schedule(self, appointment: DueAccount) -> schedule.Schedule:
+    def _parsed(self, text: str, account: str = "") -> schedule.Schedule:
         try:
-            return schedule.parse(appointment.schedule)
+            return schedule.parse(text)
         except UsageError as error:
-            log.warning("the account's schedule cannot be read", account=appointment.account.name, error=str(error))
+            if account:
+                log.warning("invalid schedule, using the default", account=account, error=str(error))
             return schedule.parse(self._config.schedule)
 
-    def _call(self, hook: Callable[[T], None], argument: T, name: str) -> None:
-        try:
-            hook(argument)
-        except Exception:
-            log.exception("what goes with a run failed", account=name)
 
-
-def _failed(name: str, started_at: datetime, error: FavsyncError) -> RunResult:
-    return RunResult(
-        account=name,
-        trigger=Trigger.SCHEDULE,
-        started_at=started_at,
-        reason=str(error),
-        error=error,
-        finished_at=clock.now(),
-    )
-
-
-def _late(appointment: DueAccount, now: datetime) -> timedelta:
-    return now - appointment.next_run_at if appointment.next_run_at else timedelta(0)
+def _call(hook: Callable[[T], None], argument: T, account: str) -> None:
+    try:
+        hook(argument)
+    except Exception:
+        log.exception("run hook failed", account=account)

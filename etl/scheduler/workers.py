@@ -1,21 +1,41 @@
-"""A few threads at a time, each for one account.
-
-Own, because `concurrent.futures` joins its threads at the interpreter's end, which a run that hangs would hold up; these are
-daemons, and a run that dies with its process leaves the history as it was before.
-"""
+"""The threads of the service: the ticker (sole user of APScheduler) and the workers, one account each."""
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC
 
 from etl import logs
 
 log = logs.get(__name__)
 
 
+@contextmanager
+def ticker(tick: Callable[[], None], seconds: float) -> Iterator[None]:
+    """Call ``tick`` in a thread every ``seconds`` during the block, one call at a time."""
+    from apscheduler.schedulers.background import BackgroundScheduler
+
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)  # it warns whenever it skips a tick during a long one
+    # Without this misfire setting, APScheduler silently drops a tick that is a second late.
+    defaults = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+    scheduler = BackgroundScheduler(timezone=UTC, job_defaults=defaults)
+    scheduler.add_job(tick, "interval", seconds=seconds)
+    scheduler.start()
+    try:
+        yield
+    finally:
+        scheduler.shutdown(wait=False)
+
+
 class Pool:
-    """At most ``size`` threads, each under the number of its account."""
+    """At most ``size`` threads, each under the id of its account.
+
+    `concurrent.futures` joins its threads when the interpreter exits, so one stuck run would block the exit. These threads are
+    daemons: a run that dies with the process leaves the history unchanged.
+    """
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -23,29 +43,29 @@ class Pool:
         self._ended = threading.Condition()
 
     def running(self) -> set[int]:
-        """Return the numbers under way."""
+        """Return the ids of the accounts that run now."""
         with self._ended:
             return set(self._running)
 
-    def start(self, number: int, work: Callable[[], None], then: Callable[[], None]) -> None:
-        """Do ``work`` in a thread, and ``then`` once the number is free again."""
+    def start(self, account_id: int, work: Callable[[], None], then: Callable[[], None]) -> None:
+        """Run ``work`` in a thread, and ``then`` once the id is free again."""
 
-        def carry_out() -> None:
+        def run() -> None:
             try:
                 work()
             except Exception:
-                log.exception("an account's turn ended in a bug")
+                log.exception("unexpected error in a worker")
             finally:
                 with self._ended:
-                    self._running.discard(number)
+                    self._running.discard(account_id)
                     self._ended.notify_all()
             then()
 
         with self._ended:
-            self._running.add(number)
-        threading.Thread(target=carry_out, name=f"favsync-account-{number}", daemon=True).start()
+            self._running.add(account_id)
+        threading.Thread(target=run, name=f"favsync-account-{account_id}", daemon=True).start()
 
     def wait(self, seconds: float) -> bool:
-        """Wait until none is under way, at most so long, and return whether that is so."""
+        """Wait at most ``seconds`` for all threads. True if all have ended."""
         with self._ended:
             return self._ended.wait_for(lambda: not self._running, timeout=max(seconds, 0.0))

@@ -1,4 +1,4 @@
-"""Tokens of accounts: where they are kept, how they are renewed, and what a refusal makes of them. On both engines."""
+"""Tokens of accounts: their places, their renewal, and the effect of a refusal. On both engines."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from etl import clock
 from etl.accounts import manage
 from etl.accounts.encryption import new_key
 from etl.accounts.session import connect
-from etl.accounts.token_input import TokenInput, TokenPlaces, read_token
+from etl.accounts.token_input import TokenInput, read_token
 from etl.accounts.token_rows import TokenLocation
 from etl.boomplay.payloads import Token
 from etl.db.engine import read_transaction
@@ -64,7 +64,7 @@ def everything(engine: Engine) -> str:
         return str(connection.execute(text("SELECT * FROM tokens")).all())
 
 
-def test_a_token_lies_encrypted_in_the_database_and_is_used_from_there(database_url, engine, sandbox):
+def test_a_token_in_the_database_is_encrypted(database_url, engine, sandbox):
     config = settings(database_url, sandbox)
     add(config, engine, sandbox, "ada")
     assert reads(config, engine) == 20
@@ -73,7 +73,7 @@ def test_a_token_lies_encrypted_in_the_database_and_is_used_from_there(database_
     assert sandbox.users["ada"].access_token not in repr(token_row(engine, "ada"))
 
 
-def test_without_the_key_the_account_is_an_error_that_says_so(database_url, engine, sandbox):
+def test_without_the_key_the_account_fails_with_the_cause(database_url, engine, sandbox):
     add(settings(database_url, sandbox), engine, sandbox, "ada")
     with pytest.raises(CredentialsError, match="ada is encrypted, and no FAVSYNC_ENCRYPTION_KEY"):
         reads(settings(database_url, sandbox, FAVSYNC_ENCRYPTION_KEY=""), engine)
@@ -81,7 +81,7 @@ def test_without_the_key_the_account_is_an_error_that_says_so(database_url, engi
         reads(settings(database_url, sandbox, FAVSYNC_ENCRYPTION_KEY=new_key()), engine)
 
 
-def test_rekey_encrypts_with_the_new_key_and_the_old_one_may_go(database_url, engine, sandbox):
+def test_after_rekey_the_old_key_is_not_needed(database_url, engine, sandbox):
     add(settings(database_url, sandbox), engine, sandbox, "ada", "ben")
     new = new_key()
     both = settings(database_url, sandbox, FAVSYNC_ENCRYPTION_KEY=f"{new},{KEY}")
@@ -90,18 +90,16 @@ def test_rekey_encrypts_with_the_new_key_and_the_old_one_may_go(database_url, en
     assert reads(settings(database_url, sandbox, FAVSYNC_ENCRYPTION_KEY=new), engine) == 20
 
 
-def test_a_token_that_no_key_opens_keeps_no_other_from_being_encrypted_anew_and_is_named(database_url, engine, sandbox):
+def test_rekey_names_the_token_that_no_key_decrypts(database_url, engine, sandbox):
     add(settings(database_url, sandbox, FAVSYNC_ENCRYPTION_KEY=new_key()), engine, sandbox, "ada")
     add(settings(database_url, sandbox), engine, sandbox, "ben")
     new = new_key()
-    with pytest.raises(CredentialsError, match="token of ada; encrypted anew: 1"):
+    with pytest.raises(CredentialsError, match="token of ada; re-encrypted 1"):
         manage.rekey(settings(database_url, sandbox, FAVSYNC_ENCRYPTION_KEY=f"{new},{KEY}"), engine)
     assert reads(settings(database_url, sandbox, FAVSYNC_ENCRYPTION_KEY=new), engine, "ben") == 20
 
 
-def test_an_expired_token_is_renewed_and_the_new_one_is_stored_before_it_is_used(
-    database_url, engine, sandbox, instant, monkeypatch
-):
+def test_a_renewed_token_is_stored_before_its_first_use(database_url, engine, sandbox, instant, monkeypatch):
     config = settings(database_url, sandbox)
     add(config, engine, sandbox, "ada")
     before = token_row(engine, "ada").secret
@@ -115,7 +113,7 @@ def test_an_expired_token_is_renewed_and_the_new_one_is_stored_before_it_is_used
     assert reads(config, engine) == 20
 
 
-def test_a_refresh_token_is_used_once_however_many_want_it(database_url, engine, sandbox, instant):
+def test_four_processes_use_a_refresh_token_once(database_url, engine, sandbox, instant):
     config = settings(database_url, sandbox)
     add(config, engine, sandbox, "ada")
     instant(timedelta(hours=3))
@@ -141,7 +139,7 @@ def test_a_refresh_token_is_used_once_however_many_want_it(database_url, engine,
     assert sum(record.path == "/oauth/token" for record in sandbox.requests) == 1
 
 
-def test_a_renewed_token_that_could_not_be_stored_is_not_used(database_url, engine, sandbox, instant, monkeypatch):
+def test_a_renewed_token_that_was_not_stored_is_not_used(database_url, engine, sandbox, instant, monkeypatch):
     config = settings(database_url, sandbox)
     add(config, engine, sandbox, "ada")
     instant(timedelta(hours=3))
@@ -156,12 +154,12 @@ def test_a_renewed_token_that_could_not_be_stored_is_not_used(database_url, engi
     assert paths[-1] == "/oauth/token"
 
 
-def test_a_token_in_a_file_is_renewed_there(database_url, engine, sandbox, instant, tmp_path):
+def test_a_token_in_a_file_is_renewed_in_the_file(database_url, engine, sandbox, instant, tmp_path):
     config = settings(database_url, sandbox, FAVSYNC_ENCRYPTION_KEY="")
     file = tmp_path / "folder" / "ada.json"
     user = sandbox.users["ada"]
     token = Token(user.access_token, refresh_token=user.refresh_token)
-    manage.add_account(config, engine, "ada", TokenInput(token, TokenLocation.FILE, str(file), ""), {})
+    manage.add_account(config, engine, "ada", TokenInput(token, TokenLocation.FILE, str(file)), {})
     assert file.stat().st_mode & 0o777 == 0o600
     instant(timedelta(hours=3))
     assert reads(config, engine) == 20
@@ -171,14 +169,14 @@ def test_a_token_in_a_file_is_renewed_there(database_url, engine, sandbox, insta
     assert token_row(engine, "ada").secret is None
 
 
-def test_a_file_that_a_person_made_is_read_and_left_as_it_is(database_url, engine, sandbox, tmp_path):
+def test_an_existing_token_file_is_not_rewritten(database_url, engine, sandbox, tmp_path):
     config = settings(database_url, sandbox, FAVSYNC_ENCRYPTION_KEY="")
     file = tmp_path / "token"
     file.write_text(f"{sandbox.users['ada'].access_token}\n")
     file.chmod(0o444)
-    given = read_token(config, TokenPlaces(file=str(file)), lambda: pytest.fail("nothing is to be asked"))
+    given = read_token(config, lambda: pytest.fail("standard input was read"), file=str(file))
     manage.add_account(config, engine, "ada", given, {})
-    assert "other users may read" in given.note
+    assert "Other users may read" in given.note
     assert reads(config, engine) == 20
     file.chmod(0o600)
     file.write_text(sandbox.users["ben"].access_token)
@@ -186,10 +184,10 @@ def test_a_file_that_a_person_made_is_read_and_left_as_it_is(database_url, engin
         assert client.user().user_name == "ben"
 
 
-def test_without_a_key_a_token_of_the_environment_stays_there(database_url, engine, sandbox, monkeypatch):
+def test_without_a_key_an_environment_token_stays_there(database_url, engine, sandbox, monkeypatch):
     config = settings(database_url, sandbox, FAVSYNC_ENCRYPTION_KEY="")
     monkeypatch.setenv("TOKEN_OF_ADA", sandbox.users["ada"].access_token)
-    given = read_token(config, TokenPlaces(variable="TOKEN_OF_ADA"), str)
+    given = read_token(config, str, variable="TOKEN_OF_ADA")
     manage.add_account(config, engine, "ada", given, {})
     assert reads(config, engine) == 20
     assert sandbox.users["ada"].access_token not in everything(engine)
@@ -198,16 +196,14 @@ def test_without_a_key_a_token_of_the_environment_stays_there(database_url, engi
         reads(config, engine)
 
 
-def test_without_a_key_a_typed_token_is_refused_with_the_ways_out(database_url, engine, sandbox):
+def test_without_a_key_a_typed_token_is_refused(database_url, engine, sandbox):
     config = settings(database_url, sandbox, FAVSYNC_ENCRYPTION_KEY="")
     with pytest.raises(SettingsError, match="cannot be kept in the database") as refused:
-        read_token(config, TokenPlaces(), lambda: "token")
+        read_token(config, lambda: "token")
     assert "--token-env" in refused.value.remedy
 
 
-def test_the_token_of_the_settings_is_renewed_into_the_database_and_a_new_one_of_the_settings_counts(
-    database_url, engine, sandbox, instant
-):
+def test_the_settings_token_is_renewed_in_the_database(database_url, engine, sandbox, instant):
     user = sandbox.users["ada"]
     environ = {"BOOMPLAY_ACCESS_TOKEN": user.access_token, "BOOMPLAY_REFRESH_TOKEN": user.refresh_token}
     config = settings(database_url, sandbox, **environ)
@@ -229,7 +225,7 @@ def test_the_token_of_the_settings_is_renewed_into_the_database_and_a_new_one_of
         assert client.user().user_name == "ben"
 
 
-def test_a_refused_token_is_suspect_then_dead_and_a_dead_one_is_not_sent_again(database_url, engine, sandbox, instant):
+def test_a_refused_token_is_suspect_then_dead_and_not_sent(database_url, engine, sandbox, instant):
     config = settings(database_url, sandbox, BOOMPLAY_APP_SECRET="")
     add(config, engine, sandbox, "ada", "ben", "cy", "dee")
     sandbox.revoke_token("ada")
@@ -247,26 +243,28 @@ def test_a_refused_token_is_suspect_then_dead_and_a_dead_one_is_not_sent_again(d
     assert reads(config, engine, "ben") == 20
 
 
-def test_a_token_that_was_refused_once_and_is_taken_again_is_valid(database_url, engine, sandbox, instant):
+def test_a_suspect_token_that_is_accepted_is_valid(database_url, engine, sandbox, instant):
     config = settings(database_url, sandbox)
     add(config, engine, sandbox, "ada", "ben")
     sandbox.expire_token("ada")
     with pytest.raises(CredentialsError):
-        reads(settings(database_url, sandbox, BOOMPLAY_APP_SECRET="wrong"), engine)
+        reads(settings(database_url, sandbox, BOOMPLAY_APP_SECRET=""), engine)
     assert token_row(engine, "ada").state == "suspect"
     assert reads(config, engine) == 20
     assert token_row(engine, "ada").state == "valid"
 
 
-def test_when_the_service_refuses_most_accounts_no_token_dies(database_url, engine, sandbox, instant):
+def test_a_widespread_refusal_makes_no_token_dead(database_url, engine, sandbox, instant):
     config = settings(database_url, sandbox, BOOMPLAY_APP_SECRET="")
     add(config, engine, sandbox)
-    wrong = settings(database_url, sandbox, BOOMPLAY_APP_ID="mistyped")
+    for name in sandbox.users:
+        sandbox.revoke_token(name)
     for _ in range(3):
         for name in sandbox.users:
             with pytest.raises(CredentialsError):
-                reads(wrong, engine, name)
+                reads(config, engine, name)
         instant(timedelta(hours=1))
     assert {token_row(engine, name).state for name in sandbox.users} == {"suspect"}
-    sandbox._world.tokens._grants[sandbox.users["ada"].access_token].expires_at = clock.now() + timedelta(hours=1)
+    grant = sandbox._world.tokens._grants[sandbox.users["ada"].access_token]
+    grant.is_revoked, grant.expires_at = False, clock.now() + timedelta(hours=1)
     assert reads(config, engine) == 20

@@ -1,4 +1,4 @@
-"""Accounts: one for each Boomplay user, named, renamed, given other tokens, and retired. On both engines."""
+"""Accounts: adding, renaming, checking, disabling, and other tokens. On both engines."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def environment(database_url, sandbox, monkeypatch):
         monkeypatch.setenv(name, value)
 
 
-def test_a_check_brings_a_dead_token_that_works_again_back_to_life(database_url, engine, sandbox, instant):
+def test_a_check_revives_a_dead_token_that_works_again(database_url, engine, sandbox, instant):
     config = settings(database_url, sandbox, BOOMPLAY_APP_SECRET="")
     add(config, engine, sandbox, "ada", "ben")
     sandbox.revoke_token("ada")
@@ -52,7 +52,7 @@ def test_a_check_brings_a_dead_token_that_works_again_back_to_life(database_url,
     assert reads(config, engine) == 20
 
 
-def test_another_token_replaces_a_dead_one_at_once_and_must_be_the_same_users(database_url, engine, sandbox, instant):
+def test_another_token_of_the_same_user_replaces_a_dead_one(database_url, engine, sandbox, instant):
     config = settings(database_url, sandbox, BOOMPLAY_APP_SECRET="")
     add(config, engine, sandbox, "ada")
     sandbox.revoke_token("ada")
@@ -65,34 +65,32 @@ def test_another_token_replaces_a_dead_one_at_once_and_must_be_the_same_users(da
             config,
             engine,
             "ada",
-            TokenInput(Token(sandbox.users["ben"].access_token), TokenLocation.DATABASE, None, ""),
+            TokenInput(Token(sandbox.users["ben"].access_token), TokenLocation.DATABASE),
         )
     assert token_row(engine, "ada").state == "dead"
-    manage.give_token(
-        config, engine, "ada", TokenInput(Token(sandbox.new_token("ada")), TokenLocation.DATABASE, None, "")
-    )
+    manage.give_token(config, engine, "ada", TokenInput(Token(sandbox.new_token("ada")), TokenLocation.DATABASE))
     assert token_row(engine, "ada").state == "valid"
     assert reads(config, engine) == 20
 
 
-def test_one_boomplay_user_is_one_account(database_url, engine, sandbox):
+def test_a_second_account_of_a_user_is_refused(database_url, engine, sandbox):
     config = settings(database_url, sandbox)
     add(config, engine, sandbox, "ada")
-    same = TokenInput(Token(sandbox.new_token("ada")), TokenLocation.DATABASE, None, "")
+    same = TokenInput(Token(sandbox.new_token("ada")), TokenLocation.DATABASE)
     with pytest.raises(UsageError, match="user of account ada"):
         manage.add_account(config, engine, "another", same, {})
     with pytest.raises(UsageError, match="already"):
         manage.add_account(config, engine, "ada", same, {})
 
 
-def test_an_account_is_not_added_with_a_token_that_does_not_work(database_url, engine, sandbox):
+def test_an_account_is_not_added_with_a_bad_token(database_url, engine, sandbox):
     config = settings(database_url, sandbox)
     with pytest.raises(CredentialsError):
-        manage.add_account(config, engine, "ada", TokenInput(Token("nonsense"), TokenLocation.DATABASE, None, ""), {})
+        manage.add_account(config, engine, "ada", TokenInput(Token("nonsense"), TokenLocation.DATABASE), {})
     assert manage.list_accounts(engine) == []
 
 
-def test_a_retired_account_loses_its_token_and_keeps_its_history(database_url, engine, sandbox):
+def test_a_disabled_account_loses_its_token_not_its_history(database_url, engine, sandbox):
     from etl.load.accounts import find_accounts
     from etl.sync import RunOptions, sync_account
 
@@ -110,29 +108,27 @@ def test_a_retired_account_loses_its_token_and_keeps_its_history(database_url, e
         reads(config, engine)
 
 
-def test_the_token_of_the_settings_is_told_of_alike_by_list_and_status(
-    engine, sandbox, environment, monkeypatch, tmp_path
-):
+def test_list_and_status_agree_on_the_settings_token(engine, sandbox, environment, monkeypatch, tmp_path):
     from etl.db.engine import write_transaction
     from etl.load.accounts import ensure_account
     from etl.monitor.status import statuses
 
-    def told():
+    def shown():
         (listed,), (status,) = manage.list_accounts(engine), statuses(engine, "every 1h")
         return [(listed["token"], listed["token_place"]), (status.token, status.token_place)]
 
     monkeypatch.setenv("BOOMPLAY_ACCESS_TOKEN", sandbox.users["ada"].access_token)
     with write_transaction(engine) as connection:
         ensure_account(connection, "default", clock.now())
-    assert told() == [("unknown", "environment")] * 2
+    assert shown() == [("unknown", "environment")] * 2
     (tmp_path / "2025-11-03.json").write_text(json.dumps(sandbox.favourites("ada")))
     assert main(["backfill", "--from", str(tmp_path / "2025-11-03.json"), "--complete"]) == 0
-    assert told() == [("unknown", "environment")] * 2, "an import takes no token"
+    assert shown() == [("unknown", "environment")] * 2, "an import takes no token"
     assert main(["sync"]) == 0
-    assert told() == [("valid", "environment")] * 2
+    assert shown() == [("valid", "environment")] * 2
 
 
-def test_a_renamed_default_account_keeps_the_token_of_the_settings(database_url, engine, sandbox):
+def test_a_renamed_default_account_keeps_its_token(database_url, engine, sandbox):
     from etl.db.engine import write_transaction
     from etl.load.accounts import ensure_account
 
@@ -145,25 +141,21 @@ def test_a_renamed_default_account_keeps_the_token_of_the_settings(database_url,
 
 
 @pytest.mark.parametrize("name", ["", "-x", "a\nb", "x" * 65, "a/b", " a"])
-def test_an_account_has_a_name_that_can_be_typed(database_url, engine, name):
-    with pytest.raises(UsageError, match="cannot be called"):
+def test_a_name_that_is_hard_to_type_is_refused(database_url, engine, name):
+    with pytest.raises(UsageError, match="cannot be the name"):
         manage.require_new(engine, name)
 
 
-def test_a_token_file_that_cannot_be_written_is_an_error_with_its_place(database_url, engine, sandbox, tmp_path: Path):
+def test_an_unwritable_token_file_is_named(database_url, engine, sandbox, tmp_path: Path):
     config = settings(database_url, sandbox)
     (tmp_path / "taken").write_text("")
-    given = TokenInput(
-        Token(sandbox.users["ada"].access_token), TokenLocation.FILE, str(tmp_path / "taken" / "ada"), ""
-    )
+    given = TokenInput(Token(sandbox.users["ada"].access_token), TokenLocation.FILE, str(tmp_path / "taken" / "ada"))
     with pytest.raises(CredentialsError, match="taken/ada"):
         manage.add_account(config, engine, "ada", given, {})
     assert manage.list_accounts(engine) == []
 
 
-def test_a_removed_account_is_brought_back_with_its_history_and_every_refusal_says_how(
-    database_url, engine, sandbox, environment, capsys, monkeypatch
-):
+def test_a_removed_account_comes_back_with_its_history(database_url, engine, sandbox, environment, capsys, monkeypatch):
     add(settings(database_url, sandbox), engine, sandbox, "ada")
     assert main(["sync"]) == 0
     manage.disable_account(engine, "ada")
@@ -179,7 +171,7 @@ def test_a_removed_account_is_brought_back_with_its_history_and_every_refusal_sa
     assert outcomes(engine, "ada") == ["succeeded", "unchanged"]
 
 
-def test_the_doctor_names_the_account_whose_token_does_not_work(engine, sandbox, environment, database_url, capsys):
+def test_the_doctor_names_the_account_with_a_bad_token(engine, sandbox, environment, database_url, capsys):
     add(settings(database_url, sandbox), engine, sandbox, "ada", "ben")
     sandbox.revoke_token("ben")
     main(["doctor", "--json"])
@@ -190,12 +182,12 @@ def test_the_doctor_names_the_account_whose_token_does_not_work(engine, sandbox,
     ]
 
 
-def test_a_token_that_no_key_opens_stops_its_account_alone(database_url, engine, sandbox, environment, capsys):
+def test_an_undecryptable_token_stops_only_its_account(database_url, engine, sandbox, environment, capsys):
     add(settings(database_url, sandbox, FAVSYNC_ENCRYPTION_KEY=new_key()), engine, sandbox, "ada")
     add(settings(database_url, sandbox), engine, sandbox, "ben")
     assert main(["sync"]) == 4
     assert (outcomes(engine, "ada"), outcomes(engine, "ben")) == ([], ["succeeded"])
-    assert "no key of FAVSYNC_ENCRYPTION_KEY opens the stored token of account ada" in capsys.readouterr().err
+    assert "no key of FAVSYNC_ENCRYPTION_KEY decrypts the stored token of account ada" in capsys.readouterr().err
     assert main(["accounts", "check", "--json"]) == 4
     assert [each["works"] for each in json.loads(capsys.readouterr().out)] == [False, True]
     main(["doctor", "--json"])

@@ -27,13 +27,12 @@ from sqlalchemy import Engine, select
 
 from etl.accounts.encryption import new_key
 from etl.accounts.manage import disable_account
-from etl.db.engine import read_transaction, write_transaction
+from etl.db.engine import read_transaction
 from etl.db.migrate import ready_engine
 from etl.db.tables import accounts, favourites, runs, tokens
 from etl.sandbox import Sandbox
-from etl.scheduler.queue import call_soon
 from tests.e2e.sped import Clock
-from tests.support.sandbox_accounts import add, number, settings
+from tests.support.sandbox_accounts import add, call_soon, settings
 
 SPED = Path(__file__).with_name("sped.py")
 TRACKS = 30
@@ -81,7 +80,7 @@ class Day:
         """Start a scheduler and wait until it works or stands by."""
         process = self.start("schedule", "--workers", "4", "--grace", "5")
         log = self.folder / f"{len(self.processes) - 1}.log"
-        until(lambda: b"this scheduler syncs" in log.read_bytes() or b"stands by" in log.read_bytes())
+        until(lambda: b"leadership acquired" in log.read_bytes() or b"another scheduler leads" in log.read_bytes())
         return process
 
     def log(self) -> str:
@@ -251,8 +250,7 @@ def remove_in_mid_flight(day: Day, name: str) -> None:
             removed.set()
 
     day.sandbox.before_request = remove
-    with write_transaction(day.engine) as connection:
-        call_soon(connection, number(day.engine, name))
+    call_soon(day.engine, name)
     removed.wait()
     day.sandbox.before_request = None
 

@@ -1,4 +1,4 @@
-"""When the next turn is, by how the last one went."""
+"""The next run, by the last outcome."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ HOURLY = parse("every 1h")
 FAILED = RunOutcome()
 
 
-def test_a_proven_run_leaves_the_schedule_as_it_is_and_forgives_all_failures() -> None:
-    turn = next_run(HOURLY, 3, RunOutcome(is_proven=True), 9, NOW)
-    assert (turn.next_run_at, turn.failures_in_a_row) == (HOURLY.next_after(NOW, 3), 0)
+def test_a_proven_run_follows_the_schedule_and_resets_failures() -> None:
+    run = next_run(HOURLY, 3, RunOutcome(is_proven=True), 9, NOW)
+    assert (run.next_run_at, run.failures_in_a_row) == (HOURLY.next_after(NOW, 3), 0)
 
 
-def test_a_failure_is_tried_again_sooner_than_the_schedule_and_then_ever_later() -> None:
+def test_failures_back_off_exponentially() -> None:
     delays = [failure_delay(timedelta(hours=1), n) for n in (1, 2, 3, 4, 5, 6, 7, 8, 100)]
     assert [delay / timedelta(minutes=1) for delay in delays] == [5, 10, 20, 40, 80, 160, 320, 480, 480]
 
@@ -27,32 +27,32 @@ def test_a_failure_is_tried_again_sooner_than_the_schedule_and_then_ever_later()
 @pytest.mark.parametrize(
     ("period", "longest"), [("every 1m", 8), ("every 15m", 120), ("every 1d", 1440), ("every 7d", 1440)]
 )
-def test_the_longest_wait_is_eight_periods_or_a_day(period: str, longest: int) -> None:
+def test_the_longest_delay_is_eight_periods_or_a_day(period: str, longest: int) -> None:
     assert failure_delay(parse(period).gap(NOW), 50) == timedelta(minutes=longest)
 
 
-def test_accounts_that_fail_together_do_not_come_back_together() -> None:
-    turns = {next_run(HOURLY, seed, FAILED, 3, NOW).next_run_at for seed in range(100)}
-    assert len(turns) > 50
-    assert all(timedelta(minutes=40) <= at - NOW <= timedelta(minutes=48) for at in turns)
+def test_accounts_that_fail_together_retry_apart() -> None:
+    runs = {next_run(HOURLY, seed, FAILED, 3, NOW).next_run_at for seed in range(100)}
+    assert len(runs) > 50
+    assert all(timedelta(minutes=40) <= at - NOW <= timedelta(minutes=48) for at in runs)
 
 
-def test_nobody_comes_back_before_the_service_allows_it() -> None:
+def test_no_account_returns_before_the_service_allows_it() -> None:
     retry_at = NOW + timedelta(hours=20)
-    turn = next_run(HOURLY, 3, RunOutcome(retry_at=retry_at), 0, NOW)
-    assert retry_at <= turn.next_run_at <= retry_at + timedelta(minutes=1)
-    assert turn.parked_until == retry_at
-    assert turn.failures_in_a_row == 1
+    run = next_run(HOURLY, 3, RunOutcome(retry_at=retry_at), 0, NOW)
+    assert retry_at <= run.next_run_at <= retry_at + timedelta(minutes=1)
+    assert run.parked_until == retry_at
+    assert run.failures_in_a_row == 1
 
 
-def test_a_short_wait_that_the_service_asks_for_does_not_shorten_the_backoff() -> None:
-    turn = next_run(HOURLY, 3, RunOutcome(retry_at=NOW + timedelta(seconds=1)), 5, NOW)
-    assert turn.next_run_at >= NOW + timedelta(minutes=160)
+def test_a_short_requested_wait_does_not_shorten_the_back_off() -> None:
+    run = next_run(HOURLY, 3, RunOutcome(retry_at=NOW + timedelta(seconds=1)), 5, NOW)
+    assert run.next_run_at >= NOW + timedelta(minutes=160)
 
 
-def test_an_account_that_another_run_has_is_no_failure() -> None:
-    turn = next_run(HOURLY, 3, RunOutcome(is_busy=True), 2, NOW)
-    assert (turn.next_run_at, turn.failures_in_a_row) == (NOW + timedelta(minutes=1), 2)
+def test_a_busy_account_is_not_a_failure() -> None:
+    run = next_run(HOURLY, 3, RunOutcome(is_busy=True), 2, NOW)
+    assert (run.next_run_at, run.failures_in_a_row) == (NOW + timedelta(minutes=1), 2)
 
 
 def test_a_dead_token_waits_for_its_schedule() -> None:

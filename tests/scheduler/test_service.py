@@ -1,4 +1,4 @@
-"""The service, tick by tick: who is synced when, what failures do to it, and how it stops. On both engines."""
+"""The service, tick by tick: which accounts run when, and what failures do. On both engines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sqlalchemy import Engine, func, select, text
 from etl import clock
 from etl.accounts import manage
 from etl.accounts.session import connect
-from etl.db.engine import read_transaction, write_transaction
+from etl.db.engine import read_transaction
 from etl.db.migrate import ready_engine
 from etl.db.tables import raw_blocks
 from etl.errors import SettingsError, UsageError
@@ -21,11 +21,20 @@ from etl.load.accounts import find_accounts
 from etl.load.run_lock import run_lock
 from etl.monitor.status import statuses
 from etl.sandbox import Sandbox
-from etl.scheduler.queue import set_next_run
 from etl.scheduler.schedule import parse
 from etl.scheduler.service import FinishedRun, Service
 from etl.sync import RunOptions, sync_account
-from tests.support.sandbox_accounts import add, change, next_run, number, open_tracks, outcomes, settings, token_row
+from tests.support.sandbox_accounts import (
+    add,
+    change,
+    next_run,
+    number,
+    open_tracks,
+    outcomes,
+    postpone,
+    settings,
+    token_row,
+)
 
 LONG = 1e6
 Move = Callable[..., None]
@@ -34,7 +43,7 @@ Move = Callable[..., None]
 @pytest.fixture
 def move(monkeypatch: pytest.MonkeyPatch) -> Move:
     """Return a function that moves the clock of favsync and of the sandbox."""
-    now = [clock.now()]  # the parking of requests goes by the real clock
+    now = [clock.now()]  # the client of the API computes Retry-After from the real clock
     monkeypatch.setattr(clock, "now", lambda: now[0])
 
     def move(**by: float) -> None:
@@ -75,14 +84,14 @@ def serving(database_url: str, engine: Engine, sandbox: Sandbox) -> Iterator[Cal
 
 
 def tick(service: Service) -> None:
-    """Tick, and wait until nothing is under way and nobody is due any more."""
+    """Tick until no run is active and no account is due."""
     service.tick()
     assert service.wait(LONG)
     service.tick()
     assert service.wait(LONG)
 
 
-def test_a_scheduled_run_obeys_the_settings_of_a_manual_one(database_url, engine, sandbox, serving):
+def test_a_scheduled_run_uses_the_settings_of_a_manual_one(database_url, engine, sandbox, serving):
     add(settings(database_url, sandbox), engine, sandbox)
     tick(serving(FAVSYNC_KEEP_RAW="false"))
     assert outcomes(engine, "ada") == ["succeeded"]
@@ -90,7 +99,7 @@ def test_a_scheduled_run_obeys_the_settings_of_a_manual_one(database_url, engine
         assert connection.execute(select(func.count()).select_from(raw_blocks)).scalar_one() == 0
 
 
-def test_a_new_account_is_synced_at_once_and_then_on_its_schedule(database_url, engine, sandbox, serving, move):
+def test_a_new_account_runs_at_once_then_on_schedule(database_url, engine, sandbox, serving, move):
     add(settings(database_url, sandbox), engine, sandbox)
     service = serving()
     tick(service)
@@ -105,7 +114,7 @@ def test_a_new_account_is_synced_at_once_and_then_on_its_schedule(database_url, 
     assert outcomes(engine, "ada") == ["succeeded", "unchanged"]
 
 
-def test_what_was_missed_in_a_downtime_is_caught_up_once(database_url, engine, sandbox, serving, move):
+def test_downtime_is_caught_up_once(database_url, engine, sandbox, serving, move):
     add(settings(database_url, sandbox), engine, sandbox, "ada")
     before, after = serving(), serving()
     tick(before)
@@ -116,9 +125,7 @@ def test_what_was_missed_in_a_downtime_is_caught_up_once(database_url, engine, s
     assert next_run(engine, "ada").next_run_at <= clock.now() + timedelta(hours=1)
 
 
-def test_accounts_that_are_added_disabled_removed_or_moved_are_noticed_while_it_runs(
-    database_url, engine, sandbox, serving, move
-):
+def test_changed_accounts_are_noticed_while_it_runs(database_url, engine, sandbox, serving, move):
     config = settings(database_url, sandbox)
     add(config, engine, sandbox, "ada")
     service = serving()
@@ -141,7 +148,7 @@ def test_accounts_that_are_added_disabled_removed_or_moved_are_noticed_while_it_
     assert len(outcomes(engine, "ada")) == 2
 
 
-def test_an_outage_backs_off_and_the_end_of_it_is_noticed(database_url, engine, sandbox, serving, move):
+def test_an_outage_backs_off_until_it_ends(database_url, engine, sandbox, serving, move):
     add(settings(database_url, sandbox), engine, sandbox, "ada")
     service = serving()
     tick(service)
@@ -161,9 +168,7 @@ def test_an_outage_backs_off_and_the_end_of_it_is_noticed(database_url, engine, 
     assert open_tracks(engine, "ada") == set(sandbox.favourites("ada"))
 
 
-def test_an_account_that_the_service_sends_away_for_hours_stays_away_so_long(
-    database_url, engine, sandbox, serving, move
-):
+def test_an_account_waits_as_long_as_the_service_asks(database_url, engine, sandbox, serving, move):
     add(settings(database_url, sandbox), engine, sandbox, "ada")
     service = serving()
     tick(service)
@@ -179,16 +184,12 @@ def test_an_account_that_the_service_sends_away_for_hours_stays_away_so_long(
     assert len(sandbox.requests) == sent
 
 
-def test_a_run_by_hand_that_works_ends_the_waiting(database_url, engine, sandbox, serving, move):
+def test_a_successful_manual_run_ends_the_back_off(database_url, engine, sandbox, serving, move):
     config = settings(database_url, sandbox)
     add(config, engine, sandbox, "ada", "ben")
     service, until = serving(), clock.now() + timedelta(hours=10)
     for name in ("ada", "ben"):
-        with write_transaction(engine) as connection:
-            set_next_run(
-                connection, number(engine, name), schedule="every 1h", next_run_at=until, failures_in_a_row=3,
-                parked_until=until, now=clock.now(),
-            )  # fmt: skip
+        postpone(engine, name, until, failures=3)
     move(minutes=1)
     with connect(config, engine, "ada") as client, read_transaction(engine) as connection:
         assert sync_account(engine, find_accounts(connection, ["ada"])[0], client, RunOptions()).proven
@@ -200,7 +201,25 @@ def test_a_run_by_hand_that_works_ends_the_waiting(database_url, engine, sandbox
     assert (ben.failures_in_a_row, ben.next_run_at) == (3, until)
 
 
-def test_a_dead_token_stops_its_account_alone_and_touches_no_history(database_url, engine, sandbox, serving, move):
+@pytest.mark.parametrize("schedule", ["every 1h", "0 3 * * *", "@monthly"])
+@pytest.mark.parametrize("failures", [0, 2])
+def test_a_next_run_from_a_wrong_clock_is_recomputed(schedule, failures, database_url, engine, sandbox, serving, move):
+    add(settings(database_url, sandbox), engine, sandbox, "ada", schedule=schedule)
+    service = serving()
+    tick(service)
+    move(days=365)
+    postpone(engine, "ada", clock.now() + timedelta(hours=1), failures, schedule)
+    move(days=-365, hours=1)
+    tick(service)
+    plan = parse(schedule)
+    assert next_run(engine, "ada").next_run_at == plan.next_after(clock.now(), number(engine, "ada"))
+    assert next_run(engine, "ada").failures_in_a_row == failures
+    move(seconds=plan.gap(clock.now()).total_seconds() + 120)
+    tick(service)
+    assert len(outcomes(engine, "ada")) == 2
+
+
+def test_a_dead_token_stops_only_its_account(database_url, engine, sandbox, serving, move):
     add(settings(database_url, sandbox), engine, sandbox)
     service = serving(BOOMPLAY_APP_SECRET="")
     tick(service)
@@ -213,7 +232,7 @@ def test_a_dead_token_stops_its_account_alone_and_touches_no_history(database_ur
     assert outcomes(engine, "ada") == ["succeeded", "failed", "failed"]
     assert outcomes(engine, "ben") == ["succeeded", *["unchanged"] * 4]
     assert open_tracks(engine, "ada") == before
-    given = manage.TokenInput(admin_token(sandbox, "ada"), token_row(engine, "ada").place, None, "")
+    given = manage.TokenInput(admin_token(sandbox, "ada"), token_row(engine, "ada").place)
     manage.give_token(settings(database_url, sandbox), engine, "ada", given)
     tick(service)
     assert outcomes(engine, "ada")[-1] == "unchanged"
@@ -225,35 +244,36 @@ def admin_token(sandbox: Sandbox, name: str):
     return Token(sandbox.new_token(name))
 
 
-def test_no_more_accounts_at_a_time_than_there_are_workers(database_url, engine, sandbox, serving):
+def test_no_more_runs_at_a_time_than_workers(database_url, engine, sandbox, serving):
     add(settings(database_url, sandbox), engine, sandbox)
     service = serving(workers=2)
-    under_way, most, lock = set(), [], threading.Lock()
+    running, counts, changed = set(), [], threading.Condition()
 
     def begin(name: str) -> None:
-        with lock:
-            under_way.add(name)
-            most.append(len(under_way))
+        with changed:
+            running.add(name)
+            counts.append(len(running))
+            changed.notify_all()
+            changed.wait_for(lambda: len(counts) >= 2)  # both workers are busy before either goes on
 
     def end(ran: FinishedRun) -> None:
-        with lock:
-            under_way.discard(ran.report.account)
+        with changed:
+            running.discard(ran.report.account)
 
     service.before_run.append(begin)
     service.after_run.append(end)
-    sandbox.switch(latency_seconds=0.05)
     tick(service)
-    assert max(most) == 2
+    assert max(counts) == 2
     assert {name: outcomes(engine, name) for name in sandbox.users} == {name: ["succeeded"] for name in sandbox.users}
 
 
-def test_as_many_workers_as_are_allowed_have_a_connection_each(engine):
+def test_the_pool_has_a_connection_for_each_worker(engine):
     with ExitStack() as held:
         connections = [held.enter_context(read_transaction(engine)) for _ in range(20)]
         assert {connection.execute(text("SELECT 1")).scalar() for connection in connections} == {1}
 
 
-def test_an_account_that_another_run_has_is_left_alone_and_tried_again(database_url, engine, sandbox, serving, move):
+def test_a_busy_account_is_tried_again_later(database_url, engine, sandbox, serving, move):
     add(settings(database_url, sandbox), engine, sandbox, "ada")
     service = serving()
     with run_lock(engine, number(engine, "ada"), "ada"):
@@ -265,9 +285,7 @@ def test_an_account_that_another_run_has_is_left_alone_and_tried_again(database_
     assert outcomes(engine, "ada") == ["succeeded"]
 
 
-def test_a_bug_in_one_run_or_in_what_follows_it_ends_neither_the_service_nor_the_other_runs(
-    database_url, engine, sandbox, serving, monkeypatch
-):
+def test_a_bug_in_a_run_or_hook_does_not_stop_the_service(database_url, engine, sandbox, serving, monkeypatch):
     from etl.scheduler import service as module
 
     add(settings(database_url, sandbox), engine, sandbox)
@@ -290,11 +308,10 @@ def test_a_bug_in_one_run_or_in_what_follows_it_ends_neither_the_service_nor_the
     assert next_run(engine, "ben").failures_in_a_row == 1
 
 
-def test_an_account_whose_next_turn_cannot_be_written_is_no_endless_loop(
-    database_url, engine, sandbox, serving, monkeypatch
-):
+def test_an_unwritable_next_run_is_no_endless_loop(database_url, engine, sandbox, serving, monkeypatch):
     from etl.errors import DatabaseError
     from etl.scheduler import queue
+    from etl.scheduler import service as module
 
     add(settings(database_url, sandbox), engine, sandbox, "ada")
 
@@ -302,21 +319,22 @@ def test_an_account_whose_next_turn_cannot_be_written_is_no_endless_loop(
         raise DatabaseError("the disk is full")
 
     monkeypatch.setattr(queue, "set_next_run", full)
+    monkeypatch.setattr(module, "COOLING_SECONDS", LONG)
     service = serving()
     tick(service)
     tick(service)
     assert outcomes(engine, "ada") == ["succeeded"]
 
 
-def test_a_schedule_that_somebody_broke_by_hand_is_read_as_the_default(database_url, engine, sandbox, serving):
+def test_an_unreadable_schedule_falls_back_to_the_default(database_url, engine, sandbox, serving):
     add(settings(database_url, sandbox), engine, sandbox, "ada")
     change(engine, "ada", schedule="whenever")
     tick(serving())
     assert next_run(engine, "ada").next_run_at == parse("every 1h").next_after(clock.now(), number(engine, "ada"))
 
 
-def test_it_does_not_begin_with_settings_that_cannot_work(database_url, engine, sandbox):
-    with pytest.raises(UsageError, match="no schedule|not a schedule"):
+def test_invalid_settings_prevent_the_start(database_url, engine, sandbox):
+    with pytest.raises(UsageError, match="not a schedule"):
         Service(settings(database_url, sandbox, FAVSYNC_SCHEDULE="often"), engine)
     with pytest.raises(SettingsError, match="app id"):
         Service(settings(database_url, sandbox, BOOMPLAY_APP_ID=""), engine)

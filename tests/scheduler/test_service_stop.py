@@ -1,8 +1,9 @@
-"""How the service ends, and what a second one does then. On both engines."""
+"""How the service stops, and when a second one takes over. On both engines."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import text
@@ -18,9 +19,7 @@ from tests.support.sandbox_accounts import add, next_run, open_tracks, outcomes,
 __all__ = ["engine", "move", "sandbox", "serving"]
 
 
-def test_a_second_scheduler_stands_by_and_takes_over_when_the_first_is_gone(
-    database_url, engine, sandbox, serving, move
-):
+def test_a_second_scheduler_takes_over_when_the_first_stops(database_url, engine, sandbox, serving, move):
     add(settings(database_url, sandbox), engine, sandbox, "ada")
     first, second = serving(), serving()
     tick(first)
@@ -35,7 +34,7 @@ def test_a_second_scheduler_stands_by_and_takes_over_when_the_first_is_gone(
 
 
 @pytest.mark.postgresql
-def test_a_scheduler_whose_connection_is_cut_finds_out_and_does_not_go_on_beside_another(new_database, sandbox, move):
+def test_a_scheduler_that_loses_its_connection_stops_leading(new_database, sandbox, move):
     url = new_database("postgresql")
     engine = ready_engine(url)
     add(settings(url, sandbox), engine, sandbox, "ada")
@@ -59,39 +58,60 @@ def test_a_scheduler_whose_connection_is_cut_finds_out_and_does_not_go_on_beside
     engine.dispose()
 
 
-def test_told_to_stop_it_lets_a_run_end_within_the_grace(database_url, engine, sandbox, serving):
+def test_a_stop_lets_a_run_end_within_the_grace_period(database_url, engine, sandbox, serving, blocked):
     add(settings(database_url, sandbox), engine, sandbox, "ada")
-    service, stop, thread = started(serving(grace_seconds=LONG), sandbox, latency_seconds=0.3)
+    service, stop = serving(grace_seconds=LONG), threading.Event()
+    thread = threading.Thread(target=service.run, args=(stop, LONG))
+    thread.start()
+    blocked.reached.wait()
+    blocked.release_when_waited_for(service)
     stop.set()
     thread.join()
     assert outcomes(engine, "ada") == ["succeeded"]
-    assert not service.pulse.is_leader or service.wait(0)
+    assert next_run(engine, "ada") is not None
 
 
-def test_told_to_stop_it_abandons_what_takes_longer_which_changes_nothing(database_url, engine, sandbox, serving):
+def test_a_stop_abandons_a_longer_run_without_a_change(database_url, engine, sandbox, serving, blocked):
     add(settings(database_url, sandbox), engine, sandbox, "ada")
-    service, stop, thread = started(serving(grace_seconds=0), sandbox, latency_seconds=30)
-    stop.set()
-    thread.join()
+    service = serving(grace_seconds=0)
+    sandbox.script(["http_500"])
+    service.tick()
+    blocked.reached.wait()
+    service.stop()
+    blocked.release.set()
     assert service.wait(LONG)
-    sandbox.switch(latency_seconds=0)
     assert open_tracks(engine, "ada") == set()
     assert next_run(engine, "ada") is None
+    sandbox._world.script.clear()
     tick(serving())
     assert outcomes(engine, "ada")[-1] == "succeeded"
     assert open_tracks(engine, "ada") == set(sandbox.favourites("ada"))
 
 
-def started(
-    service: Service, sandbox: Sandbox, latency_seconds: float
-) -> tuple[Service, threading.Event, threading.Thread]:
-    """Run the service in a thread, and return once a request is under way."""
-    asked = threading.Event()
-    sandbox.switch(latency_seconds=latency_seconds)
-    sandbox.before_request = lambda _record: asked.set()
-    service.before_run.append(lambda _name: asked.set())
-    stop = threading.Event()
-    thread = threading.Thread(target=service.run, args=(stop, 0.05))
-    thread.start()
-    assert asked.wait(LONG)
-    return service, stop, thread
+class Blocked:
+    """Blocks the first request to the sandbox. ``reached`` is set when it arrives; it goes on after ``release``."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.reached, self.release = threading.Event(), threading.Event()
+        sandbox.before_request = self._hold
+
+    def _hold(self, _request: object) -> None:
+        self.reached.set()
+        self.release.wait()
+
+    def release_when_waited_for(self, service: Service) -> None:
+        """Release the request once the service waits for its runs."""
+        wait = service._pool.wait
+
+        def released(seconds: float) -> bool:
+            self.release.set()
+            return wait(seconds)
+
+        service._pool.wait = released
+
+
+@pytest.fixture
+def blocked(sandbox: Sandbox) -> Iterator[Blocked]:
+    blocked = Blocked(sandbox)
+    yield blocked
+    blocked.release.set()

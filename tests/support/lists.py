@@ -126,7 +126,7 @@ class FakeSource:
             self.before(self.requests)
         return Page(offset, limit, tuple(self.items[offset : offset + limit]))
 
-    def catalogue(self, track_ids: Sequence[int]) -> Mapping[int, Item | None] | None:
+    def catalogue(self, track_ids: Sequence[int], known_id: int | None) -> Mapping[int, Item | None] | None:
         """Return None: this service has no catalogue."""
         return None
 

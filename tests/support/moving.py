@@ -77,7 +77,7 @@ class MovingList:
             self._seen_at.update(dict.fromkeys(ids, self._time))
             return Page(offset, limit, tuple(map(self.item, ids)), counts=len(self.ids))
 
-    def catalogue(self, track_ids: Sequence[int]) -> Mapping[int, Item | None] | None:
+    def catalogue(self, track_ids: Sequence[int], known_id: int | None) -> Mapping[int, Item | None] | None:
         """Return None: this service has no catalogue."""
         return None
 

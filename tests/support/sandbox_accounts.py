@@ -1,12 +1,13 @@
-"""Accounts of a sandbox's users in a database, for the tests of tokens and of the scheduler."""
+"""Accounts of a sandbox's users in a database, for tests of tokens and of the scheduler."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Engine, select
 
-from etl import config
+from etl import clock, config
 from etl.accounts import token_rows
 from etl.accounts.encryption import new_key
 from etl.accounts.manage import add_account
@@ -17,6 +18,8 @@ from etl.config import Config
 from etl.db.engine import read_transaction, write_transaction
 from etl.db.tables import accounts, favourites, runs, schedules
 from etl.sandbox import Sandbox
+from etl.scheduler import queue
+from etl.scheduler.next_run import NextRun
 
 KEY = new_key()
 
@@ -39,7 +42,7 @@ def add(settings: Config, engine: Engine, sandbox: Sandbox, *names: str, schedul
     """Add accounts for the sandbox's users with these names, all where none is named; tokens go into the database."""
     for name in names or sandbox.users:
         user = sandbox.users[name]
-        given = TokenInput(Token(user.access_token, refresh_token=user.refresh_token), TokenLocation.DATABASE, None, "")
+        given = TokenInput(Token(user.access_token, refresh_token=user.refresh_token), TokenLocation.DATABASE)
         add_account(settings, engine, name, given, {"schedule": schedule})
 
 
@@ -77,6 +80,21 @@ def open_tracks(engine: Engine, name: str) -> set[int]:
             favourites.c.account_id == number(engine, name), favourites.c.valid_to.is_(None)
         )
         return set(connection.execute(query).scalars())
+
+
+def call_soon(engine: Engine, name: str) -> None:
+    """Make the account due, as if it had never been scheduled."""
+    account_id = number(engine, name)
+    with write_transaction(engine) as connection:
+        connection.execute(schedules.delete().where(schedules.c.account_id == account_id))
+
+
+def postpone(engine: Engine, name: str, until: datetime, failures: int = 0, schedule: str = "every 1h") -> None:
+    """Write the account's next run as the scheduler does now; after failures, the service asked to wait."""
+    run = NextRun(until, failures, until if failures else None)
+    account_id = number(engine, name)
+    with write_transaction(engine) as connection:
+        queue.set_next_run(connection, account_id, schedule, run, clock.now())
 
 
 def change(engine: Engine, name: str, **values: Any) -> None:

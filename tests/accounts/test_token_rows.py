@@ -1,4 +1,4 @@
-"""What answers make of a token."""
+"""The state of a token after each answer."""
 
 from __future__ import annotations
 
@@ -6,15 +6,22 @@ from datetime import UTC, datetime, timedelta
 
 from msgspec.structs import replace
 
-from etl.accounts.token_rows import TokenLocation, TokenRow, TokenStatus
-from etl.accounts.token_state import CONFIRM_AFTER, accepted, displayed_status, refused
+from etl.accounts.token_rows import (
+    CONFIRM_AFTER,
+    TokenLocation,
+    TokenRow,
+    TokenStatus,
+    accepted,
+    displayed_status,
+    refused,
+)
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 ROW = TokenRow(account_id=1, place=TokenLocation.DATABASE, secret=b"x", updated_at=NOW)
 SECOND = timedelta(seconds=1)
 
 
-def test_one_refusal_makes_a_token_suspect_and_a_later_one_dead() -> None:
+def test_one_refusal_is_suspect_and_a_later_one_dead() -> None:
     once = refused(ROW, "unknown", NOW)
     assert (once.state, once.reason, once.suspect_since) == (TokenStatus.SUSPECT, "unknown", NOW)
     at_once = refused(once, "unknown", NOW + CONFIRM_AFTER - SECOND)
@@ -23,29 +30,29 @@ def test_one_refusal_makes_a_token_suspect_and_a_later_one_dead() -> None:
     assert (later.state, later.reason, later.secret) == (TokenStatus.DEAD, "revoked", b"x")
 
 
-def test_a_refusal_of_most_accounts_at_once_kills_no_token() -> None:
+def test_a_widespread_refusal_is_only_suspect() -> None:
     once = refused(ROW, "unknown", NOW)
     assert refused(once, "unknown", NOW + timedelta(hours=5), is_widespread=True).state is TokenStatus.SUSPECT
 
 
-def test_a_token_that_is_refused_after_its_end_is_dead_at_once() -> None:
+def test_an_expired_token_is_dead_at_its_first_refusal() -> None:
     over = replace(ROW, expires_at=NOW - SECOND)
     assert refused(over, "expired", NOW, is_widespread=True).state is TokenStatus.DEAD
     assert refused(replace(ROW, expires_at=NOW + SECOND), "expired", NOW).state is TokenStatus.SUSPECT
 
 
-def test_a_token_that_is_taken_is_valid_again_even_a_dead_one() -> None:
+def test_an_accepted_token_is_valid_even_if_it_was_dead() -> None:
     dead = refused(refused(ROW, "unknown", NOW), "unknown", NOW + CONFIRM_AFTER)
     again = accepted(dead, NOW + timedelta(hours=1))
     assert (again.state, again.reason, again.suspect_since) == (TokenStatus.VALID, None, None)
 
 
-def test_after_being_taken_a_token_is_given_its_time_to_be_confirmed_again() -> None:
+def test_acceptance_restarts_the_confirmation_time() -> None:
     again = accepted(refused(ROW, "unknown", NOW), NOW + timedelta(hours=1))
     assert refused(again, "unknown", NOW + timedelta(hours=2)).state is TokenStatus.SUSPECT
 
 
-def test_a_token_near_its_end_shows_as_expiring_unless_it_renews_itself() -> None:
+def test_a_token_near_its_end_is_expiring_unless_renewable() -> None:
     soon = replace(ROW, expires_at=NOW + timedelta(hours=2))
     assert displayed_status(soon, NOW) == "expiring"
     assert displayed_status(replace(soon, is_renewable=True), NOW) == "valid"
