@@ -12,7 +12,7 @@ from collections.abc import Callable
 from etl import logs
 from etl.accounts.loopback import callback_server
 from etl.accounts.session import http_options, token_endpoint
-from etl.boomplay.oauth import ConsentRedirect, consent_url, parse_redirect
+from etl.boomplay.oauth import ConsentRedirect, ConsentRequest, consent_url, parse_redirect
 from etl.boomplay.payloads import Token
 from etl.config import Config, environment
 from etl.errors import CredentialsError
