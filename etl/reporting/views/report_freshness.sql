@@ -8,7 +8,7 @@ WITH last AS (
         (
             SELECT max(r.observed_at)
             FROM runs r
-            WHERE r.account_id = c.account_id AND r.proven AND r.outcome IS NOT NULL AND r.retracted_at IS NULL
+            WHERE r.account_id = c.account_id AND r.proven AND ${observation(r)}
         ) AS last_proven_at,
         (SELECT max(r.run_id) FROM runs r WHERE r.account_id = c.account_id AND r.outcome IS NOT NULL) AS run_id
     FROM accounts c
