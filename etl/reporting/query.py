@@ -13,7 +13,18 @@ from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import (
-    ColumnElement, Connection, Date, FromClause, Text, bindparam, collate, column, literal, select, table, text,
+    ColumnElement,
+    Connection,
+    Date,
+    FromClause,
+    Text,
+    bindparam,
+    collate,
+    column,
+    literal,
+    select,
+    table,
+    text,
 )  # fmt: skip
 from sqlalchemy.types import NullType
 

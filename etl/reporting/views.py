@@ -31,7 +31,7 @@ HEADERS = ("list", "order", "since", "as-of", "like")
 _ARTISTS = "FROM track_artists ta JOIN artists a ON a.artist_id = ta.artist_id WHERE ta.track_id = t.track_id"
 _GENRES = "FROM track_genres tg JOIN genres g ON g.genre_id = tg.genre_id WHERE tg.track_id = t.track_id"
 
-# SQLite's julianday() keeps milliseconds only, and round() works on binary fractions. Whole microseconds give PostgreSQL's result.
+# SQLite's julianday() keeps milliseconds only and round() works on binary fractions; microseconds give PostgreSQL's result.
 _MICROSECONDS = (
     r"((strftime('%s', substr(\2, 1, 19)) - strftime('%s', substr(\1, 1, 19))) * 1000000"
     r" + CAST(substr(\2, 21, 6) AS integer) - CAST(substr(\1, 21, 6) AS integer))"
@@ -160,7 +160,8 @@ def _parsed(name: str, files: dict[str, str]) -> View:
     lines = [line for line in files[source].splitlines() if not line.lstrip().startswith("--")]
     sql = "\n".join(lines).strip().rstrip(";")
     for replacement in replacements:
-        sql = sql.replace(*replacement.split("="))
+        word, other = replacement.split("=")
+        sql = sql.replace(word, other)
     return View(
         name=name,
         row=comments[0],

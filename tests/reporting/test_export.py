@@ -14,7 +14,7 @@ from sqlalchemy import insert, text
 
 from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.db.tables import metadata, tokens
-from etl.reporting.export_tables import PRIVATE, TABLES
+from etl.reporting.export import PRIVATE, TABLES
 from etl.reporting.views import views
 from tests.support.commands import commands
 from tests.support.lists import START, item
