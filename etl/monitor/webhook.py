@@ -1,7 +1,7 @@
 """Sends digests to the webhook of the settings after syncs that changed a list.
 
-The channel ``webhook`` has its own cursor, which moves when the webhook has accepted a digest. An undelivered digest is sent again
-with the next run (after a restart: with the next change), and nothing is sent twice. Removals that keep waiting for approval are
+The channel ``webhook`` has its own cursor, which moves when the webhook has accepted a digest. An undelivered digest is sent
+again with the next run (after a restart: with the next change), and nothing is sent twice. Removals that wait for approval are
 announced once. Failed runs and changed attributes alone send nothing; the next digest includes them.
 """
 

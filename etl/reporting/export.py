@@ -1,7 +1,7 @@
 """Exports tables and views as files with a manifest: Parquet, CSV or JSON lines.
 
-Rows are read and written in batches. In CSV and JSON lines, binary columns are Base64 and instants are ISO 8601 with ``Z``. The CSV
-is for programs, so text that a spreadsheet would read as a formula is written unchanged.
+Rows are read and written in batches. In CSV and JSON lines, binary columns are Base64 and instants are ISO 8601 with ``Z``.
+The CSV is for programs, so text that a spreadsheet would read as a formula is written unchanged.
 
 Invariant: only the tables in `TABLES` are exported. Tokens are not among them, even encrypted.
 """

@@ -30,11 +30,11 @@ def samples(metrics: Metrics) -> dict[str, float]:
 
 
 def test_the_age_of_the_last_proven_sync_has_an_account_label() -> None:
-    found = samples(Metrics(lambda: [status(), status(name="ben", last_proven_at=None, held=4)]))
+    found = samples(Metrics(lambda: [status(held=4), status(name="ben", last_proven_at=None)]))
     assert found["favsync_age_of_last_proven_sync_seconds[('account', 'ada')]"] == 1800
     assert "favsync_age_of_last_proven_sync_seconds[('account', 'ben')]" not in found
     assert found["favsync_stale[('account', 'ben')]"] == 1
-    assert found["favsync_held_removals[('account', 'ben')]"] == 4
+    assert found["favsync_held_removals[('account', 'ada')]"] == 4
     assert (found["favsync_accounts"], found["favsync_accounts_stale"], found["favsync_up"]) == (2, 1, 1)
 
 

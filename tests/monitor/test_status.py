@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
 from etl.accounts.token_rows import TokenLocation, TokenRow, TokenStatus
-from etl.monitor.freshness import AccountFreshness
-from etl.monitor.status import SLACK, AccountStatus, _status, worst_code
+from etl.monitor.status import SLACK, AccountRows, AccountStatus, status_of, worst_code
 from etl.scheduler.schedule import parse
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -16,13 +16,20 @@ HOUR = timedelta(hours=1)
 
 
 def status(max_age: timedelta | None = None, now: datetime = NOW, **more: object) -> AccountStatus:
-    facts = {
+    proven_at = more.pop("last_proven_at", NOW - HOUR / 2)
+    held = more.pop("held", 0)
+    token_row = more.pop("token", None)
+    account = {
         "account_id": 1, "name": "ada", "enabled": True, "schedule": None, "created_at": NOW - 90 * 24 * HOUR,
-        "last_proven_at": NOW - HOUR / 2, "was_asked": True, "favourites": 5, "held": 0, "held_run_id": None, "rejected": 0,
-        "last_run_at": NOW, "last_outcome": "unchanged", "last_reason": None, "failures_in_a_row": 0,
-        "next_run_at": None, "parked_until": None, "token": None,
+        "scheduled_at": None, "failures": 0, "unproven": 0, "next_run_at": None, "parked_until": None,
     }  # fmt: skip
-    return _status(AccountFreshness(**(facts | more)), "every 1h", max_age, now)  # type: ignore[arg-type]
+    run = {
+        "run_id": 9, "started_at": NOW, "observed_at": proven_at, "favourites": 5, "rejected": 0, "requests": 3, "reason": None,
+        "held": held, "outcome": "held" if held else "unchanged", "decision": None,
+    }  # fmt: skip
+    last = SimpleNamespace(**run)
+    rows = AccountRows(SimpleNamespace(**account | more), last if proven_at else None, last, token_row)  # type: ignore[arg-type]
+    return status_of(rows, "every 1h", max_age, now)
 
 
 def token(state: TokenStatus) -> TokenRow:
@@ -56,7 +63,7 @@ def test_an_account_without_a_sync_ages_from_its_creation() -> None:
     ("facts", "code"),
     [
         ({}, 0),
-        ({"held": 3, "held_run_id": 9}, 7),
+        ({"held": 3}, 7),
         ({"held": 3, "last_proven_at": NOW - 9 * HOUR}, 3),
         ({"last_proven_at": None}, 3),
         ({"token": token(TokenStatus.SUSPECT)}, 0),
