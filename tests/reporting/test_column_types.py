@@ -1,4 +1,4 @@
-"""What drivers give becomes one type: the same for both databases."""
+"""Values of drivers are converted to the same types on both engines."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ NOON = datetime(2026, 3, 1, 12, 0, 0, 5, tzinfo=UTC)
         ("title", "2026-03-01", "2026-03-01"),
     ],
 )
-def test_a_column_is_read_by_what_its_name_says(column: str, given: object, value: object) -> None:
+def test_a_column_is_converted_by_its_name(column: str, given: object, value: object) -> None:
     (read,) = column_converters([column])
     assert read(given) == value
     assert type(read(given)) is type(value)
 
 
-def test_instants_are_those_whose_names_say_so() -> None:
+def test_instants_are_recognised_by_name() -> None:
     assert [
         name for name in ("first_seen_at", "added_after", "not_before", "since", "day", "format") if is_instant(name)
     ] == [

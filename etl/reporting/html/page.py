@@ -1,8 +1,8 @@
 """Builds the page: one file without external resources.
 
 Values from the database are in one JSON block, in which ``<`` is escaped. Scripts insert them as text and numbers only.
-The Content Security Policy allows the scripts and style sheets of the file, by their hashes, and nothing else: no network, no eval,
-no inline handlers. So a hostile title stays text.
+The Content Security Policy allows the file's scripts and style sheets, by their hashes, and nothing else: no network, no eval, no
+inline handlers. So a hostile title stays text.
 """
 
 from __future__ import annotations

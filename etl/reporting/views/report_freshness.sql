@@ -1,4 +1,4 @@
--- An account, and how fresh it is: its last run that proved the whole list (a retracted one does not count), its last run at all.
+-- An account, its last run that proved the whole list (retracted runs do not count), and its last run of any outcome.
 -- list: When each list was last proven
 -- order: account
 WITH last AS (
