@@ -108,7 +108,7 @@ def _begin(since: datetime | None, former: Cursor | None, now: datetime) -> Dige
 
 
 def _show(context: Context, found: list[Digest], format_: str) -> None:
-    from etl.reporting.digest_text import FORMATTERS, digest_fields
+    from etl.reporting.digest_text import digest_fields, digest_text
 
     if format_ == "json":
         fields: list[dict[str, Any]] = [digest_fields(each) for each in found]
@@ -122,7 +122,7 @@ def _show(context: Context, found: list[Digest], format_: str) -> None:
             click.echo(payload(format_, each)[1].decode())
         return
     if news:
-        click.echo("\n".join(FORMATTERS[format_](each) for each in news), nl=False)
+        click.echo("\n\n".join(digest_text(each, format_) for each in news))
     else:
         context.say("nothing to tell")
 

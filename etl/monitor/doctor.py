@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -59,31 +60,27 @@ def run_checks(config: Config) -> Iterator[Finding]:
     yield from _settings(config)
     api = list(_api(config.api_url))
     yield from api
-    try:
-        engine = open_engine(config.database_url.reveal())
-    except FavsyncError as error:
-        yield _from_error("database", error)
-        return
-    try:
+    is_reachable = all(finding.exit_code != ApiError.exit_code for finding in api)
+    with ExitStack() as stack:
         try:
+            engine = open_engine(config.database_url.reveal())
+            stack.callback(engine.dispose)
             migrate.require_newest(engine)
         except FavsyncError as error:
             yield _from_error("database", error)
             return
-        checks = [("database", _database), ("rights", _rights), ("disk", _disk), ("freshness", _freshness)]
-        checks += [("tokens", _stored_tokens), ("tokens", _tokens)]
+        tokens = _tokens if is_reachable else _no_tokens
+        checks = (
+            ("database", _database), ("rights", _rights), ("disk", _disk), ("freshness", _freshness),
+            ("tokens", _stored_tokens), ("tokens", tokens),
+        )  # fmt: skip
         for subject, check in checks:
-            if check is _tokens and any(finding.exit_code == ApiError.exit_code for finding in api):
-                yield Finding(LOOK, "tokens", "not tried, as the API does not answer", "make the API reachable first")
-                continue
             try:
                 yield from check(config, engine)
             except FavsyncError as error:
                 yield _from_error(subject, error)
             except OSError as error:
                 yield Finding(BAD, subject, f"cannot be checked: {error}", "check the file's permissions", 2)
-    finally:
-        engine.dispose()
 
 
 def _from_error(subject: str, error: FavsyncError) -> Finding:
@@ -225,6 +222,10 @@ def _tokens(config: Config, engine: Engine) -> Iterator[Finding]:
         dead = sum(each.token == "dead" for each in enabled)  # noqa: S105 - a state
         finding = f"{len(enabled) - MAX_TOKENS} more were not tried; {dead} of all are known to be dead"
         yield Finding(LOOK if dead else GOOD, "tokens", finding, "`favsync accounts check` tries all of them")
+
+
+def _no_tokens(_config: Config, _engine: Engine) -> Iterator[Finding]:
+    yield Finding(LOOK, "tokens", "not tried, as the API does not answer", "make the API reachable first")
 
 
 def _token(config: Config, engine: Engine, account: AccountStatus) -> Finding:

@@ -97,13 +97,14 @@ def _instant(instant: datetime) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Style:
-    """How a line-based format writes its parts; ``{}`` takes the escaped text."""
+    """How a format writes its parts; ``{}`` takes the escaped text. ``end``: after the lines of a section."""
 
     escape: Callable[[str], str]
     headline: str
     heading: str
     line: str
     detail: str
+    end: str = ""
 
 
 def _chat_text(text: str) -> str:
@@ -116,61 +117,38 @@ def _discord_text(text: str) -> str:
     return _DISCORD_MARKUP.sub(r"\\\1", text).replace("@", f"@{_NO_MENTION}")
 
 
-_TEXT: Final = _Style(str, "{}", "{}", "  {}", "\n      {}")
-_MARKDOWN: Final = _Style(escape_markup, "**{}**", "*{}*\n", "- {}", " ({})")
-_CHAT: Final = _Style(_chat_text, "*{}*", "*{}*", "• {}", " ({})")
-_DISCORD: Final = _Style(_discord_text, "**{}**", "**{}**", "• {}", " ({})")
+_STYLES: Final = {
+    "text": _Style(str, "{}", "\n{}", "  {}", "\n      {}"),
+    "markdown": _Style(escape_markup, "**{}**", "\n*{}*\n", "- {}", " ({})"),
+    # Mail readers show this fragment: it has no style sheet, no script and no remote content.
+    "html": _Style(escape, "<h2>{}</h2>", "<h3>{}</h3>\n<ul>", "<li>{}", "<br><small>{}</small>", "</ul>"),
+    "chat": _Style(_chat_text, "*{}*", "\n*{}*", "• {}", " ({})"),
+    "discord": _Style(_discord_text, "**{}**", "\n**{}**", "• {}", " ({})"),
+}
 
 
-def _written(digest: Digest, style: _Style) -> str:
+def digest_text(digest: Digest, format_: str) -> str:
+    """Return the digest in the format ``text``, ``markdown``, ``html``, ``chat`` or ``discord``."""
+    style = _STYLES[format_]
     lines = [style.headline.format(style.escape(headline(digest)))]
     for section in sections(digest):
-        lines += ["", style.heading.format(style.escape(section.heading))]
+        lines.append(style.heading.format(style.escape(section.heading)))
         for main, detail in section.lines:
             about = style.detail.format(style.escape(detail)) if detail else ""
             lines.append(style.line.format(style.escape(main)) + about)
         if section.more:
             lines.append(style.line.format(f"… and {section.more:,} more"))
+        lines += [style.end] if style.end else []
     return "\n".join(lines)
 
 
-def _message(digest: Digest, style: _Style, limit: int) -> str:
+def _message(digest: Digest, format_: str, limit: int) -> str:
     """Return a message of at most ``limit`` characters that ends with a whole line."""
-    message = _written(digest, style)
+    message = digest_text(digest, format_)
     if len(message) <= limit:
         return message
     end = "\n… and more: `favsync digest` shows everything"
     return message[: message.rindex("\n", 0, limit - len(end))] + end
-
-
-def digest_text(digest: Digest) -> str:
-    """Return the digest as plain text."""
-    return _written(digest, _TEXT) + "\n"
-
-
-def digest_markdown(digest: Digest) -> str:
-    """Return the digest as Markdown."""
-    return _written(digest, _MARKDOWN) + "\n"
-
-
-def digest_html(digest: Digest) -> str:
-    """Return the digest as a fragment of HTML for mail readers: no style sheet, no script, no remote content."""
-    parts = [f"<h2>{escape(headline(digest))}</h2>"]
-    for section in sections(digest):
-        items = [
-            f"<li>{escape(main)}" + (f"<br><small>{escape(detail)}</small>" if detail else "") + "</li>"
-            for main, detail in section.lines
-        ]
-        items += [f"<li>… and {section.more:,} more</li>"] if section.more else []
-        parts.append(f"<h3>{escape(section.heading)}</h3>\n<ul>\n" + "\n".join(items) + "\n</ul>")
-    return "\n".join(parts) + "\n"
-
-
-FORMATTERS: Final[dict[str, Callable[[Digest], str]]] = {
-    "text": digest_text,
-    "markdown": digest_markdown,
-    "html": digest_html,
-}
 
 
 def digest_fields(digest: Digest) -> Row:
@@ -184,12 +162,12 @@ def payload(kind: str, digest: Digest) -> tuple[str, bytes]:
     """Return content type and body of a webhook's request. ``kind`` is one of `etl.settings.DIGEST_FORMATS`."""
     match kind:
         case "chat":
-            fields: Row = {"text": _message(digest, _CHAT, MAX_CHAT)}
+            fields: Row = {"text": _message(digest, "chat", MAX_CHAT)}
         case "discord":
-            fields = {"content": _message(digest, _DISCORD, MAX_DISCORD), "allowed_mentions": {"parse": []}}
+            fields = {"content": _message(digest, "discord", MAX_DISCORD), "allowed_mentions": {"parse": []}}
         case "json":
             fields = digest_fields(digest)
         case _:
             types = {"html": "text/html", "markdown": "text/markdown", "text": "text/plain"}
-            return f"{types[kind]}; charset=utf-8", FORMATTERS[kind](digest).encode("utf-8", "backslashreplace")
+            return f"{types[kind]}; charset=utf-8", f"{digest_text(digest, kind)}\n".encode("utf-8", "backslashreplace")
     return "application/json; charset=utf-8", json_text(fields).encode()

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from etl.reporting.digest import Digest
-from etl.reporting.digest_text import FORMATTERS, MAX_CHAT, MAX_DISCORD, MAX_LINES, digest_fields, payload
+from etl.reporting.digest_text import MAX_CHAT, MAX_DISCORD, MAX_LINES, digest_fields, digest_text, payload
 from etl.reporting.render import json_text
 from etl.settings import DIGEST_FORMATS
 
+FORMATS = ("text", "markdown", "html")
 AT, BEFORE = datetime(2026, 3, 2, 6, tzinfo=UTC), datetime(2026, 3, 1, 6, tzinfo=UTC)
 HOSTILE_CHAT = "<!channel> @everyone [x](https://evil.invalid) **a** `b` & c"
 HOSTILE = "<b>*x*</b>\x1b[2J | [y](javascript:z)\u202e\nnext"
@@ -32,9 +33,9 @@ def digest(**fields: Any) -> Digest:
     return Digest(**{"account": "ada", "since": BEFORE, "until": AT, "favourites": 12} | fields)
 
 
-@pytest.mark.parametrize("name", FORMATTERS)
+@pytest.mark.parametrize("name", FORMATS)
 def test_each_section_is_written_with_both_bounds(name: str) -> None:
-    words = FORMATTERS[name](
+    words = digest_text(
         digest(
             added=[change(1)],
             back=[change(2)],
@@ -44,7 +45,8 @@ def test_each_section_is_written_with_both_bounds(name: str) -> None:
             facts=[{"field": "title", "old_value": "Old", "new_value": None, "changed_at": AT}],
             troubles=[{"run_id": 9, "outcome": "failed", "reason": "away", "started_at": AT}],
             held=(11, 40),
-        )
+        ),
+        name,
     )
     for expected in (
         "1 added, 1 back, 1 removed since 2026-03-01 06:00 UTC; 12 favourites now",
@@ -60,13 +62,13 @@ def test_each_section_is_written_with_both_bounds(name: str) -> None:
 
 
 def test_held_removals_come_first() -> None:
-    words = FORMATTERS["text"](digest(held=(11, 40), added=[change(1)]))
+    words = digest_text(digest(held=(11, 40), added=[change(1)]), "text")
     assert words.index("Waiting for approval") < words.index("Added")
 
 
 def test_a_hostile_title_stays_text_in_each_format() -> None:
     hostile = digest(added=[change(1, title=HOSTILE, artists=HOSTILE)])
-    text, markdown, html = (FORMATTERS[name](hostile) for name in ("text", "markdown", "html"))
+    text, markdown, html = (digest_text(hostile, name) for name in ("text", "markdown", "html"))
     assert "\x1b" not in text + markdown + html
     assert "\u202e" not in text + markdown + html
     assert "\nnext" not in text
@@ -75,9 +77,9 @@ def test_a_hostile_title_stays_text_in_each_format() -> None:
     assert r"\[y\]" in markdown
 
 
-@pytest.mark.parametrize("name", FORMATTERS)
+@pytest.mark.parametrize("name", FORMATS)
 def test_a_long_list_is_cut_with_the_number_left_out(name: str) -> None:
-    words = FORMATTERS[name](digest(added=[change(number) for number in range(MAX_LINES + 1_005)]))
+    words = digest_text(digest(added=[change(number) for number in range(MAX_LINES + 1_005)]), name)
     assert "and 1,005 more" in words
     assert words.count("Title ") == MAX_LINES
 
