@@ -46,7 +46,8 @@ def export(context: Context, folder: Path, format_: str, force: bool) -> None:
     from etl import __version__, clock
     from etl.db.engine import read_transaction
     from etl.db.migrate import current_of, ready_engine
-    from etl.reporting.export import relations, require_parquet, write_manifest, write_relation
+    from etl.reporting.export import relations, write_manifest, write_relation
+    from etl.reporting.parquet import require_parquet
 
     if format_ == "parquet":
         require_parquet()

@@ -21,23 +21,12 @@ from sqlalchemy.types import TypeEngine
 
 from etl.db.tables import metadata
 from etl.db.types import Instant, Json
+from etl.errors import UsageError
 from etl.reporting.column_types import column_converters, column_kinds
-from etl.reporting.parquet import BATCH, require_parquet, write_rows
+from etl.reporting.parquet import BATCH, write_rows
 from etl.reporting.render import json_text, render
 from etl.reporting.views import views
 
-__all__ = [
-    "FORMATS",
-    "MANIFEST",
-    "PRIVATE",
-    "TABLES",
-    "relations",
-    "require_parquet",
-    "write_manifest",
-    "write_relation",
-]
-
-FORMATS: Final = ("parquet", "csv", "jsonl")
 MANIFEST: Final = "manifest.json"
 TABLES: Final = (
     "accounts", "albums", "artists", "favourites", "genres", "market_set_members", "market_sets", "markets", "raw_blocks",
@@ -70,14 +59,18 @@ def relations() -> Iterator[Relation]:
 def write_relation(connection: Connection, relation: Relation, folder: Path, format_: str) -> dict[str, Any]:
     """Write one relation into ``folder`` and return its entry in the manifest.
 
-    Raises: UsageError, where Parquet is wanted and pyarrow is not installed.
+    Raises: UsageError, where the file cannot be written, or Parquet is wanted and pyarrow is not installed.
     """
     columns = relation.columns or _columns_of_view(connection, relation.query)
     path = folder / f"{relation.name}.{format_}"
     rows = _rows(connection, relation, columns)
-    count = write_rows(path, columns, rows) if format_ == "parquet" else _write_text(path, columns, rows, format_)
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        count = write_rows(path, columns, rows) if format_ == "parquet" else _write_text(path, columns, rows, format_)
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        what = error.strerror or error
+        raise UsageError(f"{path} cannot be written: {what}", remedy="choose a folder with enough space") from error
     return {
         "name": relation.name,
         "kind": relation.kind,
