@@ -1,4 +1,4 @@
-"""How fresh each account is, and the exit code that tells a monitor whether to alert.
+"""How fresh each account is, and the exit code for monitoring.
 
 An account is stale when two runs of its schedule, and `SLACK` more, have passed since the end of its last proven read: one missed
 run is normal. An account without a proven read ages from its creation.

@@ -79,14 +79,14 @@ def changes_between(connection: Connection, account_id: int, before: datetime, a
 
 
 def _nearest(stays: Sequence[FavouriteInterval], instant: datetime) -> FavouriteInterval:
-    """Return the interval that contains ``instant``, else the next one if it may have begun by then, else the previous one."""
-    begun = [stay for stay in stays if stay.valid_from <= instant]
-    if begun and (begun[-1].valid_to is None or instant < begun[-1].valid_to):
-        return begun[-1]
-    following = stays[len(begun)] if len(begun) < len(stays) else None
-    if following is not None and (not begun or following.added_after is None or instant > following.added_after):
+    """Return the interval that contains ``instant``, else the next one if it may have started by then, else the previous one."""
+    started = [stay for stay in stays if stay.valid_from <= instant]
+    if started and (started[-1].valid_to is None or instant < started[-1].valid_to):
+        return started[-1]
+    following = stays[len(started)] if len(started) < len(stays) else None
+    if following is not None and (not started or following.added_after is None or instant > following.added_after):
         return following
-    return begun[-1]
+    return started[-1]
 
 
 def _attributes(

@@ -187,7 +187,7 @@ def create_views(connection: Connection, grants: Iterable[str] = ()) -> None:
 def drop_views(connection: Connection) -> list[str]:
     """Drop every view of favsync that exists, and return the statements that restore the rights on them.
 
-    Fails where somebody else's view reads one of them; the database's error names that view.
+    Fails where a view of another owner reads one of them; the database's error names that view.
     """
     grants: list[str] = []
     if connection.dialect.name == "postgresql":

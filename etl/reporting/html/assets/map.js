@@ -45,7 +45,7 @@ function maps(markets, home, report) {
   fill("maps", el("div", { class: "controls" }, legend(everywhere.key)), world,
     el("div", { class: "maps" }, el("div", {}, el("h3", {}, "Africa, on a scale of its own"), el("div", { class: "controls" }, legend(there.key)), africa),
       el("div", {}, el("h3", {}, "Where least of it plays in Africa"), lines(inAfrica.slice(0, 8)), inAfrica.length > 12 ? [el("h3", {}, "And where most of it does"), lines(inAfrica.slice(-4).reverse().filter((row) => row.share > 0))] : null)),
-    el("figcaption", {}, "The share of the favourites that can be played in each market. Dots stand for places too small to see",
+    el("figcaption", {}, "The share of the favourites that can be played in each market. Dots are places too small to see",
       home && rows.get(home) ? `; the outline is home, ${rows.get(home).market}` : "", missing.length ? `. Not on the map, but in the table: ${missing.map((row) => row.market).join(", ")}.` : "."));
   const description = `${number(markets.filter((row) => row.available > 0).length)} of ${number(markets.length)} markets can play something; the tables below list each`;
   const paint = (svg, shapes, projection, width, height, shade, labels) => {

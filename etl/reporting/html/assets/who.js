@@ -7,14 +7,14 @@ function who(report) {
   fill("artists", el("h3", {}, "Artists"), ranks(report.artists, since));
   fill("genres", el("h3", {}, "Genres"), ranks(report.genres, since));
   fill("albums", el("h3", {}, "Albums"), ranks(report.albums, since));
-  fill("came", el("h3", {}, "Artists who came"), chips(report.artists.came, `since ${since}`, "Nobody new"));
-  fill("left", el("h3", {}, "Artists who left"), chips(report.artists.left, `since ${since}`, "Nobody"));
+  fill("came", el("h3", {}, "Artists who came"), chips(report.artists.came, `since ${since}`, "No new artists"));
+  fill("left", el("h3", {}, "Artists who left"), chips(report.artists.left, `since ${since}`, "No artist left"));
   const genres = report.genres;
-  const news = [
+  const genreChanges = [
     genres.came.count ? ["New genres: ", el("strong", {}, genres.came.top.map(([name]) => name).join(", ")), ". "] : [],
     genres.left.count ? ["Gone: ", el("strong", {}, genres.left.top.map(([name]) => name).join(", ")), "."] : [],
   ].flat();
-  fill("who-lead", !report.artists.count ? "" : `${plural(report.artists.count, "artist")}, ${plural(report.albums.count, "album")} and ${plural(report.genres.count, "genre")} are among the favourites now. `, isLong ? `Lines show each one's favourites from month to month, the small number how many more or fewer than on ${since}. ` : "", isLong ? news : null);
+  fill("who-lead", !report.artists.count ? "" : `${plural(report.artists.count, "artist")}, ${plural(report.albums.count, "album")} and ${plural(report.genres.count, "genre")} are among the favourites now. `, isLong ? `Lines show each one's favourites from month to month, the small number how many more or fewer than on ${since}. ` : "", isLong ? genreChanges : null);
   mixture(report);
 }
 
@@ -41,8 +41,8 @@ function spark(series) {
   return svg.node();
 }
 
-function chips(found, since, nobody) {
-  if (!found.count) return empty(`${nobody} ${since}.`);
+function chips(found, since, none) {
+  if (!found.count) return empty(`${none} ${since}.`);
   const more = found.count - found.top.length;
   return el("div", {}, el("ul", { class: "chips" }, found.top.map(([name, count]) => el("li", {}, name ?? "(no name)", el("b", {}, ` ${number(count)}`)))),
     more ? el("p", { class: "note" }, `and ${number(more)} more ${since}`) : el("p", { class: "note" }, since));
