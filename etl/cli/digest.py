@@ -16,8 +16,7 @@ from etl.cli.time_input import INSTANT
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from etl.reporting.digest import Digest, DigestRange
-    from etl.reporting.digest_cursor import Cursor
+    from etl.reporting.digest import Cursor, Digest, DigestRange
 
 FORMATS = ("text", "markdown", "html", "json", "chat", "discord")
 FIRST = timedelta(days=7)
@@ -83,8 +82,8 @@ def _told(
     from etl import clock
     from etl.db.engine import read_transaction
     from etl.load.accounts import find_accounts
+    from etl.reporting.digest import cursor_of, newest_cursor
     from etl.reporting.digest import digest as made
-    from etl.reporting.digest_cursor import cursor_of, newest_cursor
 
     now = clock.now()
     digests: list[Digest] = []
@@ -109,21 +108,21 @@ def _begin(since: datetime | None, former: Cursor | None, now: datetime) -> Dige
 
 
 def _show(context: Context, found: list[Digest], format_: str) -> None:
-    from etl.reporting.digest_text import WORDS, digest_fields
+    from etl.reporting.digest_text import digest_fields, digest_text
 
     if format_ == "json":
         fields: list[dict[str, Any]] = [digest_fields(each) for each in found]
         context.show_json(fields)
         return
-    news = [each for each in found if each.has_news]
+    news = [each for each in found if each.has_content]
     if format_ in ("chat", "discord"):
-        from etl.reporting.digest_webhook import payload
+        from etl.reporting.digest_text import payload
 
         for each in news:
             click.echo(payload(format_, each)[1].decode())
         return
     if news:
-        click.echo("\n".join(WORDS[format_](each) for each in news), nl=False)
+        click.echo("\n\n".join(digest_text(each, format_) for each in news))
     else:
         context.say("nothing to tell")
 
@@ -163,7 +162,7 @@ def _send(context: Context, engine: Engine, names: tuple[str, ...]) -> None:
 
 def _remember(engine: Engine, marks: dict[int, Cursor], channel: str) -> None:
     from etl.db.engine import write_transaction
-    from etl.reporting.digest_cursor import set_cursor
+    from etl.reporting.digest import set_cursor
 
     with write_transaction(engine) as connection:
         for account_id, mark in marks.items():

@@ -7,16 +7,13 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from etl.cli.commands import Verb
 from etl.cli.context import Context, pass_context
 from etl.cli.options import json_option
-
-if TYPE_CHECKING:
-    from etl.reporting.export import Relation
 
 FORMATS = ("parquet", "csv", "jsonl")
 
@@ -49,7 +46,8 @@ def export(context: Context, folder: Path, format_: str, force: bool) -> None:
     from etl import __version__, clock
     from etl.db.engine import read_transaction
     from etl.db.migrate import current_of, ready_engine
-    from etl.reporting.export import require_parquet, write_manifest, write_relation
+    from etl.reporting.export import relations, write_manifest, write_relation
+    from etl.reporting.parquet import require_parquet
 
     if format_ == "parquet":
         require_parquet()
@@ -62,20 +60,9 @@ def export(context: Context, folder: Path, format_: str, force: bool) -> None:
             "created_at": clock.now(),
             "format": format_,
         }
-        written = [write_relation(connection, relation, place, format_) for relation in _relations()]
+        written = [write_relation(connection, relation, place, format_) for relation in relations()]
         write_manifest(place, about, written)
     _tell(context, folder, about, written)
-
-
-def _relations() -> Iterator[Relation]:
-    from etl.reporting.export import Relation
-    from etl.reporting.export_tables import TABLES, columns_of, query_of
-    from etl.reporting.views import views
-
-    for name in TABLES:
-        yield Relation(name, "table", query_of(name), columns_of(name))
-    for name in views():
-        yield Relation(name, "view", f"SELECT * FROM {name}")  # noqa: S608 - our own views
 
 
 def _require_room(folder: Path, *, force: bool) -> None:

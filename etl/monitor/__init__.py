@@ -1,5 +1,5 @@
-"""How the service is, for people and machines that watch it. Sole owner of prometheus-client. Imports nothing.
+"""How the service is, for operators and monitoring.
 
-`status` tells how fresh each account is, `doctor` what is wrong and what to do, `metrics` both as numbers; `web` serves them and
-`ping` tells a dead man's switch.
+For other packages: `status.statuses`, `doctor.run_checks`, `metrics.Metrics`, `http.serving`, `webhook.WebhookSender` and
+`healthcheck_ping.HealthcheckPinger`. The only package that imports prometheus-client. It imports nothing itself.
 """

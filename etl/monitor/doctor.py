@@ -1,19 +1,22 @@
-"""What is wrong, and what to do about it: settings, database, disk, API, clock, tokens.
+"""Checks settings, API, clock, database, disk and tokens, and says what to do about each problem.
 
-Every check returns findings and none of them raises; one that cannot be made says why. Invariants: nothing is changed but what
-the service says of a token is noted; no finding holds a secret.
+Checks return findings and do not raise. Invariants: nothing is changed except the stored state of tokens that were tried; no
+finding contains a secret.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http.client import HTTPException
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Final
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 from sqlalchemy import Engine
 
@@ -26,24 +29,24 @@ from etl.config import Config
 from etl.db import migrate
 from etl.db.engine import open_engine, read_transaction
 from etl.db.schema_check import schema_differences
-from etl.errors import ApiError, FavsyncError, UsageError
-from etl.monitor import database_health
+from etl.errors import ApiError, DatabaseError, FavsyncError, UsageError
+from etl.monitor.database_health import database_health, missing_rights
 from etl.monitor.status import AccountStatus, statuses
 from etl.scheduler import schedule
 from etl.settings import LOST_WITHOUT_RAW
 
 GOOD, LOOK, BAD = "ok", "look", "bad"
-LEAST_FREE_BYTES = 500_000_000
-LEAST_SQLITE = (3, 35)
-LEAST_POSTGRESQL = (13,)
-CLOCK_TOLERANCE_SECONDS = 30.0
-TRY_TOKENS_UP_TO = 20
-_API_SECONDS = 10.0
+MIN_FREE_BYTES: Final = 500_000_000
+MIN_VERSION: Final = {"SQLite": (3, 35), "PostgreSQL": (13,)}
+CLOCK_TOLERANCE_SECONDS: Final = 30.0
+MAX_TOKENS: Final = 20
+"""Tokens that are tried."""
+API_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at. ``exit_code``: what it alone would make the verb end with."""
+    """The result of a check. ``exit_code``: that of the command if this were the only finding."""
 
     level: str
     subject: str
@@ -53,209 +56,188 @@ class Finding:
 
 
 def run_checks(config: Config) -> Iterator[Finding]:
-    """Yield what there is to say, as it is found."""
+    """Yield findings as they are made."""
     yield from _settings(config)
-    api = list(_api(config))
+    api = list(_api(config.api_url))
     yield from api
-    engine = None
-    try:
-        engine = open_engine(config.database_url.reveal())
-        migrate.require_newest(engine)
-    except FavsyncError as error:
-        yield _bad("database", error)
-    else:
-        for check in (_database, _rights, _disk, _scheduling):
-            yield from _guarded(check.__name__.strip("_"), check, config, engine)
-        yield from _guarded("tokens", _tokens, config, engine)
-        if all(finding.exit_code != ApiError.exit_code for finding in api):
-            yield from _guarded("tokens", _tried_tokens, config, engine)
-        else:
-            yield Finding(LOOK, "tokens", "not tried, as the API does not answer", "mend that first")
-    finally:
-        if engine is not None:
-            engine.dispose()
+    is_reachable = all(finding.exit_code != ApiError.exit_code for finding in api)
+    with ExitStack() as stack:
+        try:
+            engine = open_engine(config.database_url.reveal())
+            stack.callback(engine.dispose)
+            migrate.require_newest(engine)
+        except FavsyncError as error:
+            yield _from_error("database", error)
+            return
+        tokens = _tokens if is_reachable else _no_tokens
+        checks = (
+            ("database", _database), ("rights", _rights), ("disk", _disk), ("freshness", _freshness),
+            ("tokens", _stored_tokens), ("tokens", tokens),
+        )  # fmt: skip
+        for subject, check in checks:
+            try:
+                yield from check(config, engine)
+            except FavsyncError as error:
+                yield _from_error(subject, error)
+            except OSError as error:
+                yield Finding(BAD, subject, f"cannot be checked: {error}", "check the file's permissions", 2)
 
 
-def _guarded(
-    subject: str, check: Callable[[Config, Engine], Iterator[Finding]], config: Config, engine: Engine
-) -> Iterator[Finding]:
-    try:
-        yield from check(config, engine)
-    except FavsyncError as error:
-        yield _bad(subject, error)
-
-
-def _bad(subject: str, error: FavsyncError) -> Finding:
+def _from_error(subject: str, error: FavsyncError) -> Finding:
     return Finding(BAD, subject, str(error), error.remedy, error.exit_code)
 
 
 def _settings(config: Config) -> Iterator[Finding]:
     for warning in config.warnings:
         yield Finding(LOOK, "settings", warning)
-    faults: list[UsageError] = []
+    is_valid = True
     for check in (lambda: http_options(config), lambda: schedule.parse(config.schedule)):
         try:
             check()
         except UsageError as error:
-            faults.append(error)
-    yield from (_bad("settings", error) for error in faults)
-    if not faults:
+            is_valid = False
+            yield _from_error("settings", error)
+    if is_valid:
         yield Finding(GOOD, "settings", f"app id {config.app_id}, schedule {config.schedule!r}")
     if not config.keep_raw:
-        yield Finding(LOOK, "settings", LOST_WITHOUT_RAW, "set FAVSYNC_KEEP_RAW=true, unless that is meant")
+        yield Finding(LOOK, "settings", LOST_WITHOUT_RAW, "set FAVSYNC_KEEP_RAW=true unless this is intended")
     if not config.encryption_keys:
+        finding = "FAVSYNC_ENCRYPTION_KEY is not set, so no token can be stored in the database"
         yield Finding(
-            LOOK,
-            "settings",
-            "no FAVSYNC_ENCRYPTION_KEY is set, so no token is kept in the database",
-            f"set one if accounts should be added or signed in; this makes one: {MAKES_A_KEY}",
+            LOOK, "settings", finding, f"set it before you add accounts; this command makes a key: {MAKES_A_KEY}"
         )
     if config.refresh_token is not None and config.app_secret is None:
-        yield Finding(
-            LOOK, "settings", "a refresh token is set, but no app secret to use it with", "set BOOMPLAY_APP_SECRET"
-        )
+        finding = "a refresh token is set, but no app secret to use it with"
+        yield Finding(LOOK, "settings", finding, "set BOOMPLAY_APP_SECRET")
 
 
-def _api(config: Config) -> Iterator[Finding]:
-    """Ask the service anything at all, without a token: any answer shows that it is there, and what time it has."""
-    parts = urlsplit(config.api_url)
-    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=_API_SECONDS)
+def _api(url: str) -> Iterator[Finding]:
+    """Request the API without a token. Any answer shows that it is reachable, and its ``Date`` header compares the clocks."""
     try:
-        connection.request("GET", (parts.path or "") + "/", headers={"Connection": "close"})
-        date = connection.getresponse().getheader("Date")
-    except (OSError, HTTPException) as error:
-        words = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        with urlopen(f"{url}/", timeout=API_SECONDS) as response:  # noqa: S310 - the settings allow http and https only
+            date = response.headers["Date"]
+    except HTTPError as error:
+        with error:
+            date = error.headers["Date"]
+    except (OSError, HTTPException, UnicodeError) as error:  # UnicodeError: a host name that DNS does not allow
+        reason = getattr(error, "reason", error)
+        what = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
         remedy = "check BOOMPLAY_API_URL, the network and the machine's CA certificates"
-        yield Finding(BAD, "api", f"{config.api_url} does not answer: {words}", remedy, 3)
+        yield Finding(BAD, "api", f"{url} does not answer: {what}", remedy, ApiError.exit_code)
         return
-    finally:
-        connection.close()
-    yield Finding(GOOD, "api", f"{config.api_url} answers")
-    yield from _clock("the service's", _http_date(date))
-
-
-def _http_date(text: str | None) -> datetime | None:
+    yield Finding(GOOD, "api", f"{url} answers")
     try:
-        there = parsedate_to_datetime(text) if text else None
+        there = parsedate_to_datetime(date) if date else None
     except ValueError:
-        return None
-    return there.replace(tzinfo=UTC) if there is not None and there.tzinfo is None else there
+        return
+    if there is not None:
+        yield _clock("the API's", there if there.tzinfo else there.replace(tzinfo=UTC))
 
 
-def _clock(whose: str, there: datetime | None) -> Iterator[Finding]:
-    if there is None:
-        return
-    apart = (clock.now() - there).total_seconds()
-    if abs(apart) <= CLOCK_TOLERANCE_SECONDS:
-        yield Finding(GOOD, "clock", f"agrees with {whose} clock")
-        return
-    way = "ahead of" if apart > 0 else "behind"
-    yield Finding(
-        BAD,
-        "clock",
-        f"this machine's clock is {abs(apart):.0f} s {way} {whose}",
-        "set the clock (NTP): history is dated by it",
-        2,
-    )
+def _clock(whose: str, there: datetime) -> Finding:
+    ahead = (clock.now() - there).total_seconds()
+    if abs(ahead) <= CLOCK_TOLERANCE_SECONDS:
+        return Finding(GOOD, "clock", f"agrees with {whose} clock")
+    finding = f"this machine's clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} {whose}"
+    return Finding(BAD, "clock", finding, "set the clock (NTP): it dates the history", 2)
 
 
 def _database(_config: Config, engine: Engine) -> Iterator[Finding]:
-    found = database_health.database_health(engine)
-    kind, _, version = found.version.partition(" ")
-    numbers = tuple(int(part) for part in version.split()[0].split(".") if part.isdigit())
-    least = LEAST_SQLITE if kind == "SQLite" else LEAST_POSTGRESQL
-    if numbers < least:
-        wanted = ".".join(map(str, least))
-        yield Finding(BAD, "database", f"{found.version} is too old", f"favsync needs {kind} {wanted} or newer", 5)
+    found = database_health(engine)
+    numbers = tuple(int(part) for part in found.version.split()[0].split(".") if part.isdigit())
+    oldest = MIN_VERSION[found.product]
+    if numbers < oldest:
+        remedy = f"favsync needs {found.product} {'.'.join(map(str, oldest))} or newer"
+        finding = f"{found.product} {found.version} is too old"
+        yield Finding(BAD, "database", finding, remedy, DatabaseError.exit_code)
     else:
-        yield Finding(GOOD, "database", f"{found.version}, schema {migrate.newest()}")
-    yield from _clock("the database server's", found.now)
+        yield Finding(GOOD, "database", f"{found.product} {found.version}, schema {migrate.newest()}")
+    if found.now is not None:
+        yield _clock("the database server's", found.now)
     if found.newest_at is not None and found.newest_at > clock.now():
         ahead = (found.newest_at - clock.now()).total_seconds()
-        yield Finding(
-            LOOK, "clock", f"the newest observation lies {ahead:.0f} s in the future", "set the clock, then sync again"
-        )
-    for fault in schema_differences(engine):
-        what, _, remedy = fault.rpartition(": ")
-        yield Finding(BAD, "database", what or fault, remedy if what else "", 5)
+        finding = f"the newest observation lies {ahead:.0f} s in the future"
+        yield Finding(LOOK, "clock", finding, "set the clock, then sync again")
+    for difference in schema_differences(engine):
+        what, _, remedy = difference.rpartition(": ")
+        yield Finding(BAD, "database", what or difference, remedy if what else "", DatabaseError.exit_code)
 
 
 def _rights(_config: Config, engine: Engine) -> Iterator[Finding]:
-    missing = database_health.missing_rights(engine)
+    missing = missing_rights(engine)
     if missing:
-        words = ", ".join(missing[:6]) + (f" and {len(missing) - 6} more" if len(missing) > 6 else "")
+        listed = ", ".join(missing[:6]) + (f" and {len(missing) - 6} more" if len(missing) > 6 else "")
         remedy = "grant the rights in deploy/grants.sql, or let this user write to the database file and its folder"
-        yield Finding(BAD, "rights", f"this user may not {words}", remedy, 5)
+        yield Finding(BAD, "rights", f"this user may not {listed}", remedy, DatabaseError.exit_code)
     else:
         yield Finding(GOOD, "rights", "this user may read and write every table")
 
 
 def _disk(_config: Config, engine: Engine) -> Iterator[Finding]:
-    file = database_health.database_file(engine)
-    if file is None:
+    if engine.dialect.name != "sqlite" or not engine.url.database:
         return
+    file = Path(engine.url.database)
     free = shutil.disk_usage(file.parent).free
-    words = f"{free / 1e9:.1f} GB free beside the database"
-    if free < LEAST_FREE_BYTES:
-        yield Finding(BAD, "disk", words, "make room: a full disk stops every sync (and loses nothing)", 5)
+    finding = f"{free / 1e9:.1f} GB free on the database's disk"
+    if free < MIN_FREE_BYTES:
+        yield Finding(BAD, "disk", finding, "free some space: syncs fail on a full disk", DatabaseError.exit_code)
     else:
-        yield Finding(GOOD, "disk", words)
+        yield Finding(GOOD, "disk", finding)
     for path in (file, Path(f"{file}-wal")):
         if path.exists() and is_exposed(str(path)):
             yield Finding(LOOK, "file modes", f"other users may read {path}", f"chmod 600 {path}")
 
 
-def _scheduling(config: Config, engine: Engine) -> Iterator[Finding]:
-    overdue = [each for each in statuses(engine, config.schedule) if each.is_stale]
-    for each in overdue[:10]:
-        why = f"; the last run says: {each.last_reason}" if each.last_reason else ""
-        remedy = f"`favsync status` and `favsync runs list --account {each.account}` tell more; is `favsync schedule` running?"
-        yield Finding(LOOK, "freshness", f"account {each.account} is {each.freshness}{why}", remedy)
-    if not overdue:
+def _freshness(config: Config, engine: Engine) -> Iterator[Finding]:
+    stale = [each for each in statuses(engine, config.schedule) if each.is_stale]
+    for each in stale[:10]:
+        reason = f"; reason of the last run: {each.last_reason}" if each.last_reason else ""
+        remedy = f"see `favsync runs list --account {each.account}`; is `favsync schedule` running?"
+        yield Finding(LOOK, "freshness", f"account {each.account} is {each.freshness}{reason}", remedy)
+    if not stale:
         yield Finding(GOOD, "freshness", "no account is stale")
 
 
-def _tokens(config: Config, engine: Engine) -> Iterator[Finding]:
+def _stored_tokens(config: Config, engine: Engine) -> Iterator[Finding]:
     with read_transaction(engine) as connection:
-        rows = token_rows(connection)
-    exposed = [
-        row.reference for row in rows.values() if row.place is TokenLocation.FILE and is_exposed(row.reference or "")
-    ]
-    for path in exposed:
-        yield Finding(LOOK, "file modes", f"other users may read the token file {path}", f"chmod 600 {path}")
-    secrets = [row.secret for row in rows.values() if row.secret is not None]
+        rows = token_rows(connection).values()
+    for row in rows:
+        path = row.reference or ""
+        if row.place is TokenLocation.FILE and is_exposed(path):
+            yield Finding(LOOK, "file modes", f"other users may read the token file {path}", f"chmod 600 {path}")
+    secrets = [row.secret for row in rows if row.secret is not None]
     if secrets and config.encryption_keys:
-        vault = TokenCipher([key.reveal() for key in config.encryption_keys])
-        old = sum(not vault.opens_first(secret) for secret in secrets)
+        cipher = TokenCipher([key.reveal() for key in config.encryption_keys])
+        old = sum(not cipher.opens_first(secret) for secret in secrets)
         if old:
-            yield Finding(LOOK, "tokens", f"the first key does not open {old} of them", "run `favsync accounts rekey`")
+            finding = f"{old} stored tokens are not encrypted with the first key"
+            yield Finding(LOOK, "tokens", finding, "run `favsync accounts rekey`")
 
 
-def _tried_tokens(config: Config, engine: Engine) -> Iterator[Finding]:
+def _tokens(config: Config, engine: Engine) -> Iterator[Finding]:
     enabled = [each for each in statuses(engine, config.schedule) if each.freshness != "disabled"]
-    for each in enabled[:TRY_TOKENS_UP_TO]:
-        yield _token(config, engine, each)
-    if len(enabled) > TRY_TOKENS_UP_TO:
+    for account in enabled[:MAX_TOKENS]:
+        yield _token(config, engine, account)
+    if len(enabled) > MAX_TOKENS:
         dead = sum(each.token == "dead" for each in enabled)  # noqa: S105 - a state
-        words = f"{len(enabled) - TRY_TOKENS_UP_TO} more were not tried; {dead} in all are known to be dead"
-        yield Finding(LOOK if dead else GOOD, "tokens", words, "`favsync accounts check` tries them all")
+        finding = f"{len(enabled) - MAX_TOKENS} more were not tried; {dead} of all are known to be dead"
+        yield Finding(LOOK if dead else GOOD, "tokens", finding, "`favsync accounts check` tries all of them")
+
+
+def _no_tokens(_config: Config, _engine: Engine) -> Iterator[Finding]:
+    yield Finding(LOOK, "tokens", "not tried, as the API does not answer", "make the API reachable first")
 
 
 def _token(config: Config, engine: Engine, account: AccountStatus) -> Finding:
+    name = account.account
     try:
-        with connect(config, engine, account.account, even_dead=True) as client:
+        with connect(config, engine, name, even_dead=True) as client:
             user = client.user()
     except FavsyncError as error:
-        words = str(error)
-        named = words if f"account {account.account}" in words else f"account {account.account}: {words}"
-        return Finding(BAD, "tokens", named, error.remedy, error.exit_code)
-    name = user.user_name or user.user_id
+        message = str(error) if f"account {name}" in str(error) else f"account {name}: {error}"
+        return Finding(BAD, "tokens", message, error.remedy, error.exit_code)
     if account.token == "expiring":  # noqa: S105 - a state
-        return Finding(
-            LOOK,
-            "tokens",
-            f"the token of {account.account} works, and ends at {account.token_expires_at:%Y-%m-%d %H:%M} UTC",
-            f"nothing can renew it: `favsync accounts login {account.account}`",
-        )
-    return Finding(GOOD, "tokens", f"the token of {account.account} works: {name}, {user.region or 'no region'}")
+        finding = f"the token of {name} works until {account.token_expires_at:%Y-%m-%d %H:%M} UTC and cannot be renewed"
+        return Finding(LOOK, "tokens", finding, f"sign in again: `favsync accounts login {name}`")
+    finding = f"the token of {name} works: {user.user_name or user.user_id}, {user.region or 'no region'}"
+    return Finding(GOOD, "tokens", finding)

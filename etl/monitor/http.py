@@ -1,7 +1,7 @@
-"""``/healthz``, ``/readyz`` and ``/metrics`` over HTTP.
+"""HTTP endpoints of a scheduler: ``/healthz``, ``/readyz`` and ``/metrics``.
 
-healthz: the process ticks (a supervisor should restart it if not). readyz: it can do its work, or take over at once: the database
-answers at the right schema. Invariants: nothing here changes anything; no answer holds a secret or an account's track.
+healthz: the scheduler ticks; a supervisor should restart it if not. readyz: the database answers and has the right schema, so the
+process can sync or take over. Invariants: requests change nothing; no answer contains a secret or a track.
 """
 
 from __future__ import annotations
@@ -11,19 +11,20 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Final
 
 from etl import clock
 from etl.errors import FavsyncError, UsageError
 from etl.monitor.metrics import CONTENT_TYPE, Metrics
 from etl.scheduler.service import ServiceStatus
 
-LATE_SECONDS = 60.0
-PLAIN = "text/plain; charset=utf-8"
+LATE_SECONDS: Final = 60.0
+"""A scheduler that has not ticked for so long is unhealthy."""
+PLAIN: Final = "text/plain; charset=utf-8"
 
 
 class Answers:
-    """What is answered. ``require_database`` raises where the database cannot be used."""
+    """Answers requests. ``pulse`` returns the scheduler's status; ``require_database`` raises if the database is unusable."""
 
     def __init__(
         self, metrics: Metrics, pulse: Callable[[], ServiceStatus], require_database: Callable[[], object]
@@ -33,50 +34,47 @@ class Answers:
         self._require_database = require_database
 
     def answer(self, path: str) -> tuple[int, str, bytes]:
-        """Return status, content type and body for a path."""
-        answers = {"/healthz": self._health, "/readyz": self._readiness, "/metrics": self._numbers}
-        answer = answers.get(path)
-        return (404, PLAIN, b"/healthz, /readyz, /metrics\n") if answer is None else answer()
-
-    def _health(self) -> tuple[int, str, bytes]:
-        late = clock.monotonic() - self._pulse().ticked_at
-        if late > LATE_SECONDS:
-            return 503, PLAIN, b"the scheduler does not tick\n"
-        return 200, PLAIN, b"ok\n"
-
-    def _readiness(self) -> tuple[int, str, bytes]:
-        try:
-            self._require_database()
-        except FavsyncError as error:
-            return 503, PLAIN, f"{type(error).__name__}: the database cannot be used\n".encode()
-        return 200, PLAIN, b"ready: it syncs\n" if self._pulse().is_leader else b"ready: it stands by\n"
-
-    def _numbers(self) -> tuple[int, str, bytes]:
-        return 200, CONTENT_TYPE, self._metrics.text()
+        """Return status code, content type and body for a path."""
+        match path:
+            case "/metrics":
+                return 200, CONTENT_TYPE, self._metrics.text()
+            case "/healthz":
+                if clock.monotonic() - self._pulse().ticked_at > LATE_SECONDS:
+                    return 503, PLAIN, b"the scheduler does not tick\n"
+                return 200, PLAIN, b"ok\n"
+            case "/readyz":
+                try:
+                    self._require_database()
+                except FavsyncError as error:  # its text may contain the database's address
+                    return 503, PLAIN, f"{type(error).__name__}: the database cannot be used\n".encode()
+                return 200, PLAIN, b"ready: it syncs\n" if self._pulse().is_leader else b"ready: it is on standby\n"
+            case _:
+                return 404, PLAIN, b"/healthz, /readyz, /metrics\n"
 
 
 def address(text: str) -> tuple[str, int]:
-    """Return host and port of ``HOST:PORT``, ``[IPv6]:PORT`` or ``PORT``, which means loopback.
+    """Return host and port of ``HOST:PORT``, ``[IPv6]:PORT`` or ``PORT`` (on loopback).
 
     Raises: UsageError.
     """
     host, _, port = text.rpartition(":")
-    if not port.isdigit() or int(port) > 65_535:
-        raise UsageError(f"{text!r} is no address", remedy="write it like 127.0.0.1:9108")
+    if not (port.isascii() and port.isdigit()) or int(port) > 65_535:
+        raise UsageError(f"{text!r} is not an address", remedy="write it as 127.0.0.1:9108")
     return host.strip("[]") or "127.0.0.1", int(port)
 
 
 @contextmanager
 def serving(text: str, answers: Answers) -> Iterator[str]:
-    """Serve ``answers`` at the address ``text`` for the block, and give the address it came to.
+    """Serve ``answers`` at the address ``text`` during the block, and yield the base URL.
 
-    Raises: UsageError, where nobody can listen there.
+    Raises: UsageError, where the address cannot be used.
     """
     host, port = address(text)
     try:
         server = _Server(host, port, answers)
-    except OSError as error:
-        raise UsageError(f"nobody can listen at {text}: {error.strerror}", remedy="choose another address") from None
+    except (OSError, UnicodeError) as error:
+        what = getattr(error, "strerror", None) or error
+        raise UsageError(f"cannot listen on {text}: {what}", remedy="choose another address") from None
     thread = threading.Thread(target=server.serve_forever, args=(0.2,), name="favsync-http", daemon=True)
     thread.start()
     try:
@@ -93,15 +91,15 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, host: str, port: int, answers: Answers) -> None:
         self.answers = answers
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        super().__init__((host, port), _Caller)
+        super().__init__((host, port), _Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of a caller that broke off."""
+        """Ignore clients that disconnect."""
 
 
-class _Caller(BaseHTTPRequestHandler):
+class _Handler(BaseHTTPRequestHandler):
     server: _Server
-    timeout = 10
+    timeout = 10  # seconds to wait for a client, so that silent ones do not keep threads
     server_version = "favsync"
     sys_version = ""
 
@@ -119,4 +117,4 @@ class _Caller(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, *_args: object) -> None:
-        """Write no line for each request."""
+        """Log no requests."""

@@ -1,7 +1,7 @@
-"""How fresh each account is, and the one exit code that says whether somebody should look.
+"""How fresh each account is, and the exit code for monitoring.
 
-An account is stale when two turns of its schedule have gone by, and `SLACK` more, since the end of its last proven walk: one
-missed turn is no news. An account that was never proven counts from its beginning.
+An account is stale when two runs of its schedule, and `SLACK` more, have passed since the end of its last proven read: one missed
+run is normal. An account without a proven read ages from its creation.
 """
 
 from __future__ import annotations
@@ -9,25 +9,30 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine, Row, Select, func, select
 
 from etl import clock
 from etl.accounts.credentials import DEFAULT_ACCOUNT
-from etl.accounts.token_rows import TokenLocation, displayed_status
+from etl.accounts.token_rows import TokenLocation, TokenRow, displayed_status, token_rows
 from etl.db.engine import read_transaction
+from etl.db.tables import accounts, runs, schedules
 from etl.errors import UsageError
-from etl.monitor.freshness import AccountFreshness, account_freshness
+from etl.load.baseline import is_observation
+from etl.model.records import Outcome
 from etl.scheduler import schedule
 
 SLACK = timedelta(minutes=10)
 FRESH, STALE, NEVER, DISABLED = "fresh", "stale", "never synced", "disabled"
 HELD_CODE, DEAD_CODE, STALE_CODE = 7, 4, 3
+BATCH = 5_000
+"""Runs that are read at once: SQLite limits the number of parameters."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccountStatus:
-    """One account, as `favsync status --json` prints it. ``is_stale``: enabled, and its list was not proven for too long."""
+    """An account as `favsync status --json` prints it. ``is_stale``: enabled, and not proven for too long."""
 
     account: str
     freshness: str
@@ -53,7 +58,7 @@ class AccountStatus:
 
     @property
     def exit_code(self) -> int:
-        """The exit code that this account alone would give."""
+        """The exit code if this were the only account."""
         if self.freshness == DISABLED:
             return 0
         if self.token == "dead":  # noqa: S105 - a state
@@ -61,85 +66,149 @@ class AccountStatus:
         return STALE_CODE if self.is_stale else HELD_CODE if self.held else 0
 
 
+@dataclass(frozen=True, slots=True)
+class AccountRows:
+    """The rows of an account: its own with its schedule, its newest proven run, its newest run, its token."""
+
+    account: Row[Any]
+    proven: Row[Any] | None
+    last: Row[Any] | None
+    token: TokenRow | None
+
+
 def statuses(
     engine: Engine, default_schedule: str, *, names: Collection[str] = (), max_age: timedelta | None = None
 ) -> list[AccountStatus]:
-    """Return how every account is, or those named. ``max_age``: stale when older than this, whatever the schedule.
+    """Return the status of the accounts with these names, or of all. ``max_age`` replaces the schedule in deciding staleness.
 
-    Raises: UsageError, for a name that is not there; DatabaseError.
+    Raises: UsageError, for an unknown name; DatabaseError.
     """
     with read_transaction(engine) as connection:
-        found = account_freshness(connection, names)
-    missing = set(names) - {facts.name for facts in found}
+        found = _read(connection, names)
+    missing = set(names) - {rows.account.name for rows in found}
     if missing:
         raise UsageError(f"there is no account {min(missing)!r}", remedy="`favsync accounts list` shows them")
     now = clock.now()
-    return [_status(facts, default_schedule, max_age, now) for facts in found]
+    return [status_of(rows, default_schedule, max_age, now) for rows in found]
 
 
 def worst_code(accounts: Iterable[AccountStatus]) -> int:
-    """Return the exit code for all of them: a dead token, then a stale account, then held removals."""
+    """Return the exit code for all accounts: a dead token before a stale account before held removals."""
     codes = {each.exit_code for each in accounts}
     return next((code for code in (DEAD_CODE, STALE_CODE, HELD_CODE) if code in codes), 0)
 
 
-def _status(facts: AccountFreshness, default_schedule: str, max_age: timedelta | None, now: datetime) -> AccountStatus:
-    schedule = facts.schedule or default_schedule
-    since = facts.last_proven_at or facts.created_at
-    stale_at = since + max_age if max_age is not None else _stale_at(schedule, since, facts.account_id)
-    age = (now - facts.last_proven_at).total_seconds() if facts.last_proven_at else None
+def status_of(rows: AccountRows, default_schedule: str, max_age: timedelta | None, now: datetime) -> AccountStatus:
+    """Return the status of an account at ``now``. Pure."""
+    account, proven, last, token = rows.account, rows.proven, rows.last, rows.token
+    enabled, own_schedule = bool(account.enabled), account.schedule or default_schedule
+    proven_at = proven.observed_at if proven else None
+    since = proven_at or account.created_at
+    stale_at = since + max_age if max_age is not None else _stale_at(own_schedule, since, account.account_id)
+    if not enabled:
+        freshness = DISABLED
+    elif proven_at is None:
+        freshness = NEVER
+    else:
+        freshness = STALE if now > stale_at else FRESH
+    # The scheduler's count is outdated where another process has synced the account since.
+    is_outdated = proven_at is not None and account.scheduled_at is not None and account.scheduled_at < proven_at
+    held = proven if proven and proven.outcome == Outcome.HELD and proven.decision is None else None
+    counted = last if last and last.favourites is not None else proven
+    token_state, token_place = _token(rows, now)
     return AccountStatus(
-        account=facts.name,
-        freshness=_freshness(facts, stale_at, now),
-        is_stale=facts.enabled and now > stale_at,
-        last_proven_at=facts.last_proven_at,
-        age_seconds=age,
-        stale_at=stale_at if facts.enabled else None,
-        next_run_at=facts.next_run_at if facts.enabled else None,
-        parked_until=facts.parked_until if facts.parked_until and facts.parked_until > now else None,
-        schedule=schedule,
-        last_run_at=facts.last_run_at,
-        last_outcome=facts.last_outcome,
-        last_reason=facts.last_reason,
-        failures_in_a_row=facts.failures_in_a_row,
-        favourites=facts.favourites,
-        held=facts.held,
-        held_run_id=facts.held_run_id,
-        rejected=facts.rejected,
-        token=_token_state(facts, now),
-        token_place=_token_place(facts),
-        token_expires_at=facts.token.expires_at if facts.token else None,
-        token_reason=facts.token.reason if facts.token else None,
+        account=account.name,
+        freshness=freshness,
+        is_stale=enabled and now > stale_at,
+        last_proven_at=proven_at,
+        age_seconds=(now - proven_at).total_seconds() if proven_at else None,
+        stale_at=stale_at if enabled else None,
+        next_run_at=account.next_run_at if enabled else None,
+        parked_until=account.parked_until if account.parked_until and account.parked_until > now else None,
+        schedule=own_schedule,
+        last_run_at=last.started_at if last else None,
+        last_outcome=last.outcome if last else None,
+        last_reason=last.reason if last else None,
+        failures_in_a_row=max(0 if is_outdated else account.failures, account.unproven),
+        favourites=counted.favourites if counted else None,
+        held=held.held if held else 0,
+        held_run_id=held.run_id if held else None,
+        rejected=proven.rejected if proven else 0,
+        token=token_state,
+        token_place=token_place,
+        token_expires_at=token.expires_at if token else None,
+        token_reason=token.reason if token else None,
     )
 
 
-def _freshness(facts: AccountFreshness, stale_at: datetime, now: datetime) -> str:
-    if not facts.enabled:
-        return DISABLED
-    if facts.last_proven_at is None:
-        return NEVER
-    return STALE if now > stale_at else FRESH
-
-
-def _token_state(facts: AccountFreshness, now: datetime) -> str:
-    """Return the token's state; the environment's token has no row before it is refused, so its success speaks for it."""
-    if facts.token is not None:
-        return displayed_status(facts.token, now)
-    if facts.name != DEFAULT_ACCOUNT:
-        return "none"
-    return "valid" if facts.was_asked else "unknown"
-
-
-def _token_place(facts: AccountFreshness) -> str | None:
-    if facts.token is not None:
-        return str(facts.token.place)
-    return str(TokenLocation.ENVIRONMENT) if facts.name == DEFAULT_ACCOUNT else None
+def _token(rows: AccountRows, now: datetime) -> tuple[str, str | None]:
+    """Return state and place of the account's token. The token of the environment has no row before it is refused."""
+    if rows.token is not None:
+        return displayed_status(rows.token, now), str(rows.token.place)
+    if rows.account.name != DEFAULT_ACCOUNT:
+        return "none", None
+    was_accepted = rows.proven is not None and rows.proven.requests  # an import sends no requests
+    return "valid" if was_accepted else "unknown", str(TokenLocation.ENVIRONMENT)
 
 
 def _stale_at(text: str, since: datetime, seed: int) -> datetime:
-    """Return when two turns are missed; a schedule that cannot be read is one that was typed into the table by hand."""
+    """Return when two runs are missed. A schedule in the table that cannot be parsed counts as hourly."""
     try:
         plan = schedule.parse(text)
     except UsageError:
         plan = schedule.parse("every 1h")
     return plan.next_after(plan.next_after(since, seed), seed) + SLACK
+
+
+def _read(connection: Connection, names: Collection[str]) -> list[AccountRows]:
+    rows = connection.execute(_accounts(names)).all()
+    ids = sorted({run_id for row in rows for run_id in (row.proven_run_id, row.last_run_id) if run_id is not None})
+    found: dict[int, Row[Any]] = {}
+    for start in range(0, len(ids), BATCH):
+        query = select(runs).where(runs.c.run_id.in_(ids[start : start + BATCH]))
+        found |= {row.run_id: row for row in connection.execute(query)}
+    tokens = token_rows(connection)
+    return [
+        AccountRows(row, found.get(row.proven_run_id), found.get(row.last_run_id), tokens.get(row.account_id))
+        for row in rows
+    ]
+
+
+def _accounts(names: Collection[str]) -> Select[Any]:
+    """Select each account with its newest proven run and its newest run. Both are looked up in an index.
+
+    ``unproven`` counts the failed and partial runs since the proven one. Imports of parts of a list, which send no requests, do
+    not count.
+    """
+    is_own = runs.c.account_id == accounts.c.account_id
+    proven = (
+        select(runs.c.run_id)
+        .where(is_own, runs.c.proven, is_observation)
+        .order_by(runs.c.observed_at.desc())
+        .limit(1)
+        .correlate(accounts)
+        .scalar_subquery()
+    )
+    last = select(func.max(runs.c.run_id)).where(is_own).scalar_subquery()
+    is_failure = (runs.c.outcome == Outcome.FAILED) | (runs.c.outcome == Outcome.PARTIAL) & (runs.c.requests > 0)
+    unproven = (
+        select(func.count(runs.c.run_id))
+        .where(is_own, is_failure, runs.c.run_id > func.coalesce(proven, 0))
+        .correlate(accounts)
+        .scalar_subquery()
+    )
+    query = (
+        select(
+            accounts,
+            proven.label("proven_run_id"),
+            last.label("last_run_id"),
+            unproven.label("unproven"),
+            schedules.c.next_run_at,
+            schedules.c.parked_until,
+            schedules.c.updated_at.label("scheduled_at"),
+            func.coalesce(schedules.c.failures_in_a_row, 0).label("failures"),
+        )
+        .select_from(accounts.outerjoin(schedules, schedules.c.account_id == accounts.c.account_id))
+        .order_by(accounts.c.name)
+    )
+    return query.where(accounts.c.name.in_(names)) if names else query

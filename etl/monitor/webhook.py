@@ -1,9 +1,8 @@
-"""Telling a webhook what changed, after a sync that changed something.
+"""Sends digests to the webhook of the settings after syncs that changed a list.
 
-The channel ``webhook`` has its own cursor (`digest_cursor`), which moves when the webhook has taken the digest: so what
-could not be delivered is told after the next run (after a restart, with the next change), and nothing is told twice: removals
-that go on waiting for a person's word, which each run holds anew, are told once. A run that failed, or that changed facts of
-tracks alone, sends nothing; the next digest tells of it.
+The channel ``webhook`` has its own cursor, which moves when the webhook has accepted a digest. An undelivered digest is sent
+again with the next run (after a restart: with the next change), and nothing is sent twice. Removals that wait for approval are
+announced once. Failed runs and changed attributes alone send nothing; the next digest includes them.
 """
 
 from __future__ import annotations
@@ -17,9 +16,16 @@ from etl.db.engine import read_transaction, write_transaction
 from etl.errors import NotDelivered
 from etl.load.accounts import Account, find_accounts
 from etl.monitor.outbox import Outbox, describe, post
-from etl.reporting.digest import Digest, DigestRange, digest
-from etl.reporting.digest_cursor import Cursor, cursor_of, is_reported_hold, newest_cursor, set_cursor
-from etl.reporting.digest_webhook import payload
+from etl.reporting.digest import (
+    Cursor,
+    DigestRange,
+    cursor_of,
+    digest,
+    is_reported_hold,
+    newest_cursor,
+    set_cursor,
+)  # fmt: skip
+from etl.reporting.digest_text import payload
 from etl.scheduler.service import FinishedRun
 
 CHANNEL = "webhook"
@@ -27,79 +33,71 @@ Send = Callable[[str, bytes, str], None]
 
 
 class WebhookSender:
-    """Tells one webhook, from a thread of its own, of accounts whose list changed. Close it to tell the last of it."""
+    """Sends digests from a background thread. Close it to send what is queued."""
 
     def __init__(self, engine: Engine, url: str, kind: str, send: Send = post) -> None:
         self._engine, self._url, self._kind, self._send = engine, url, kind, send
-        self._owed: set[str] = set()
+        self._undelivered: set[str] = set()
         self._outbox = Outbox[tuple[str, int, bool]](
             "favsync-digest",
-            self._tell,
-            trouble="the digest's webhook cannot be told; the next digest tells it too",
-            full="a digest waits for the next one: the webhook answers too slowly",
+            self._deliver,
+            failed="digest not delivered; the next digest includes it",
+            dropped="digest postponed: the queue is full",
         )
 
-    def ended(self, ran: FinishedRun) -> None:
-        """Have the webhook told, if the list changed by this run, removals wait for a person's word, or it is owed a digest."""
-        report = ran.report
-        has_changes = bool(report.added or report.removed or report.account in self._owed)
-        if report.run_id is not None and (has_changes or report.held):
-            self._outbox.put((report.account, report.run_id, has_changes))
+    def ended(self, finished: FinishedRun) -> None:
+        """Queue a digest if the run changed the list or holds removals, or if the last digest was not delivered."""
+        result = finished.report
+        has_changes = bool(result.added or result.removed or result.account in self._undelivered)
+        if result.run_id is not None and (has_changes or result.held):
+            self._outbox.put((result.account, result.run_id, has_changes))
 
     def close(self) -> None:
-        """Tell what waits."""
+        """Send what is queued."""
         self._outbox.close()
 
-    def _tell(self, changed: tuple[str, int, bool]) -> None:
-        name, run_id, has_changes = changed
+    def _deliver(self, item: tuple[str, int, bool]) -> None:
+        name, run_id, has_changes = item
         with read_transaction(self._engine) as connection:
             (account,) = find_accounts(connection, [name])
             former = cursor_of(connection, account.account_id, CHANNEL)
             if not has_changes and is_reported_hold(connection, account.account_id, former, run_id):
                 return
-        if former is None:  # before it is tried: if the webhook does not take it, the next digest begins here too
+        if former is None:  # stored before the first attempt: if that fails, the next digest begins at this run too
             with write_transaction(self._engine) as connection:
                 set_cursor(connection, account.account_id, CHANNEL, Cursor(run_id - 1, None, clock.now()))
         try:
             send(self._engine, account, self._url, self._kind, DigestRange(after_run=run_id - 1), self._send)
         except NotDelivered:
-            self._owed.add(name)
+            self._undelivered.add(name)
             raise
-        self._owed.discard(name)
+        self._undelivered.discard(name)
 
 
 def send(engine: Engine, account: Account, url: str, kind: str, first: DigestRange, send: Send = post) -> bool:
-    """Tell the webhook what changed in ``account`` since it was last told, and return whether there was anything.
+    """Send what changed in ``account`` since the last digest, and return whether there was anything.
 
-    ``first``: where the first digest ever begins.
+    ``first``: the range of the first digest of the channel.
 
-    Raises:
-        NotDelivered: the webhook did not take it.
+    Raises: NotDelivered, where the webhook did not accept it.
     """
-    found = _due(engine, account, first)
-    if found is None:
+    with read_transaction(engine) as connection:
+        reached = newest_cursor(connection, account.account_id, clock.now())
+        if reached is None:
+            return False
+        former = cursor_of(connection, account.account_id, CHANNEL)
+        since = DigestRange(after_run=former.run_id, held_run=former.held_run_id) if former else first
+        found = digest(connection, account.name, since)
+    if not found.has_content:
         return False
-    told, mark = found
-    content_type, body = payload(kind, told)
+    content_type, body = payload(kind, found)
     try:
         send(url, body, content_type)
     except OSError as error:
         raise NotDelivered(
-            f"the webhook of FAVSYNC_DIGEST_URL did not take the digest of {account.name}: {describe(error)}",
-            remedy="check its address and FAVSYNC_DIGEST_FORMAT; nothing is lost, the next digest tells it too",
+            f"the webhook of FAVSYNC_DIGEST_URL did not accept the digest of {account.name}: {describe(error)}",
+            remedy="check its address and FAVSYNC_DIGEST_FORMAT; the next digest includes this one",
         ) from error
     with write_transaction(engine) as connection:
-        set_cursor(connection, account.account_id, CHANNEL, mark)
+        set_cursor(connection, account.account_id, CHANNEL, reached)
     return True
-
-
-def _due(engine: Engine, account: Account, first: DigestRange) -> tuple[Digest, Cursor] | None:
-    """Return what is to be told, and the mark that it reaches; None where there is nothing."""
-    with read_transaction(engine) as connection:
-        reached = newest_cursor(connection, account.account_id, clock.now())
-        if reached is None:
-            return None
-        former = cursor_of(connection, account.account_id, CHANNEL)
-        since = DigestRange(after_run=former.run_id, held_run=former.held_run_id) if former else first
-        told = digest(connection, account.name, since)
-    return (told, reached) if told.has_news else None

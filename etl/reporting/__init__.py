@@ -1,1 +1,5 @@
-"""What people read: the views, and how their rows are shown."""
+"""Answers to questions about the history: views, reports, exports, digests, the HTML report.
+
+For other packages: `views.views` and `create_views`, `query.run_query`, `render.render`, `export.write_relation`,
+`digest.digest`, `html.write_report`, `timeline.events`, `list_as_of.list_at`, `run_list.list_runs`. It writes only `digests`.
+"""

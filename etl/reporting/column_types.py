@@ -1,13 +1,12 @@
-"""What a view gives, as one type on both engines: instants, days, booleans, numbers.
+"""Types of a view's columns, the same on both engines.
 
-A driver hands over what its database stores: SQLite has text for an instant and 0 or 1 for a boolean, PostgreSQL has a
-Decimal for a sum. What a column means is told by its name (the house's rule: instants end in ``_at``, booleans begin with
-``is_``), so no view needs a table of types beside it.
+A driver returns what its database stores: SQLite returns text for an instant and 0 or 1 for a boolean, PostgreSQL a Decimal for a
+sum. The name of a column says what it holds: instants end in ``_at`` and booleans begin with ``is_``, apart from the names below.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -17,34 +16,47 @@ DAYS: Final = frozenset({"day", "week", "month"})
 FLAGS: Final = frozenset({"proven"})
 
 
-def column_converters(columns: Sequence[str]) -> list[Callable[[Any], Any]]:
-    """Return for each of ``columns`` the function that reads what a driver gives."""
-    return [_reader(name) for name in columns]
-
-
-def _reader(name: str) -> Callable[[Any], Any]:
-    if is_instant(name):
-        return _instant
-    if name in DAYS:
-        return _day
-    if name.startswith("is_") or name in FLAGS:
-        return _flag
-    return _number
-
-
 def is_instant(name: str) -> bool:
-    """Say whether the column ``name`` holds instants."""
+    """True if the column ``name`` holds instants."""
     return name.endswith("_at") or name in INSTANTS
 
 
 def is_time(name: str) -> bool:
-    """Say whether the column ``name`` holds instants or days."""
+    """True if the column ``name`` holds instants or days."""
     return is_instant(name) or name in DAYS
 
 
-def instant_text(instant: datetime) -> str:
-    """Return ``instant`` as SQLite holds it, so that text sorts as time does."""
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+def column_converters(columns: Sequence[str]) -> list[Callable[[Any], Any]]:
+    """Return for each of ``columns`` the function that converts a driver's value."""
+    by_kind = {"instant": _instant, "day": _day, "boolean": _boolean}
+    return [by_kind.get(_kind_by_name(name), _number) for name in columns]
+
+
+def column_kinds(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
+    """Return the kind of each column: instant, day, boolean, integer, number or text.
+
+    ``rows`` hold converted values. A column without a value is text unless its name says otherwise, and so is one of mixed types.
+    """
+    types: list[set[type]] = [set() for _ in columns]
+    for row in rows:
+        for found, value in zip(types, row, strict=True):
+            found.add(type(value))
+    return [_kind_by_name(name) or _kind_by_types(found) for name, found in zip(columns, types, strict=True)]
+
+
+def _kind_by_name(name: str) -> str:
+    if is_instant(name):
+        return "instant"
+    if name in DAYS:
+        return "day"
+    return "boolean" if name.startswith("is_") or name in FLAGS else ""
+
+
+def _kind_by_types(types: set[type]) -> str:
+    values = types - {type(None)}
+    if values and values <= {int, float}:
+        return "number" if float in values else "integer"
+    return "text"
 
 
 def _instant(value: Any) -> datetime | None:
@@ -57,12 +69,12 @@ def _day(value: Any) -> date | None:
     return date.fromisoformat(value) if isinstance(value, str) else value
 
 
-def _flag(value: Any) -> bool | None:
+def _boolean(value: Any) -> bool | None:
     return None if value is None else bool(value)
 
 
 def _number(value: Any) -> Any:
-    """Return a Decimal as the int or float that SQLite would give; everything else as it is."""
+    """Return a Decimal as the int or float that SQLite would return, and other values unchanged."""
     if not isinstance(value, Decimal):
         return value
     exponent = value.as_tuple().exponent

@@ -1,44 +1,64 @@
-"""What changed in an account's favourites since some point: the digest.
+"""The digest: what changed in an account's favourites since a run or an instant, and how far each channel has received it.
 
-The point is a run (everything that later runs found), one run alone, or an instant. What a first look found is counted, not
-listed: those favourites are not new.
+Favourites that the first snapshot found are counted, not listed, because they are not new.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, text
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    TableClause,
+    and_,
+    column,
+    exists,
+    func,
+    insert,
+    literal_column,
+    or_,
+    select,
+    table,
+    true,
+    update,
+)  # fmt: skip
+from sqlalchemy.types import NullType
 
-from etl.reporting.column_types import column_converters, instant_text
+from etl.db.tables import accounts, digests, runs
+from etl.db.types import Instant
+from etl.load.baseline import is_observation
+from etl.model.records import Outcome
+from etl.reporting.column_types import column_converters, is_instant
 
-TOLD_FACTS = "'title', 'artists', 'album'"
-TROUBLES = "'failed', 'partial'"
+ATTRIBUTES: Final = ("title", "artists", "album")
+"""The attributes of tracks whose changes a digest lists."""
+
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class DigestRange:
-    """Where a digest begins: after run ``after_run``, or at ``instant``, or it tells of run ``run`` alone.
+    """What a digest covers: the runs after ``after_run``, or everything since ``instant``.
 
-    ``held_run``: a run that held removals at the last digest; what it removed by now is news as well.
+    ``held_run``: the run whose held removals the last digest announced. If it was approved since, its removals are included.
     """
 
     instant: datetime | None = None
     after_run: int | None = None
     held_run: int | None = None
-    run: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """What changed. ``added``, ``back`` (added again after a removal) and ``removed`` are rows of ``report_favourite_changes``.
+    """What changed. ``added``, ``back`` (added again after a removal), ``removed``: rows of ``report_favourite_changes``.
 
-    ``there``: favourites that the first look found. ``lost``: rows of ``report_unavailable`` that are new. ``facts``: rows of
-    ``report_track_changes`` about current favourites. ``troubles``: runs that failed or could not prove the list.
-    ``held``: run and number of removals that wait for a person's word now.
+    ``there``: number of favourites that the first snapshot found. ``lost``: new rows of ``report_unavailable``.
+    ``facts``: rows of ``report_track_changes`` about current favourites. ``troubles``: runs that failed or were partial.
+    ``held``: the run and number of removals that wait for approval now.
     """
 
     account: str
@@ -55,142 +75,157 @@ class Digest:
     held: tuple[int, int] | None = None
 
     @property
-    def has_news(self) -> bool:
-        """Whether there is anything to tell."""
-        return bool(
-            self.added
-            or self.back
-            or self.removed
-            or self.there
-            or self.lost
-            or self.facts
-            or self.troubles
-            or self.held
-        )
+    def has_content(self) -> bool:
+        """True if there is anything to report."""
+        return self.has_changes or bool(self.lost or self.facts or self.troubles or self.held)
 
     @property
     def has_changes(self) -> bool:
-        """Whether the favourites themselves changed."""
+        """True if favourites were added or removed."""
         return bool(self.added or self.back or self.removed or self.there)
 
 
-def digest_after(connection: Connection, run_id: int) -> Digest:
-    """Return what the run ``run_id`` alone changed, for whoever tells people after each sync; see `Digest.has_changes`."""
-    sql = "SELECT c.name FROM runs r JOIN accounts c ON c.account_id = r.account_id WHERE r.run_id = :run"
-    account = connection.execute(text(sql), {"run": run_id}).scalar_one()
-    return digest(connection, account, DigestRange(run=run_id))
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A channel has received everything up to ``run_id``, and that ``held_run_id`` holds removals."""
+
+    run_id: int
+    held_run_id: int | None
+    told_at: datetime
+
+
+def _view(name: str, *columns: str) -> TableClause:
+    """Return a view with the columns that conditions need."""
+    return table(name, *(column(each, Instant() if is_instant(each) else NullType()) for each in columns))
+
+
+_CHANGES = _view("report_favourite_changes", "account", "run_id", "change", "changed_at", "title", "track_id")
+_CURRENT = _view("report_current_favourites", "account", "track_id", "title")
+_REGRETTED = _view("report_regretted_removals", "account", "track_id", "returned_at")
+_RUNS = _view("report_runs", "account", "run_id", "outcome", "reason", "started_at", "observed_at", "retracted_at")
+_TRACK_CHANGES = _view("report_track_changes", "track_id", "changed_at", "field")
+_UNAVAILABLE = _view("report_unavailable", "account", "track_id", "since")
+_VERSIONS = _view("track_versions", "track_id", "valid_to")
+_EVERYTHING: ColumnElement[Any] = literal_column("*")
 
 
 def digest(connection: Connection, account: str, since: DigestRange) -> Digest:
-    """Return what changed in the favourites of ``account`` since ``since``."""
-    asked = _DigestQueries(connection, account, since)
-    first, last = asked.bounds()
-    changes = asked.rows(
-        f"SELECT * FROM report_favourite_changes WHERE account = :account AND {asked.changes}"  # noqa: S608
-        " ORDER BY changed_at DESC, title, track_id"
-    )
+    """Return what changed in the favourites of ``account`` in the range ``since``."""
+
+    def rows(query: Select[Any]) -> list[Row]:
+        result = connection.execute(query)
+        columns = list(result.keys())
+        converters = column_converters(columns)
+        named = [zip(columns, converters, row, strict=True) for row in result]
+        return [{name: convert(value) for name, convert, value in row if name != "account"} for row in named]
+
+    of_account = (_RUNS.c.account == account, _in_range(_RUNS, _RUNS.c.started_at, since))
+    observed = (_RUNS.c.observed_at.is_not(None), _RUNS.c.retracted_at.is_(None))
+    bounds = select(func.min(_RUNS.c.observed_at, type_=Instant), func.max(_RUNS.c.observed_at, type_=Instant))
+    first, last = connection.execute(bounds.where(*of_account, *observed)).one()
+
+    is_in_range = _in_range(_CHANGES, _CHANGES.c.changed_at, since)
+    query = select(_EVERYTHING).select_from(_CHANGES).where(_CHANGES.c.account == account, is_in_range)
+    changes = rows(query.order_by(_CHANGES.c.changed_at.desc(), _CHANGES.c.title, _CHANGES.c.track_id))
     listed = [row for row in changes if row["not_before"] is not None]
-    returned = asked.returned()
     added = [row for row in listed if row["change"] == "added"]
+    returns = select(_REGRETTED.c.track_id, _REGRETTED.c.returned_at).where(_REGRETTED.c.account == account)
+    returned = {(row["track_id"], row["returned_at"]) for row in rows(returns)}
+
+    troubles = select(*_RUNS.c["run_id", "outcome", "reason", "started_at"]).order_by(_RUNS.c.run_id.desc())
+    current = select(func.count()).select_from(_CURRENT).where(_CURRENT.c.account == account)
     return Digest(
         account=account,
         since=since.instant or first,
         until=last,
-        favourites=asked.favourites(),
+        favourites=connection.execute(current).scalar_one(),
         added=[row for row in added if (row["track_id"], row["changed_at"]) not in returned],
         back=[row for row in added if (row["track_id"], row["changed_at"]) in returned],
         removed=[row for row in listed if row["change"] == "removed"],
         there=len(changes) - len(listed),
-        lost=asked.lost(first),
-        facts=asked.facts(first),
-        troubles=asked.troubles(),
-        held=asked.held(),
+        lost=rows(_newly_unavailable(account, first)) if first else [],
+        facts=rows(_changed_attributes(account, first)) if first else [],
+        troubles=rows(troubles.where(*of_account, _RUNS.c.outcome.in_((Outcome.FAILED, Outcome.PARTIAL)))),
+        held=_held_now(connection, account),
     )
 
 
-class _DigestQueries:
-    """Questions about one account and one span."""
+def _in_range(view: TableClause, time: ColumnElement[Any], since: DigestRange) -> ColumnElement[bool]:
+    """Return the condition that a row of runs or changes belongs to the range."""
+    if since.instant is not None:
+        return time >= since.instant
+    is_later = view.c.run_id > (since.after_run or 0)
+    if since.held_run is None or view is not _CHANGES:
+        return is_later
+    return or_(is_later, and_(view.c.run_id == since.held_run, view.c.change == "removed"))
 
-    def __init__(self, connection: Connection, account: str, since: DigestRange) -> None:
-        self.connection = connection
-        self.is_sqlite = connection.dialect.name == "sqlite"
-        self.since = since
-        self.values: Row = {"account": account}
-        if since.run is not None:
-            self.runs, self.changes = "run_id = :run", "run_id = :run"
-            self.values["run"] = since.run
-        elif since.instant is not None:
-            self.runs, self.changes = "started_at >= :instant", "changed_at >= :instant"
-            self.values["instant"] = self.bound(since.instant)
-        else:
-            self.runs = "run_id > :after"
-            self.changes = "(run_id > :after OR (run_id = :held AND change = 'removed'))"
-            self.values |= {"after": since.after_run or 0, "held": since.held_run or 0}
 
-    def bound(self, instant: datetime) -> datetime | str:
-        """Return ``instant`` as the driver takes it."""
-        return instant_text(instant) if self.is_sqlite else instant
+def _newly_unavailable(account: str, first: datetime) -> Select[Any]:
+    """Select the favourites that lost the account's own market at or after ``first``."""
+    lost = select(true()).where(
+        _VERSIONS.c.track_id == _UNAVAILABLE.c.track_id, _VERSIONS.c.valid_to == _UNAVAILABLE.c.since
+    )
+    query = select(_EVERYTHING).select_from(_UNAVAILABLE)
+    query = query.where(_UNAVAILABLE.c.account == account, _UNAVAILABLE.c.since >= first, exists(lost))
+    return query.order_by(_UNAVAILABLE.c.since.desc(), _UNAVAILABLE.c.track_id)
 
-    def rows(self, sql: str, **values: Any) -> list[Row]:
-        """Return the rows that ``sql`` gives, as the views' own types."""
-        result = self.connection.execute(text(sql), self._used(sql, self.values | values))
-        columns = list(result.keys())
-        reads = column_converters(columns)
-        return [
-            {name: read(value) for name, read, value in zip(columns, reads, row, strict=True) if name != "account"}
-            for row in result
-        ]
 
-    @staticmethod
-    def _used(sql: str, values: Row) -> Row:
-        return {name: value for name, value in values.items() if f":{name}" in sql}
+def _changed_attributes(account: str, first: datetime) -> Select[Any]:
+    """Select the changes of current favourites' `ATTRIBUTES` at or after ``first``."""
+    every_column: ColumnElement[Any] = literal_column("report_track_changes.*")
+    query = select(every_column, _CURRENT.c.title).join_from(
+        _TRACK_CHANGES,
+        _CURRENT,
+        and_(_CURRENT.c.track_id == _TRACK_CHANGES.c.track_id, _CURRENT.c.account == account),
+    )
+    query = query.where(_TRACK_CHANGES.c.changed_at >= first, _TRACK_CHANGES.c.field.in_(ATTRIBUTES))
+    return query.order_by(_TRACK_CHANGES.c.changed_at.desc(), _TRACK_CHANGES.c.track_id, _TRACK_CHANGES.c.field)
 
-    def bounds(self) -> tuple[datetime | None, datetime | None]:
-        """Return when the first and the last look of the span ended."""
-        sql = f"""SELECT min(observed_at) AS first_at, max(observed_at) AS last_at FROM report_runs
-            WHERE account = :account AND observed_at IS NOT NULL AND retracted_at IS NULL AND {self.runs}"""  # noqa: S608
-        (row,) = self.rows(sql)
-        return row["first_at"], row["last_at"]
 
-    def favourites(self) -> int:
-        """Return how many favourites there are now."""
-        sql = "SELECT count(*) AS favourites FROM report_current_favourites WHERE account = :account"
-        return int(self.rows(sql)[0]["favourites"])
+def _held_now(connection: Connection, account: str) -> tuple[int, int] | None:
+    """Return the run whose removals wait for approval, and their number. A later proven run replaces a held one."""
+    held = runs.alias("held")
+    later = select(true()).where(
+        runs.c.account_id == held.c.account_id, is_observation, runs.c.proven, runs.c.observed_at > held.c.observed_at
+    )
+    query = select(held.c.run_id, held.c.held).join(accounts, accounts.c.account_id == held.c.account_id)
+    query = query.where(accounts.c.name == account, held.c.outcome == Outcome.HELD, held.c.decision.is_(None))
+    row = connection.execute(query.where(held.c.retracted_at.is_(None), ~exists(later))).first()
+    return None if row is None else (row.run_id, row.held)
 
-    def returned(self) -> set[tuple[int, datetime]]:
-        """Return the tracks that came back, and when."""
-        sql = "SELECT track_id, returned_at FROM report_regretted_removals WHERE account = :account"
-        return {(row["track_id"], row["returned_at"]) for row in self.rows(sql)}
 
-    def lost(self, first: datetime | None) -> list[Row]:
-        """Return the favourites that can no longer be played at home since the ``first`` look of the span."""
-        if first is None:
-            return []
-        sql = """SELECT u.* FROM report_unavailable u WHERE u.account = :account AND u.since >= :first
-            AND EXISTS (SELECT 1 FROM track_versions v WHERE v.track_id = u.track_id AND v.valid_to = u.since)
-            ORDER BY u.since DESC, u.track_id"""
-        return self.rows(sql, first=self.bound(first))
+def cursor_of(connection: Connection, account_id: int, channel: str) -> Cursor | None:
+    """Return how far ``channel`` has received the account's digests, None before the first one."""
+    query = select(digests).where(digests.c.account_id == account_id, digests.c.channel == channel)
+    row = connection.execute(query).first()
+    return None if row is None else Cursor(row.run_id, row.held_run_id, row.told_at)
 
-    def facts(self, first: datetime | None) -> list[Row]:
-        """Return what else was changed in current favourites since the ``first`` look of the span."""
-        if first is None:
-            return []
-        sql = f"""SELECT t.*, f.title FROM report_track_changes t
-            JOIN report_current_favourites f ON f.track_id = t.track_id AND f.account = :account
-            WHERE t.changed_at >= :first AND t.field IN ({TOLD_FACTS}) ORDER BY t.changed_at DESC, t.track_id, t.field"""  # noqa: S608
-        return self.rows(sql, first=self.bound(first))
 
-    def troubles(self) -> list[Row]:
-        """Return the runs of the span that did not prove the list."""
-        sql = f"""SELECT run_id, outcome, reason, started_at FROM report_runs
-            WHERE account = :account AND {self.runs} AND outcome IN ({TROUBLES}) ORDER BY run_id DESC"""  # noqa: S608
-        return self.rows(sql)
+def newest_cursor(connection: Connection, account_id: int, now: datetime) -> Cursor | None:
+    """Return the cursor of a digest that contains everything, None before the first run that ended."""
+    ended = (runs.c.account_id == account_id, runs.c.outcome.is_not(None))
+    run_id = connection.execute(select(func.max(runs.c.run_id)).where(*ended)).scalar()
+    held = select(func.max(runs.c.run_id)).where(*ended, runs.c.outcome == Outcome.HELD, runs.c.decision.is_(None))
+    return None if run_id is None else Cursor(run_id, connection.execute(held).scalar(), now)
 
-    def held(self) -> tuple[int, int] | None:
-        """Return the run whose removals wait now, and how many they are."""
-        sql = """SELECT r.run_id, r.held FROM runs r JOIN accounts c ON c.account_id = r.account_id
-            WHERE c.name = :account AND r.outcome = 'held' AND r.decision IS NULL AND r.retracted_at IS NULL
-            AND NOT EXISTS (SELECT 1 FROM runs o WHERE o.account_id = r.account_id AND o.proven AND o.retracted_at IS NULL
-                AND o.outcome IS NOT NULL AND o.observed_at > r.observed_at)"""
-        found = self.rows(sql)
-        return (found[0]["run_id"], found[0]["held"]) if found else None
+
+def set_cursor(connection: Connection, account_id: int, channel: str, cursor: Cursor) -> None:
+    """Store how far ``channel`` has received the account's digests."""
+    values = {"run_id": cursor.run_id, "held_run_id": cursor.held_run_id, "told_at": cursor.told_at}
+    own = (digests.c.account_id == account_id, digests.c.channel == channel)
+    if connection.execute(update(digests).where(*own).values(**values)).rowcount == 0:
+        connection.execute(insert(digests).values(account_id=account_id, channel=channel, **values))
+
+
+def is_reported_hold(connection: Connection, account_id: int, cursor: Cursor | None, run_id: int) -> bool:
+    """True if the channel knows what ``run_id`` holds: every proven run since the reported hold holds as many removals."""
+    if cursor is None or cursor.held_run_id is None:
+        return False
+    query = select(runs.c.outcome, runs.c.held, runs.c.decision).where(
+        runs.c.account_id == account_id,
+        runs.c.run_id.between(cursor.held_run_id, run_id),
+        runs.c.proven,
+        is_observation,
+    )
+    found = connection.execute(query.distinct()).all()
+    return len(found) == 1 and found[0].outcome == Outcome.HELD and found[0].decision is None

@@ -1,11 +1,12 @@
-"""A digest as people get it: plain text, Markdown, HTML for a mail, and values for JSON.
+"""Digests as text, Markdown, HTML, JSON, and as messages for chat webhooks.
 
-What comes from the database is text in each of them: made visible on one line, and stripped of what Markdown or HTML would
-act upon.
+Text from the database stays text in every format: it is on one line, without control characters, and cannot be markup, a link or
+a mention. Chats have different Markdown dialects, so messages for them are plain text with bold headings.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -14,65 +15,25 @@ from typing import Any, Final
 
 from etl.logs import visible
 from etl.reporting.digest import Digest, Row
-from etl.reporting.render import escape_markup
+from etl.reporting.render import escape_markup, json_text
 
-SHOWN: Final = 20
-Words = Callable[[Digest], str]
+MAX_LINES: Final = 20
+"""Lines shown in a section."""
+MAX_CHAT: Final = 3_800
+"""Characters in a message for Slack, Mattermost, Rocket.Chat or Google Chat."""
+MAX_DISCORD: Final = 1_900
+"""Characters in a message for Discord, which takes 2,000."""
+_NO_MENTION: Final = "\u200b"
+_DISCORD_MARKUP: Final = re.compile(r"([\\`*_~|\[\]#>])")
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A heading and its lines: each a main text, and what is said about it."""
+    """A heading and its lines: each a main text and a detail. ``more``: number of lines left out."""
 
     heading: str
     lines: Sequence[tuple[str, str]]
     more: int = 0
-
-
-def digest_fields(digest: Digest) -> Row:
-    """Return the digest as JSON has it."""
-    fields: dict[str, Any] = asdict(digest)
-    fields["held"] = {"run_id": digest.held[0], "removals": digest.held[1]} if digest.held else None
-    return fields
-
-
-def digest_text(digest: Digest) -> str:
-    """Return the digest as plain text."""
-    lines = [headline(digest)]
-    for section in sections(digest):
-        lines += ["", section.heading]
-        lines += [f"  {main}" + (f"\n      {about}" if about else "") for main, about in section.lines]
-        lines += [f"  … and {section.more:,} more"] if section.more else []
-    return "\n".join(lines) + "\n"
-
-
-def digest_markdown(digest: Digest) -> str:
-    """Return the digest as Markdown, as chats take it too."""
-    lines = [f"**{escape_markup(headline(digest))}**"]
-    for section in sections(digest):
-        lines += ["", f"*{escape_markup(section.heading)}*", ""]
-        lines += [
-            f"- {escape_markup(main)}" + (f" ({escape_markup(about)})" if about else "")
-            for main, about in section.lines
-        ]
-        lines += [f"- … and {section.more:,} more"] if section.more else []
-    return "\n".join(lines) + "\n"
-
-
-def digest_html(digest: Digest) -> str:
-    """Return the digest as a fragment of HTML that mail readers show: no style sheet, no script, nothing from elsewhere."""
-    parts = [f"<h2>{escape(headline(digest))}</h2>"]
-    for section in sections(digest):
-        items = [
-            f"<li>{escape(main)}" + (f"<br><small>{escape(about)}</small>" if about else "") + "</li>"
-            for main, about in section.lines
-        ]
-        items += [f"<li>… and {section.more:,} more</li>"] if section.more else []
-        parts.append(f"<h3>{escape(section.heading)}</h3>\n<ul>\n" + "\n".join(items) + "\n</ul>")
-    return "\n".join(parts) + "\n"
-
-
-WORDS: Final[dict[str, Words]] = {"text": digest_text, "markdown": digest_markdown, "html": digest_html}
 
 
 def headline(digest: Digest) -> str:
@@ -82,41 +43,38 @@ def headline(digest: Digest) -> str:
         for found, word in ((digest.added, "added"), (digest.back, "back"), (digest.removed, "removed"))
         if found
     ]
-    what = ", ".join(counts) or ("first look" if digest.there else "nothing added or removed")
+    what = ", ".join(counts) or ("first snapshot" if digest.there else "nothing added or removed")
     since = f" since {_instant(digest.since)}" if digest.since and (counts or not digest.there) else ""
     return f"{visible(digest.account)}: {what}{since}; {digest.favourites:,} favourites now"
 
 
 def sections(digest: Digest) -> Iterator[Section]:
-    """Yield what there is to tell, the most urgent first."""
+    """Yield the sections, the most urgent first."""
     if digest.held:
         run_id, count = digest.held
-        waiting = f"`favsync runs show {run_id}` lists them; `favsync runs approve {run_id}` removes them"
-        yield Section("Waiting for your word", [(f"{count:,} removals seen by run {run_id}", waiting)])
+        what_to_do = f"`favsync runs show {run_id}` lists them; `favsync runs approve {run_id}` removes them"
+        yield Section("Waiting for approval", [(f"{count:,} removals seen by run {run_id}", what_to_do)])
     if digest.there:
-        yield Section(
-            "The first look", [(f"{digest.there:,} favourites were there; when they were added is unknown", "")]
-        )
+        there = f"{digest.there:,} favourites were there; when they were added is unknown"
+        yield Section("First snapshot", [(there, "")])
     for heading, rows in (("Added", digest.added), ("Back again", digest.back), ("Removed", digest.removed)):
-        if rows:
-            yield _cut(heading, [(_track(row), _between(row)) for row in rows])
+        yield from _cut(heading, [(_track(row), _between(row)) for row in rows])
     if digest.lost:
-        where = visible(digest.lost[0]["region"])
-        yield _cut(
-            f"No longer playable in {where}", [(_track(row), f"seen {_instant(row['since'])}") for row in digest.lost]
-        )
-    if digest.facts:
-        yield _cut("Changed by Boomplay", [(_fact(row), f"seen {_instant(row['changed_at'])}") for row in digest.facts])
-    if digest.troubles:
-        lines = [
-            (f"run {row['run_id']} {row['outcome']} at {_instant(row['started_at'])}", visible(row["reason"] or ""))
-            for row in digest.troubles
-        ]
-        yield _cut("Runs that did not prove the list", lines)
+        heading = f"No longer playable in {visible(digest.lost[0]['region'])}"
+        yield from _cut(heading, [(_track(row), f"seen {_instant(row['since'])}") for row in digest.lost])
+    changes = [(_change(row), f"seen {_instant(row['changed_at'])}") for row in digest.facts]
+    yield from _cut("Changed by Boomplay", changes)
+    runs = [
+        (f"run {row['run_id']} {row['outcome']} at {_instant(row['started_at'])}", visible(row["reason"] or ""))
+        for row in digest.troubles
+    ]
+    yield from _cut("Runs that did not prove the list", runs)
 
 
-def _cut(heading: str, lines: Sequence[tuple[str, str]]) -> Section:
-    return Section(f"{heading} ({len(lines):,})", lines[:SHOWN], max(0, len(lines) - SHOWN))
+def _cut(heading: str, lines: Sequence[tuple[str, str]]) -> Iterator[Section]:
+    """Yield a section with the first lines and the number of all, or nothing where there are none."""
+    if lines:
+        yield Section(f"{heading} ({len(lines):,})", lines[:MAX_LINES], max(0, len(lines) - MAX_LINES))
 
 
 def _track(row: Row) -> str:
@@ -128,10 +86,88 @@ def _between(row: Row) -> str:
     return f"between {_instant(row['not_before'])} and {_instant(row['changed_at'])}"
 
 
-def _fact(row: Row) -> str:
+def _change(row: Row) -> str:
     old, new = (visible(value) if value else "nothing" for value in (row["old_value"], row["new_value"]))
     return f"{row['field']}: {old} → {new}"
 
 
 def _instant(instant: datetime) -> str:
     return f"{instant:%Y-%m-%d %H:%M} UTC"
+
+
+@dataclass(frozen=True, slots=True)
+class _Style:
+    """How a format writes its parts; ``{}`` takes the escaped text. ``end``: after the lines of a section."""
+
+    escape: Callable[[str], str]
+    headline: str
+    heading: str
+    line: str
+    detail: str
+    end: str = ""
+
+
+def _chat_text(text: str) -> str:
+    """Escape text for chats in which ``*x*`` is bold and ``<x>`` a link or a mention."""
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return text.replace("*", "∗").replace("](", "] (").replace("@", f"@{_NO_MENTION}")
+
+
+def _discord_text(text: str) -> str:
+    return _DISCORD_MARKUP.sub(r"\\\1", text).replace("@", f"@{_NO_MENTION}")
+
+
+_STYLES: Final = {
+    "text": _Style(str, "{}", "\n{}", "  {}", "\n      {}"),
+    "markdown": _Style(escape_markup, "**{}**", "\n*{}*\n", "- {}", " ({})"),
+    # Mail readers show this fragment: it has no style sheet, no script and no remote content.
+    "html": _Style(escape, "<h2>{}</h2>", "<h3>{}</h3>\n<ul>", "<li>{}", "<br><small>{}</small>", "</ul>"),
+    "chat": _Style(_chat_text, "*{}*", "\n*{}*", "• {}", " ({})"),
+    "discord": _Style(_discord_text, "**{}**", "\n**{}**", "• {}", " ({})"),
+}
+
+
+def digest_text(digest: Digest, format_: str) -> str:
+    """Return the digest in the format ``text``, ``markdown``, ``html``, ``chat`` or ``discord``."""
+    style = _STYLES[format_]
+    lines = [style.headline.format(style.escape(headline(digest)))]
+    for section in sections(digest):
+        lines.append(style.heading.format(style.escape(section.heading)))
+        for main, detail in section.lines:
+            about = style.detail.format(style.escape(detail)) if detail else ""
+            lines.append(style.line.format(style.escape(main)) + about)
+        if section.more:
+            lines.append(style.line.format(f"… and {section.more:,} more"))
+        lines += [style.end] if style.end else []
+    return "\n".join(lines)
+
+
+def _message(digest: Digest, format_: str, limit: int) -> str:
+    """Return a message of at most ``limit`` characters that ends with a whole line."""
+    message = digest_text(digest, format_)
+    if len(message) <= limit:
+        return message
+    end = "\n… and more: `favsync digest` shows everything"
+    return message[: message.rindex("\n", 0, limit - len(end))] + end
+
+
+def digest_fields(digest: Digest) -> Row:
+    """Return the digest as its JSON object."""
+    fields: dict[str, Any] = asdict(digest)
+    fields["held"] = {"run_id": digest.held[0], "removals": digest.held[1]} if digest.held else None
+    return fields
+
+
+def payload(kind: str, digest: Digest) -> tuple[str, bytes]:
+    """Return content type and body of a webhook's request. ``kind`` is one of `etl.settings.DIGEST_FORMATS`."""
+    match kind:
+        case "chat":
+            fields: Row = {"text": _message(digest, "chat", MAX_CHAT)}
+        case "discord":
+            fields = {"content": _message(digest, "discord", MAX_DISCORD), "allowed_mentions": {"parse": []}}
+        case "json":
+            fields = digest_fields(digest)
+        case _:
+            types = {"html": "text/html", "markdown": "text/markdown", "text": "text/plain"}
+            return f"{types[kind]}; charset=utf-8", f"{digest_text(digest, kind)}\n".encode("utf-8", "backslashreplace")
+    return "application/json; charset=utf-8", json_text(fields).encode()

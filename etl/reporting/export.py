@@ -1,7 +1,9 @@
-"""Tables and views as files, with a manifest: Parquet, CSV or JSON lines.
+"""Exports tables and views as files with a manifest: Parquet, CSV or JSON lines.
 
-Files are written a batch of rows at a time. CSV and JSON lines have binary columns in Base64 and instants in ISO 8601 ending in
-Z; CSV is for programs, so text that a spreadsheet would take for a formula is written as it is.
+Rows are read and written in batches. In CSV and JSON lines, binary columns are Base64 and instants are ISO 8601 with ``Z``.
+The CSV is for programs, so text that a spreadsheet would read as a formula is written unchanged.
+
+Invariant: only the tables in `TABLES` are exported. Tokens are not among them, even encrypted.
 """
 
 from __future__ import annotations
@@ -9,175 +11,134 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Boolean, Connection, Float, Integer, LargeBinary, Select, literal_column, select, table
+from sqlalchemy.types import TypeEngine
 
+from etl.db.tables import metadata
+from etl.db.types import Instant, Json
 from etl.errors import UsageError
-from etl.reporting.column_types import DAYS, FLAGS, column_converters, is_instant
+from etl.reporting.column_types import column_converters, column_kinds
+from etl.reporting.parquet import BATCH, write_rows
 from etl.reporting.render import json_text, render
+from etl.reporting.views import views
 
-FORMATS: Final = ("parquet", "csv", "jsonl")
 MANIFEST: Final = "manifest.json"
-BATCH: Final = 20_000
-_KINDS: Final = {
-    "bool": "boolean",
-    "int": "integer",
-    "float": "number",
-    "datetime": "instant",
-    "date": "day",
-    "bytes": "binary",
-}
+TABLES: Final = (
+    "accounts", "albums", "artists", "favourites", "genres", "market_set_members", "market_sets", "markets", "raw_blocks",
+    "raw_items", "rejects", "runs", "schedules", "snapshots", "track_artists", "track_genres", "track_versions", "tracks",
+)  # fmt: skip
+PRIVATE: Final = ("digests", "tokens", "walk_pages")
+"""Secrets, and the state of unfinished work. A test requires every new table to be in one of the two lists."""
 
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """A table or view to be written. ``columns``: (name, kind); None where only the rows tell."""
+    """A table or view to export. ``columns``: name and kind of each; None for a view, whose kinds depend on its rows."""
 
     name: str
     kind: str
-    sql: str
+    query: Select[Any]
     columns: Sequence[tuple[str, str]] | None = None
+
+
+def relations() -> Iterator[Relation]:
+    """Yield every table that may be exported, in the order of its key, and every view."""
+    for name in TABLES:
+        columns = metadata.tables[name].columns
+        query = select(metadata.tables[name]).order_by(*metadata.tables[name].primary_key)
+        yield Relation(name, "table", query, [(each.name, _kind(each.type)) for each in columns])
+    for name in views():
+        yield Relation(name, "view", select(literal_column("*")).select_from(table(name)))
 
 
 def write_relation(connection: Connection, relation: Relation, folder: Path, format_: str) -> dict[str, Any]:
     """Write one relation into ``folder`` and return its entry in the manifest.
 
-    Raises: UsageError, where Parquet is wanted and its library is not installed.
+    Raises: UsageError, where the file cannot be written, or Parquet is wanted and pyarrow is not installed.
     """
-    columns = relation.columns or _columns(connection, relation)
+    columns = relation.columns or _columns_of_view(connection, relation.query)
     path = folder / f"{relation.name}.{format_}"
     rows = _rows(connection, relation, columns)
-    count = _write_parquet(path, columns, rows) if format_ == "parquet" else _write_text(path, columns, rows, format_)
+    try:
+        count = write_rows(path, columns, rows) if format_ == "parquet" else _write_text(path, columns, rows, format_)
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        what = error.strerror or error
+        raise UsageError(f"{path} cannot be written: {what}", remedy="choose a folder with enough space") from error
     return {
         "name": relation.name,
         "kind": relation.kind,
         "file": path.name,
         "rows": count,
         "bytes": path.stat().st_size,
-        "sha256": _sha256(path),
+        "sha256": digest,
         "columns": [{"name": name, "type": kind} for name, kind in columns],
     }
 
 
-def write_manifest(folder: Path, about: dict[str, Any], relations: Sequence[dict[str, Any]]) -> None:
-    """Write the manifest, the last file of an export."""
-    content = json_text({**about, "relations": list(relations)}, indent=2)
+def write_manifest(folder: Path, about: dict[str, Any], written: Sequence[dict[str, Any]]) -> None:
+    """Write the manifest, which is the last file of an export."""
+    content = json_text({**about, "relations": list(written)}, indent=2)
     (folder / MANIFEST).write_text(content + "\n", encoding="utf-8")
 
 
-def require_parquet() -> None:
-    """Make sure that Parquet can be written.
-
-    Raises: UsageError.
-    """
-    try:
-        import pyarrow  # noqa: F401 - only whether it is there
-    except ImportError:
-        raise UsageError(
-            "Parquet needs pyarrow, which is not installed",
-            remedy="pip install pyarrow, where favsync is installed; or use --format csv",
-        ) from None
+def _kind(type_: TypeEngine[Any]) -> str:
+    kinds = (
+        (Json, "json"), (Instant, "instant"), (Boolean, "boolean"), (LargeBinary, "binary"), (Integer, "integer"),
+        (Float, "number"),
+    )  # fmt: skip
+    return next((kind for of, kind in kinds if isinstance(type_, of)), "text")
 
 
-def _columns(connection: Connection, relation: Relation) -> list[tuple[str, str]]:
-    """Find out what the columns of a view hold; on SQLite only its rows tell."""
-    result = connection.execution_options(stream_results=True, yield_per=BATCH).execute(text(relation.sql))
+def _converted(connection: Connection, query: Select[Any]) -> tuple[list[str], Iterator[list[Any]]]:
+    """Return the columns of a view and its rows, converted by the columns' names."""
+    result = connection.execution_options(stream_results=True, yield_per=BATCH).execute(query)
     names = list(result.keys())
-    read = column_converters(names)
-    kinds: list[set[str]] = [set() for _ in names]
-    for row in result:
-        for found, reader, value in zip(kinds, read, row, strict=True):
-            if value is not None:
-                found.add(_KINDS.get(type(reader(value)).__name__, "text"))
-    return [(name, _one(found) if found else _told_by(name)) for name, found in zip(names, kinds, strict=True)]
+    converters = column_converters(names)
+    return names, ([convert(value) for convert, value in zip(converters, row, strict=True)] for row in result)
 
 
-def _one(kinds: set[str]) -> str:
-    if kinds <= {"integer", "number"}:
-        return "number" if "number" in kinds else "integer"
-    return kinds.pop() if len(kinds) == 1 else "text"
-
-
-def _told_by(name: str) -> str:
-    """Return what a column without a single value would hold."""
-    if is_instant(name):
-        return "instant"
-    return "day" if name in DAYS else "boolean" if name in FLAGS or name.startswith("is_") else "text"
+def _columns_of_view(connection: Connection, query: Select[Any]) -> list[tuple[str, str]]:
+    names, rows = _converted(connection, query)
+    return list(zip(names, column_kinds(names, rows), strict=True))
 
 
 def _rows(connection: Connection, relation: Relation, columns: Sequence[tuple[str, str]]) -> Iterator[list[Any]]:
-    result = connection.execution_options(stream_results=True, yield_per=BATCH).execute(text(relation.sql))
-    by_name = column_converters([name if kind != "boolean" else f"is_{name}" for name, kind in columns])
-    own: dict[str, Callable[[Any], Any]] = {"json": _as_json, "binary": bytes, "text": _as_text}
-    read = [own.get(kind, reader) for (_, kind), reader in zip(columns, by_name, strict=True)]
-    for row in result:
-        yield [None if value is None else reader(value) for reader, value in zip(read, row, strict=True)]
+    if relation.columns is None:
+        _, rows = _converted(connection, relation.query)
+    else:
+        result = connection.execution_options(stream_results=True, yield_per=BATCH).execute(relation.query)
+        rows = (list(row) for row in result)
+    for row in rows:
+        for at, (_, kind) in enumerate(columns):
+            if kind == "json" and row[at] is not None:
+                row[at] = _json_as_text(row[at])
+            elif kind == "text" and row[at] is not None:
+                row[at] = str(row[at])  # a column of mixed types is text
+        yield row
 
 
-def _as_json(value: Any) -> str:
-    """Return JSON as text, the same on both engines."""
+def _json_as_text(value: Any) -> str:
+    """Return JSON with sorted keys, because PostgreSQL does not keep their order."""
     plain = json.loads(value) if isinstance(value, str | bytes) else value
     return json_text(json.loads(json.dumps(plain, sort_keys=True)))
 
 
-def _as_text(value: Any) -> str:
-    """Return the text of a column that may hold other values as well."""
-    return value if isinstance(value, str) else str(value)
-
-
 def _write_text(path: Path, columns: Sequence[tuple[str, str]], rows: Iterator[list[Any]], format_: str) -> int:
-    counted = _Counted(rows)
-    names = [name for name, _ in columns]
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        render(format_, names, (_printable(row) for row in counted), stream, guards_formulas=False)
-    return counted.count
-
-
-class _Counted:
-    def __init__(self, rows: Iterator[list[Any]]) -> None:
-        self.count = 0
-        self._rows = rows
-
-    def __iter__(self) -> Iterator[list[Any]]:
-        for row in self._rows:
-            self.count += 1
-            yield row
-
-
-def _printable(row: list[Any]) -> list[Any]:
-    return [base64.b64encode(value).decode() if isinstance(value, bytes) else value for value in row]
-
-
-def _write_parquet(path: Path, columns: Sequence[tuple[str, str]], rows: Iterator[list[Any]]) -> int:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    types = {
-        "integer": pa.int64(),
-        "number": pa.float64(),
-        "boolean": pa.bool_(),
-        "instant": pa.timestamp("us", tz="UTC"),
-        "day": pa.date32(),
-        "binary": pa.binary(),
-    }
-    schema = pa.schema([(name, types.get(kind, pa.string())) for name, kind in columns])
     count = 0
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        while batch := list(islice(rows, BATCH)):
-            arrays = [
-                pa.array(values, type=field.type)
-                for values, field in zip(zip(*batch, strict=True), schema, strict=True)
-            ]
-            writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
-            count += len(batch)
+
+    def printable() -> Iterator[list[Any]]:
+        nonlocal count
+        for row in rows:
+            count += 1
+            yield [base64.b64encode(value).decode() if isinstance(value, bytes) else value for value in row]
+
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        render(format_, [name for name, _ in columns], printable(), stream, guards_formulas=False)
     return count
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

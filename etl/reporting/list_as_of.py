@@ -1,4 +1,4 @@
-"""An account's list as it was at an instant, with the facts of then."""
+"""An account's list at an instant, with the attributes that the tracks had then."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from etl.load.stored_tracks import StoredVersion, market_codes_by_set, stored_ve
 from etl.model.records import FavouriteInterval, Track
 from etl.transform.as_of import ObservationRange, Presence, answer
 
+UNKNOWN = "unknown"
+_CHANGES = {(Presence.NO, Presence.YES): "added", (Presence.YES, Presence.NO): "removed"}
+
 
 @dataclass(frozen=True, slots=True)
 class AsOfRow:
-    """What is known of one track at an instant. ``stay``: the interval that the answer is about, or the nearest to it.
+    """What is known of a track at an instant. ``stay``: the interval that the answer refers to, or the nearest one.
 
-    ``track``: its facts of then; of a track whose facts were first seen later, those. ``facts_since``: since when they held.
+    ``track``: its attributes at that instant, or the first ones known. ``facts_since``: start of that version.
     """
 
     track_id: int
@@ -31,7 +34,7 @@ class AsOfRow:
 
 @dataclass(frozen=True, slots=True)
 class ListChange:
-    """What two instants say of one track: ``added``, ``removed``, or ``unknown`` where one of them cannot tell."""
+    """A difference between two instants. ``word``: ``added``, ``removed``, or ``unknown`` where one answer is unknown."""
 
     word: str
     before: AsOfRow
@@ -39,7 +42,7 @@ class ListChange:
 
 
 def observation_range(connection: Connection, account_id: int) -> ObservationRange:
-    """Return how far the account's observations reach."""
+    """Return the instants between which the account was observed."""
     each = instants_of(account_id).subquery()
     proofs = select(func.min(each.c.observed_at), func.max(each.c.started_at)).where(each.c.proofs > 0)
     absent_from, absent_until = connection.execute(proofs).one()
@@ -50,55 +53,43 @@ def observation_range(connection: Connection, account_id: int) -> ObservationRan
 
 def list_at(connection: Connection, account_id: int, instant: datetime) -> list[AsOfRow]:
     """Return what is known at ``instant`` of each track that the account ever had, newest additions first."""
-    horizon = observation_range(connection, account_id)
-    stays = _stays(connection, account_id)
+    observed = observation_range(connection, account_id)
+    query = select(favourites).where(favourites.c.account_id == account_id)
+    stays: dict[int, list[FavouriteInterval]] = {}
+    for row in connection.execute(query.order_by(favourites.c.track_id, favourites.c.valid_from)):
+        stays.setdefault(row.track_id, []).append(interval_of(row))
     versions = stored_versions(connection, stays, market_codes_by_set(connection))
-    return sorted(
-        (
-            AsOfRow(
-                track_id, answer(each, instant, horizon), _nearest(each, instant), *_facts(track_id, versions, instant)
-            )
-            for track_id, each in stays.items()
-        ),
-        key=lambda standing: (-standing.stay.valid_from.timestamp(), standing.track_id),
-    )
+    rows = []
+    for track_id, own in stays.items():
+        track, since = _attributes(track_id, versions, instant)
+        rows.append(AsOfRow(track_id, answer(own, instant, observed), _nearest(own, instant), track, since))
+    return sorted(rows, key=lambda row: (-row.stay.valid_from.timestamp(), row.track_id))
 
 
 def changes_between(connection: Connection, account_id: int, before: datetime, after: datetime) -> list[ListChange]:
-    """Return the tracks of which the two instants tell different things, those that are sure first."""
-    first = {standing.track_id: standing for standing in list_at(connection, account_id, before)}
-    found = []
-    for standing in list_at(connection, account_id, after):
-        earlier = first[standing.track_id]
-        if earlier.answer is not standing.answer:
-            found.append(ListChange(_WORDS.get((earlier.answer, standing.answer), UNKNOWN), earlier, standing))
-    return sorted(found, key=lambda change: (change.word == UNKNOWN, change.word))
-
-
-UNKNOWN = "unknown"
-_WORDS = {(Presence.NO, Presence.YES): "added", (Presence.YES, Presence.NO): "removed"}
-
-
-def _stays(connection: Connection, account_id: int) -> dict[int, list[FavouriteInterval]]:
-    query = select(favourites).where(favourites.c.account_id == account_id)
-    found: dict[int, list[FavouriteInterval]] = {}
-    for row in connection.execute(query.order_by(favourites.c.track_id, favourites.c.valid_from)):
-        found.setdefault(row.track_id, []).append(interval_of(row))
-    return found
+    """Return the tracks whose answers differ between the two instants, the known changes first."""
+    first = {row.track_id: row for row in list_at(connection, account_id, before)}
+    pairs = [(first[row.track_id], row) for row in list_at(connection, account_id, after)]
+    changes = [
+        ListChange(_CHANGES.get((old.answer, new.answer), UNKNOWN), old, new)
+        for old, new in pairs
+        if old.answer is not new.answer
+    ]
+    return sorted(changes, key=lambda change: (change.word == UNKNOWN, change.word))
 
 
 def _nearest(stays: Sequence[FavouriteInterval], instant: datetime) -> FavouriteInterval:
-    """Return the stay that holds ``instant``; else the next one, if it may have begun by then; else the one before."""
-    begun = [stay for stay in stays if stay.valid_from <= instant]
-    if begun and (begun[-1].valid_to is None or instant < begun[-1].valid_to):
-        return begun[-1]
-    following = stays[len(begun)] if len(begun) < len(stays) else None
-    if following is not None and (not begun or following.added_after is None or instant > following.added_after):
+    """Return the interval that contains ``instant``, else the next one if it may have started by then, else the previous one."""
+    started = [stay for stay in stays if stay.valid_from <= instant]
+    if started and (started[-1].valid_to is None or instant < started[-1].valid_to):
+        return started[-1]
+    following = stays[len(started)] if len(started) < len(stays) else None
+    if following is not None and (not started or following.added_after is None or instant > following.added_after):
         return following
-    return begun[-1]
+    return started[-1]
 
 
-def _facts(
+def _attributes(
     track_id: int, versions: Mapping[int, Sequence[StoredVersion]], instant: datetime
 ) -> tuple[Track, datetime | None]:
     known = versions.get(track_id, ())

@@ -1,65 +1,74 @@
-"""Rows as Parquet, for DuckDB, pandas and polars. Sole owner of pyarrow, which is an extra.
+"""Parquet files, for DuckDB, pandas and polars. The only module that imports pyarrow, which is an optional extra.
 
-A column that is all NULL is text, as in SQL nothing tells more; instants are UTC to the microsecond.
+Instants are UTC with microseconds.
 """
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 from etl.errors import UsageError
-from etl.reporting.column_types import DAYS, is_instant
+from etl.reporting.column_types import column_kinds
 from etl.reporting.query import ResultSet
 
-GROUP: Final = 50_000
+BATCH: Final = 20_000
+"""Rows that are written at once."""
 
 
-def write_parquet(answer: ResultSet, target: Path) -> None:
-    """Write ``answer`` to ``target``.
-
-    Raises:
-        UsageError: pyarrow is not installed, or the file cannot be written.
-    """
+def require_parquet() -> None:
+    """Raise UsageError if pyarrow is not installed."""
     try:
-        import pyarrow as arrow
-        from pyarrow import parquet
+        import pyarrow  # noqa: F401 - tests that it can be imported
     except ImportError:
         raise UsageError(
             "Parquet needs pyarrow, which is not installed",
-            remedy="pip install pyarrow, where favsync is installed; or use --format csv",
+            remedy="run `pip install pyarrow` where favsync is installed, or use --format csv",
         ) from None
-    rows = iter(answer.rows)
-    group = list(islice(rows, GROUP))
-    schema = arrow.schema(
-        [(name, _type(arrow, name, [row[at] for row in group])) for at, name in enumerate(answer.columns)]
-    )
+
+
+def write_parquet(result: ResultSet, target: Path) -> None:
+    """Write ``result`` to ``target``.
+
+    Raises: UsageError, where pyarrow is not installed or the file cannot be written.
+    """
+    rows = list(result.rows)  # the type of a column depends on all of its values
+    columns = list(zip(result.columns, column_kinds(result.columns, rows), strict=True))
     try:
-        with parquet.ParquetWriter(target, schema) as writer:
-            while True:
-                columns = [arrow.array([row[at] for row in group], kind.type) for at, kind in enumerate(schema)]
-                writer.write_table(arrow.table(columns, schema=schema))
-                group = list(islice(rows, GROUP))
-                if not group:
-                    return
+        write_rows(target, columns, iter(rows))
     except OSError as error:
-        raise UsageError(f"{target} cannot be written: {error}", remedy="choose another place") from error
+        raise UsageError(
+            f"{target} cannot be written: {error.strerror or error}", remedy="name another file"
+        ) from error
 
 
-def _type(arrow: Any, name: str, values: list[Any]) -> Any:
-    """Return the type of a column: by its name where that tells, else by what it holds."""
-    if is_instant(name):
-        return arrow.timestamp("us", tz="UTC")
-    if name in DAYS:
-        return arrow.date32()
-    held = {type(value) for value in values if value is not None}
-    if held <= {bool}:
-        return arrow.bool_() if held else arrow.string()
-    if held <= {int}:
-        return arrow.int64()
-    if held <= {int, float}:
-        return arrow.float64()
-    assert not held & {datetime, date}, name  # noqa: S101 - their names tell
-    return arrow.string()
+def write_rows(target: Path, columns: Sequence[tuple[str, str]], rows: Iterator[Sequence[Any]]) -> int:
+    """Write ``rows`` in batches, and return their number. ``columns``: name and kind (see `column_kinds`) of each.
+
+    Raises: UsageError, where pyarrow is not installed; OSError.
+    """
+    require_parquet()
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    types = {
+        "integer": pa.int64(),
+        "number": pa.float64(),
+        "boolean": pa.bool_(),
+        "instant": pa.timestamp("us", tz="UTC"),
+        "day": pa.date32(),
+        "binary": pa.binary(),
+    }
+    schema = pa.schema([(name, types.get(kind, pa.string())) for name, kind in columns])
+    count = 0
+    with pq.ParquetWriter(target, schema, compression="zstd") as writer:
+        while batch := list(islice(rows, BATCH)):
+            arrays = [
+                pa.array(values, type=field.type)
+                for field, values in zip(schema, zip(*batch, strict=True), strict=True)
+            ]
+            writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+            count += len(batch)
+    return count

@@ -1,8 +1,7 @@
-"""A question to a view: whose rows, since when, as of when, in which order, how many.
+"""Queries of a view: which accounts, since when, as of when, in which order, how many rows.
 
-Everything that a person typed is bound as a value or is the name of a column that the view has; nothing else reaches the SQL.
-Without an order of one's own the view's has effect, NULL last, text by its characters on both engines, so the same question
-has the same answer everywhere.
+User input becomes a bound value or the name of a column that the view has, and never SQL. A result has the same order on both
+engines: the user's columns, then the view's own order, with NULL last and text compared by code points.
 """
 
 from __future__ import annotations
@@ -11,21 +10,57 @@ import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, text
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Date,
+    FromClause,
+    Text,
+    bindparam,
+    collate,
+    column,
+    literal,
+    select,
+    table,
+    text,
+)  # fmt: skip
+from sqlalchemy.types import NullType
 
+from etl.db.tables import accounts
+from etl.db.types import Instant
 from etl.errors import UsageError
-from etl.reporting.as_of_views import ctes, require_as_of
-from etl.reporting.column_types import DAYS, column_converters, instant_text
-from etl.reporting.views import View
+from etl.reporting.column_types import DAYS, column_converters
+from etl.reporting.views import View, views, with_phrases
 
-TEXT_OID = 25
+TEXT_OID: Final = 25
+"""PostgreSQL's number of the type ``text``, which sorts by the locale of the database unless a collation is named."""
+
+# A table expression hides the table of the same name, so the view's own SQL reads the favourites as of the instant. A favourite
+# is included only where the answer is a sure yes: at or before the last observation that saw it.
+_FAVOURITES_AS_OF: Final = """newest AS (
+    SELECT r.account_id, min(r.started_at) AS seen_until
+    FROM runs r
+    JOIN (SELECT r.account_id, max(r.observed_at) AS observed_at FROM runs r WHERE ${observation(r)} GROUP BY r.account_id) m
+        ON m.account_id = r.account_id AND m.observed_at = r.observed_at
+    WHERE ${observation(r)}
+    GROUP BY r.account_id
+),
+favourites AS (
+    SELECT f.account_id, f.favourite_id, f.track_id, f.valid_from, f.added_after,
+        CASE WHEN (f.valid_to IS NULL OR :as_of < f.valid_to)
+            AND :as_of <= coalesce(f.removed_after, f.last_seen_at, n.seen_until)
+        THEN NULL ELSE coalesce(f.valid_to, :as_of) END AS valid_to
+    FROM SCHEMA.favourites f
+    JOIN newest n ON n.account_id = f.account_id
+    WHERE f.valid_from <= :as_of
+)"""
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is asked of ``view``. ``order_by``: columns, a leading ``-`` or a trailing `` desc`` turns one round."""
+    """A query of ``view``. ``order_by``: columns, descending with a leading ``-`` or a trailing `` desc``."""
 
     view: View
     accounts: Sequence[str] = ()
@@ -37,17 +72,17 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class ResultSet:
-    """The columns and, as they come, the rows."""
+    """The columns, and an iterator of the rows."""
 
     columns: tuple[str, ...]
     rows: Iterator[tuple[Any, ...]]
 
     def only(self, wanted: Sequence[str]) -> ResultSet:
-        """Return the answer with the ``wanted`` columns alone, in that order; without any, as it is.
+        """Return the result with the ``wanted`` columns in that order, or with all columns where ``wanted`` is empty.
 
-        Raises: UsageError, naming the columns that there are.
+        Raises: UsageError, for an unknown column.
         """
-        places = [_place(self.columns, name.strip()) for each in wanted for name in each.split(",") if name.strip()]
+        places = [_position(self.columns, name, "this report") for name in _split(wanted)]
         if not places:
             return self
         return ResultSet(
@@ -55,127 +90,119 @@ class ResultSet:
         )
 
 
-def _place(columns: Sequence[str], name: str, source: str = "this report") -> int:
+def run_query(connection: Connection, query: Query) -> ResultSet:
+    """Return the result of ``query``. Its rows can be read while the connection is open.
+
+    Raises: UsageError, for an unknown column or account, or an option that the view does not have.
+    """
+    source = _source(connection, query)
+    statement = select(source).where(*_conditions(connection, query, source)).order_by(*_order(query, source))
+    columns = tuple(source.c.keys())
+
+    def rows() -> Iterator[tuple[Any, ...]]:
+        # Executed when the first row is read, and closed if the reader stops early.
+        converters = column_converters(columns)
+        streamed = {"stream_results": True}
+        with connection.execute(statement.limit(query.limit), execution_options=streamed) as result:
+            for row in result:
+                yield tuple(convert(value) for convert, value in zip(converters, row, strict=True))
+
+    return ResultSet(columns, rows())
+
+
+def ctes(view: View, dialect: str) -> str:
+    """Return the WITH clause under which ``view`` shows the favourites as of the parameter ``:as_of``.
+
+    Attributes (titles, artists, markets) are the current ones.
+    """
+    wanted = {view.name}
+    needed: list[View] = []
+    for each in reversed(views().values()):  # a view follows those that it reads, so one pass finds all of them
+        if each.name in wanted:
+            needed.insert(0, each)
+            wanted |= {other.name for other in views().values() if each.reads(other)}
+    favourites = _FAVOURITES_AS_OF.replace("SCHEMA.", "main." if dialect == "sqlite" else "")
+    parts = [with_phrases(favourites, dialect), *(f"{each.name} AS ({each.query(dialect)})" for each in needed)]
+    return "WITH " + ", ".join(parts)
+
+
+def known_accounts(connection: Connection) -> list[str]:
+    """Return the names of all accounts, oldest first."""
+    return list(connection.execute(select(accounts.c.name).order_by(accounts.c.account_id)).scalars())
+
+
+def require_accounts(connection: Connection, wanted: Sequence[str]) -> None:
+    """Raise UsageError if one of these accounts does not exist."""
+    known = known_accounts(connection)
+    for name in wanted:
+        if name not in known:
+            hint = _did_you_mean(name, known)
+            raise UsageError(f"there is no account {name!r}", remedy=f"{hint}`favsync accounts list` shows them")
+
+
+def _source(connection: Connection, query: Query) -> FromClause:
+    """Return the view as a table with its columns, or as a subquery over the favourites at ``query.as_of``."""
+    view = query.view
+    sql = f"SELECT * FROM {view.name}"  # noqa: S608 - the name of one of our own views
+    values = {}
+    if query.as_of is not None:
+        if not view.is_past:
+            possible = ", ".join(each.short for each in views().values() if each.is_past)
+            raise UsageError(f"{view.name} has no earlier state to show", remedy=f"--as-of works with {possible}")
+        sql = f"{ctes(view, connection.dialect.name)} {sql}"
+        values = {"as_of": bindparam("as_of", query.as_of, Instant)}
+    with connection.execute(text(f"{sql} LIMIT 0").bindparams(*values.values())) as nothing:
+        described: Sequence[Any] = nothing.cursor.description or ()
+    columns = [column(each[0], Text() if each[1] == TEXT_OID else NullType()) for each in described]
+    if query.as_of is None:
+        return table(view.name, *columns)
+    return text(sql).bindparams(*values.values()).columns(*columns).subquery(view.name)
+
+
+def _conditions(connection: Connection, query: Query, source: FromClause) -> Iterator[ColumnElement[bool]]:
+    view = query.view
+    if query.accounts:
+        if "account" not in source.c:
+            raise UsageError(f"{view.name} is about all accounts together", remedy="leave --account out")
+        require_accounts(connection, query.accounts)
+        yield source.c.account.in_(query.accounts)
+    if query.since is not None:
+        if view.since is None:
+            raise UsageError(
+                f"{view.name} has no column of time, so --since does not apply",
+                remedy="leave --since out" + ("; --as-of shows an earlier state" if view.is_past else ""),
+            )
+        is_day = view.since in DAYS
+        start = literal(query.since.date(), Date) if is_day else literal(query.since, Instant)
+        yield source.c[view.since] >= start
+
+
+def _order(query: Query, source: FromClause) -> Iterator[ColumnElement[Any]]:
+    directions: dict[str, bool] = {}
+    for term in (*_split(query.order_by), *_split([query.view.order])):
+        words = term.lower().replace(":", " ").removeprefix("-").split() or [term]
+        name = source.c.keys()[_position(source.c.keys(), words[0], query.view.name)]
+        directions.setdefault(name, term.startswith("-") or words[-1] == "desc")
+    for name, is_descending in directions.items():
+        found = source.c[name]
+        key = collate(found, "C") if isinstance(found.type, Text) else found
+        yield found.is_(None)
+        yield key.desc() if is_descending else key
+
+
+def _split(lists: Sequence[str]) -> list[str]:
+    """Return the entries of comma-separated lists."""
+    return [part.strip() for each in lists for part in each.split(",") if part.strip()]
+
+
+def _position(columns: Sequence[str], name: str, source: str) -> int:
     known = name.lower().replace("-", "_")
     if known not in columns:
-        near = difflib.get_close_matches(known, columns, n=2)
-        hint = f"did you mean {' or '.join(near)}? " if near else ""
+        hint = _did_you_mean(known, columns)
         raise UsageError(f"{source} has no column {name!r}", remedy=f"{hint}its columns are {', '.join(columns)}")
     return columns.index(known)
 
 
-def run_query(connection: Connection, question: Query) -> ResultSet:
-    """Put ``question`` to the database and return its answer; the rows are read while the connection is open.
-
-    Raises:
-        UsageError: the view has no such column, no time or no account, or cannot be asked as of a time.
-    """
-    if question.as_of is not None:
-        require_as_of(question.view)
-    source, values = _source(connection, question)
-    columns, texts = _columns(connection, source, values)
-    sql = source + _where(connection, question, columns, values) + _order(connection, question, columns, texts)
-    if question.limit is not None:
-        sql += " LIMIT :limit"
-        values["limit"] = question.limit
-    return ResultSet(columns, _read(connection, columns, sql, values))
-
-
-def known_accounts(connection: Connection) -> list[str]:
-    """Return the names of all accounts."""
-    return list(connection.execute(text("SELECT name FROM accounts ORDER BY account_id")).scalars())
-
-
-def _read(
-    connection: Connection, columns: Sequence[str], sql: str, values: dict[str, Any]
-) -> Iterator[tuple[Any, ...]]:
-    """Put the query when the first row is asked for, and read row by row: who stops early leaves no cursor open."""
-    reads = column_converters(columns)
-    with connection.execute(text(sql), values, execution_options={"stream_results": True}) as result:
-        for row in result:
-            yield tuple(read(value) for read, value in zip(reads, row, strict=True))
-
-
-def _source(connection: Connection, question: Query) -> tuple[str, dict[str, Any]]:
-    """Return the beginning of the query, and its values so far."""
-    name = question.view.name
-    if question.as_of is None:
-        return f"SELECT * FROM {name}", {}  # noqa: S608 - the name of one of our views
-    dialect = connection.dialect.name
-    return f"{ctes(question.view, dialect)} SELECT * FROM {name}", {"as_of": _bound(connection, question.as_of)}  # noqa: S608
-
-
-def _bound(connection: Connection, instant: datetime) -> datetime | str:
-    return instant if connection.dialect.name == "postgresql" else instant_text(instant)
-
-
-def _columns(connection: Connection, source: str, values: dict[str, Any]) -> tuple[tuple[str, ...], frozenset[str]]:
-    """Return the columns, and which of them PostgreSQL would sort by its locale."""
-    with connection.execute(text(f"{source} LIMIT 0"), values) as nothing:
-        described: Sequence[Any] = nothing.cursor.description or ()
-    names = tuple(each[0] for each in described)
-    return names, frozenset(each[0] for each in described if each[1] == TEXT_OID)
-
-
-def _where(connection: Connection, question: Query, columns: Sequence[str], values: dict[str, Any]) -> str:
-    conditions = []
-    if question.accounts:
-        _require(question.view, "account", columns, "--account")
-        require_accounts(connection, question.accounts)
-        names = {f"account_{number}": name for number, name in enumerate(question.accounts)}
-        values.update(names)
-        conditions.append(f"account IN ({', '.join(f':{name}' for name in names)})")
-    if question.since is not None:
-        column = question.view.since
-        if column is None:
-            raise UsageError(
-                f"{question.view.name} has no time of its own, so --since does not apply",
-                remedy="leave --since out" + ("; --as-of tells how it stood then" if question.view.is_past else ""),
-            )
-        values["since"] = question.since.date().isoformat() if column in DAYS else _bound(connection, question.since)
-        is_day = column in DAYS and connection.dialect.name == "postgresql"
-        conditions.append(f"{column} >= " + ("CAST(:since AS date)" if is_day else ":since"))
-    return f" WHERE {' AND '.join(conditions)}" if conditions else ""
-
-
-def _require(view: View, column: str, columns: Sequence[str], option: str) -> None:
-    if column not in columns:
-        raise UsageError(f"{view.name} is about all accounts together", remedy=f"leave {option} out")
-
-
-def require_accounts(connection: Connection, wanted: Sequence[str]) -> None:
-    """Make sure that these accounts are there.
-
-    Raises:
-        UsageError: one is not; the error names the nearest ones.
-    """
-    known = known_accounts(connection)
-    for name in wanted:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=2)
-            hint = f"did you mean {' or '.join(near)}? " if near else ""
-            raise UsageError(f"there is no account {name!r}", remedy=f"{hint}`favsync accounts list` shows them")
-
-
-def _order(connection: Connection, question: Query, columns: Sequence[str], texts: frozenset[str]) -> str:
-    asked = [part.strip() for each in question.order_by for part in each.split(",") if part.strip()]
-    own = [part.strip() for part in question.view.order.split(",") if part.strip()]
-    terms: dict[str, bool] = {}
-    for each in (*asked, *own):
-        name, is_down = _direction(each)
-        _place(columns, name, question.view.name)
-        terms.setdefault(name, is_down)
-    return (
-        f" ORDER BY {', '.join(_term(connection, name, down, texts) for name, down in terms.items())}" if terms else ""
-    )
-
-
-def _direction(written: str) -> tuple[str, bool]:
-    """Return the column and whether it is to fall: ``-name``, ``name desc``, ``name:desc``."""
-    name = written.lower().replace(":", " ").removeprefix("-").split()
-    return (name[0] if name else written).replace("-", "_"), written.startswith("-") or name[-1:] == ["desc"]
-
-
-def _term(connection: Connection, name: str, is_down: bool, texts: frozenset[str]) -> str:
-    column = f'{name} COLLATE "C"' if name in texts and connection.dialect.name == "postgresql" else name
-    return f"{name} IS NULL, {column}{' DESC' if is_down else ''}"
+def _did_you_mean(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=2)
+    return f"did you mean {' or '.join(near)}? " if near else ""

@@ -1,6 +1,6 @@
-"""What happened, as events in order of time: of a track, of an artist's tracks, of an account.
+"""Events of tracks in order of time: added, removed, attributes changed.
 
-An event of membership lies between two instants (``not_before``, ``at``]; where ``not_before`` is None, nobody looked before.
+A track was added or removed in the interval (``not_before``, ``at``]; ``not_before`` is None for the first snapshot.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 import msgspec
-from sqlalchemy import Column, ColumnElement, Connection, func, select
+from sqlalchemy import Column, Connection, func, select
 
 from etl.db.tables import artists, favourites, track_artists, track_versions, tracks
 from etl.load.accounts import Account
@@ -23,14 +23,17 @@ COMPARED = (
     "title", "track_number", "isrc", "duration_seconds", "album_title", "album_id", "artists", "genres", "markets",
     "web_url", "mobile_url", "artwork_url",
 )  # fmt: skip
+MAX_ID_DIGITS = 18
+ORDER = ("there", "removed", "added", "changed")
+"""The order of events of one instant."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened. ``change``: ``there`` (when first looked), ``added``, ``removed`` or ``changed`` (facts).
+    """An event. ``change``: ``there`` (in the first snapshot), ``added``, ``removed`` or ``changed`` (an attribute).
 
-    ``account`` None: of the track itself. ``is_again``: it was a favourite before. ``run_id``: the run that saw it.
-    ``field``, ``old_value``, ``new_value``: of ``changed``.
+    ``account``: None for ``changed``. ``is_again``: the track was a favourite before. ``run_id``: the run that found it.
+    ``field``, ``old_value``, ``new_value``: for ``changed``. ``title``, ``artists``: the current ones.
     """
 
     at: datetime
@@ -47,104 +50,98 @@ class Event:
     artists: str | None = None
 
 
-def tracks_of_artist(connection: Connection, wanted: str) -> dict[int, str | None]:
-    """Return the artists that ``wanted`` means, by id: a number, else a name, whatever its case."""
-    if wanted.isdecimal():
-        return _named(connection, artists.c.artist_id, artists.c.name, artists.c.artist_id == _id(wanted))
-    return _called(connection, artists.c.artist_id, artists.c.name, wanted)
-
-
 def tracks_called(connection: Connection, wanted: str) -> set[int]:
-    """Return the tracks that ``wanted`` means: an id, else a title that they have or had, whatever its case."""
-    if wanted.isdecimal():
-        found = _named(connection, tracks.c.track_id, tracks.c.title, tracks.c.track_id == _id(wanted))
-        if found:
-            return set(found)
-    now = _called(connection, tracks.c.track_id, tracks.c.title, wanted)
-    return {*now, *_called(connection, track_versions.c.track_id, track_versions.c.title, wanted)}
-
-
-def _id(digits: str) -> int:
-    """Return the number, or one that nothing has where it is larger than any id."""
-    return int(digits) if len(digits) < 19 else -1
-
-
-def _called(connection: Connection, key: Column[int], name: Column[str], wanted: str) -> dict[int, str | None]:
-    found = _named(connection, key, name, func.lower(name) == wanted.lower())
-    if found or wanted.isascii():
+    """Return the tracks that have the id ``wanted``, or else have or had that title in any case."""
+    if wanted.isdecimal() and (found := _with_id(connection, tracks.c.track_id, wanted)):
         return found
-    every = connection.execute(select(key, name).where(name.is_not(None)))  # SQLite lowers ASCII alone
-    return {number: text for number, text in every if text.casefold() == wanted.casefold()}
+    now = _with_name(connection, tracks.c.track_id, tracks.c.title, wanted)
+    return now | _with_name(connection, track_versions.c.track_id, track_versions.c.title, wanted)
 
 
-def _named(
-    connection: Connection, key: Column[int], name: Column[str], where: ColumnElement[bool]
-) -> dict[int, str | None]:
-    return {row[0]: row[1] for row in connection.execute(select(key, name).where(where))}
+def tracks_of_artist(connection: Connection, wanted: str) -> set[int]:
+    """Return the artists that have the id ``wanted`` if it is a number, or else that name in any case."""
+    if wanted.isdecimal():
+        return _with_id(connection, artists.c.artist_id, wanted)
+    return _with_name(connection, artists.c.artist_id, artists.c.name, wanted)
 
 
 def tracks_by(connection: Connection, artist_ids: Collection[int]) -> set[int]:
-    """Return the tracks that these artists have a part in."""
+    """Return the tracks of these artists."""
     query = select(track_artists.c.track_id).where(track_artists.c.artist_id.in_(artist_ids))
     return set(connection.execute(query).scalars())
+
+
+def _with_id(connection: Connection, key: Column[int], digits: str) -> set[int]:
+    if len(digits) > MAX_ID_DIGITS:  # beyond a 64-bit integer, which the drivers refuse
+        return set()
+    return set(connection.execute(select(key).where(key == int(digits))).scalars())
+
+
+def _with_name(connection: Connection, key: Column[int], name: Column[str], wanted: str) -> set[int]:
+    found = set(connection.execute(select(key).where(func.lower(name) == wanted.lower())).scalars())
+    if found or wanted.isascii():
+        return found
+    every = connection.execute(select(key, name).where(name.is_not(None)))  # SQLite lowers ASCII letters only
+    return {key for key, text in every if text.casefold() == wanted.casefold()}
 
 
 def events(
     connection: Connection, accounts: Sequence[Account], track_ids: Collection[int] | None = None
 ) -> list[Event]:
-    """Return what happened to these tracks, or to all, among the accounts' favourites, and to their facts, oldest first."""
-    names = {account.account_id: account.name for account in accounts}
-    found = list(_membership(connection, names, track_ids))
+    """Return the events of these tracks, or of all tracks, in the accounts' favourites, oldest first."""
+    found = list(_favourite_events(connection, accounts, track_ids))
     concerned = {event.track_id for event in found} if track_ids is None else set(track_ids)
     versions = stored_versions(connection, concerned, market_codes_by_set(connection))
     for track_id, each in versions.items():
-        found += _facts(track_id, each)
-    words = _words(connection, concerned)
-    named = [replace(e, title=words[e.track_id][0], artists=words[e.track_id][1]) for e in found]
-    order = {"there": 0, "removed": 1, "added": 2, "changed": 3}
-    return sorted(named, key=lambda event: (event.at, order[event.change], event.account or "", event.track_id))
+        found += _attribute_events(track_id, each)
+    titles, names = _titles(connection, concerned), _artist_names(connection, concerned)
+    found = [replace(event, title=titles.get(event.track_id), artists=names.get(event.track_id)) for event in found]
+    return sorted(found, key=lambda event: (event.at, ORDER.index(event.change), event.account or "", event.track_id))
 
 
-def _membership(connection: Connection, names: dict[int, str], track_ids: Collection[int] | None) -> Iterator[Event]:
+def _favourite_events(
+    connection: Connection, accounts: Sequence[Account], track_ids: Collection[int] | None
+) -> Iterator[Event]:
+    names = {account.account_id: account.name for account in accounts}
     query = select(favourites).where(favourites.c.account_id.in_(names))
     if track_ids is not None:
         query = query.where(favourites.c.track_id.in_(track_ids))
-    had: set[tuple[int, int]] = set()
-    for row in connection.execute(
-        query.order_by(favourites.c.account_id, favourites.c.track_id, favourites.c.valid_from)
-    ):
+    seen: set[tuple[int, int]] = set()
+    query = query.order_by(favourites.c.account_id, favourites.c.track_id, favourites.c.valid_from)
+    for row in connection.execute(query):
         key, name = (row.account_id, row.track_id), names[row.account_id]
-        word = "added" if row.added_after is not None else "there"
-        yield Event(row.valid_from, word, row.track_id, name, row.added_after, key in had, row.added_run_id)
-        had.add(key)
+        change = "added" if row.added_after is not None else "there"
+        yield Event(row.valid_from, change, row.track_id, name, row.added_after, key in seen, row.added_run_id)
+        seen.add(key)
         if row.valid_to is not None:
             yield Event(row.valid_to, "removed", row.track_id, name, row.removed_after, run_id=row.removed_run_id)
 
 
-def _facts(track_id: int, versions: Sequence[StoredVersion]) -> Iterator[Event]:
+def _attribute_events(track_id: int, versions: Sequence[StoredVersion]) -> Iterator[Event]:
     for before, after in pairwise(versions):
         for name in COMPARED:
-            old, new = _shown(before.track, name), _shown(after.track, name)
+            old, new = _plain(before.track, name), _plain(after.track, name)
             if old != new:
                 yield Event(after.valid_from, "changed", track_id, field=name, old_value=old, new_value=new)
 
 
-def _shown(track: Track, name: str) -> Any:
+def _plain(track: Track, name: str) -> Any:
+    """Return an attribute as JSON values. The order of genres and markets has no meaning."""
     value = getattr(track, name)
     if name == "artists":
         return [artist.name or str(artist.artist_id) for artist in value]
-    if name in ("genres", "markets"):
-        return sorted(value)
-    return msgspec.to_builtins(value)
+    return sorted(value) if name in ("genres", "markets") else msgspec.to_builtins(value)
 
 
-def _words(connection: Connection, track_ids: Collection[int]) -> dict[int, tuple[str | None, str | None]]:
-    """Return title and artists by track, of now."""
-    wanted = set(track_ids)
-    titles = {row.track_id: row.title for row in connection.execute(select(*tracks.c["track_id", "title"]))}
+def _titles(connection: Connection, wanted: set[int]) -> dict[int, str | None]:
+    query = select(tracks.c.track_id, tracks.c.title)
+    return {row.track_id: row.title for row in connection.execute(query) if row.track_id in wanted}
+
+
+def _artist_names(connection: Connection, wanted: set[int]) -> dict[int, str]:
     query = select(track_artists.c.track_id, artists.c.name, artists.c.artist_id).join(artists)
-    named: dict[int, list[str]] = {}
+    names: dict[int, list[str]] = {}
     for row in connection.execute(query.order_by(track_artists.c.track_id, track_artists.c.position)):
         if row.track_id in wanted:
-            named.setdefault(row.track_id, []).append(row.name or str(row.artist_id))
-    return {i: (titles.get(i), ", ".join(named[i]) if i in named else None) for i in wanted}
+            names.setdefault(row.track_id, []).append(row.name or str(row.artist_id))
+    return {track_id: ", ".join(each) for track_id, each in names.items()}

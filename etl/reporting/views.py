@@ -1,16 +1,20 @@
-"""The views: one `.sql` file each, made anew with every migration.
+"""The SQL views: one file each in `views/`, created again by every migration.
 
-The files are one SQL for both engines but for the few phrases below, which are written ``${phrase}`` or ``${phrase(a; b)}``.
-The first comment of a file says what a row is. Then comes ``-- list: words``, a title that fits a narrow list, and there may
-stand ``-- order: column, -column``
-(what `favsync report` sorts by), ``-- since: column`` (what ``--since`` means) and ``-- as-of: yes`` (how favourites stand,
-which can have been otherwise).
+A file holds one query for both engines. Where the engines differ, the query has a phrase: ``${phrase}`` or ``${phrase(a; b)}``.
+Its first comment says what a row is. These headers may follow:
 
-Invariant: views are made in the order of `ORDER`, each after those that it reads, and dropped the other way round.
+    -- list: words             a title for the list of reports
+    -- order: column, -column  the default order of `favsync report`
+    -- since: column           the column that ``--since`` compares
+    -- as-of: yes              the view can show an earlier state of the favourites
+    -- like: view, word=other  the query is that of the other view, with each word replaced
+
+Views are created in an order in which each one follows those that it reads, and dropped in reverse.
 """
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,22 +26,26 @@ from sqlalchemy import Connection
 from etl.errors import UsageError
 
 FOLDER = Path(__file__).parent / "views"
-HEADERS = ("list", "order", "since", "as-of")
+HEADERS = ("list", "order", "since", "as-of", "like")
 
 _ARTISTS = "FROM track_artists ta JOIN artists a ON a.artist_id = ta.artist_id WHERE ta.track_id = t.track_id"
 _GENRES = "FROM track_genres tg JOIN genres g ON g.genre_id = tg.genre_id WHERE tg.track_id = t.track_id"
 
-# SQLite's julianday() keeps milliseconds, and its round() sees a binary fraction: whole microseconds give PostgreSQL's result.
+# SQLite's julianday() keeps milliseconds only and round() works on binary fractions; microseconds give PostgreSQL's result.
 _MICROSECONDS = (
     r"((strftime('%s', substr(\2, 1, 19)) - strftime('%s', substr(\1, 1, 19))) * 1000000"
     r" + CAST(substr(\2, 21, 6) AS integer) - CAST(substr(\1, 21, 6) AS integer))"
 )
 
-# A quotient to four places, half up, in whole numbers: so that no engine's binary fractions show.
+# A quotient rounded half up to four places, in integers, because the engines round binary fractions differently.
 _TEN_THOUSANDTHS = r"((CAST(\1 AS bigint) * 20000 + CAST(\2 AS bigint)) / nullif(2 * CAST(\2 AS bigint), 0))"
+
+# `etl.load.baseline.is_observation` in SQL, of the runs that are named \1: the run read a list, ended, and is not retracted.
+_OBSERVATION = r"\1.snapshot_id IS NOT NULL AND \1.outcome IS NOT NULL AND \1.retracted_at IS NULL"
 
 PHRASES = {
     "sqlite": {
+        "observation": _OBSERVATION,
         "artists": f"(SELECT group_concat(name, ', ') FROM (SELECT a.name {_ARTISTS} ORDER BY ta.position))",  # noqa: S608
         "genres": f"(SELECT group_concat(name, ', ') FROM (SELECT g.name {_GENRES} ORDER BY tg.position))",  # noqa: S608
         "now": "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')",
@@ -56,6 +64,7 @@ PHRASES = {
         r" ORDER BY value))",
     },
     "postgresql": {
+        "observation": _OBSERVATION,
         "artists": f"(SELECT string_agg(a.name, ', ' ORDER BY ta.position) {_ARTISTS})",
         "genres": f"(SELECT string_agg(g.name, ', ' ORDER BY tg.position) {_GENRES})",
         "now": "now()",
@@ -91,7 +100,7 @@ _PHRASE = re.compile(r"\$\{(\w+)(?:\(([^${}]*)\))?\}")
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A view: its name, what a row of it is, and its query with the phrases still in it; the rest is of its header."""
+    """A view. ``row``: what a row is. ``sql``: the query with its phrases. The other fields come from the headers."""
 
     name: str
     row: str
@@ -103,51 +112,60 @@ class View:
 
     @property
     def short(self) -> str:
-        """The name as a person types it: ``current-favourites``."""
+        """The name that a person types: ``current-favourites``."""
         return self.name.removeprefix("report_").replace("_", "-")
 
     def query(self, dialect: str) -> str:
-        """Return the SELECT for ``dialect`` (``sqlite`` or ``postgresql``); inner phrases are put in first."""
-        query = self.sql
-        while "${" in query:
-            query = _PHRASE.sub(lambda found: _phrase(dialect, found[1], found[2]), query)
-        return query
+        """Return the SELECT statement for ``dialect`` (``sqlite`` or ``postgresql``)."""
+        return with_phrases(self.sql, dialect)
+
+    def reads(self, other: View) -> bool:
+        """True if the query mentions the other view."""
+        return re.search(rf"\b{other.name}\b", self.sql) is not None
 
 
-def _phrase(dialect: str, name: str, arguments: str | None) -> str:
-    phrase = PHRASES[dialect][name]
-    for number, argument in enumerate((arguments or "").split(";"), start=1):
-        phrase = phrase.replace(f"\\{number}", argument.strip())
-    return phrase
+def with_phrases(sql: str, dialect: str) -> str:
+    """Return ``sql`` with its phrases replaced for ``dialect``. A phrase may be an argument of another."""
+
+    def text(found: re.Match[str]) -> str:
+        phrase = PHRASES[dialect][found[1]]
+        for number, argument in enumerate((found[2] or "").split(";"), start=1):
+            phrase = phrase.replace(f"\\{number}", argument.strip())
+        return phrase
+
+    while "${" in sql:  # the pattern matches innermost phrases only, so each turn resolves one level
+        sql = _PHRASE.sub(text, sql)
+    return sql
 
 
 @cache
 def views() -> dict[str, View]:
-    """Return every view by name, in the order in which they are made: those without others first, then by name."""
-    found = [_read(path) for path in sorted(FOLDER.glob("*.sql"))]
+    """Return every view by name, in the order of creation: a view follows those that it reads, otherwise by name."""
+    files = {path.stem: path.read_text(encoding="utf-8") for path in sorted(FOLDER.glob("*.sql"))}
+    found = [_parsed(name, files) for name in files]
     ordered: list[View] = []
     while found:
-        ready = [view for view in found if not any(_reads(view, other) for other in found if other is not view)]
+        ready = [view for view in found if not any(view.reads(other) for other in found if other is not view)]
         if not ready:
-            raise RuntimeError(f"views read one another in a circle: {', '.join(view.name for view in found)}")
+            raise RuntimeError(f"views read each other in a circle: {', '.join(view.name for view in found)}")
         ordered += ready
         found = [view for view in found if view not in ready]
     return {view.name: view for view in ordered}
 
 
-def _reads(view: View, other: View) -> bool:
-    return re.search(rf"\b{other.name}\b", view.sql) is not None
-
-
-def _read(path: Path) -> View:
-    lines = path.read_text(encoding="utf-8").splitlines()
-    comments = [line[2:].strip() for line in lines if line.startswith("--")]
-    sql = "\n".join(line for line in lines if not line.lstrip().startswith("--"))
+def _parsed(name: str, files: dict[str, str]) -> View:
+    comments = [line[2:].strip() for line in files[name].splitlines() if line.startswith("--")]
     header = dict(line.split(": ", 1) for line in comments[1:] if line.split(":", 1)[0] in HEADERS)
+    source, *replacements = header.get("like", name).split(", ")
+    lines = [line for line in files[source].splitlines() if not line.lstrip().startswith("--")]
+    sql = "\n".join(lines).strip().rstrip(";")
+    for replacement in replacements:
+        word, other = replacement.split("=")
+        sql = sql.replace(word, other)
     return View(
-        name=path.stem,
+        name=name,
         row=comments[0],
-        sql=sql.strip().rstrip(";"),
+        sql=sql,
         title=header.get("list", ""),
         order=header.get("order", ""),
         since=header.get("since"),
@@ -156,7 +174,7 @@ def _read(path: Path) -> View:
 
 
 def create_views(connection: Connection, grants: Iterable[str] = ()) -> None:
-    """Make every view, and give their readers back what `drop_views` returned."""
+    """Create every view and execute ``grants``, which `drop_views` returned."""
     for view in views().values():
         query = view.query(connection.dialect.name)
         if connection.dialect.name == "postgresql":
@@ -167,29 +185,23 @@ def create_views(connection: Connection, grants: Iterable[str] = ()) -> None:
 
 
 def drop_views(connection: Connection) -> list[str]:
-    """Drop every view of favsync's that is there, and return the statements that grant their readers again what they had.
+    """Drop every view of favsync that exists, and return the statements that restore the rights on them.
 
-    Views that others built upon them make this fail, and name themselves.
+    Fails where a view of another owner reads one of them; the database's error names that view.
     """
-    grants = _grants(connection)
+    grants: list[str] = []
+    if connection.dialect.name == "postgresql":
+        grants = [row[0] for row in connection.exec_driver_sql(_GRANTS, (list(views()),))]
     for name in reversed(views()):
         connection.exec_driver_sql(f"DROP VIEW IF EXISTS {name}")
     return grants
 
 
-def _grants(connection: Connection) -> list[str]:
-    if connection.dialect.name != "postgresql":
-        return []
-    return [row[0] for row in connection.exec_driver_sql(_GRANTS, (list(views()),))]
-
-
 def view_named(name: str) -> View:
-    """Return the view that a person means by ``name``: with or without ``report_``, ``-`` or ``_`` alike.
+    """Return the view called ``name``, with or without ``report_``; ``-`` and ``_`` are the same.
 
-    Raises: UsageError, naming the nearest ones.
+    Raises: UsageError, with the most similar names.
     """
-    import difflib
-
     wanted = re.sub(r"[\s-]+", "_", name.strip().lower())
     for candidate in (wanted, f"report_{wanted}"):
         if candidate in views():

@@ -11,7 +11,7 @@ from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.db.tables import favourites, rejects, runs, track_versions, tracks
 from etl.errors import UsageError
 from etl.model.records import Outcome, RemovalThreshold
-from etl.monitor.freshness import account_freshness
+from etl.monitor.status import statuses
 from etl.sync import RunOptions, sync_account
 from tests.support.lists import FakeSource, item, raw
 from tests.support.past import LATER, account_in, assert_rebuilt, at, land, seen, stays
@@ -51,9 +51,8 @@ def test_a_part_adds_and_removes_nothing(engine):
     land(engine, ada, seen(1, [1, 2]), seen(2, [2, 3], whole=False))
     assert all(row.valid_to is None for row in rows(engine, favourites))
     assert len(rows(engine, favourites)) == 3
-    with read_transaction(engine) as connection:
-        (facts,) = account_freshness(connection)
-    assert facts.failures_in_a_row == 0
+    (status,) = statuses(engine, "every 1h")
+    assert status.failures_in_a_row == 0
 
 
 def test_the_brake_does_not_hold_what_the_user_says_is_whole(engine):

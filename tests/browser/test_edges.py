@@ -45,7 +45,7 @@ def test_a_database_without_an_account_says_so(
     with read_transaction(engine) as connection:
         write_report(connection, tmp_path / "report.html")
     engine.dispose()
-    assert open_page(tmp_path / "report.html").text("#title") == "Nobody yet"
+    assert open_page(tmp_path / "report.html").text("#title") == "No account yet"
 
 
 def test_an_account_that_was_never_read_and_one_with_nothing_say_so(

@@ -125,7 +125,7 @@ def test_the_html_report_is_written_whole_for_its_owner_alone(run: Run, tmp_path
         (("runs", "--columns", "outcom"), "did you mean outcome"),
         (("html", "--account", "nobody", "-o", "x.html"), "there is no account 'nobody'"),
         (("runs", "--format", "parquet"), "say which with -o FILE"),
-        (("runs", "--as-of", "2026-01-01"), "these can: albums, artists"),
+        (("runs", "--as-of", "2026-01-01"), "--as-of works with albums, artists"),
         (("runs", "--json", "--format", "csv"), "exclude each other"),
         (("runs", "--since", "whenever"), "is not a time"),
     ],

@@ -19,7 +19,7 @@ from datasette.app import Datasette
 from sqlalchemy import make_url
 
 from etl.cli import main
-from etl.reporting.as_of_views import ctes
+from etl.reporting.query import ctes
 from etl.reporting.views import views
 from tests.conftest import NewDatabase
 from tests.deploy.history import lived

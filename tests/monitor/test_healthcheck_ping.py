@@ -1,63 +1,60 @@
-"""The dead man's switch."""
+"""Pings to a healthcheck."""
 
 from __future__ import annotations
 
 import threading
 
+import pytest
 from werkzeug import Response
 
+from etl import clock
 from etl.monitor.healthcheck_ping import HealthcheckPinger
 
 URL = "https://hc.example.invalid/secret-id"
 
 
-class Switch:
-    """Remembers the pings."""
-
-    def __init__(self) -> None:
-        self.pings: list[tuple[str, str]] = []
-
-    def send(self, url: str, words: str) -> None:
-        self.pings.append((url, words))
+@pytest.fixture(autouse=True)
+def _frozen_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "monotonic", lambda: 1_000.0)
 
 
-def told(url: str, *ends: tuple[str, str | None], is_round: bool = False) -> list[str]:
-    switch = Switch()
-    pinger = HealthcheckPinger(url, switch.send, is_round=is_round)
+def pings(url: str, *ends: tuple[str, str | None], is_round: bool = False) -> list[str]:
+    sent: list[str] = []
+    pinger = HealthcheckPinger(url, lambda url, _text: sent.append(url), is_round=is_round)
     pinger.service_started()
     for account, reason in ends:
         pinger.started(account)
         pinger.ended(account, reason)
     pinger.close()
-    return [ping.removeprefix(URL) for ping, _ in switch.pings]
+    return [ping.removeprefix(URL) for ping in sent]
 
 
-def test_a_shared_switch_is_told_of_the_beginning_and_that_all_is_well() -> None:
-    assert told(URL, ("ada", None)) == ["/start", ""]
+def test_a_shared_check_receives_start_and_success() -> None:
+    assert pings(URL, ("ada", None)) == ["/start", ""]
 
 
-def test_a_shared_switch_is_told_of_a_failure_at_once_and_of_success_only_when_no_account_fails() -> None:
-    assert told(URL, ("ada", None), ("ben", "down"), ("ada", None), ("ben", None)) == ["/start", "", "/fail", ""]
+def test_a_shared_check_succeeds_only_if_no_account_fails() -> None:
+    assert pings(URL, ("ada", None), ("ben", "down"), ("ada", None), ("ben", None)) == ["/start", "", "/fail", ""]
 
 
-def test_a_shared_switch_is_not_told_the_same_thing_for_every_one_of_a_thousand_accounts() -> None:
-    assert told(URL, *((f"account {n}", None) for n in range(1000))) == ["/start", ""]
+def test_a_shared_check_receives_the_same_result_once() -> None:
+    assert pings(URL, *((f"account {n}", None) for n in range(1000))) == ["/start", ""]
 
 
-def test_a_round_is_told_at_its_end_and_as_a_success_only_where_no_account_failed() -> None:
-    assert told(URL, ("ada", None), ("ben", None), is_round=True) == ["/start", ""]
-    assert told(URL, ("ada", None), ("ben", "down"), ("cy", None), is_round=True) == ["/start", "/fail"]
-    assert told(URL + "/{account}", ("ada", None), ("ben", "down"), is_round=True) == [
+def test_a_round_reports_once_when_it_ends() -> None:
+    assert pings(URL, ("ada", None), ("ben", None), is_round=True) == ["/start", ""]
+    assert pings(URL, ("ada", None), ("ben", "down"), ("cy", None), is_round=True) == ["/start", "/fail"]
+    assert pings(URL + "/{account}", ("ada", None), ("ben", "down"), is_round=True) == [
         "/ada/start", "/ada", "/ben/start", "/ben/fail",
     ]  # fmt: skip
 
 
-def test_with_a_place_for_the_account_each_has_its_own_switch() -> None:
-    found = told(URL + "-{account}/", ("ada b", None), ("ben", "down"))
+def test_a_placeholder_makes_a_check_for_each_account() -> None:
+    found = pings(URL + "-{account}/", ("ada b", None), ("ben", "down"))
     assert found == ["-ada%20b/start", "-ada%20b", "-ben/start", "-ben/fail"]
 
 
-def test_the_ping_is_a_post_with_the_reason(httpserver) -> None:
+def test_a_ping_is_a_post_with_the_reason(httpserver) -> None:
     got = []
 
     def answer(request):
@@ -74,7 +71,7 @@ def test_the_ping_is_a_post_with_the_reason(httpserver) -> None:
     assert got[1][2] == "ada: the token is dead"
 
 
-def test_a_switch_that_is_out_of_order_fails_nothing_and_is_complained_of_once_without_its_address(capfd) -> None:
+def test_failing_pings_are_logged_once_without_the_url(capfd) -> None:
     def send(_url: str, _words: str) -> None:
         raise OSError(f"no route to {URL}")
 
@@ -83,11 +80,11 @@ def test_a_switch_that_is_out_of_order_fails_nothing_and_is_complained_of_once_w
         pinger.ended("ada", None)
     pinger.close()
     said = capfd.readouterr().err
-    assert said.count("cannot be reached") == 1
+    assert said.count("healthcheck ping failed") == 1
     assert "secret-id" not in said
 
 
-def test_pings_that_pile_up_are_dropped() -> None:
+def test_pings_are_dropped_while_the_queue_is_full() -> None:
     gate, sent = threading.Event(), list[str]()
 
     def slow(url: str, _body: str) -> None:

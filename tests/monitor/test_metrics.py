@@ -1,4 +1,4 @@
-"""The numbers, and the addresses that serve them."""
+"""Metrics, and the HTTP endpoints."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from etl import clock
 from etl.errors import DatabaseError, UsageError
 from etl.monitor.http import Answers, address, serving
-from etl.monitor.metrics import Metrics, write_text_file
+from etl.monitor.metrics import CACHE_SECONDS, Metrics, write_text_file
 from etl.scheduler.service import FinishedRun, ServiceStatus
 from etl.sync import RunResult
 from tests.monitor.test_status import NOW, status
@@ -29,16 +29,16 @@ def samples(metrics: Metrics) -> dict[str, float]:
     }
 
 
-def test_the_age_of_the_last_proven_sync_is_there_for_each_account() -> None:
-    found = samples(Metrics(lambda: [status(), status(name="ben", last_proven_at=None, held=4)]))
+def test_the_age_of_the_last_proven_sync_has_an_account_label() -> None:
+    found = samples(Metrics(lambda: [status(held=4), status(name="ben", last_proven_at=None)]))
     assert found["favsync_age_of_last_proven_sync_seconds[('account', 'ada')]"] == 1800
     assert "favsync_age_of_last_proven_sync_seconds[('account', 'ben')]" not in found
     assert found["favsync_stale[('account', 'ben')]"] == 1
-    assert found["favsync_held_removals[('account', 'ben')]"] == 4
+    assert found["favsync_held_removals[('account', 'ada')]"] == 4
     assert (found["favsync_accounts"], found["favsync_accounts_stale"], found["favsync_up"]) == (2, 1, 1)
 
 
-def test_with_too_many_accounts_there_are_sums_alone() -> None:
+def test_above_the_account_limit_there_are_only_sums() -> None:
     many = [status(name=f"account {n}", last_proven_at=NOW - timedelta(minutes=n)) for n in range(11)]
     found = samples(Metrics(lambda: many, account_limit=10))
     assert not [name for name in found if "account'" in name]
@@ -70,11 +70,11 @@ def test_runs_are_counted_as_they_end() -> None:
     assert (found["favsync_scheduler_lag_seconds"], found["favsync_scheduler_leader"]) == (7.5, 1)
 
 
-def test_a_disabled_account_is_no_number() -> None:
+def test_a_disabled_account_is_not_counted() -> None:
     assert samples(Metrics(lambda: [status(enabled=False)]))["favsync_accounts"] == 0
 
 
-def test_a_database_that_cannot_be_asked_is_told_and_fails_nothing() -> None:
+def test_an_unreadable_database_is_reported_as_down() -> None:
     def ask():
         raise DatabaseError("gone")
 
@@ -83,15 +83,19 @@ def test_a_database_that_cannot_be_asked_is_told_and_fails_nothing() -> None:
     assert "favsync_accounts" not in found
 
 
-def test_the_database_is_asked_once_for_many_scrapes() -> None:
-    asked = []
+def test_the_database_is_read_once_for_many_scrapes(monkeypatch) -> None:
+    now, asked = [100.0], []
+    monkeypatch.setattr(clock, "monotonic", lambda: now[0])
     metrics = Metrics(lambda: asked.append(1) or [])
     for _ in range(5):
         metrics.text()
     assert len(asked) == 1
+    now[0] += CACHE_SECONDS + 1
+    metrics.text()
+    assert len(asked) == 2
 
 
-def test_the_text_file_is_whole_and_readable_by_the_collector(tmp_path) -> None:
+def test_the_text_file_is_readable_by_the_collector(tmp_path) -> None:
     file = tmp_path / "favsync.prom"
     write_text_file(Metrics(lambda: [status()]), file)
     assert b"favsync_age_of_last_proven_sync_seconds" in file.read_bytes()
@@ -110,8 +114,9 @@ def get(url: str) -> tuple[int, str]:
             return error.code, error.read().decode()
 
 
-def test_health_readiness_and_metrics_are_served() -> None:
-    pulses, down = [ServiceStatus(True, 0.0, 0, clock.monotonic())], []
+def test_health_readiness_and_metrics_are_served(monkeypatch) -> None:
+    monkeypatch.setattr(clock, "monotonic", lambda: 1_000.0)
+    pulses, down = [ServiceStatus(True, 0.0, 0, 1_000.0)], []
 
     def require_database():
         if down:
@@ -125,27 +130,27 @@ def test_health_readiness_and_metrics_are_served() -> None:
         assert get(f"{url}/")[0] == 404
         with urllib.request.urlopen(urllib.request.Request(f"{url}/healthz", method="HEAD")) as answer:
             assert (answer.status, answer.headers["Content-Length"], answer.read()) == (200, "3", b"")
-        pulses[0] = ServiceStatus(False, 0.0, 0, clock.monotonic() - 61)
+        pulses[0] = ServiceStatus(False, 0.0, 0, 1_000.0 - 61)
         down.append(1)
         assert get(f"{url}/healthz")[0] == 503
         status_code, words = get(f"{url}/readyz")
         assert (status_code, "secret" in words) == (503, False)
 
 
-def test_an_address_is_loopback_unless_told() -> None:
+def test_an_address_without_a_host_is_loopback() -> None:
     assert address("9108") == ("127.0.0.1", 9108)
     assert address("0.0.0.0:9108") == ("0.0.0.0", 9108)
     assert address("[::1]:0") == ("::1", 0)
     for wrong in ("", "host", "host:x", "host:70000"):
-        with pytest.raises(UsageError, match="no address"):
+        with pytest.raises(UsageError, match="not an address"):
             address(wrong)
 
 
-def test_two_cannot_listen_at_one_place() -> None:
+def test_an_address_in_use_is_refused() -> None:
     answers = Answers(Metrics(list), ServiceStatus, lambda: None)
     with (
         serving("127.0.0.1:0", answers) as url,
-        pytest.raises(UsageError, match="nobody can listen"),
+        pytest.raises(UsageError, match="cannot listen on"),
         serving(url.removeprefix("http://"), answers),
     ):
         pass

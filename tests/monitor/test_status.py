@@ -1,14 +1,14 @@
-"""What counts as stale, and the one exit code for all accounts."""
+"""When an account is stale, and the exit code of all accounts."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
 from etl.accounts.token_rows import TokenLocation, TokenRow, TokenStatus
-from etl.monitor.freshness import AccountFreshness
-from etl.monitor.status import SLACK, AccountStatus, _status, worst_code
+from etl.monitor.status import SLACK, AccountRows, AccountStatus, status_of, worst_code
 from etl.scheduler.schedule import parse
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -16,20 +16,27 @@ HOUR = timedelta(hours=1)
 
 
 def status(max_age: timedelta | None = None, now: datetime = NOW, **more: object) -> AccountStatus:
-    facts = {
+    proven_at = more.pop("last_proven_at", NOW - HOUR / 2)
+    held = more.pop("held", 0)
+    token_row = more.pop("token", None)
+    account = {
         "account_id": 1, "name": "ada", "enabled": True, "schedule": None, "created_at": NOW - 90 * 24 * HOUR,
-        "last_proven_at": NOW - HOUR / 2, "was_asked": True, "favourites": 5, "held": 0, "held_run_id": None, "rejected": 0,
-        "last_run_at": NOW, "last_outcome": "unchanged", "last_reason": None, "failures_in_a_row": 0,
-        "next_run_at": None, "parked_until": None, "token": None,
+        "scheduled_at": None, "failures": 0, "unproven": 0, "next_run_at": None, "parked_until": None,
     }  # fmt: skip
-    return _status(AccountFreshness(**(facts | more)), "every 1h", max_age, now)  # type: ignore[arg-type]
+    run = {
+        "run_id": 9, "started_at": NOW, "observed_at": proven_at, "favourites": 5, "rejected": 0, "requests": 3, "reason": None,
+        "held": held, "outcome": "held" if held else "unchanged", "decision": None,
+    }  # fmt: skip
+    last = SimpleNamespace(**run)
+    rows = AccountRows(SimpleNamespace(**account | more), last if proven_at else None, last, token_row)  # type: ignore[arg-type]
+    return status_of(rows, "every 1h", max_age, now)
 
 
 def token(state: TokenStatus) -> TokenRow:
     return TokenRow(account_id=1, place=TokenLocation.FILE, reference="x", state=state, updated_at=NOW)
 
 
-def test_one_missed_turn_is_no_news_and_two_are() -> None:
+def test_an_account_is_stale_after_two_missed_runs() -> None:
     plan, proven = parse("every 1h"), NOW - HOUR / 2
     second = plan.next_after(plan.next_after(proven, 1), 1) + SLACK
     assert status(now=second).freshness == "fresh"
@@ -41,12 +48,12 @@ def test_a_weekly_account_is_not_stale_after_a_day() -> None:
     assert status(schedule="0 3 * * 1", last_proven_at=NOW - 15 * 24 * HOUR).freshness == "stale"
 
 
-def test_the_age_that_is_asked_for_goes_over_the_schedule() -> None:
+def test_a_given_age_overrides_the_schedule() -> None:
     assert status(max_age=timedelta(minutes=29)).is_stale
     assert not status(max_age=timedelta(minutes=31)).is_stale
 
 
-def test_an_account_that_was_never_proven_counts_from_its_beginning() -> None:
+def test_an_account_without_a_sync_ages_from_its_creation() -> None:
     new = status(last_proven_at=None, created_at=NOW)
     assert (new.freshness, new.is_stale, new.age_seconds) == ("never synced", False, None)
     assert status(last_proven_at=None).is_stale
@@ -56,7 +63,7 @@ def test_an_account_that_was_never_proven_counts_from_its_beginning() -> None:
     ("facts", "code"),
     [
         ({}, 0),
-        ({"held": 3, "held_run_id": 9}, 7),
+        ({"held": 3}, 7),
         ({"held": 3, "last_proven_at": NOW - 9 * HOUR}, 3),
         ({"last_proven_at": None}, 3),
         ({"token": token(TokenStatus.SUSPECT)}, 0),
@@ -65,11 +72,11 @@ def test_an_account_that_was_never_proven_counts_from_its_beginning() -> None:
         ({"last_proven_at": NOW - 9 * HOUR, "enabled": False}, 0),
     ],
 )
-def test_the_exit_code_says_whether_somebody_should_look(facts: dict[str, object], code: int) -> None:
+def test_the_exit_code_follows_token_freshness_and_holds(facts: dict[str, object], code: int) -> None:
     assert status(**facts).exit_code == code
 
 
-def test_the_worst_account_speaks_for_all() -> None:
+def test_the_worst_account_decides_the_exit_code() -> None:
     held, stale, dead = status(held=1), status(last_proven_at=None), status(token=token(TokenStatus.DEAD))
     assert worst_code([status(), held]) == 7
     assert worst_code([held, stale]) == 3

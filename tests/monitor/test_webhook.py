@@ -1,4 +1,4 @@
-"""A webhook is told what changed: after a sync that changed something, each thing once, and late rather than never."""
+"""Digests for the webhook: sent after a change, each change once, and again after a failure."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ LIST = [item(number, track_title=f"Track {number}") for number in range(1, 31)]
 
 
 class Hook:
-    """A receiver that remembers what it was told, and may be out of order."""
+    """A webhook that stores what it receives, or fails while ``is_down``."""
 
     def __init__(self) -> None:
-        self.told: list[str] = []
+        self.received: list[str] = []
         self.is_down = False
 
     def send(self, url: str, body: bytes, content_type: str) -> None:
         if self.is_down:
             raise HTTPError(url, 503, "no", {}, None)  # type: ignore[arg-type]
-        self.told.append(body.decode())
+        self.received.append(body.decode())
 
 
-class Stage:
-    """An account, its list, and a hook that is told of its runs."""
+class SyncedAccount:
+    """An account and a webhook that receives its digests."""
 
     def __init__(self, url: str) -> None:
         self.engine = open_engine(url)
@@ -50,52 +50,52 @@ class Stage:
         self.hook = Hook()
 
     def sync(self, items: list[Any]) -> RunResult:
-        """Sync, and let the hook be told as the schedule does."""
+        """Sync, then send a digest as the scheduler does."""
         report = sync_account(self.engine, self.account, FakeSource(items), RunOptions(concurrency=1))
-        teller = WebhookSender(self.engine, "https://hook.invalid/secret-id", "text", self.hook.send)
-        teller.ended(FinishedRun(report))
-        teller.close()
+        sender = WebhookSender(self.engine, "https://hook.invalid/secret-id", "text", self.hook.send)
+        sender.ended(FinishedRun(report))
+        sender.close()
         return report
 
 
 @pytest.fixture
-def stage(database_url: str) -> Any:
-    made = Stage(database_url)
+def synced(database_url: str) -> Any:
+    made = SyncedAccount(database_url)
     yield made
     made.engine.dispose()
 
 
-def test_each_change_is_told_once_and_a_sync_without_one_tells_nothing(stage: Stage) -> None:
-    stage.sync(LIST)
-    stage.sync(LIST)
-    stage.sync([item(99, track_title="Brand new"), *LIST])
-    first, second = stage.hook.told
+def test_each_change_is_sent_once(synced: SyncedAccount) -> None:
+    synced.sync(LIST)
+    synced.sync(LIST)
+    synced.sync([item(99, track_title="Brand new"), *LIST])
+    first, second = synced.hook.received
     assert "30 favourites were there" in first
     assert "1 added" in second
     assert "Brand new" in second
 
 
-def test_what_could_not_be_delivered_is_told_with_the_next_change(
-    stage: Stage, capfd: pytest.CaptureFixture[str]
+def test_an_undelivered_digest_is_sent_with_the_next_change(
+    synced: SyncedAccount, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    stage.sync(LIST)
-    stage.hook.is_down = True
-    stage.sync([item(98, track_title="While it was down"), *LIST])
+    synced.sync(LIST)
+    synced.hook.is_down = True
+    synced.sync([item(98, track_title="While it was down"), *LIST])
     said = capfd.readouterr().err
-    assert "webhook cannot be told" in said
+    assert "digest not delivered" in said
     assert "secret-id" not in said
-    stage.hook.is_down = False
-    stage.sync([item(99, track_title="When it was back"), item(98, track_title="While it was down"), *LIST])
-    assert "2 added" in stage.hook.told[-1]
+    synced.hook.is_down = False
+    synced.sync([item(99, track_title="When it was back"), item(98, track_title="While it was down"), *LIST])
+    assert "2 added" in synced.hook.received[-1]
 
 
-class AtOnce:
-    """An outbox without a thread: what is put in it is delivered, or not, before the next step."""
+class ImmediateOutbox:
+    """An outbox without a thread and a queue."""
 
     def __init__(self, _name: str, deliver: Callable[[Any], None], **_words: str) -> None:
         self._deliver = deliver
 
-    def __class_getitem__(cls, _kind: object) -> type[AtOnce]:
+    def __class_getitem__(cls, _kind: object) -> type[ImmediateOutbox]:
         return cls
 
     def put(self, each: Any) -> None:
@@ -103,16 +103,16 @@ class AtOnce:
             self._deliver(each)
 
 
-def test_what_could_not_be_delivered_is_told_after_the_next_run_though_nothing_changed_by_it(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+def test_an_undelivered_digest_is_sent_after_an_unchanged_run(
+    synced: SyncedAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webhook, "Outbox", AtOnce)
-    teller = WebhookSender(stage.engine, "https://hook.invalid/secret-id", "text", stage.hook.send)
+    monkeypatch.setattr(webhook, "Outbox", ImmediateOutbox)
+    sender = WebhookSender(synced.engine, "https://hook.invalid/secret-id", "text", synced.hook.send)
 
     def run(items: list[Any], *, is_down: bool = False) -> None:
-        stage.hook.is_down = is_down
-        teller.ended(
-            FinishedRun(sync_account(stage.engine, stage.account, FakeSource(items), RunOptions(concurrency=1)))
+        synced.hook.is_down = is_down
+        sender.ended(
+            FinishedRun(sync_account(synced.engine, synced.account, FakeSource(items), RunOptions(concurrency=1)))
         )
 
     grown = [item(98, track_title="While it was down"), *LIST]
@@ -120,37 +120,37 @@ def test_what_could_not_be_delivered_is_told_after_the_next_run_though_nothing_c
     run(grown, is_down=True)
     run(grown)
     run(grown)
-    assert ["While it was down" in told for told in stage.hook.told] == [False, True]
+    assert ["While it was down" in sent for sent in synced.hook.received] == [False, True]
 
 
-def test_what_the_first_digest_of_all_could_not_deliver_is_told_too(stage: Stage) -> None:
-    stage.hook.is_down = True
-    stage.sync(LIST)
-    stage.sync([item(98, track_title="While it was down"), *LIST])
-    stage.hook.is_down = False
-    stage.sync([item(99, track_title="When it was back"), item(98, track_title="While it was down"), *LIST])
-    (told,) = stage.hook.told
-    assert "30 favourites were there" in told
-    assert "2 added" in told
+def test_an_undelivered_first_digest_is_sent_later(synced: SyncedAccount) -> None:
+    synced.hook.is_down = True
+    synced.sync(LIST)
+    synced.sync([item(98, track_title="While it was down"), *LIST])
+    synced.hook.is_down = False
+    synced.sync([item(99, track_title="When it was back"), item(98, track_title="While it was down"), *LIST])
+    (sent,) = synced.hook.received
+    assert "30 favourites were there" in sent
+    assert "2 added" in sent
 
 
-def test_facts_alone_send_nothing_but_are_told_with_the_next_change(stage: Stage) -> None:
-    stage.sync(LIST)
+def test_changed_attributes_alone_send_nothing(synced: SyncedAccount) -> None:
+    synced.sync(LIST)
     renamed = [item(1, track_title="Another title"), *LIST[1:]]
-    assert stage.sync(renamed).changed == 1
-    assert len(stage.hook.told) == 1
-    stage.sync([item(99), *renamed])
-    assert "Track 1 → Another title" in stage.hook.told[-1]
+    assert synced.sync(renamed).changed == 1
+    assert len(synced.hook.received) == 1
+    synced.sync([item(99), *renamed])
+    assert "Track 1 → Another title" in synced.hook.received[-1]
 
 
-def test_removals_that_wait_are_told_since_somebody_must_speak(stage: Stage) -> None:
-    stage.sync(LIST)
-    assert stage.sync(LIST[:5]).held == 25
-    assert "Waiting for your word" in stage.hook.told[-1]
+def test_held_removals_are_sent(synced: SyncedAccount) -> None:
+    synced.sync(LIST)
+    assert synced.sync(LIST[:5]).held == 25
+    assert "Waiting for approval" in synced.hook.received[-1]
 
 
 def test_the_verb_sends_to_the_webhook_of_the_settings(
-    stage: Stage, database_url: str, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, capsys: Any
+    synced: SyncedAccount, database_url: str, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     got: list[Any] = []
 
@@ -163,10 +163,10 @@ def test_the_verb_sends_to_the_webhook_of_the_settings(
     assert main(["digest", "--send"]) == 2
     assert "FAVSYNC_DIGEST_URL is not set" in capsys.readouterr().err
     monkeypatch.setenv("FAVSYNC_DIGEST_URL", httpserver.url_for("/hook/secret-id"))
-    sync_account(stage.engine, stage.account, FakeSource(LIST), RunOptions(concurrency=1))
+    sync_account(synced.engine, synced.account, FakeSource(LIST), RunOptions(concurrency=1))
     assert main(["digest", "--send"]) == 3
     said = capsys.readouterr().err
-    assert "did not take the digest of ada: HTTP 404" in said
+    assert "did not accept the digest of ada: HTTP 404" in said
     assert "secret-id" not in said
     assert main(["digest", "--send"]) == 0
     assert main(["digest", "--send"]) == 0
@@ -175,30 +175,30 @@ def test_the_verb_sends_to_the_webhook_of_the_settings(
     assert main(["digest", "--send", "--peek"]) == 2
 
 
-def test_removals_that_go_on_waiting_are_told_once_but_told_again_when_they_are_others(stage: Stage) -> None:
-    stage.sync(LIST)
+def test_held_removals_are_sent_again_only_if_they_differ(synced: SyncedAccount) -> None:
+    synced.sync(LIST)
     for favourites in (LIST[:5], LIST[:5], LIST[:4], LIST, LIST[:4], LIST[:4]):
-        stage.sync(favourites)
-    waiting = ["Waiting for your word" in told for told in stage.hook.told]
+        synced.sync(favourites)
+    waiting = ["Waiting for approval" in sent for sent in synced.hook.received]
     assert waiting == [False, True, True, True]
-    assert "26 removals seen by run 6" in stage.hook.told[-1]
+    assert "26 removals seen by run 6" in synced.hook.received[-1]
 
 
-def test_removals_that_wait_are_told_until_the_webhook_has_taken_it(stage: Stage) -> None:
-    stage.sync(LIST)
-    stage.hook.is_down = True
-    stage.sync(LIST[:5])
-    stage.hook.is_down = False
-    stage.sync(LIST[:5])
-    assert "Waiting for your word" in stage.hook.told[-1]
+def test_held_removals_are_sent_until_they_are_delivered(synced: SyncedAccount) -> None:
+    synced.sync(LIST)
+    synced.hook.is_down = True
+    synced.sync(LIST[:5])
+    synced.hook.is_down = False
+    synced.sync(LIST[:5])
+    assert "Waiting for approval" in synced.hook.received[-1]
 
 
 @pytest.mark.parametrize("kind", ["chat", "discord"])
-def test_the_verb_prints_what_a_chat_would_be_sent(
-    stage: Stage, database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: Any, kind: str
+def test_the_verb_prints_a_chat_message(
+    synced: SyncedAccount, database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: Any, kind: str
 ) -> None:
     monkeypatch.setenv("FAVSYNC_DATABASE_URL", database_url)
-    stage.sync(LIST)
+    synced.sync(LIST)
     assert main(["digest", "--format", kind]) == 0
     (words,) = [value for name, value in json.loads(capsys.readouterr().out).items() if name in ("text", "content")]
     assert "30 favourites were there" in words

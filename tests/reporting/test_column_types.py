@@ -1,4 +1,4 @@
-"""What drivers give becomes one type: the same for both databases."""
+"""Values of drivers are converted to the same types on both engines."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from etl.reporting.column_types import column_converters, instant_text, is_instant
+from etl.reporting.column_types import column_converters, column_kinds, is_instant
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 5, tzinfo=UTC)
 
@@ -29,13 +29,13 @@ NOON = datetime(2026, 3, 1, 12, 0, 0, 5, tzinfo=UTC)
         ("title", "2026-03-01", "2026-03-01"),
     ],
 )
-def test_a_column_is_read_by_what_its_name_says(column: str, given: object, value: object) -> None:
+def test_a_column_is_converted_by_its_name(column: str, given: object, value: object) -> None:
     (read,) = column_converters([column])
     assert read(given) == value
     assert type(read(given)) is type(value)
 
 
-def test_instants_are_those_whose_names_say_so() -> None:
+def test_instants_are_recognised_by_name() -> None:
     assert [
         name for name in ("first_seen_at", "added_after", "not_before", "since", "day", "format") if is_instant(name)
     ] == [
@@ -46,5 +46,9 @@ def test_instants_are_those_whose_names_say_so() -> None:
     ]
 
 
-def test_an_instant_is_bound_as_sqlite_holds_it() -> None:
-    assert instant_text(NOON.astimezone(timezone(timedelta(hours=-5)))) == "2026-03-01T12:00:00.000005Z"
+def test_kinds_come_from_names_and_then_from_all_values() -> None:
+    rows = [(NOON, 1, 1, None, 1), (None, 2, 2.5, None, "x")]
+    assert column_kinds(["seen_at", "whole", "part", "nothing", "mixed"], rows) == [
+        "instant", "integer", "number", "text", "text",
+    ]  # fmt: skip
+    assert column_kinds(["day", "proven", "title"], []) == ["day", "boolean", "text"]

@@ -1,17 +1,21 @@
-"""A digest in words: in each format what came from the database stays text."""
+"""Digests in each format, and as the requests that webhooks receive."""
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from etl.reporting.digest import Digest
-from etl.reporting.digest_text import SHOWN, WORDS, digest_fields
+from etl.reporting.digest_text import MAX_CHAT, MAX_DISCORD, MAX_LINES, digest_fields, digest_text, payload
 from etl.reporting.render import json_text
+from etl.settings import DIGEST_FORMATS
 
+FORMATS = ("text", "markdown", "html")
 AT, BEFORE = datetime(2026, 3, 2, 6, tzinfo=UTC), datetime(2026, 3, 1, 6, tzinfo=UTC)
+HOSTILE_CHAT = "<!channel> @everyone [x](https://evil.invalid) **a** `b` & c"
 HOSTILE = "<b>*x*</b>\x1b[2J | [y](javascript:z)\u202e\nnext"
 
 
@@ -29,9 +33,9 @@ def digest(**fields: Any) -> Digest:
     return Digest(**{"account": "ada", "since": BEFORE, "until": AT, "favourites": 12} | fields)
 
 
-@pytest.mark.parametrize("name", WORDS)
-def test_each_part_is_told_with_both_ends_of_its_time(name: str) -> None:
-    words = WORDS[name](
+@pytest.mark.parametrize("name", FORMATS)
+def test_each_section_is_written_with_both_bounds(name: str) -> None:
+    words = digest_text(
         digest(
             added=[change(1)],
             back=[change(2)],
@@ -41,7 +45,8 @@ def test_each_part_is_told_with_both_ends_of_its_time(name: str) -> None:
             facts=[{"field": "title", "old_value": "Old", "new_value": None, "changed_at": AT}],
             troubles=[{"run_id": 9, "outcome": "failed", "reason": "away", "started_at": AT}],
             held=(11, 40),
-        )
+        ),
+        name,
     )
     for expected in (
         "1 added, 1 back, 1 removed since 2026-03-01 06:00 UTC; 12 favourites now",
@@ -56,14 +61,14 @@ def test_each_part_is_told_with_both_ends_of_its_time(name: str) -> None:
         assert expected in words
 
 
-def test_the_most_urgent_comes_first() -> None:
-    words = WORDS["text"](digest(held=(11, 40), added=[change(1)]))
-    assert words.index("Waiting for your word") < words.index("Added")
+def test_held_removals_come_first() -> None:
+    words = digest_text(digest(held=(11, 40), added=[change(1)]), "text")
+    assert words.index("Waiting for approval") < words.index("Added")
 
 
-def test_a_hostile_title_is_text_in_each_format() -> None:
+def test_a_hostile_title_stays_text_in_each_format() -> None:
     hostile = digest(added=[change(1, title=HOSTILE, artists=HOSTILE)])
-    text, markdown, html = (WORDS[name](hostile) for name in ("text", "markdown", "html"))
+    text, markdown, html = (digest_text(hostile, name) for name in ("text", "markdown", "html"))
     assert "\x1b" not in text + markdown + html
     assert "\u202e" not in text + markdown + html
     assert "\nnext" not in text
@@ -72,21 +77,63 @@ def test_a_hostile_title_is_text_in_each_format() -> None:
     assert r"\[y\]" in markdown
 
 
-@pytest.mark.parametrize("name", WORDS)
-def test_a_long_list_is_cut_and_says_how_much_is_left_out(name: str) -> None:
-    words = WORDS[name](digest(added=[change(number) for number in range(SHOWN + 1_005)]))
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_long_list_is_cut_with_the_number_left_out(name: str) -> None:
+    words = digest_text(digest(added=[change(number) for number in range(MAX_LINES + 1_005)]), name)
     assert "and 1,005 more" in words
-    assert words.count("Title ") == SHOWN
+    assert words.count("Title ") == MAX_LINES
 
 
-def test_json_has_everything_with_instants_that_end_in_z() -> None:
+def test_json_has_all_fields_and_instants_end_in_z() -> None:
     fields = digest_fields(digest(added=[change(1)], held=(11, 40)))
     assert fields["held"] == {"run_id": 11, "removals": 40}
     assert '"changed_at": "2026-03-02T06:00:00.000000Z"' in json_text(fields)
 
 
-def test_news_is_whatever_there_is_to_tell_and_changes_are_those_of_the_favourites() -> None:
-    assert not digest().has_news
-    assert digest(held=(1, 2)).has_news
+def test_content_is_more_than_changes_of_favourites() -> None:
+    assert not digest().has_content
+    assert digest(held=(1, 2)).has_content
     assert not digest(held=(1, 2)).has_changes
     assert digest(there=1).has_changes
+
+
+def added(count: int, title: str = "A title of the usual length, number {}") -> list[dict[str, Any]]:
+    row = {"artists": "Somebody", "change": "added", "not_before": BEFORE, "changed_at": BEFORE, "run_id": 2}
+    return [row | {"track_id": number, "title": title.format(number)} for number in range(count)]
+
+
+@pytest.mark.parametrize("kind", DIGEST_FORMATS)
+def test_every_format_of_the_settings_has_a_body(kind: str) -> None:
+    content_type, body = payload(kind, digest(added=added(1)))
+    assert content_type.endswith("; charset=utf-8")
+    assert "number 0" in body.decode()
+
+
+def test_a_chat_receives_text_and_discord_content() -> None:
+    long = digest(added=added(2), removed=added(1))
+    text = json.loads(payload("chat", long)[1])["text"]
+    assert text.startswith(
+        "*ada: 2 added, 1 removed since 2026-03-01 06:00 UTC; 12 favourites now*\n\n*Added (2)*\n• A title"
+    )
+    content = json.loads(payload("discord", long)[1])
+    assert content["content"].startswith("**ada: 2 added")
+    assert content["allowed_mentions"] == {"parse": []}
+
+
+@pytest.mark.parametrize(("kind", "field", "limit"), [("chat", "text", MAX_CHAT), ("discord", "content", MAX_DISCORD)])
+def test_a_message_that_is_too_long_ends_with_a_whole_line(kind: str, field: str, limit: int) -> None:
+    long = digest(added=added(20), back=added(20), removed=added(20))
+    message = json.loads(payload(kind, long)[1])[field]
+    assert len(message) <= limit
+    *_, last, end = message.splitlines()
+    assert end.startswith("… and more")
+    assert last.endswith(")")
+
+
+@pytest.mark.parametrize(("kind", "field"), [("chat", "text"), ("discord", "content")])
+def test_a_title_is_no_mention_and_no_markup(kind: str, field: str) -> None:
+    message = json.loads(payload(kind, digest(added=added(1, HOSTILE_CHAT)))[1])[field]
+    assert "@everyone" not in message
+    assert "<!channel>" not in message
+    assert "**a**" not in message
+    assert "[x](https" not in message

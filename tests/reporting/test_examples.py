@@ -1,4 +1,4 @@
-"""docs/data-model.md: every SQL example is asked of both engines and has the answer that is shown; nothing there is made up."""
+"""docs/data-model.md: every SQL example returns the documented answer on both engines."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from etl.reporting.views import views
 from tools.examples import DOCUMENT, HISTORY, Example, answered, asked_of_database, examples, views_told
 
 TEXT = DOCUMENT.read_text(encoding="utf-8")
-TOLD = dict(views_told(TEXT))
-EXAMPLES: dict[str, Example] = dict(zip(TOLD, examples(TEXT), strict=True))
+DOCUMENTED = dict(views_told(TEXT))
+EXAMPLES: dict[str, Example] = dict(zip(DOCUMENTED, examples(TEXT), strict=True))
 FOLDER = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize("view", EXAMPLES)
-def test_the_answer_that_is_shown_is_the_one_that_the_database_gives(seeded: Connection, view: str) -> None:
+def test_the_documented_answer_is_the_database_s(seeded: Connection, view: str) -> None:
     assert asked_of_database(seeded, EXAMPLES[view]) == EXAMPLES[view].answer
 
 
@@ -31,23 +31,24 @@ def test_every_view_has_an_example_that_asks_it_and_shows_rows() -> None:
         assert len(example.answer.splitlines()) > 1, view
 
 
-def test_each_view_is_said_to_be_what_its_header_says() -> None:
-    assert {view: f"Row: {views()[view].row}" for view in TOLD} == {
-        view: next(line for line in about.splitlines() if line) for view, about in TOLD.items()
+def test_the_documented_row_of_a_view_is_its_header() -> None:
+    assert {view: f"Row: {views()[view].row}" for view in DOCUMENTED} == {
+        view: next(line for line in about.splitlines() if line) for view, about in DOCUMENTED.items()
     }
 
 
-def test_each_view_is_said_to_have_the_columns_that_it_has(seeded: Connection) -> None:
-    told = {
-        view: re.findall(r"`(\w+)`", about.partition("Columns:")[2].partition(".")[0]) for view, about in TOLD.items()
+def test_the_documented_columns_of_a_view_are_its_columns(seeded: Connection) -> None:
+    documented = {
+        view: re.findall(r"`(\w+)`", about.partition("Columns:")[2].partition(".")[0])
+        for view, about in DOCUMENTED.items()
     }
-    assert told == {name: list(run_query(seeded, Query(view, limit=0)).columns) for name, view in views().items()}
+    assert documented == {name: list(run_query(seeded, Query(view, limit=0)).columns) for name, view in views().items()}
 
 
 def test_every_table_and_column_is_there() -> None:
     rows = re.findall(r"^\| `(\w+)` \| .+? \| (.+) \|$", TEXT, re.MULTILINE)
-    told = {table: re.findall(r"`(\w+)`", columns) for table, columns in rows}
-    assert told == {name: [column.name for column in table.columns] for name, table in metadata.tables.items()}
+    documented = {table: re.findall(r"`(\w+)`", columns) for table, columns in rows}
+    assert documented == {name: [column.name for column in table.columns] for name, table in metadata.tables.items()}
 
 
 def test_the_drawing_has_only_tables_and_columns_that_are_there() -> None:
@@ -65,14 +66,14 @@ def test_the_drawing_has_only_tables_and_columns_that_are_there() -> None:
         assert {key.column.table.name for key in keys} & {one, other}, (one, other)
 
 
-def test_the_command_that_makes_the_history_makes_the_one_of_the_tests() -> None:
+def test_the_documented_history_is_that_of_the_tests() -> None:
     asked = " ".join(f"--{name} {value}" for name, value in HISTORY.items())
     assert f"python -m benchmarks.history {asked} sqlite:///history.db" in TEXT
     seeded = (FOLDER / "tests/support/seeded.py").read_text(encoding="utf-8")
     assert "make_history(self._engines[name], **HISTORY)" in seeded
 
 
-def test_an_answer_that_is_no_longer_true_would_be_written_again() -> None:
+def test_an_outdated_answer_is_rewritten() -> None:
     changed = TEXT.replace("kofi     2026-06-30 08:14:08Z", "kofi     1999-01-01 00:00:00Z")
     assert changed != TEXT
     true = {example.question: example.answer for example in EXAMPLES.values()}

@@ -14,7 +14,7 @@ from sqlalchemy import insert, text
 
 from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.db.tables import metadata, tokens
-from etl.reporting.export_tables import PRIVATE, TABLES
+from etl.reporting.export import PRIVATE, TABLES
 from etl.reporting.views import views
 from tests.support.commands import commands
 from tests.support.lists import START, item
@@ -67,8 +67,8 @@ def manifest(folder):
 def test_duckdb_reads_every_parquet_file_with_its_types(filled, export, tmp_path):
     folder = tmp_path / "out"
     assert export(filled, "--to", folder)[0] == 0
-    told = manifest(folder)
-    for relation in told["relations"]:
+    found = manifest(folder)
+    for relation in found["relations"]:
         assert duckdb.sql(f"select * from '{folder / relation['file']}'").columns == [
             column["name"] for column in relation["columns"]
         ]
@@ -89,19 +89,19 @@ def test_duckdb_reads_every_parquet_file_with_its_types(filled, export, tmp_path
 
 
 @pytest.mark.parametrize("format_", ["parquet", "csv", "jsonl"])
-def test_the_manifest_tells_what_is_there(filled, export, tmp_path, format_):
+def test_the_manifest_describes_every_file(filled, export, tmp_path, format_):
     folder = tmp_path / "out"
     assert export(filled, "--to", folder, "--format", format_)[0] == 0
-    told = manifest(folder)
-    assert {each["name"] for each in told["relations"]} == {*TABLES, *views()}
-    assert told["format"] == format_
-    assert datetime.fromisoformat(told["created_at"]).tzinfo is not None
-    for each in told["relations"]:
+    found = manifest(folder)
+    assert {each["name"] for each in found["relations"]} == {*TABLES, *views()}
+    assert found["format"] == format_
+    assert datetime.fromisoformat(found["created_at"]).tzinfo is not None
+    for each in found["relations"]:
         content = (folder / each["file"]).read_bytes()
         assert (len(content), hashlib.sha256(content).hexdigest()) == (each["bytes"], each["sha256"])
     engine = open_engine(filled)
     with read_transaction(engine) as connection:
-        for each in told["relations"]:
+        for each in found["relations"]:
             assert connection.execute(text(f"SELECT count(*) FROM {each['name']}")).scalar() == each["rows"], each[
                 "name"
             ]
@@ -119,7 +119,7 @@ def test_text_formats_hold_the_values_themselves(filled, export, tmp_path):
 
 
 @pytest.mark.parametrize("format_", ["parquet", "csv", "jsonl"])
-def test_no_token_leaves(filled, export, tmp_path, format_):
+def test_no_token_is_exported(filled, export, tmp_path, format_):
     import base64
 
     folder = tmp_path / "out"
@@ -131,12 +131,12 @@ def test_no_token_leaves(filled, export, tmp_path, format_):
         assert "token" not in path.name
 
 
-def test_whoever_adds_a_table_decides_whether_it_is_exported():
+def test_every_table_is_exported_or_private():
     assert {*TABLES, *PRIVATE} == set(metadata.tables)
     assert not {*TABLES} & {*PRIVATE}
 
 
-def test_a_folder_with_other_files_is_left_alone(filled, export, tmp_path):
+def test_a_folder_with_other_files_is_refused(filled, export, tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
     code, said = export(filled, "--to", tmp_path, "--force")
     assert code == 2
@@ -167,19 +167,19 @@ def test_an_export_that_fails_leaves_nothing(filled, export, tmp_path):
 
 @pytest.mark.postgresql
 def test_both_databases_give_the_same_files(new_database, export, tmp_path):
-    told = {}
+    found = {}
     for engine_name in ("sqlite", "postgresql"):
         url = new_database(engine_name)
         engine = open_engine(url)
         land(engine, account_in(engine), seen(1, [1, 2]), seen(3, [2, 3]))
         engine.dispose()
         export(url, "--to", tmp_path / engine_name, "--format", "jsonl")
-        told[engine_name] = {
+        found[engine_name] = {
             name: sorted((tmp_path / engine_name / f"{name}.jsonl").read_text().splitlines())
             for name in ("favourites", "tracks", "track_versions", "report_favourite_history", "report_artists")
         }
         kinds = [
             (each["name"], each["columns"]) for each in manifest(tmp_path / engine_name)["relations"] if each["rows"]
         ]
-        told[engine_name]["kinds"] = kinds
-    assert told["sqlite"] == told["postgresql"]
+        found[engine_name]["kinds"] = kinds
+    assert found["sqlite"] == found["postgresql"]

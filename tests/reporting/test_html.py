@@ -1,4 +1,4 @@
-"""The HTML report without a browser: what is counted for it, how it is packed, and what its frame lets in."""
+"""The HTML report without a browser: numbers, packing, and the Content Security Policy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 from etl.reporting.html.packing import packed_links, packed_stays
-from etl.reporting.html.page import ASSETS, SCRIPTS, page, shielded
+from etl.reporting.html.page import ASSETS, SCRIPTS, escaped, page
 from etl.reporting.html.trends import Stay, Trends
 
 
@@ -43,26 +43,26 @@ class Parsed(HTMLParser):
         return [(attributes, text) for name, attributes, text in self.found if name == tag]
 
 
-def test_a_course_counts_the_favourites_at_the_end_of_each_month_and_a_year_ago() -> None:
+def test_a_series_counts_favourites_at_the_end_of_each_month() -> None:
     stays = [Stay(1, on(2025, 1), None), Stay(2, on(2025, 2), on(2025, 4)), Stay(3, on(2026, 3, 9), None)]
     trends = Trends(stays, on(2026, 3, 10))
-    courses = trends.courses({1: [7], 2: [7, 8], 3: [8]})
+    series = trends.series({1: [7], 2: [7, 8], 3: [8]})
     assert trends.months[0] == date(2025, 1, 1)
     assert trends.months[-1] == date(2026, 3, 1)
-    assert courses[7].by_month == [1, 2, 2, *[1] * 12]
-    assert courses[8].by_month == [0, 1, 1, *[0] * 11, 1]
-    assert (courses[7].year_ago, courses[8].year_ago) == (2, 1)
+    assert series[7].by_month == [1, 2, 2, *[1] * 12]
+    assert series[8].by_month == [0, 1, 1, *[0] * 11, 1]
+    assert (series[7].year_ago, series[8].year_ago) == (2, 1)
 
 
-def test_a_history_shorter_than_a_year_is_compared_with_its_beginning() -> None:
+def test_a_short_history_is_compared_with_its_start() -> None:
     trends = Trends([Stay(1, on(2026, 3, 1), None), Stay(2, on(2026, 3, 5), None)], on(2026, 3, 10))
     assert trends.year_ago == on(2026, 3, 1)
-    assert trends.counts_then({1: [7], 2: [7]}) == {7: 1}
+    assert trends.series({1: [7], 2: [7]})[7].year_ago == 1
 
 
 def test_no_history_has_no_months() -> None:
     trends = Trends([], None)
-    assert (trends.months, trends.year_ago, trends.courses({})) == ([], None, {})
+    assert (trends.months, trends.year_ago, trends.series({})) == ([], None, {})
 
 
 def row(track_id: int, **fields: Any) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def row(track_id: int, **fields: Any) -> dict[str, Any]:
 
 def test_texts_and_instants_are_packed_once_each() -> None:
     current = [row(1, artists="A"), row(2, artists="A", album="A"), row(3)]
-    packed = packed_stays(current, [row(4, artists="B", valid_to=on(2026, 2)), row(5, valid_to=on(2026, 3))], most=1)
+    packed = packed_stays(current, [row(4, artists="B", valid_to=on(2026, 2)), row(5, valid_to=on(2026, 3))], limit=1)
     assert packed["texts"] == ["A"]
     assert packed["instants"] == [round(on(2026, 1).timestamp()), round(on(2026, 3).timestamp())]
     assert [each[0] for each in packed["rows"]] == [1, 2, 3, 5]
@@ -83,22 +83,22 @@ def test_texts_and_instants_are_packed_once_each() -> None:
     assert packed["ended"] == 2
 
 
-def test_addresses_that_are_alike_are_packed_as_what_is_around_the_id() -> None:
+def test_similar_urls_are_packed_as_a_pattern() -> None:
     links = packed_links({1: "https://w/1?x", 2: "https://w/2?x", 3: "https://elsewhere/", 4: None})
     assert links == {"before": "https://w/", "after": "?x", "others": {"3": "https://elsewhere/", "4": None}}
     assert packed_links({}) == {"before": "", "after": "", "others": {}}
 
 
-def test_nothing_in_the_story_can_end_its_element() -> None:
-    story = {"title": "</script><script>bad()</script><!--", "a": "&amp;", "accounts": []}
-    parsed = Parsed(page(story | {"made_at": on(2026, 1), "version": "1"}))
-    (text,) = [text for attributes, text in parsed.of("script") if attributes.get("id") == "story"]
-    assert json.loads(text)["title"] == story["title"]
-    assert json.loads(shielded(json.dumps(story))) == story
+def test_no_value_can_end_the_script_element() -> None:
+    report = {"title": "</script><script>bad()</script><!--", "a": "&amp;", "accounts": []}
+    parsed = Parsed(page(report | {"made_at": on(2026, 1), "version": "1"}))
+    (text,) = [text for attributes, text in parsed.of("script") if attributes.get("id") == "report"]
+    assert json.loads(text)["title"] == report["title"]
+    assert json.loads(escaped(json.dumps(report))) == report
     assert len(parsed.of("script")) == len(SCRIPTS) + 2
 
 
-def test_the_policy_names_the_hash_of_each_script_and_style_and_nothing_else() -> None:
+def test_the_policy_allows_only_the_hashes_of_the_page() -> None:
     parsed = Parsed(page({"accounts": [], "made_at": on(2026, 1), "version": "1"}))
     (policy,) = [
         at["content"] or "" for at, _ in parsed.of("meta") if at.get("http-equiv") == "Content-Security-Policy"
@@ -112,14 +112,14 @@ def test_the_policy_names_the_hash_of_each_script_and_style_and_nothing_else() -
         assert set(rules[name].split()) == hashes
 
 
-def test_the_page_has_no_handler_or_style_in_its_markup_and_asks_for_no_file() -> None:
+def test_the_markup_has_no_handler_style_or_remote_file() -> None:
     parsed = Parsed(page({"accounts": [], "made_at": on(2026, 1), "version": "1"}))
     for tag, attributes, _ in parsed.found:
         assert not {name for name in attributes if name.startswith("on") or name in ("style", "src", "srcset")}, tag
         assert (attributes.get("href") or "#").startswith("#"), tag
 
 
-def test_our_scripts_never_make_markup_of_text() -> None:
+def test_our_scripts_never_parse_text_as_markup() -> None:
     ours = [path for path in ASSETS.glob("*.js") if not path.name.endswith(".min.js")]
     assert len(ours) == len(SCRIPTS) - 2
     forbidden = re.compile(

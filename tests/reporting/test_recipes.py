@@ -1,4 +1,4 @@
-"""docs/recipes.md: each recipe is run with its own tool, and has the answer that is shown."""
+"""docs/recipes.md: each recipe returns the documented answer."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def folder(histories: Histories, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 @pytest.mark.parametrize("place", range(len(ASKED)))
-def test_a_recipe_answers_what_is_shown(folder: Path, place: int) -> None:
+def test_a_recipe_returns_the_documented_answer(folder: Path, place: int) -> None:
     assert asked_of_recipe(folder, ASKED[place]) == ASKED[place].answer
     assert len(ASKED[place].answer.splitlines()) > 2
 
 
 @pytest.mark.postgresql
-def test_the_question_for_metabase_is_answered_by_postgresql(histories: Histories) -> None:
+def test_the_metabase_query_is_answered_by_postgresql(histories: Histories) -> None:
     (question,) = OF_DATABASE
     with read_transaction(histories.engine("postgresql")) as connection:
         assert asked_of_database(connection, question) == question.answer

@@ -68,7 +68,7 @@ def test_a_view_has_the_same_rows_on_both_engines(histories: Histories, name: st
 
 
 @pytest.mark.parametrize("view", views().values(), ids=lambda view: view.name)
-def test_a_view_says_what_a_row_is_and_sorts_by_columns_that_it_has(seeded: Connection, view: Any) -> None:
+def test_a_view_describes_its_row_and_sorts_by_its_columns(seeded: Connection, view: Any) -> None:
     assert view.row.endswith(".")
     assert view.row[0].isupper()
     assert view.order
@@ -82,7 +82,7 @@ OVER_ALL = {"report_survival", "report_half_life", "report_market_coverage", "re
 
 
 @pytest.mark.parametrize("name", [name for name in views() if name not in OVER_ALL])
-def test_a_question_about_one_account_looks_at_that_account_alone(histories: Histories, name: str) -> None:
+def test_a_query_of_one_account_scans_no_other(histories: Histories, name: str) -> None:
     with read_transaction(histories.engine("sqlite")) as connection:
         columns = run_query(connection, Query(views()[name], limit=0)).columns
         whose = " WHERE account = 'ada'" if "account" in columns else ""

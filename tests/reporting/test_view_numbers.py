@@ -29,7 +29,7 @@ def test_daily_totals_are_what_counting_the_open_intervals_gives(seeded: Connect
         )
 
 
-def test_weekly_churn_is_the_share_of_the_favourites_that_the_week_began_with(seeded: Connection) -> None:
+def test_weekly_churn_is_a_share_of_the_favourites_before_it(seeded: Connection) -> None:
     stays = intervals(seeded)
     for row in rows_of(seeded, "weekly-churn"):
         monday: date = row["week"]
@@ -75,7 +75,7 @@ def kaplan_meier(ages: list[tuple[int, bool]]) -> list[tuple[int, int, int, floa
     return found
 
 
-def test_survival_is_the_kaplan_meier_estimate_over_stays_whose_beginning_was_seen(seeded: Connection) -> None:
+def test_survival_is_the_kaplan_meier_estimate(seeded: Connection) -> None:
     seen = dict(seeded.execute(text("SELECT account_id, max(observed_at) FROM runs GROUP BY account_id")).all())
     ages = defaultdict(list)
     for account, stay in intervals(seeded):
@@ -86,16 +86,16 @@ def test_survival_is_the_kaplan_meier_estimate_over_stays_whose_beginning_was_se
             ages[account].append(((end - stay.valid_from).days, stay.valid_to is not None))
     rows = rows_of(seeded, "survival")
     for account, own in ages.items():
-        told = [row for row in rows if row["account"] == account]
+        own_rows = [row for row in rows if row["account"] == account]
         wanted = kaplan_meier(own)
-        assert [(row["days"], row["at_risk"], row["removed"]) for row in told] == [each[:3] for each in wanted]
-        assert [row["survival"] for row in told] == pytest.approx([each[3] for each in wanted], abs=0.00006)
+        assert [(row["days"], row["at_risk"], row["removed"]) for row in own_rows] == [each[:3] for each in wanted]
+        assert [row["survival"] for row in own_rows] == pytest.approx([each[3] for each in wanted], abs=0.00006)
         half = next((days for days, _, _, share in wanted if round(share, 4) <= 0.5), None)
         (life,) = rows_of(seeded, "half-life", accounts=(account,))
         assert (life["stays"], life["half_life_days"]) == (len(own), half)
 
 
-def test_a_regretted_removal_is_one_stay_that_follows_another(seeded: Connection) -> None:
+def test_a_regretted_removal_is_followed_by_another_stay(seeded: Connection) -> None:
     stays = defaultdict(list)
     for account, stay in intervals(seeded):
         stays[account, stay.track_id].append(stay)
@@ -117,7 +117,7 @@ def members(connection: Connection) -> dict[int, set[str]]:
     return found
 
 
-def test_market_coverage_counts_the_favourites_that_each_market_can_play(seeded: Connection) -> None:
+def test_market_coverage_counts_playable_favourites(seeded: Connection) -> None:
     sets = members(seeded)
     of = dict(seeded.execute(select(tracks.c.track_id, tracks.c.market_set_id)).all())
     current = defaultdict(list)
@@ -132,7 +132,7 @@ def test_market_coverage_counts_the_favourites_that_each_market_can_play(seeded:
         assert row["share"] == pytest.approx(available / row["favourites"], abs=0.00006)
 
 
-def test_market_changes_are_the_differences_between_versions_that_follow_each_other(seeded: Connection) -> None:
+def test_market_changes_are_differences_of_adjacent_versions(seeded: Connection) -> None:
     sets = members(seeded)
     rows = seeded.execute(select(track_versions).order_by(track_versions.c.track_id, track_versions.c.valid_from)).all()
     wanted = Counter()
@@ -146,7 +146,7 @@ def test_market_changes_are_the_differences_between_versions_that_follow_each_ot
     assert wanted
 
 
-def test_a_market_loss_is_a_market_of_the_past_that_a_current_favourite_lacks_now(seeded: Connection) -> None:
+def test_a_market_loss_is_a_former_market_of_a_favourite(seeded: Connection) -> None:
     sets = members(seeded)
     past: dict[int, set[str]] = defaultdict(set)
     for track_id, set_id in seeded.execute(select(track_versions.c.track_id, track_versions.c.market_set_id)):
@@ -163,7 +163,7 @@ def test_a_market_loss_is_a_market_of_the_past_that_a_current_favourite_lacks_no
     assert len(rows) == len(wanted) > 0
 
 
-def test_unavailable_are_the_current_favourites_without_the_accounts_own_region(seeded: Connection) -> None:
+def test_unavailable_favourites_lack_the_account_s_region(seeded: Connection) -> None:
     sets = members(seeded)
     of = dict(seeded.execute(select(tracks.c.track_id, tracks.c.market_set_id)).all())
     region = dict(seeded.execute(select(accounts.c.name, accounts.c.region)).all())
@@ -188,7 +188,7 @@ def test_unavailable_are_the_current_favourites_without_the_accounts_own_region(
         assert row["since"] == since
 
 
-def test_artists_are_gained_with_their_first_track_and_lost_with_their_last(seeded: Connection) -> None:
+def test_artists_are_gained_and_lost_with_their_tracks(seeded: Connection) -> None:
     rows = sorted(rows_of(seeded, "artist-changes"), key=lambda row: row["changed_at"])
     here: dict[tuple[str, int], bool] = {}
     for row in rows:
@@ -200,7 +200,7 @@ def test_artists_are_gained_with_their_first_track_and_lost_with_their_last(seed
     assert here == now
 
 
-def test_a_change_of_a_title_is_told_with_both_values_and_the_order_of_genres_is_no_change(seeded: Connection) -> None:
+def test_track_changes_have_both_values_and_ignore_genre_order(seeded: Connection) -> None:
     rows = rows_of(seeded, "track-changes")
     assert {"title", "genres"} <= {row["field"] for row in rows}
     assert all(row["old_value"] != row["new_value"] for row in rows)
@@ -220,9 +220,7 @@ def test_a_retracted_run_is_no_proof_of_freshness(histories: Histories, seeded: 
     assert after[account]["seconds_since_proven"] > before[account]["seconds_since_proven"]
 
 
-def test_an_account_that_was_never_synced_has_a_row_in_freshness_and_nowhere_else(
-    histories: Histories, seeded: Connection
-) -> None:
+def test_an_account_without_a_sync_is_in_freshness_only(histories: Histories, seeded: Connection) -> None:
     engine = histories.engine(seeded.dialect.name)
     new = accounts.insert().values(name="nobody", enabled=True, created_at=datetime(2026, 7, 1, tzinfo=UTC))
     with changed(engine, new) as other:

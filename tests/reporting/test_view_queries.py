@@ -1,4 +1,4 @@
-"""Questions to the views: as of a time, since, in an order, of an account; and what is refused."""
+"""Queries of views: as of a time, since, order, account, and invalid ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from etl.transform.as_of import Presence
 from tests.support.seeded import intervals, rows_of
 
 
-def test_as_of_lists_what_the_core_says_was_surely_a_favourite_then(seeded: Connection) -> None:
+def test_as_of_lists_the_tracks_whose_answer_is_yes(seeded: Connection) -> None:
     stays = [interval_of(row) for _, row in intervals(seeded)]
     edges = sorted({at for stay in stays for at in (stay.valid_from, stay.added_after, stay.removed_after) if at})
     beyond = (edges[0] - timedelta(days=1), edges[-1] + timedelta(seconds=1), datetime(2027, 1, 1, tzinfo=UTC))
@@ -36,7 +36,7 @@ def test_as_of_lists_what_the_core_says_was_surely_a_favourite_then(seeded: Conn
     assert found
 
 
-def test_as_of_the_newest_observation_every_view_tells_what_it_tells_without(seeded: Connection) -> None:
+def test_as_of_the_newest_observation_equals_the_present(seeded: Connection) -> None:
     for account in find_accounts(seeded):
         newest = observation_range(seeded, account.account_id).seen_until
         for view in views().values():
@@ -63,12 +63,12 @@ def test_artists_as_of_a_time_count_the_tracks_that_were_there(seeded: Connectio
     assert total
 
 
-def test_a_view_of_changes_cannot_be_asked_as_of_a_time(seeded: Connection) -> None:
-    with pytest.raises(UsageError, match="cannot be asked as of a time"):
+def test_a_view_of_changes_refuses_as_of(seeded: Connection) -> None:
+    with pytest.raises(UsageError, match="no earlier state"):
         rows_of(seeded, "daily-changes", as_of=datetime(2026, 1, 1, tzinfo=UTC))
 
 
-def test_since_order_and_limit_do_what_they_say(seeded: Connection) -> None:
+def test_since_order_and_limit_select_rows(seeded: Connection) -> None:
     since = datetime(2026, 5, 1, tzinfo=UTC)
     rows = rows_of(seeded, "favourite-changes", since=since, order_by=("title", "-changed_at"))
     everything = rows_of(seeded, "favourite-changes")
@@ -90,12 +90,12 @@ def test_since_order_and_limit_do_what_they_say(seeded: Connection) -> None:
         ({"accounts": ("' OR '1'='1",)}, "no account"),
     ],
 )
-def test_what_a_view_does_not_have_is_refused(seeded: Connection, how: dict[str, Any], message: str) -> None:
+def test_unknown_columns_and_accounts_are_refused(seeded: Connection, how: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         rows_of(seeded, "current-favourites", **how)
 
 
-def test_a_view_about_all_accounts_refuses_an_account_and_one_without_a_time_refuses_since(seeded: Connection) -> None:
+def test_options_that_a_view_does_not_have_are_refused(seeded: Connection) -> None:
     with pytest.raises(UsageError, match="all accounts"):
         rows_of(seeded, "market-changes", accounts=("ada",))
     with pytest.raises(UsageError, match="--since does not apply"):

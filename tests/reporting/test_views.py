@@ -1,4 +1,4 @@
-"""The files of the views: headers, phrases, order, names. What they tell is tested on databases (tests/integration)."""
+"""The files of the views: headers, phrases, order, names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def test_both_engines_know_the_same_phrases() -> None:
 
 
 @pytest.mark.parametrize("dialect", PHRASES)
-def test_no_phrase_and_no_place_is_left_in_a_query(dialect: str) -> None:
+def test_a_query_has_no_phrase_left(dialect: str) -> None:
     for view in views().values():
         query = view.query(dialect)
         assert "${" not in query, view.name
@@ -32,7 +32,7 @@ def test_every_view_has_a_title_that_a_narrow_list_holds() -> None:
     assert max(map(len, titles)) <= 42
 
 
-def test_a_phrase_may_stand_within_another() -> None:
+def test_a_phrase_may_contain_another() -> None:
     view = View("v", "A row.", "SELECT ${days_between(a; coalesce(b, ${now}))}")
     assert "coalesce(b, now())" in view.query("postgresql")
 
@@ -53,14 +53,14 @@ def test_a_view_comes_after_those_that_it_reads() -> None:
         " favourite-changes ",
     ],
 )
-def test_a_view_is_found_by_every_way_to_write_its_name(name: str) -> None:
+def test_a_view_is_found_by_every_spelling_of_its_name(name: str) -> None:
     assert view_named(name).name == "report_favourite_changes"
 
 
 @pytest.mark.parametrize(
     ("name", "nearest"), [("artist", "artists"), ("curent-favorites", "current-favourites"), ("churn", "weekly-churn")]
 )
-def test_an_unknown_name_is_answered_with_the_nearest(name: str, nearest: str) -> None:
+def test_an_unknown_name_suggests_the_nearest(name: str, nearest: str) -> None:
     with pytest.raises(UsageError) as caught:
         view_named(name)
     assert nearest in caught.value.remedy

@@ -1,61 +1,48 @@
-"""Ten thousand favourites in a megabyte: texts, instants and addresses are stored once each.
+"""Packs favourites for the page, so that ten thousand take a megabyte: texts, instants and URLs are stored once each.
 
-A row is ``[track_id, title, artists, album, genres, seconds, markets, added, after, removed, removed_after]``: ``artists``,
-``album`` and ``genres`` are places in ``texts``, the last four are places in ``instants``; null: not known, or not so. The
-page's `tables.js` reads it.
+A row is ``[track_id, title, artists, album, genres, seconds, markets, added, after, removed, removed_after]``. ``artists``,
+``album`` and ``genres`` are indexes of ``texts``, the last four of ``instants``; null means unknown. `assets/tables.js` reads it.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from typing import Any
 
 Row = dict[str, Any]
 
 
-class _Places:
-    """A list in which each value stands once."""
+class _Indexed:
+    """A list of distinct values."""
 
     def __init__(self) -> None:
-        self.values: list[Any] = []
-        self._places: dict[Hashable, int] = {}
+        self._indexes: dict[Hashable, int] = {}
 
-    def of(self, value: Hashable | None) -> int | None:
-        """Return the place of ``value``, at the end if it is new."""
-        if value is None:
-            return None
-        place = self._places.setdefault(value, len(self.values))
-        if place == len(self.values):
-            self.values.append(value)
-        return place
+    def index(self, value: Hashable | None) -> int | None:
+        """Return the index of ``value``, which is appended if it is new."""
+        return None if value is None else self._indexes.setdefault(value, len(self._indexes))
+
+    @property
+    def values(self) -> list[Any]:
+        """The values in the order of their indexes."""
+        return list(self._indexes)
 
 
-def packed_stays(current: Sequence[Row], ended: Sequence[Row], most: int) -> Row:
-    """Return the current favourites, then the stays that ended last, ``most`` at most, as the page reads them."""
-    texts, instants = _Places(), _Places()
+def packed_stays(current: Sequence[Row], ended: Sequence[Row], limit: int) -> Row:
+    """Return the current favourites and the ``limit`` stays that ended last."""
+    texts, instants = _Indexed(), _Indexed()
+    newest = sorted(ended, key=lambda row: row["valid_to"], reverse=True)[:limit]
     rows = [
         [
             row["track_id"],
             row["title"],
-            texts.of(row["artists"]),
-            texts.of(row["album"]),
-            texts.of(row["genres"]),
-            row["duration_seconds"],
-            row["market_count"],
-            instants.of(row["valid_from"]),
-            instants.of(row["added_after"]),
-            None,
-            None,
+            *(texts.index(row.get(name)) for name in ("artists", "album", "genres")),
+            row.get("duration_seconds"),
+            row.get("market_count"),
+            *(instants.index(row.get(name)) for name in ("valid_from", "added_after", "valid_to", "removed_after")),
         ]
-        for row in current
-    ]
-    newest = sorted(ended, key=lambda row: row["valid_to"], reverse=True)[:most]
-    rows += [
-        [
-            *(row["track_id"], row["title"], texts.of(row["artists"]), None, None, None, None),
-            *(instants.of(row[name]) for name in ("valid_from", "added_after", "valid_to", "removed_after")),
-        ]
-        for row in newest
+        for row in (*current, *newest)  # rows of current favourites have no end, those that ended only bounds
     ]
     return {
         "rows": rows,
@@ -66,18 +53,17 @@ def packed_stays(current: Sequence[Row], ended: Sequence[Row], most: int) -> Row
     }
 
 
-def packed_links(addresses: dict[int, str | None]) -> Row:
-    """Return the addresses of tracks: those that are like most others as what stands before and after the track's id."""
-    given = {track_id: address for track_id, address in addresses.items() if address}
-    shapes: dict[tuple[str, str], int] = {}
-    for track_id, address in given.items():
-        before, found, after = address.partition(str(track_id))
+def packed_links(urls: dict[int, str | None]) -> Row:
+    """Return the URLs of tracks: the text before and after the track's id in most of them, and the others in full."""
+    shapes: Counter[tuple[str, str]] = Counter()
+    for track_id, url in urls.items():
+        before, found, after = (url or "").partition(str(track_id))
         if found:
-            shapes[before, after] = shapes.get((before, after), 0) + 1
-    before, after = max(shapes, key=lambda shape: shapes[shape], default=("", ""))
+            shapes[before, after] += 1
+    before, after = shapes.most_common(1)[0][0] if shapes else ("", "")
     others = {
-        str(track_id): given.get(track_id)
-        for track_id in addresses
-        if not shapes or given.get(track_id) != f"{before}{track_id}{after}"
+        str(track_id): url or None
+        for track_id, url in urls.items()
+        if not shapes or url != f"{before}{track_id}{after}"
     }
     return {"before": before, "after": after, "others": others}

@@ -1,67 +1,103 @@
-"""Puts the page together: one file that needs nothing else, and lets nothing else in.
+"""Builds the page: one file without external resources.
 
-What comes from the database stands in one JSON block, in which ``<`` is escaped, and reaches the page only as text nodes and
-numbers. The Content Security Policy names the hash of every script and style sheet in the file, and allows nothing but these:
-no network, no eval, no inline handlers. So a hostile title is a title.
+Values from the database are in one JSON block, in which ``<`` is escaped. Scripts insert them as text and numbers only.
+The Content Security Policy allows the file's scripts and style sheets, by their hashes, and nothing else: no network, no eval, no
+inline handlers. So a hostile title stays text.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from sqlalchemy import Connection
+
+from etl import __version__, clock
+from etl.errors import UsageError
+from etl.reporting.html.account import account_report
+from etl.reporting.query import known_accounts, require_accounts
 from etl.reporting.render import json_text
 
-ASSETS = Path(__file__).parent / "assets"
-SCRIPTS = (
-    "d3.min.js",
-    "topojson-client.min.js",
-    "base.js",
-    "time.js",
-    "who.js",
-    "lasting.js",
-    "map.js",
-    "tables.js",
-    "main.js",
-)
-STYLES = ("page.css",)
+ASSETS: Final = Path(__file__).parent / "assets"
+SCRIPTS: Final = (
+    "d3.min.js", "topojson-client.min.js", "base.js", "time.js", "who.js", "lasting.js", "map.js", "tables.js", "main.js",
+)  # fmt: skip
+MAX_ACCOUNTS: Final = 12
 
 
-def page(story: dict[str, Any]) -> str:
-    """Return the page that tells ``story``."""
-    world = asset("world.json")
+def write_report(connection: Connection, target: Path, accounts: Sequence[str] = ()) -> None:
+    """Write the report about ``accounts`` (default: all) to ``target``, as a whole or not at all; ``-`` is standard output.
+
+    Raises: UsageError, for an unknown account, too many accounts, or a file that cannot be written.
+    """
+    require_accounts(connection, accounts)
+    names = list(dict.fromkeys(accounts)) or known_accounts(connection)
+    if len(names) > MAX_ACCOUNTS:
+        raise UsageError(
+            f"{len(names):,} accounts are too many for one page (at most {MAX_ACCOUNTS})",
+            remedy="choose some with --account",
+        )
+    reports = [account_report(connection, name) for name in names]
+    html = page({"made_at": clock.now(), "version": __version__, "accounts": reports})
+    if str(target) == "-":
+        sys.stdout.write(html)
+        return
+    temporary = None
+    try:  # the new file replaces the old one at once, so a reader never sees a part
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(html)
+        Path(temporary).replace(target)
+    except BaseException as error:
+        if temporary is not None:
+            with suppress(OSError):
+                Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            what = error.strerror
+            raise UsageError(f"{target} cannot be written: {what}", remedy="choose another place") from error
+        raise
+
+
+def page(report: dict[str, Any]) -> str:
+    """Return the page that shows ``report``."""
     font = base64.b64encode((ASSETS / "heading.woff2").read_bytes()).decode()
-    styles = ["\n".join(asset(name) for name in STYLES).replace("FONT_BASE64", font)]
+    style = asset("page.css").replace("FONT_BASE64", font)
     scripts = [asset(name) for name in SCRIPTS]
     blocks = {
-        "POLICY": policy(scripts, styles),
-        "STYLES": "\n".join(f"<style>{style}</style>" for style in styles),
-        "STORY": f'<script type="application/json" id="story">{shielded(json_text(story))}</script>',
-        "WORLD": f'<script type="application/json" id="world">{shielded(world)}</script>',
+        "POLICY": _policy(scripts, style),
+        "STYLES": f"<style>{style}</style>",
+        "REPORT": f'<script type="application/json" id="report">{escaped(json_text(report))}</script>',
+        "WORLD": f'<script type="application/json" id="world">{escaped(asset("world.json"))}</script>',
         "SCRIPTS": "\n".join(f"<script>{script}</script>" for script in scripts),
     }
-    html = asset("page.html")
-    parts = [html]
-    for name, block in blocks.items():  # split, not replaced: what was put in is never searched again
+    parts = [asset("page.html")]
+    for name, block in blocks.items():  # split, not replaced, so inserted text is never searched for a placeholder
         before, after = parts.pop().split(f"<!--{name}-->")
         parts += [before, block, after]
     return "".join(parts)
 
 
-def shielded(json: str) -> str:
-    """Return JSON in which nothing can end the script element that holds it."""
+def escaped(json: str) -> str:
+    """Return JSON that cannot end the script element which contains it."""
     return json.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def policy(scripts: list[str], styles: list[str]) -> str:
-    """Return the Content Security Policy under which exactly these scripts and style sheets have effect."""
+def _policy(scripts: Sequence[str], style: str) -> str:
+    def source(text: str) -> str:
+        return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
     rules = {
         "default-src": "'none'",
-        "script-src": " ".join(map(_hash, scripts)),
-        "style-src": " ".join(map(_hash, styles)),
+        "script-src": " ".join(map(source, scripts)),
+        "style-src": source(style),
         "font-src": "data:",
         "img-src": "data:",
         "base-uri": "'none'",
@@ -69,10 +105,6 @@ def policy(scripts: list[str], styles: list[str]) -> str:
     }
     content = "; ".join(f"{name} {value}" for name, value in rules.items())
     return f'<meta http-equiv="Content-Security-Policy" content="{content}">'
-
-
-def _hash(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 @cache

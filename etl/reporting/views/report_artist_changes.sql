@@ -1,4 +1,4 @@
--- An artist who came into an account's favourites with the first track, or left them with the last.
+-- An artist whose first track joined an account's favourites, or whose last track left them.
 -- list: Artists that came and went
 -- order: -changed_at, account, change, artist_id
 -- since: changed_at

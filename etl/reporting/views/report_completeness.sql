@@ -1,5 +1,5 @@
--- A fact, and of how many of an account's current favourites the service tells it.
--- list: Of how many favourites a fact is known
+-- An attribute of tracks, and for how many of an account's current favourites it is known.
+-- list: How many favourites have each attribute
 -- order: account, fact
 -- as-of: yes
 WITH counts AS (

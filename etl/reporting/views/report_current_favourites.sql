@@ -1,5 +1,5 @@
--- A track that is a favourite of an account now, with its facts.
--- list: The favourites of today, with their facts
+-- A track that is a favourite of an account now, with its attributes.
+-- list: Current favourites with their attributes
 -- order: account, -valid_from, track_id
 -- since: valid_from
 -- as-of: yes

@@ -1,4 +1,4 @@
--- A day (UTC) on which an account's favourites were seen to change, and how many there were at its end.
+-- A day (UTC) on which favsync saw an account's favourites change, and their number at its end.
 -- list: Added, removed and total, day by day
 -- order: account, -day
 -- since: day

@@ -1,4 +1,4 @@
--- A track that was added to or removed from an account's favourites, after not_before and at the latest at changed_at.
+-- A track that was added to or removed from an account's favourites, after not_before and not later than changed_at.
 -- list: Each addition and removal, with bounds
 -- order: -changed_at, account, change, track_id
 -- since: changed_at

@@ -1,5 +1,5 @@
--- A stay of a track among an account's favourites: added in (added_after, valid_from], removed in (removed_after, valid_to].
--- list: Each stay of each track, with bounds
+-- An interval in which a track was a favourite: added in (added_after, valid_from], removed in (removed_after, valid_to].
+-- list: Each interval of each track, with bounds
 -- order: account, -valid_from, track_id
 -- since: valid_from
 SELECT

@@ -1,4 +1,4 @@
--- An account, and how fresh it is: its last run that proved the whole list (a retracted one does not count), its last run at all.
+-- An account, its last run that proved the whole list (retracted runs do not count), and its last run of any outcome.
 -- list: When each list was last proven
 -- order: account
 WITH last AS (
@@ -8,7 +8,7 @@ WITH last AS (
         (
             SELECT max(r.observed_at)
             FROM runs r
-            WHERE r.account_id = c.account_id AND r.proven AND r.outcome IS NOT NULL AND r.retracted_at IS NULL
+            WHERE r.account_id = c.account_id AND r.proven AND ${observation(r)}
         ) AS last_proven_at,
         (SELECT max(r.run_id) FROM runs r WHERE r.account_id = c.account_id AND r.outcome IS NOT NULL) AS run_id
     FROM accounts c

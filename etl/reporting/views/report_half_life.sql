@@ -1,4 +1,4 @@
--- An account, and after how many days half of its favourites are gone (NULL: more than half are still there).
+-- An account, and the number of days after which half of its favourites are gone (NULL: more than half are still there).
 -- list: After how many days half are gone
 -- order: account
 WITH halves AS (

@@ -1,4 +1,4 @@
--- A market that a track was first seen to be playable in (gained) or no longer (lost), at the latest at changed_at.
+-- A market that a track gained or lost, first seen at changed_at.
 -- list: Markets that tracks gained and lost
 -- order: -changed_at, track_id, change, market_code
 -- since: changed_at

@@ -1,4 +1,4 @@
--- A market in which a current favourite of an account could once be played, and can no longer.
+-- A market in which a current favourite of an account could be played before, but not now.
 -- list: Favourites that a market has lost
 -- order: -lost_at, account, track_id, market_code
 -- since: lost_at

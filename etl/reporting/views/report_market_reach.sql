@@ -1,4 +1,4 @@
--- A region (UN M49), and how far an account's current favourites reach there: the share that can be played, over its markets.
+-- A region (UN M49), and the share of an account's current favourites that can be played in its markets.
 -- list: How much plays in each region
 -- order: account, continent, region
 -- as-of: yes

@@ -1,4 +1,4 @@
--- A track that was removed from an account's favourites, and came back.
+-- A track that was removed from an account's favourites and added again.
 -- list: Removed, and then back
 -- order: -returned_at, account, track_id
 -- since: returned_at

@@ -2,10 +2,10 @@
 -- list: What share outlives each age
 -- order: account, days
 WITH RECURSIVE seen AS (
-    SELECT account_id, max(observed_at) AS seen_at
-    FROM runs
-    WHERE snapshot_id IS NOT NULL AND outcome IS NOT NULL AND retracted_at IS NULL
-    GROUP BY account_id
+    SELECT r.account_id, max(r.observed_at) AS seen_at
+    FROM runs r
+    WHERE ${observation(r)}
+    GROUP BY r.account_id
 ),
 stays AS (
     SELECT

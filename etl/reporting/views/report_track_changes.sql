@@ -1,5 +1,5 @@
--- A fact of a track that the service changed, first seen at changed_at. Markets are in report_market_changes.
--- list: Titles and other facts that changed
+-- An attribute of a track that Boomplay changed, first seen at changed_at. Markets are in report_market_changes.
+-- list: Titles and other attributes that changed
 -- order: -changed_at, track_id, field
 -- since: changed_at
 WITH pairs AS (

@@ -1,4 +1,4 @@
--- A current favourite that cannot be played in its account's own region, and since when that is known.
+-- A current favourite that cannot be played in the account's own region, and since when this is known.
 -- list: What cannot be played at home
 -- order: account, -since, track_id
 -- since: since

@@ -1,4 +1,4 @@
--- A week (from Monday, UTC) in which an account's favourites changed; churn is the share of those it began with that went.
+-- A week (from Monday, UTC) in which an account's favourites changed; churn is the share removed of those at its start.
 -- list: Added, removed and churn, week by week
 -- order: account, -week
 -- since: week

@@ -1,9 +1,9 @@
-// What all parts of the page use: making elements, saying numbers and times, the tip, drawing anew when the width changes.
-// Text from the story becomes text nodes, never markup.
+// Shared by all parts of the page: elements, numbers and times as text, the tooltip, charts that follow the page's width.
+// Text from the database becomes text nodes, never markup.
 "use strict";
-const STORY = JSON.parse(document.getElementById("story").textContent);
+const REPORT = JSON.parse(document.getElementById("report").textContent);
 const WORLD = JSON.parse(document.getElementById("world").textContent);
-const MADE_AT = new Date(STORY.made_at);
+const MADE_AT = new Date(REPORT.made_at);
 const DAY_MS = 86400000;
 
 const byId = (id) => document.getElementById(id);
@@ -27,7 +27,7 @@ function fill(target, ...children) {
 }
 
 const narrow = matchMedia("(max-width: 40rem)");
-const watched = (told) => (told.looks.last ? (new Date(told.looks.last) - new Date(told.looks.first)) / DAY_MS : 0);
+const watched = (report) => (report.looks.last ? (new Date(report.looks.last) - new Date(report.looks.first)) / DAY_MS : 0);
 const empty = (...words) => el("p", { class: "empty" }, words);
 const command = (words) => el("code", {}, words);
 
@@ -78,7 +78,7 @@ function when(value, { short = false, after = null } = {}) {
 const dayOf = (text) => new Date(text + "T00:00:00Z");
 const sayDay = (date) => dayInUtc.format(date);
 
-// The tip follows the pointer; what it says is not the only way to learn it (tables, labels).
+// The tooltip follows the pointer. Tables and labels contain the same information.
 function showTip(event, ...children) {
   const tip = fill("tip", ...children);
   tip.hidden = false;
@@ -91,7 +91,7 @@ function showTip(event, ...children) {
 const hideTip = () => { byId("tip").hidden = true; };
 addEventListener("scroll", hideTip, { passive: true });
 
-// Drawing: a chart is a function of its width, called again when that changes, and for print.
+// A chart is a function of its width. It is called again when the width changes, and for print.
 const drawings = new Map();
 const watcher = new ResizeObserver((entries) => {
   for (const { target, contentRect } of entries) drawings.get(target)?.(Math.floor(contentRect.width));
@@ -112,7 +112,7 @@ function chart(target, name, draw) {
   redraw(Math.floor(target.getBoundingClientRect().width));
   return svg;
 }
-// A sheet of paper is narrower than most windows, and no observer hears of it in time: what is left to fit, the style sheet does.
+// Paper is narrower than most windows, and the observer is called too late for print. The style sheet does the rest.
 const PAPER = 700;
 addEventListener("beforeprint", () => { for (const [target, redraw] of drawings) redraw(Math.min(PAPER, Math.floor(target.getBoundingClientRect().width) || PAPER)); });
 addEventListener("afterprint", () => { for (const [target, redraw] of drawings) redraw(Math.floor(target.getBoundingClientRect().width)); });

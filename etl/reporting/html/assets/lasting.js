@@ -1,25 +1,25 @@
-// How long a favourite lasts, and which removals were regretted.
+// How long favourites last, and which removed tracks came back.
 "use strict";
 
-function lasting(told) {
+function lasting(report) {
   const node = fill("survival");
-  const steps = told.survival.map(([days, atRisk, removed, share]) => ({ days, atRisk, removed, share }));
-  const observed = watched(told);
+  const steps = report.survival.map(([days, atRisk, removed, share]) => ({ days, atRisk, removed, share }));
+  const observed = watched(report);
   confident(steps);
-  regrets(told);
+  regrets(report);
   if (!steps.length) {
     fill("lasting-lead", "");
     return void node.append(empty("No favourite whose addition was seen has gone yet, so there is nothing to say about how long they last."));
   }
   const share = (days) => { const place = d3.bisector((step) => step.days).right(steps, days) - 1; return place < 0 ? 1 : steps[place].share; };
   const marks = [[7, "a week"], [30, "a month"], [182, "half a year"], [365, "a year"], [730, "two years"]].filter(([days]) => days <= observed);
-  const half = told.half_life?.half_life_days ?? null;
+  const half = report.half_life?.half_life_days ?? null;
   fill("lasting-lead", half === null ? "More than half of the favourites that were added are still there. " : ["Half of the favourites that were added are gone after ", el("strong", {}, days(half)), ". "],
     marks.length ? `Still there after ${marks.map(([days, words]) => `${words}: ${percent(share(days))}`).join(", ")}.` : "");
   const end = Math.max(observed, steps[steps.length - 1].days, 1);
   const words = `Share of favourites still there by age in days: ${marks.map(([days, each]) => `after ${each} ${percent(share(days))}`).join(", ")}`;
   const holder = el("div", {});
-  node.append(holder, el("figcaption", {}, `From ${plural(told.half_life?.stays ?? 0, "favourite")} whose addition was seen, of which ${number(told.half_life?.removed ?? 0)} were removed. Those still there count for as long as they have been watched (Kaplan–Meier); the band is where the true share lies 95 times in 100. Ages are exact to the time between two looks.`),
+  node.append(holder, el("figcaption", {}, `From ${plural(report.half_life?.stays ?? 0, "favourite")} whose addition was seen, of which ${number(report.half_life?.removed ?? 0)} were removed. Those still there count for as long as they have been watched (Kaplan–Meier); the band is where the true share lies 95 times in 100. Ages are exact to the time between two looks.`),
     asTable("Favourites by age", [
       { name: "Age in days", number: true, value: (row) => row.days },
       { name: "Watched that long", number: true, value: (row) => row.atRisk },
@@ -69,8 +69,8 @@ function around(steps, age) {
   return step ? `${percent(step.low)} to ${percent(step.high)} at 95\u00a0%` : "";
 }
 
-function regrets(told) {
-  const found = told.regrets;
+function regrets(report) {
+  const found = report.regrets;
   if (!found.count) return void fill("regrets", empty("No track was removed and came back."));
   fill("regrets", sortedTable({
     caption: "Tracks that were removed and came back", rows: found.rows, size: 8, search: "Search these tracks", sort: 2, down: true,

@@ -1,45 +1,45 @@
-// Puts the parts on the page, and lets the reader choose account and colours.
+// Fills the page, and lets the reader choose account and colours.
 "use strict";
 
-function hero(told) {
-  const { account, summary, looks, half_life: half, freshness } = told;
+function hero(report) {
+  const { account, summary, looks, half_life: half, freshness } = report;
   fill("title", account.name);
   document.title = `${account.name}: favourites`;
   const [amount, unit] = playingTime(summary.seconds);
-  const came = told.regrets.count;
-  silhouette(told);
-  fill("lede", !looks.last ? ["favsync has not read this list yet. Run ", command("favsync sync"), ", then make this page again."] : isBare(told) ? [
+  const came = report.regrets.count;
+  silhouette(report);
+  fill("lede", !looks.last ? ["favsync has not read this list yet. Run ", command("favsync sync"), ", then make this page again."] : isBare(report) ? [
     el("strong", {}, "No favourites"), `, and there never were any: favsync has looked ${looks.runs === 1 ? "once, " : `${number(looks.runs)} times since `}`, when(looks.first, { short: true }), "."] : [
-    el("strong", {}, plural(summary.favourites, "favourite")), summary.seconds ? `, ${amount} ${unit} of music by ${plural(told.artists.count, "artist")}. ` : ". ",
+    el("strong", {}, plural(summary.favourites, "favourite")), summary.seconds ? `, ${amount} ${unit} of music by ${plural(report.artists.count, "artist")}. ` : ". ",
     "favsync has watched since ", when(looks.first, { short: true }), `: ${plural(summary.added, "track was", "tracks were")} added and ${number(summary.removed)} let go`,
     came ? `, and ${number(came)} of those came back. ` : ". ",
-    summary.busiest_month && watched(told) > 60 ? ["Most were added in ", el("strong", {}, monthInUtc.format(dayOf(summary.busiest_month[0]))), `: ${number(summary.busiest_month[1])}. `] : "",
+    summary.busiest_month && watched(report) > 60 ? ["Most were added in ", el("strong", {}, monthInUtc.format(dayOf(summary.busiest_month[0]))), `: ${number(summary.busiest_month[1])}. `] : "",
   ].flat());
-  const home = told.coverage.find((row) => row.market_code === account.region?.toUpperCase());
+  const home = report.coverage.find((row) => row.market_code === account.region?.toUpperCase());
   const change = ({ added, removed }) => [el("span", { class: "up" }, `+${number(added)}`), " ", el("span", { class: "down" }, `−${number(removed)}`)];
-  const tiles = !looks.last || isBare(told) ? [] : [
+  const tiles = !looks.last || isBare(report) ? [] : [
     ["Favourites", number(summary.favourites), looks.last ? ["seen ", when(looks.last)] : ""],
     ["Playing time", amount, unit],
-    ["Artists", number(told.artists.count), `${number(told.artists.ever)} ever`],
-    watched(told) > 30 ? ["In the last 30 days", change(summary.month), "added and removed"] : null,
-    watched(told) > 365 ? ["In the last year", change(summary.year), "added and removed"] : ["Since the first look", change(summary), "added and removed"],
-    !told.survival.length ? null : ["Half are gone after", half?.half_life_days ? number(half.half_life_days) : "—", half?.half_life_days ? "days" : "more than half are still there"],
+    ["Artists", number(report.artists.count), `${number(report.artists.ever)} ever`],
+    watched(report) > 30 ? ["In the last 30 days", change(summary.month), "added and removed"] : null,
+    watched(report) > 365 ? ["In the last year", change(summary.year), "added and removed"] : ["Since the first look", change(summary), "added and removed"],
+    !report.survival.length ? null : ["Half are gone after", half?.half_life_days ? number(half.half_life_days) : "—", half?.half_life_days ? "days" : "more than half are still there"],
     home ? ["Playable at home", percent(home.share), home.market] : null,
     freshness?.last_proven_at ? ["Last proven whole", el("span", { class: isStale(freshness) ? "stale" : null }, span(MADE_AT - new Date(freshness.last_proven_at))), "before this page was made"] : null,
   ].filter(Boolean);
   fill("tiles", tiles.map(([name, value, words]) => el("div", {}, el("dt", {}, name), el("dd", {}, value, el("small", {}, words)))));
-  fill("grew-lead", watched(told) < 365 ? "" : [`In the year to `, when(looks.last, { short: true }), `, ${number(summary.year.added)} were added and ${number(summary.year.removed)} removed: `, el("strong", {}, signed(summary.year.added - summary.year.removed)), ". "]);
+  fill("grew-lead", watched(report) < 365 ? "" : [`In the year to `, when(looks.last, { short: true }), `, ${number(summary.year.added)} were added and ${number(summary.year.removed)} removed: `, el("strong", {}, signed(summary.year.added - summary.year.removed)), ". "]);
 }
 
-const isBare = (told) => !told.daily.length;
+const isBare = (report) => !report.daily.length;
 const isStale = (freshness) => MADE_AT - new Date(freshness.last_proven_at) > 7 * DAY_MS;
 
-function silhouette(told) {
+function silhouette(report) {
   const node = fill("silhouette");
-  const days = told.daily.map(([day, , , total]) => ({ day: dayOf(day), total }));
-  node.hidden = watched(told) < 28 || days.length < 3;
+  const days = report.daily.map(([day, , , total]) => ({ day: dayOf(day), total }));
+  node.hidden = watched(report) < 28 || days.length < 3;
   if (node.hidden) return;
-  days.push({ day: new Date(told.looks.last), total: days.at(-1).total });
+  days.push({ day: new Date(report.looks.last), total: days.at(-1).total });
   chart(node, "", (svg, width) => {
     const height = 260, x = d3.scaleUtc(d3.extent(days, (day) => day.day), [0, width - 5]), y = d3.scaleLinear([0, d3.max(days, (day) => day.total) || 1], [height, 62]);
     svg.attr("width", width).attr("height", height + 26);
@@ -55,31 +55,31 @@ function silhouette(told) {
   });
 }
 
-function highlights(told) {
-  if (watched(told) < 28) return void (byId("highlights").hidden = true);
-  const since = told.year_ago ? sayDay(new Date(told.year_ago)) : "", day = told.daily.map(([day, added, removed, , there]) => [day, added - there + removed]);
-  const [artist, genre] = [told.artists.risen, told.genres.risen], busiest = d3.greatest(day, (each) => each[1]);
-  const back = d3.greatest(told.regrets.rows.filter((row) => row.is_current && row.returned_at > told.year_ago), (row) => row.days_away);
+function highlights(report) {
+  if (watched(report) < 28) return void (byId("highlights").hidden = true);
+  const since = report.year_ago ? sayDay(new Date(report.year_ago)) : "", day = report.daily.map(([day, added, removed, , there]) => [day, added - there + removed]);
+  const [artist, genre] = [report.artists.risen, report.genres.risen], busiest = d3.greatest(day, (each) => each[1]);
+  const back = d3.greatest(report.regrets.rows.filter((row) => row.is_current && row.returned_at > report.year_ago), (row) => row.days_away);
   const rise = ([name, now, before]) => [name ?? "(no name)", before ? `${number(before)} to ${plural(now, "favourite")} since ${since}` : `${plural(now, "favourite")}, none on ${since}`];
   const cards = [
-    artist && artist[1] > artist[2] ? [watched(told) > 300 ? "Artist of the year" : "Artist on the rise", ...rise(artist)] : null,
+    artist && artist[1] > artist[2] ? [watched(report) > 300 ? "Artist of the year" : "Artist on the rise", ...rise(artist)] : null,
     genre && genre[1] > genre[2] ? ["Genre on the rise", ...rise(genre)] : null,
-    back ? [watched(told) > 300 ? "Comeback of the year" : "Back again", back.title ?? `track ${back.track_id}`, `${back.artists ?? ""}: back after ${plural(Math.round(back.days_away), "day")}`] : null,
+    back ? [watched(report) > 300 ? "Comeback of the year" : "Back again", back.title ?? `track ${back.track_id}`, `${back.artists ?? ""}: back after ${plural(Math.round(back.days_away), "day")}`] : null,
     busiest?.[1] ? ["Busiest day", sayDay(dayOf(busiest[0])), plural(busiest[1], "change")] : null,
   ].filter(Boolean);
   fill("highlights", cards.map(([kind, what, words]) => el("li", {}, el("span", {}, kind), el("b", {}, what), el("span", {}, words)))).hidden = !cards.length;
 }
 
-function sure(told) {
-  const { runs, outcomes, freshness, looks } = told;
+function sure(report) {
+  const { runs, outcomes, freshness, looks } = report;
   const count = (name) => outcomes[name] ?? 0;
   fill("sure-lead", !looks.runs ? "There was no run yet." : [
     freshness?.last_proven_at ? ["The whole list was last read and proven ", when(freshness.last_proven_at), `, ${span(MADE_AT - new Date(freshness.last_proven_at))} before this page was made. `] : "The whole list was never proven. ",
     "Only a proven reading may remove a favourite. ",
-    ended(looks.runs, [[count("succeeded") + count("unchanged"), "proved the list"], [count("partial"), "could not prove it"], [count("held"), "held removals back for a person's word"], [count("failed"), "failed"]])].flat());
+    ended(looks.runs, [[count("succeeded") + count("unchanged"), "proved the list"], [count("partial"), "could not prove it"], [count("held"), "held removals for approval"], [count("failed"), "failed"]])].flat());
   const newest = runs.findLast((run) => run.observed_at);
   if (newest?.rejected) byId("sure-lead").append(` ${plural(newest.rejected, "entry", "entries")} of the last reading could not be understood; such a favourite counts as present.`);
-  const kinds = [["succeeded", "proven, something changed"], ["unchanged", "proven, nothing changed"], ["held", "removals held back"], ["partial", "not proven"], ["failed", "failed"]];
+  const kinds = [["succeeded", "proven, something changed"], ["unchanged", "proven, nothing changed"], ["held", "removals held"], ["partial", "not proven"], ["failed", "failed"]];
   const node = fill("runs");
   if (runs.length) {
     const words = `The last ${plural(runs.length, "run")}: ${kinds.map(([kind, each]) => `${runs.filter((run) => run.outcome === kind).length} ${each}`).join(", ")}`;
@@ -96,9 +96,9 @@ function sure(told) {
         { name: "Held", number: true, label: "held:", value: (run) => run.held }, { name: "Unreadable", number: true, label: "unreadable:", value: (run) => run.rejected }, { name: "Reason", value: (run) => run.reason ?? "", words: true },
       ], runs.slice().reverse()));
   }
-  byId("told").hidden = !told.completeness.length;
+  byId("known").hidden = !report.completeness.length;
   fill("completeness", sortedTable({
-    caption: "Of how many favourites each fact is known", rows: told.completeness, size: 30, style: "pairs", sort: 1, down: false,
+    caption: "Of how many favourites each fact is known", rows: report.completeness, size: 30, style: "pairs", sort: 1, down: false,
     columns: [
       { name: "Fact", main: true, value: (row) => (row.fact === "isrc" ? "ISRC" : row.fact === "web_url" ? "web address" : row.fact) },
       { name: "Known", value: (row) => row.share, show: (row) => el("span", { class: "range" }, bar(row.share), percent(row.share)) },
@@ -113,27 +113,27 @@ function ended(runs, outcomes) {
   return runs === 1 ? `The only run ${last?.replace(/^1 /, "") ?? "has no end yet"}.` : `Of ${plural(runs, "run")}, ${words.length ? `${words.join(", ")} and ` : ""}${last ?? "none has ended yet"}.`;
 }
 
-function tell(told) {
+function display(report) {
   forget();
   for (const section of document.querySelectorAll("main section:not(.hero)")) {
-    section.hidden = isBare(told) && (section.id !== "sure" || !told.looks.last);
+    section.hidden = isBare(report) && (section.id !== "sure" || !report.looks.last);
     document.querySelector(`nav a[href="#${section.id}"]`).hidden = section.hidden;
   }
-  for (const part of [hero, highlights, growth, calendar, who, lasting, where, recent, every, sure]) part(told);
+  for (const part of [hero, highlights, growth, calendar, who, lasting, where, recent, every, sure]) part(report);
 }
 
 function accounts() {
-  if (!STORY.accounts.length) {
-    fill("title", "Nobody yet");
-    fill("lede", "There is no account yet. ", command("favsync accounts add"), " makes one, ", command("favsync sync"), " reads its list.");
+  if (!REPORT.accounts.length) {
+    fill("title", "No account yet");
+    fill("lede", "There is no account yet. ", command("favsync accounts add"), " adds one, ", command("favsync sync"), " reads its list.");
     for (const part of document.querySelectorAll("main section:not(.hero), .bar nav, .eyebrow, #silhouette")) part.hidden = true;
     return;
   }
   const select = byId("account");
-  fill(select, STORY.accounts.map((told, place) => el("option", { value: String(place) }, told.account.name)));
-  byId("picker").hidden = STORY.accounts.length < 2;
-  select.addEventListener("change", () => tell(STORY.accounts[+select.value]));
-  tell(STORY.accounts[0]);
+  fill(select, REPORT.accounts.map((report, place) => el("option", { value: String(place) }, report.account.name)));
+  byId("picker").hidden = REPORT.accounts.length < 2;
+  select.addEventListener("change", () => display(REPORT.accounts[+select.value]));
+  display(REPORT.accounts[0]);
 }
 
 function colours() {
@@ -142,7 +142,7 @@ function colours() {
     if (theme === "auto") document.documentElement.removeAttribute("data-theme");
     else document.documentElement.setAttribute("data-theme", theme);
     for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.colours === theme));
-    try { localStorage.setItem("favsync-colours", theme); } catch { /* a page opened from a file may not remember */ }
+    try { localStorage.setItem("favsync-colours", theme); } catch { /* some browsers refuse storage to a page opened from a file */ }
   };
   for (const button of buttons) button.addEventListener("click", () => choose(button.dataset.colours));
   try { choose(localStorage.getItem("favsync-colours") ?? "auto"); } catch { choose("auto"); }
@@ -151,5 +151,5 @@ function colours() {
 colours();
 accounts();
 fill("foot",
-  el("p", {}, "Made by favsync ", STORY.version, " on ", when(MADE_AT), `. Times are in your zone (${zoneName}), with UTC where you point at them; days and months are those of UTC.`),
+  el("p", {}, "Made by favsync ", REPORT.version, " on ", when(MADE_AT), `. Times are in your zone (${zoneName}), with UTC where you point at them; days and months are those of UTC.`),
   el("p", {}, "This file needs no network and sends nothing anywhere. Charts: D3 and TopoJSON by Mike Bostock (ISC). Map: Natural Earth, in the public domain, by way of world-atlas; boundaries are as drawn there. Headings: Bricolage Grotesque (OFL)."));

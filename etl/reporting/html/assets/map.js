@@ -1,9 +1,9 @@
-// Where the favourites can be played: the world, Africa, regions, markets, and what cannot be played at home.
+// Where the favourites can be played: world, Africa, regions, markets; and what cannot be played at home.
 "use strict";
 
-function where(told) {
-  const markets = told.coverage.filter((row) => row.market);
-  const home = told.account.region?.toUpperCase() ?? null;
+function where(report) {
+  const markets = report.coverage.filter((row) => row.market);
+  const home = report.account.region?.toUpperCase() ?? null;
   if (!markets.length) {
     fill("where-lead", "");
     byId("reach").hidden = true;
@@ -12,15 +12,15 @@ function where(told) {
   byId("reach").hidden = false;
   const reached = markets.filter((row) => row.available > 0), at = markets.find((row) => row.market_code === home);
   fill("where-lead", `At least one of the favourites can be played in ${number(reached.length)} of ${number(markets.length)} markets. `,
-    at ? [`At home, in ${at.market}, it is `, el("strong", {}, percent(at.share)), ` of them: ${number(at.available)} of ${number(told.summary.favourites)}.`] : "Where this account is at home is not known.");
-  maps(markets, home, told);
-  regions(told);
+    at ? [`At home, in ${at.market}, it is `, el("strong", {}, percent(at.share)), ` of them: ${number(at.available)} of ${number(report.summary.favourites)}.`] : "Where this account is at home is not known.");
+  maps(markets, home, report);
+  regions(report);
   marketTable(markets);
-  away(told);
+  away(report);
 }
 
 function shades(markets) {
-  // Six classes with about as many markets each, from least to most, and one for nothing at all; edges are whole percents.
+  // Six classes of about equal size, and one for zero. Edges are whole percents.
   const some = markets.map((row) => row.share).filter((share) => share > 0).sort(d3.ascending);
   const low = Math.floor((some[0] ?? 0) * 100) / 100, high = Math.ceil((some.at(-1) ?? 1) * 100 - 1e-9) / 100;
   const inner = [...new Set(d3.range(1, 6).map((place) => Math.round(d3.quantile(some, place / 6) * 100) / 100))].filter((edge) => edge > low && edge < high);
@@ -30,11 +30,11 @@ function shades(markets) {
   return { of, key: some.length < markets.length ? [["swatch q0", "nothing"], ...key] : key };
 }
 
-const UNPEOPLED = new Set(["AQ", "BV", "GS", "HM", "IO", "TF", "UM"]);  // markets by ISO 3166, in which nobody lives to play anything
+const UNPEOPLED = new Set(["AQ", "BV", "GS", "HM", "IO", "TF", "UM"]);  // ISO 3166 codes of places without inhabitants
 
 const countries = topojson.feature(WORLD, WORLD.objects.countries).features;
 
-function maps(markets, home, told) {
+function maps(markets, home, report) {
   const rows = new Map(markets.map((row) => [row.market_code, row]));
   const drawn = new Set(countries.map((country) => country.id));
   const african = countries.filter((country) => rows.get(country.id)?.continent === "Africa");
@@ -45,27 +45,27 @@ function maps(markets, home, told) {
   fill("maps", el("div", { class: "controls" }, legend(everywhere.key)), world,
     el("div", { class: "maps" }, el("div", {}, el("h3", {}, "Africa, on a scale of its own"), el("div", { class: "controls" }, legend(there.key)), africa),
       el("div", {}, el("h3", {}, "Where least of it plays in Africa"), lines(inAfrica.slice(0, 8)), inAfrica.length > 12 ? [el("h3", {}, "And where most of it does"), lines(inAfrica.slice(-4).reverse().filter((row) => row.share > 0))] : null)),
-    el("figcaption", {}, "The share of the favourites that can be played in each market. Dots stand for places too small to see",
+    el("figcaption", {}, "The share of the favourites that can be played in each market. Dots are places too small to see",
       home && rows.get(home) ? `; the outline is home, ${rows.get(home).market}` : "", missing.length ? `. Not on the map, but in the table: ${missing.map((row) => row.market).join(", ")}.` : "."));
-  const told_ = `${number(markets.filter((row) => row.available > 0).length)} of ${number(markets.length)} markets can play something; the tables below tell each`;
+  const description = `${number(markets.filter((row) => row.available > 0).length)} of ${number(markets.length)} markets can play something; the tables below list each`;
   const paint = (svg, shapes, projection, width, height, shade, labels) => {
     svg.attr("width", width).attr("height", height);
     const path = d3.geoPath(projection.clipExtent ? projection.clipExtent([[0, 0], [width, height]]) : projection);
     const sorted = shapes.slice().sort((a, b) => (a.id === home) - (b.id === home));
     const style = (country) => { const row = rows.get(country.id); return `land ${row && (!labels || row.continent === "Africa") ? `q${shade.of(row.share)}` : "none"}${country.id === home ? " home" : ""}`; };
-    const tell = (selection) => selection.on("pointermove", (event, country) => {
+    const display = (selection) => selection.on("pointermove", (event, country) => {
       const row = rows.get(country.id);
-      if (row) showTip(event, el("strong", {}, row.market), `${percent(row.share)}: ${number(row.available)} of ${number(told.summary.favourites)}`);
+      if (row) showTip(event, el("strong", {}, row.market), `${percent(row.share)}: ${number(row.available)} of ${number(report.summary.favourites)}`);
     }).on("pointerleave", hideTip);
-    tell(svg.append("g").selectAll("path").data(sorted).join("path").attr("class", style).attr("d", path));
+    display(svg.append("g").selectAll("path").data(sorted).join("path").attr("class", style).attr("d", path));
     const small = shapes.filter((country) => rows.has(country.id) && path.area(country) < (labels ? 26 : 5) && !isNaN(path.centroid(country)[0]));
-    tell(svg.append("g").selectAll("circle").data(small).join("circle").attr("class", style).attr("r", labels ? 6 : 2.6).attr("cx", (country) => path.centroid(country)[0]).attr("cy", (country) => path.centroid(country)[1]));
+    display(svg.append("g").selectAll("circle").data(small).join("circle").attr("class", style).attr("r", labels ? 6 : 2.6).attr("cx", (country) => path.centroid(country)[0]).attr("cy", (country) => path.centroid(country)[1]));
     if (!labels) return;
     const large = shapes.filter((country) => rows.get(country.id)?.continent === "Africa" && path.area(country) > 300 && holds(country, path, projection) && !shapes.some((other) => other.id === country.id && path.area(other) > path.area(country)));
     svg.append("g").selectAll("text").data(large).join("text").attr("class", (country) => `code on${shade.of(rows.get(country.id).share)}`)
       .attr("x", (country) => path.centroid(country)[0]).attr("y", (country) => path.centroid(country)[1]).attr("dy", "0.35em").text((country) => country.id);
   };
-  chart(world, `Map of the world: ${told_}`, (svg, width) => {
+  chart(world, `Map of the world: ${description}`, (svg, width) => {
     const height = Math.round(width * 0.47);
     paint(svg, countries, d3.geoEqualEarth().rotate([-11, 0]).fitExtent([[0, 2], [width, height - 2]], { type: "FeatureCollection", features: countries }), width, height, everywhere, false);
   });
@@ -78,7 +78,7 @@ function maps(markets, home, told) {
 }
 
 function holds(country, path, projection) {
-  // Whether the code of a country, of about 18 by 14 pixels, lies on the country alone.
+  // True if the label of a country, about 18 by 14 pixels, lies within the country.
   const [x, y] = path.centroid(country);
   return d3.cross([-9, -4.5, 0, 4.5, 9], [-7, 0, 8]).every(([right, down]) => d3.geoContains(country, projection.invert([x + right, y + down])));
 }
@@ -98,9 +98,9 @@ function bar(share) {
   return meter;
 }
 
-function regions(told) {
+function regions(report) {
   fill("regions", sortedTable({
-    caption: "How far the favourites reach in each region", rows: told.reach, size: 30, style: "pairs",
+    caption: "How far the favourites reach in each region", rows: report.reach, size: 30, style: "pairs",
     columns: [
       { name: "Continent", minor: true, value: (row) => row.continent ?? "" },
       { name: "Region", main: true, value: (row) => row.region },
@@ -131,8 +131,8 @@ function marketTable(markets) {
   };
 }
 
-function away(told) {
-  const found = told.unavailable, home = told.account.region_name ?? told.account.region;
+function away(report) {
+  const found = report.unavailable, home = report.account.region_name ?? report.account.region;
   fill("unavailable", !home ? empty("Where this account is at home is not known.") : !found.count ? empty(`Every favourite whose markets are known can be played in ${home}.`) : [
     sortedTable({
       caption: `Favourites that cannot be played in ${home}`, rows: found.rows, size: 8, search: "Search these tracks", sort: 2, down: true,
@@ -146,9 +146,9 @@ function away(told) {
   ]);
   const losses = byId("losses");
   while (losses.children.length > 1) losses.lastChild.remove();
-  losses.hidden = !told.losses.length;
-  if (told.losses.length) losses.append(sortedTable({
-    caption: "Markets in which favourites could once be played and can no longer", rows: told.losses, size: 10, search: "Search markets", sort: 2, down: true,
+  losses.hidden = !report.losses.length;
+  if (report.losses.length) losses.append(sortedTable({
+    caption: "Markets in which favourites could once be played and can no longer", rows: report.losses, size: 10, search: "Search markets", sort: 2, down: true,
     columns: [
       { name: "Market", main: true, value: (row) => row.market, words: true },
       { name: "Region", value: (row) => row.region ?? "", words: true },

@@ -1,14 +1,14 @@
-// Tables that are searched, sorted and paged; the recent changes; every favourite.
+// Tables with search, sorting and pages; the recent changes; every favourite.
 "use strict";
 
 // columns: {name, value, show?, number?, main?, words? (searched), sparse? (left out where no row found has it)}; on a narrow
 // screen: label? (before the value), more? (small, on one line with others), minor? (not shown)
-const inOrder = new Intl.Collator("en");  // made once: a comparison of its own for ten thousand titles takes seconds
+const inOrder = new Intl.Collator("en");  // created once: localeCompare takes seconds for ten thousand titles
 function sortedTable({ caption, columns, rows, size: wanted = 15, style = "", search = "", sort = null, down = false, tools = [], keep: kept = () => true }) {
   const size = narrow.matches && wanted < 25 ? Math.min(wanted, 6) : wanted;
   const body = el("tbody"), said = el("span"), box = el("div", { class: "tablebox" });
   const state = { page: 0, sort, down, query: "", keep: kept };
-  let texts = null;  // made when somebody searches
+  let texts = null;  // computed at the first search
   const searched = () => (texts ??= rows.map((row) => columns.filter((column) => column.words).map((column) => column.value(row)).join("\n").toLowerCase()));
   let found = rows;
   const heads = columns.map((column, place) => {
@@ -70,15 +70,15 @@ function sortedTable({ caption, columns, rows, size: wanted = 15, style = "", se
   return box;
 }
 
-// "between A and B": the honest form of every change.
+// A change is known to lie between two times.
 function between(after, at) {
   if (after === null || after === undefined) return el("span", {}, `at some time before `, when(at));
   return el("span", {}, "between ", when(after), " and ", when(at, { after }));
 }
 const width = (after, at) => (after === null || after === undefined ? null : asDate(at) - asDate(after));
 
-function recent(told) {
-  const found = told.changes;
+function recent(report) {
+  const found = report.changes;
   if (!found.count) return void fill("recent", empty("Nothing has changed yet."));
   const filter = (keep) => segments("Which changes", [["", "All"], ["added", "Added"], ["removed", "Removed"]], "", (key) => keep((row) => !key || row.change === key));
   fill("recent", sortedTable({
@@ -94,7 +94,7 @@ function recent(told) {
 }
 
 function unpacked(packed) {
-  // The order of a row's fields is written in etl/reporting/html/packing.py.
+  // etl/reporting/html/packing.py defines the order of a row's fields.
   const { texts, instants, links } = packed;
   const text = (place) => (place === null ? "" : texts[place]), instant = (place) => (place === null ? null : instants[place]);
   const link = (id) => (Object.hasOwn(links.others, id) ? links.others[id] : links.before + id + links.after);
@@ -109,11 +109,11 @@ function titleOf(row) {
   return row.link && /^https?:\/\//i.test(row.link) ? el("a", { href: row.link, rel: "noopener noreferrer", target: "_blank" }, words) : words;
 }
 
-function every(told) {
-  const rows = unpacked(told.tracks);
+function every(report) {
+  const rows = unpacked(report.tracks);
   if (!rows.length) return void fill("every", empty("There are no favourites, and there never were any that favsync saw."));
   const gone = rows.filter((row) => row.to !== null).length;
-  const filter = (keep) => segments("Which favourites", [["now", `Now ${number(rows.length - gone)}`], ["gone", `Removed ${number(gone)}${gone < told.tracks.ended ? ", the newest" : ""}`], ["", "All"]], "now", (key) => keep((row) => !key || (key === "now") === (row.to === null)));
+  const filter = (keep) => segments("Which favourites", [["now", `Now ${number(rows.length - gone)}`], ["gone", `Removed ${number(gone)}${gone < report.tracks.ended ? ", the newest" : ""}`], ["", "All"]], "now", (key) => keep((row) => !key || (key === "now") === (row.to === null)));
   fill("every", sortedTable({
     caption: "Every favourite", rows, size: 20, search: "Search titles, artists, albums, genres", sort: 5, down: true, tools: gone ? [filter] : [], keep: (row) => row.to === null,
     columns: [
@@ -125,5 +125,5 @@ function every(told) {
       { name: "Added", more: true, label: "added", value: (row) => row.from, show: (row) => (row.after === null ? el("span", {}, "before ", when(row.from, { short: true })) : el("span", { title: `between ${utc(row.after)} and ${utc(row.from)}` }, when(row.from, { short: true }))) },
       { name: "Removed", more: true, sparse: true, label: "removed", value: (row) => row.to, show: (row) => (row.to === null ? "" : when(row.to, { short: true })) },
     ],
-  }), gone < told.tracks.ended ? el("p", { class: "note" }, `Of the ${number(told.tracks.ended)} that were removed, the newest ${number(gone)}; `, command("favsync report favourite-history"), " has all of them.") : null);
+  }), gone < report.tracks.ended ? el("p", { class: "note" }, `Of the ${number(report.tracks.ended)} that were removed, the newest ${number(gone)}; `, command("favsync report favourite-history"), " has all of them.") : null);
 }

@@ -1,12 +1,12 @@
 // How the favourites grew, and on which days they changed.
 "use strict";
 
-function growth(told) {
+function growth(report) {
   const node = fill("growth");
-  const days = told.daily.map(([day, added, removed, total, there]) => ({ day: dayOf(day), added: added - there, removed, total, there }));
+  const days = report.daily.map(([day, added, removed, total, there]) => ({ day: dayOf(day), added: added - there, removed, total, there }));
   if (!days.length) return void node.append(empty("Nothing was seen yet, so nothing has grown."));
-  if (watched(told) < 4) return looks(node, told);
-  const last = told.looks.last ? d3.utcDay.floor(new Date(told.looks.last)) : days[days.length - 1].day;
+  if (watched(report) < 4) return looks(node, report);
+  const last = report.looks.last ? d3.utcDay.floor(new Date(report.looks.last)) : days[days.length - 1].day;
   const all = spread(days, last);
   const lengths = [["all", "All"], ["365", "A year"], ["90", "90 days"]].filter(([key]) => key === "all" || all.length > +key);
   const holder = el("div", {});
@@ -27,10 +27,10 @@ function growth(told) {
   show("all");
 }
 
-function looks(node, told) {
-  // A history of hours: every look at the list instead of every day.
-  const seen = told.runs.filter((run) => run.observed_at && !run.retracted_at).slice(-40);
-  const rows = seen.map((run, place) => ({ ...run, added: run.run_id === told.looks.first_run ? 0 : run.added, place }));
+function looks(node, report) {
+  // For a history of hours: every look at the list instead of every day.
+  const seen = report.runs.filter((run) => run.observed_at && !run.retracted_at).slice(-40);
+  const rows = seen.map((run, place) => ({ ...run, added: run.run_id === report.looks.first_run ? 0 : run.added, place }));
   if (rows.length < 2) return void node.append(empty(`favsync has looked once, and ${plural(rows[0].favourites, "favourite was", "favourites were")} there. From the second look on, this shows how the list grows.`));
   const words = `The first ${plural(rows.length, "look")} at the list: from ${number(rows[0].favourites)} to ${plural(rows.at(-1).favourites, "favourite")}`;
   const holder = el("div", {});
@@ -62,7 +62,7 @@ function caption(days) {
 }
 
 function spread(days, last) {
-  // A day for every day from the first to the last look: the views tell only those on which something changed.
+  // Every day from the first to the last look. The views have only the days on which something changed.
   const known = new Map(days.map((day) => [+day.day, day]));
   let total = 0;
   return d3.utcDay.range(days[0].day, new Date(+last + 1)).map((day) => {
@@ -79,7 +79,7 @@ function gathered(days, width) {
 }
 
 function monthTick(x, ticks) {
-  // The first tick says its year too: else a reader meets "July" and must look for which.
+  // The first tick includes its year, so that a month is not ambiguous.
   const format = x.tickFormat(ticks.length), year = d3.utcFormat("%Y");
   return (tick, place) => (place === 0 && format(tick) !== year(tick) ? `${format(tick)} ${year(tick)}` : format(tick));
 }
@@ -152,11 +152,11 @@ function paintGrowth(svg, width, days, frame) {
   };
 }
 
-function calendar(told) {
+function calendar(report) {
   const node = fill("calendar");
-  const changed = new Map(told.daily.map(([day, added, removed, , there]) => [day, { added: added - there, removed, there }]));
-  if (watched(told) < 14) return void node.append(empty("After two weeks there is a calendar here of the days on which the favourites changed."));
-  const first = d3.utcDay.floor(new Date(told.looks.first)), last = d3.utcDay.floor(new Date(told.looks.last));
+  const changed = new Map(report.daily.map(([day, added, removed, , there]) => [day, { added: added - there, removed, there }]));
+  if (watched(report) < 14) return void node.append(empty("After two weeks there is a calendar here of the days on which the favourites changed."));
+  const first = d3.utcDay.floor(new Date(report.looks.first)), last = d3.utcDay.floor(new Date(report.looks.last));
   const counts = [...changed.values()].map((day) => day.added + day.removed).filter((count) => count > 0).sort(d3.ascending);
   const edges = [0.25, 0.5, 0.75, 0.92].map((part) => d3.quantile(counts, part) ?? 1);
   const shade = (count) => (count ? 2 + d3.bisectLeft(edges, count) : 0);
@@ -164,7 +164,7 @@ function calendar(told) {
   const busiest = [...changed].sort((a, b) => b[1].added + b[1].removed - a[1].added - a[1].removed)[0];
   const words = `A calendar from ${sayDay(first)} to ${sayDay(last)}: ${plural(counts.length, "day")} with changes` + (counts.length ? `, most on ${sayDay(dayOf(busiest[0]))}` : "");
   const shown = (day) => { const found = changed.get(day.toISOString().slice(0, 10)); return `q${found ? shade(found.added + found.removed) : 0}`; };
-  const tell = (event, day) => {
+  const display = (event, day) => {
     const found = changed.get(day.toISOString().slice(0, 10)) ?? { added: 0, removed: 0, there: 0 };
     showTip(event, el("strong", {}, sayDay(day)), found.there ? `first look: ${number(found.there)} there` : found.added + found.removed ? `+${number(found.added)} −${number(found.removed)}` : "no change");
   };
@@ -176,10 +176,10 @@ function calendar(told) {
   };
   node.append(holder, el("div", { class: "controls" }, el("figcaption", {}, `${words}. Days outside the time observed are not drawn.`),
     legend(key())));
-  chart(holder, words, (svg, width) => (width < 620 ? paintMonths(svg, width, years, changed, first, last) : paintDays(svg, width, years, first, last, shown, tell)));
+  chart(holder, words, (svg, width) => (width < 620 ? paintMonths(svg, width, years, changed, first, last) : paintDays(svg, width, years, first, last, shown, display)));
 }
 
-function paintDays(svg, width, years, first, last, shown, tell) {
+function paintDays(svg, width, years, first, last, shown, display) {
   const step = Math.min(20, (width - 84) / 53.6), cell = step * 0.84, yearHeight = step * 7 + 34;
   svg.attr("width", width).attr("height", years.length * yearHeight);
   const year = svg.selectAll("g").data(years).join("g").attr("transform", (_, place) => `translate(84,${place * yearHeight + 20})`);
@@ -191,7 +191,7 @@ function paintDays(svg, width, years, first, last, shown, tell) {
     .attr("x", (day) => column(day) * step).attr("y", -7).text(d3.utcFormat("%b"));
   year.selectAll("rect").data((each) => d3.utcDays(d3.max([first, new Date(Date.UTC(each, 0, 1))]), d3.min([new Date(+last + 1), new Date(Date.UTC(each + 1, 0, 1))]))).join("rect")
     .attr("x", (day) => column(day) * step).attr("y", (day) => weekday(day) * step).attr("width", cell).attr("height", cell).attr("rx", 3)
-    .attr("class", shown).on("pointermove", tell).on("pointerleave", hideTip);
+    .attr("class", shown).on("pointermove", display).on("pointerleave", hideTip);
 }
 
 function paintMonths(svg, width, years, changed, first, last) {

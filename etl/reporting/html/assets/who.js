@@ -1,61 +1,61 @@
-// Artists, genres and albums: who counts, how that changed, who came and who left.
+// Artists, genres and albums: the largest, their changes, the new ones and those that left.
 "use strict";
 
-function who(told) {
-  const isLong = watched(told) > 28, since = isLong ? sayDay(new Date(told.year_ago)) : "";
+function who(report) {
+  const isLong = watched(report) > 28, since = isLong ? sayDay(new Date(report.year_ago)) : "";
   byId("came").hidden = byId("left").hidden = !isLong;
-  fill("artists", el("h3", {}, "Artists"), ranks(told.artists, since));
-  fill("genres", el("h3", {}, "Genres"), ranks(told.genres, since));
-  fill("albums", el("h3", {}, "Albums"), ranks(told.albums, since));
-  fill("came", el("h3", {}, "Artists who came"), chips(told.artists.came, `since ${since}`, "Nobody new"));
-  fill("left", el("h3", {}, "Artists who left"), chips(told.artists.left, `since ${since}`, "Nobody"));
-  const genres = told.genres;
-  const news = [
+  fill("artists", el("h3", {}, "Artists"), ranks(report.artists, since));
+  fill("genres", el("h3", {}, "Genres"), ranks(report.genres, since));
+  fill("albums", el("h3", {}, "Albums"), ranks(report.albums, since));
+  fill("came", el("h3", {}, "Artists who came"), chips(report.artists.came, `since ${since}`, "No new artists"));
+  fill("left", el("h3", {}, "Artists who left"), chips(report.artists.left, `since ${since}`, "No artist left"));
+  const genres = report.genres;
+  const genreChanges = [
     genres.came.count ? ["New genres: ", el("strong", {}, genres.came.top.map(([name]) => name).join(", ")), ". "] : [],
     genres.left.count ? ["Gone: ", el("strong", {}, genres.left.top.map(([name]) => name).join(", ")), "."] : [],
   ].flat();
-  fill("who-lead", !told.artists.count ? "" : `${plural(told.artists.count, "artist")}, ${plural(told.albums.count, "album")} and ${plural(told.genres.count, "genre")} are among the favourites now. `, isLong ? `Lines show each one's favourites from month to month, the small number how many more or fewer than on ${since}. ` : "", isLong ? news : null);
-  mixture(told);
+  fill("who-lead", !report.artists.count ? "" : `${plural(report.artists.count, "artist")}, ${plural(report.albums.count, "album")} and ${plural(report.genres.count, "genre")} are among the favourites now. `, isLong ? `Lines show each one's favourites from month to month, the small number how many more or fewer than on ${since}. ` : "", isLong ? genreChanges : null);
+  mixture(report);
 }
 
 function ranks(found, since) {
   if (!found.top.length) return empty("None yet.");
   const most = found.top[0].current_favourites;
   return el("ol", { class: "ranks" }, found.top.map((row) => {
-    const gauge = row.course ? null : el("span", { class: "gauge", "aria-hidden": "true" });
+    const gauge = row.series ? null : el("span", { class: "gauge", "aria-hidden": "true" });
     if (gauge) gauge.style.width = `${(100 * row.current_favourites) / most}%`;
-    const change = row.course && since ? row.current_favourites - row.before : null;
+    const change = row.series && since ? row.current_favourites - row.before : null;
     const delta = change === null ? null
       : el("span", { class: `delta ${change > 0 ? "up" : change < 0 ? "down" : ""}`, title: `${number(row.before)} on ${since}` }, row.before ? (change ? signed(change) : "same") : "new");
-    return el("li", {}, el("span", { class: "name", title: row.name ?? "" }, row.name ?? "(no name)"), row.course?.length > 1 ? spark(row.course) : el("span"),
+    return el("li", {}, el("span", { class: "name", title: row.name ?? "" }, row.name ?? "(no name)"), row.series?.length > 1 ? spark(row.series) : el("span"),
       el("span", { class: "count" }, number(row.current_favourites), delta), gauge);
   }));
 }
 
-function spark(course) {
+function spark(series) {
   const svg = d3.create("svg").attr("viewBox", "0 0 72 26").attr("aria-hidden", "true");
-  const x = d3.scaleLinear([0, Math.max(1, course.length - 1)], [1, 71]), y = d3.scaleLinear([0, d3.max(course) || 1], [24, 2]);
+  const x = d3.scaleLinear([0, Math.max(1, series.length - 1)], [1, 71]), y = d3.scaleLinear([0, d3.max(series) || 1], [24, 2]);
   const area = d3.area().curve(d3.curveMonotoneX).x((_, place) => x(place)).y0(24).y1(y);
-  svg.append("path").attr("class", "spark-area").attr("d", area(course));
-  svg.append("path").attr("class", "spark").attr("d", area.lineY1()(course));
+  svg.append("path").attr("class", "spark-area").attr("d", area(series));
+  svg.append("path").attr("class", "spark").attr("d", area.lineY1()(series));
   return svg.node();
 }
 
-function chips(found, since, nobody) {
-  if (!found.count) return empty(`${nobody} ${since}.`);
+function chips(found, since, none) {
+  if (!found.count) return empty(`${none} ${since}.`);
   const more = found.count - found.top.length;
   return el("div", {}, el("ul", { class: "chips" }, found.top.map(([name, count]) => el("li", {}, name ?? "(no name)", el("b", {}, ` ${number(count)}`)))),
     more ? el("p", { class: "note" }, `and ${number(more)} more ${since}`) : el("p", { class: "note" }, since));
 }
 
-function mixture(told) {
+function mixture(report) {
   const node = fill("mixture");
-  const months = told.months.map(dayOf), top = told.genres.top.slice(0, 7), all = told.genres.by_month;
+  const months = report.months.map(dayOf), top = report.genres.top.slice(0, 7), all = report.genres.by_month;
   if (months.length < 2 || !top.length) return void node.append(empty("One month is too short to draw a change."));
   const names = top.map((row) => row.name);
-  const rows = months.map((month, place) => ({ month, ...Object.fromEntries(top.map((row, at) => [at, row.course[place] / (all[place] || 1)])) }));
+  const rows = months.map((month, place) => ({ month, ...Object.fromEntries(top.map((row, at) => [at, row.series[place] / (all[place] || 1)])) }));
   const layers = d3.stack().keys(d3.range(names.length))(rows), last = rows[rows.length - 1], sum = (row) => d3.sum(names, (_, at) => row[at]);
-  const others = told.genres.count - names.length;
+  const others = report.genres.count - names.length;
   const words = `Shares of genres from ${monthInUtc.format(months[0])} to ${monthInUtc.format(last.month)}; at the end ${names.slice(0, 3).map((name, at) => `${name} ${percent(last[at])}`).join(", ")}`;
   const holder = el("div", {});
   node.append(el("div", { class: "controls narrowly" }, legend(names.map((name, at) => [`swatch g${at}`, name]))), holder,

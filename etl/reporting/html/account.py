@@ -1,0 +1,151 @@
+"""The data of one account for the HTML report, as JSON values.
+
+Every number comes from a view or is counted here from a view's rows. The page only counts what its search finds.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import Connection, column, func, select, table
+
+from etl.db.tables import accounts, favourites, markets, track_artists, track_genres, tracks
+from etl.reporting.html.packing import packed_stays
+from etl.reporting.html.trends import Stay, Trends
+from etl.reporting.query import Query, run_query
+from etl.reporting.views import view_named
+
+Row = dict[str, Any]
+
+TOP: Final = 12
+MAX_NAMES: Final = 8
+MAX_CHANGES: Final = 400
+MAX_RUNS: Final = 120
+MAX_LISTED: Final = 300
+MAX_ENDED: Final = 5_000
+MONTH: Final = timedelta(days=30)
+YEAR: Final = timedelta(days=365)
+LINKS: Final = {
+    "artist": (track_artists, track_artists.c.artist_id),
+    "album": (tracks, tracks.c.album_id),
+    "genre": (track_genres, track_genres.c.genre_id),
+}
+
+
+def account_report(connection: Connection, account: str) -> Row:
+    """Return everything that the page shows of ``account``."""
+
+    def rows(view: str, *order_by: str, limit: int | None = None) -> list[Row]:
+        query = Query(view_named(view), accounts=(account,), order_by=order_by, limit=limit)
+        result = run_query(connection, query)
+        named = (dict(zip(result.columns, row, strict=True)) for row in result.rows)
+        return [{name: value for name, value in row.items() if name != "account"} for row in named]
+
+    runs = rows("runs", "run_id")
+    looks = {run["observed_at"]: run["run_id"] for run in runs if run["observed_at"] and run["retracted_at"] is None}
+    first, last = min(looks, default=None), max(looks, default=None)
+    stays = rows("favourite-history", "-valid_from", "track_id")
+    current = rows("current-favourites", "-valid_from", "track_id")
+    daily = rows("daily-changes", "day")
+    coverage = ("market_code", "market", "region", "continent", "available", "share")
+    trends = Trends([Stay(row["track_id"], row["valid_from"], row["valid_to"]) for row in stays], last)
+    return {
+        "account": _account(connection, account),
+        "looks": {"first": first, "first_run": looks.get(first), "last": last, "runs": len(runs)},
+        "freshness": next(iter(rows("freshness")), None),
+        "daily": [[row["day"], row["added"], row["removed"], row["total"], row["already_there"]] for row in daily],
+        "survival": [[row["days"], row["at_risk"], row["removed"], row["survival"]] for row in rows("survival")],
+        "half_life": next(iter(rows("half-life")), None),
+        "regrets": _cut(rows("regretted-removals"), MAX_LISTED),
+        "unavailable": _cut(rows("unavailable"), MAX_LISTED),
+        "losses": _losses(connection, account),
+        "coverage": [{name: row[name] for name in coverage} for row in rows("market-coverage", "market_code")],
+        "reach": rows("market-reach", "continent", "share"),
+        "completeness": rows("completeness"),
+        "changes": _cut(rows("favourite-changes", limit=MAX_CHANGES + 1), MAX_CHANGES),
+        "runs": runs[-MAX_RUNS:],
+        "outcomes": dict(Counter(run["outcome"] for run in runs if run["outcome"])),
+        "tracks": packed_stays(current, [stay for stay in stays if not stay["is_current"]], MAX_ENDED),
+        "summary": _summary(current, daily, last),
+        "months": trends.months,
+        "year_ago": trends.year_ago,
+        **{f"{kind}s": _names(connection, account, kind, rows(f"{kind}s"), trends) for kind in LINKS},
+    }
+
+
+def _account(connection: Connection, name: str) -> Row:
+    columns = accounts.c["name", "user_name", "plan", "region"]
+    is_region = markets.c.market_code == func.upper(accounts.c.region)
+    query = select(*columns, markets.c.name.label("region_name")).select_from(accounts.outerjoin(markets, is_region))
+    return dict(connection.execute(query.where(accounts.c.name == name)).mappings().one())
+
+
+def _cut(rows: list[Row], limit: int) -> Row:
+    """Return the first ``limit`` of ``rows``, and whether there are more."""
+    return {"rows": rows[:limit], "count": len(rows), "is_cut": len(rows) > limit}
+
+
+def _losses(connection: Connection, account: str) -> list[Row]:
+    """Return the number of current favourites that each market lost, largest first."""
+    lost = table("report_market_losses", column("account"), column("market_code"), column("market"), column("region"))
+    code, market, region = lost.c.market_code, lost.c.market, lost.c.region
+    query = select(func.coalesce(market, code).label("market"), region, func.count().label("tracks"))
+    query = query.where(lost.c.account == account).group_by(code, market, region)
+    return [dict(row) for row in connection.execute(query.order_by(func.count().desc(), code)).mappings()]
+
+
+def _summary(current: list[Row], daily: list[Row], last: datetime | None) -> Row:
+    def within(span: timedelta) -> Row:
+        since = (last - span).date() if last else date.max
+        return {
+            "added": sum(day["added"] - day["already_there"] for day in daily if day["day"] > since),
+            "removed": sum(day["removed"] for day in daily if day["day"] > since),
+        }
+
+    months: Counter[date] = Counter()
+    for day in daily:
+        months[day["day"].replace(day=1)] += day["added"] - day["already_there"]
+    busiest = max(months.items(), key=lambda each: each[1], default=None)
+    return {
+        "favourites": len(current),
+        "seconds": sum(row["duration_seconds"] or 0 for row in current),
+        "added": sum(day["added"] - day["already_there"] for day in daily),
+        "removed": sum(day["removed"] for day in daily),
+        "month": within(MONTH),
+        "year": within(YEAR),
+        "busiest_month": list(busiest) if busiest and busiest[1] else None,
+    }
+
+
+def _names(connection: Connection, account: str, kind: str, rows: list[Row], trends: Trends) -> Row:
+    """Return the artists, albums or genres: the largest with their series, the new ones and those that left."""
+    links, key = LINKS[kind]
+    query = select(links.c.track_id, key).join(favourites, favourites.c.track_id == links.c.track_id).join(accounts)
+    credits: dict[int, list[int]] = {}
+    for track_id, number in connection.execute(query.where(accounts.c.name == account, key.is_not(None)).distinct()):
+        credits.setdefault(track_id, []).append(number)
+    series = trends.series(credits)
+    current = [row for row in rows if row["current_favourites"]]
+    for row in current[:TOP]:
+        own = series[row[f"{kind}_id"]]
+        row["series"], row["before"] = own.by_month, own.year_ago
+    counts: list[tuple[str | None, int, int]] = [
+        (row["name"], row["current_favourites"], series[row[f"{kind}_id"]].year_ago) for row in rows
+    ]
+    return {
+        "count": len(current),
+        "ever": len(rows),
+        "top": current[:TOP],
+        "by_month": [sum(month) for month in zip(*(each.by_month for each in series.values()), strict=True)],
+        "came": _largest([(name, now) for name, now, before in counts if now and not before]),
+        "left": _largest([(name, before) for name, now, before in counts if before and not now]),
+        "risen": max(counts, key=lambda each: (each[1] - each[2], each[1]), default=None),
+    }
+
+
+def _largest(found: Sequence[tuple[str | None, int]]) -> Row:
+    ordered = sorted(found, key=lambda each: (-each[1], each[0] or ""))
+    return {"count": len(ordered), "top": [list(each) for each in ordered[:MAX_NAMES]]}
