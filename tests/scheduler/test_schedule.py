@@ -107,8 +107,9 @@ CLOCK_CHANGES = [
 def test_no_run_is_skipped_or_doubled_at_clock_changes(change, minute, hour, day, weekday, by_day) -> None:
     (zone, around), days = change, 3
     day, weekday = (day, "*") if by_day else ("*", weekday)
-    if zone == "Australia/Lord_Howe":
-        # The half hour that repeats there: CronSim runs an hourly schedule in it once, a minute-by-minute read twice.
+    if zone in ("Australia/Lord_Howe", "Pacific/Apia"):
+        # For schedules of every hour, CronSim differs from a read of every minute in two ways: it may run once in the half hour
+        # that repeats on Lord Howe, and it runs once, right afterwards, for the day that Apia skipped.
         assume(len(values(hour, 0, 23)) < 24)
     start = around - timedelta(days=1)
     wanted = expected_fires([minute, hour, day, weekday], ZoneInfo(zone), start, days)
