@@ -1,48 +1,55 @@
-# Each target does all of its own set-up. A fresh machine needs Python 3.11 or newer and make; uv is used where it is present.
+# Each target sets up what it needs. A fresh machine needs Python 3.11 or newer and make; uv is used if it is installed.
 #   make PYTHON=/path/to/python …    choose the interpreter
-#   make VENV=folder …               put the virtual environment elsewhere
-#   make test ARGS="-k walk"         more arguments for pytest
-#   make test WORKERS=0              in one process, for a debugger
+#   make VENV=folder …               choose the folder of the virtual environment
+#   make test ARGS="-k snapshot"     pass more arguments to pytest
+#   make test WORKERS=0              run in one process, for a debugger
 
 VENV ?= .venv
 WORKERS ?= 2
 ARGS ?=
 python := $(VENV)/bin/python
 
+# Tests that exercise the dependencies; the rest tests the sandbox, documents and whole processes.
+LOWEST := $(addprefix tests/,accounts backfill boomplay cli db extract load migrations model monitor replay reporting \
+	scheduler sync transform test_config.py test_logs.py test_security.py test_settings.py)
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check lint format types house audit security build deploy-check docs hostile bench browser venv lock upgrade clean clean-all
+.PHONY: help demo test check lint format types imports lowest audit security build sbom deploy-check docs hostile bench browser venv lock upgrade clean clean-all
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.runtime  ## see it work, without credentials: sync, change, sync again, history
+demo: $(VENV)/.runtime  ## show what favsync does, without credentials
 	@$(VENV)/bin/favsync demo
 
-test: $(VENV)/.test  ## all tests, on SQLite and on a PostgreSQL that they start themselves
+test: $(VENV)/.test  ## all tests, on SQLite and on a PostgreSQL server that they start
 	@$(python) -m pytest -n $(WORKERS) $(ARGS)
 
 check: $(VENV)/.check  ## everything that CI runs
 	@bash .ci/run
 
-lint: $(VENV)/.check  ## style and formatting
+lint: $(VENV)/.check  ## check style and formatting
 	@$(python) -m ruff check .
 	@$(python) -m ruff format --check .
 
-format: $(VENV)/.check  ## mend style and formatting, as far as a machine can
+format: $(VENV)/.check  ## correct style and formatting where ruff can
 	@$(python) -m ruff check --fix .
 	@$(python) -m ruff format .
 
 types: $(VENV)/.check  ## mypy, strict
 	@$(python) -m mypy
 
-house: $(VENV)/.test  ## who may import whom
+imports: $(VENV)/.test  ## import contracts: which package may import which
 	@$(VENV)/bin/lint-imports --no-logo
+
+lowest:  ## tests with the oldest dependencies that pyproject.toml allows
+	@tools/lowest $(VENV)-lowest -q -n $(WORKERS) $(or $(ARGS),-m 'not postgresql' $(LOWEST))
 
 audit: $(VENV)/.check  ## known vulnerabilities in the locked packages
 	@$(python) tools/audit.py requirements/check.txt requirements/extras.txt
 
-security: $(VENV)/.check  ## unsafe habits in our own code
+security: $(VENV)/.check  ## unsafe patterns in our code
 	@$(python) -m bandit --quiet --recursive --configfile pyproject.toml etl migrations tools
 
 build: $(VENV)/.check  ## wheel and source distribution, into dist/
@@ -50,24 +57,30 @@ build: $(VENV)/.check  ## wheel and source distribution, into dist/
 	@$(python) -m build --no-isolation --outdir dist . >$(VENV)/build.log 2>&1 || { cat $(VENV)/build.log; exit 1; }
 	@ls -l dist
 
-docs: $(VENV)/.test  ## the answers in docs/ again, from a made-up history
+sbom: $(VENV)/.check  ## the bill of materials of what favsync installs (CycloneDX), into build/
+	@mkdir -p build
+	@$(VENV)/bin/cyclonedx-py requirements requirements/runtime.txt --pyproject pyproject.toml --short-PURLs \
+		--output-reproducible --output-format JSON --output-file build/favsync.cdx.json 2>$(VENV)/sbom.log || { cat $(VENV)/sbom.log; exit 1; }
+	@ls -l build/favsync.cdx.json
+
+docs: $(VENV)/.test  ## write the example answers in docs/ again, from a generated history
 	@$(python) -m tools.examples
 
-hostile: $(VENV)/.test  ## how many removals are false, against a service that misbehaves (short version); eight runs at once
+hostile: $(VENV)/.test  ## count false removals against a faulty service (short version); eight runs at once
 	@$(python) -m benchmarks.false_removals --quick $(ARGS)
 	@FAVSYNC_TEST_ROUNDS=20 $(python) -m pytest -q -n $(WORKERS) tests/load/test_run_lock.py -k eight_accounts
 
 bench: $(VENV)/.test  ## time and space, beside other tools on the same machine; takes long
 	@$(python) -m benchmarks $(ARGS)
 
-browser: $(VENV)/.browser  ## the HTML report in a real Chromium, which is installed if this machine allows
+browser: $(VENV)/.browser  ## the HTML report in Chromium, which is installed if this machine allows
 	@tools/chromium
 	@$(python) -m pytest tests/browser -n $(WORKERS) $(ARGS)
 
-deploy-check: $(VENV)/.check  ## the files of deploy/, each with the tool that knows its kind
+deploy-check: $(VENV)/.check  ## the files of deploy/ and the workflows, each with a linter for its kind
 	@deploy/check $(VENV)/bin
 
-venv: $(VENV)/.check  ## the virtual environment with every tool in it
+venv: $(VENV)/.check  ## the virtual environment with every tool
 
 lock:  ## write requirements/ again; versions that still fit are kept
 	@tools/lock
@@ -79,10 +92,10 @@ clean:  ## remove what was built
 	@rm -rf build dist demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
-clean-all: clean  ## remove the virtual environment too
-	@rm -rf $(VENV)
+clean-all: clean  ## remove the virtual environments too
+	@rm -rf $(VENV) $(VENV)-lowest
 
-# Sizes of one environment: each holds the smaller ones, so each also stamps them.
+# Each environment contains the ones above it, so each also sets their stamps.
 $(VENV)/.runtime: requirements/build.txt requirements/runtime.txt pyproject.toml
 	@tools/venv $(VENV) requirements/build.txt requirements/runtime.txt
 	@touch $@

@@ -1,17 +1,17 @@
 -- Three roles for favsync on PostgreSQL (written for 13 and newer, tested on 18), in a database of its own:
 --
 --   favsync_migrate   owns the schema; only `favsync db upgrade` and backups connect as this one
---   favsync_sync      what the service connects as: reads and writes rows; cannot create, alter or drop anything that stays
---   favsync_report    reads the views and the tables that hold no secret; cannot see `tokens`, cannot write
+--   favsync_sync      the role of the service: reads and writes rows; cannot create, alter or drop anything but temporary tables
+--   favsync_report    reads the views and the tables without secrets; cannot see `tokens`, cannot write
 --
--- Run it in favsync's database as a superuser (or whoever may create roles and owns the database), before the first
+-- Run it in favsync's database as a superuser (or as a role that can create roles and owns the database), before the first
 -- `favsync db upgrade` and again after each one:
 --
 --   psql --single-transaction --set ON_ERROR_STOP=1 --file deploy/grants.sql favsync
 --
--- Running it again changes nothing. The rights of favsync_sync come by themselves with each new table; those of
--- favsync_report do not, so that a new table with a secret in it is closed until somebody has decided. A view that is built
--- anew by an upgrade keeps its readers. Passwords are not set here: `\password favsync_sync` in psql, or certificates.
+-- Running it again changes nothing. favsync_sync gets its rights on each new table automatically. favsync_report does not, so a
+-- new table with secrets is closed until it is named below. A view that an upgrade creates again keeps its readers. Passwords
+-- are not set here: use `\password favsync_sync` in psql, or certificates.
 
 DO $$
 DECLARE
@@ -22,7 +22,7 @@ BEGIN
             EXECUTE format('CREATE ROLE %I LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS', name);
         END IF;
     END LOOP;
-    -- The roles that run this file must be able to act for the owner, or it could not set the owner's default privileges.
+    -- The role that runs this file must be a member of the owner to set the owner's default privileges.
     IF NOT pg_has_role('favsync_migrate', 'MEMBER') THEN
         EXECUTE format('GRANT favsync_migrate TO %I', current_user);
     END IF;
@@ -30,9 +30,9 @@ END $$;
 
 ALTER ROLE favsync_sync SET statement_timeout = '10min';
 ALTER ROLE favsync_report SET statement_timeout = '1min';
-ALTER ROLE favsync_report SET default_transaction_read_only = on;  -- a seat belt: the rights below are what holds
+ALTER ROLE favsync_report SET default_transaction_read_only = on;  -- in addition to the rights below
 
--- The database: nobody else comes in. Syncing stages large sets of rows in temporary tables; reporting needs none.
+-- The database: no other role can connect. Syncs stage large sets of rows in temporary tables; reports need none.
 DO $$
 BEGIN
     EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
@@ -44,7 +44,7 @@ REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 GRANT USAGE, CREATE ON SCHEMA public TO favsync_migrate;
 GRANT USAGE ON SCHEMA public TO favsync_sync, favsync_report;
 
--- What a schema that was made by another role brings along gets its proper owner. Sequences follow their tables.
+-- Tables, views and functions that another role created get favsync_migrate as owner. Sequences follow their tables.
 DO $$
 DECLARE
     thing record;
@@ -65,7 +65,7 @@ BEGIN
     END LOOP;
 END $$;
 
--- Syncing: rows, on what is there and on what the next upgrade makes.
+-- Syncs: rows of existing tables and of those that the next upgrade creates.
 ALTER DEFAULT PRIVILEGES FOR ROLE favsync_migrate IN SCHEMA public
     GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO favsync_sync;
 ALTER DEFAULT PRIVILEGES FOR ROLE favsync_migrate IN SCHEMA public
@@ -73,7 +73,7 @@ ALTER DEFAULT PRIVILEGES FOR ROLE favsync_migrate IN SCHEMA public
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO favsync_sync;
 GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO favsync_sync;
 
--- Reporting: every view; of the tables only those named here. `tokens` is not, and what is not named is closed.
+-- Reports: every view, and only the tables named here. Others, such as `tokens`, are closed.
 DO $$
 DECLARE
     name text;
@@ -91,7 +91,7 @@ BEGIN
     LOOP
         EXECUTE format('GRANT SELECT ON public.%I TO favsync_report', name);
     END LOOP;
-    -- Which schema it has is the migrations' word alone.
+    -- Only migrations change the version of the schema.
     IF to_regclass('public.favsync_version') IS NOT NULL THEN
         REVOKE INSERT, UPDATE, DELETE ON public.favsync_version FROM favsync_sync;
     END IF;

@@ -1,7 +1,7 @@
-"""Ask the vulnerability service about the locked packages, and say which of three things happened.
+"""Checks the locked packages for known vulnerabilities with pip-audit.
 
-A finding fails (exit 1). A service that cannot be reached, or that knows none of the packages, does not (exit 0), but is
-never called a clean result: pip-audit itself says "no known vulnerabilities" of packages that it could not look up.
+A finding fails (exit 1). If the service cannot be reached, or knows none of the packages, the exit code is 0 and the message says
+that nothing was checked: pip-audit itself reports "no known vulnerabilities" for packages that it could not look up.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def verdict(report: dict[str, Any]) -> tuple[int, str]:
     checked = [package for package in packages if "vulns" in package]
     unknown = len(packages) - len(checked)
     findings = [
-        f"{package['name']} {package['version']}: {vulnerability['id']}, mended in "
+        f"{package['name']} {package['version']}: {vulnerability['id']}, fixed in "
         f"{', '.join(vulnerability['fix_versions']) or 'no version yet'}"
         for package in checked
         for vulnerability in package["vulns"]
@@ -37,14 +37,14 @@ def verdict(report: dict[str, Any]) -> tuple[int, str]:
 
 
 def failure(stderr: str) -> tuple[int, str]:
-    """Return exit code and message where pip-audit gave no report."""
+    """Return exit code and message if pip-audit printed no report."""
     if any(name in stderr for name in UNREACHABLE):
         return 0, "audit: NOT DONE, the vulnerability service cannot be reached from here"
     return 1, f"audit: pip-audit itself failed\n{stderr}"
 
 
 def audit(files: Sequence[str]) -> tuple[int, str]:
-    """Run pip-audit over requirement ``files`` and judge what it says."""
+    """Run pip-audit on the requirement ``files``. Returns exit code and message."""
     named = [argument for file in files for argument in ("-r", file)]
     options = ["--disable-pip", "--require-hashes", "--progress-spinner=off", "--format=json"]
     command = [sys.executable, "-m", "pip_audit", *options, *named]

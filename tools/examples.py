@@ -1,7 +1,7 @@
-"""The examples of docs/data-model.md and docs/recipes.md: each block there that asks, and under it what a history answers.
+"""Writes the generated parts of docs/data-model.md and docs/recipes.md: the answers of the examples, and what a row of a view is.
 
-python -m tools.examples            writes the answers again
-python -m tools.examples --check    says whether they are still true; exit 1 if not
+python -m tools.examples            write them again
+python -m tools.examples --check    compare only; exit 1 if something differs
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ from etl.db.engine import open_engine, read_transaction
 from etl.db.migrate import upgrade
 from etl.reporting.column_types import column_converters
 from etl.reporting.render import render
+from etl.reporting.views import views
 
 DOCS: Final = Path(__file__).resolve().parents[1] / "docs"
 DOCUMENT: Final = DOCS / "data-model.md"
 RECIPES: Final = DOCS / "recipes.md"
 HISTORY: Final = {"accounts": 2, "favourites": 70, "days": 300, "every": 6, "seed": 3}
-"""What `benchmarks.history` is asked for; the tests of the views have the same history."""
+"""The arguments of `benchmarks.history`. The tests of the views use the same history."""
 
 FOLDER: Final = "favourites"
 METABASE: Final = "-- metabase\n"
@@ -53,17 +54,26 @@ Ask = Callable[[Example], str]
 
 
 def examples(document: str) -> list[Example]:
-    """Return the examples in the order in which they stand."""
+    """Return the examples in the order of the document."""
     return [Example(**found.groupdict()) for found in _BLOCK.finditer(document)]
 
 
 def views_told(document: str) -> list[tuple[str, str]]:
-    """Return the view and what is said about it for each example of the data model, in their order."""
+    """Return the view and its description for each example of the data model, in the order of the document."""
     return [(found["view"], found["about"]) for found in _VIEW.finditer(document)]
 
 
+def described(document: str) -> str:
+    """Return ``document`` with the sentence of each view's header under its name."""
+
+    def row(found: re.Match[str]) -> str:
+        return f"{found['head']}Row: {views()[found['view']].row}\n"
+
+    return re.sub(r"^(?P<head>#### `(?P<view>\w+)`\n\n)Row: .*\n", row, document, flags=re.MULTILINE)
+
+
 def answered(document: str, ask: Ask) -> str:
-    """Return ``document`` with the answers that ``ask`` gives."""
+    """Return ``document`` with the answers of ``ask``."""
 
     def again(found: re.Match[str]) -> str:
         before, after = found["answer"], ask(Example(**found.groupdict()))
@@ -73,14 +83,14 @@ def answered(document: str, ask: Ask) -> str:
 
 
 def asked_of_database(connection: Connection, example: Example) -> str:
-    """Return what favsync's database answers, as a table for people."""
+    """Return the answer of favsync's database, as a text table."""
     sql = example.question.replace("{{account}}", "'ada'")
     result = connection.execute(text(sql))
     return _table(list(result.keys()), [tuple(row) for row in result])
 
 
 def asked_of_recipe(folder: Path, example: Example) -> str:
-    """Return what DuckDB, or Python, answers in ``folder``, in which the export and ``favsync.db`` lie."""
+    """Return the answer of DuckDB or Python, run in ``folder``, which contains the export and ``favsync.db``."""
     with contextlib.chdir(folder):
         if example.language == "sql":
             import duckdb
@@ -91,7 +101,7 @@ def asked_of_recipe(folder: Path, example: Example) -> str:
                 return _table(columns, found.fetchall())
         said = io.StringIO()
         with contextlib.redirect_stdout(said):
-            exec(compile(example.question, "recipe", "exec"), {})  # noqa: S102 - the document is ours
+            exec(compile(example.question, "recipe", "exec"), {})  # noqa: S102 - our own document
         return "".join(f"{line.rstrip()}\n" for line in said.getvalue().splitlines())
 
 
@@ -103,21 +113,21 @@ def _table(columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> str:
 
 
 def exported(url: str, folder: Path) -> None:
-    """Write the Parquet export that the recipes read, by the command that they name."""
+    """Write the Parquet export of the recipes with the command that they name."""
     with contextlib.redirect_stdout(io.StringIO()):
         code = main_of_favsync(["--database-url", url, "export", "--to", str(folder / FOLDER), "--format", "parquet"])
     if code:
-        raise RuntimeError(f"the export ended with {code}")
+        raise RuntimeError(f"the export failed with exit code {code}")
 
 
 def is_for_database(example: Example) -> bool:
-    """Say whether ``example`` of the recipes asks favsync's own database."""
+    """True if ``example`` of the recipes queries favsync's own database."""
     return example.question.startswith(METABASE)
 
 
 @contextlib.contextmanager
 def history() -> Iterator[tuple[Path, Connection]]:
-    """Give a folder in which the history lies as ``favsync.db`` and as an export, and a connection to it."""
+    """Yield a folder with the history as ``favsync.db`` and as an export, and a connection to the database."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         url = f"sqlite:///{folder}/favsync.db"
@@ -132,9 +142,9 @@ def history() -> Iterator[tuple[Path, Connection]]:
 
 
 def main() -> int:
-    """Write the answers again, or with ``--check`` only compare."""
+    """Write the generated parts again, or compare them if ``--check`` is set."""
     parser = argparse.ArgumentParser(prog="python -m tools.examples", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="only say whether the answers are still true")
+    parser.add_argument("--check", action="store_true", help="compare only; exit 1 if something differs")
     is_check = parser.parse_args().check
     with history() as (folder, connection):
 
@@ -144,17 +154,18 @@ def main() -> int:
         def from_recipe(example: Example) -> str:
             return from_database(example) if is_for_database(example) else asked_of_recipe(folder, example)
 
-        stands = {path: path.read_text(encoding="utf-8") for path in (DOCUMENT, RECIPES)}
-        true = {
-            path: answered(text_, from_database if path == DOCUMENT else from_recipe) for path, text_ in stands.items()
+        stored = {path: path.read_text(encoding="utf-8") for path in (DOCUMENT, RECIPES)}
+        fresh = {
+            path: answered(described(text_), from_database if path == DOCUMENT else from_recipe)
+            for path, text_ in stored.items()
         }
     if is_check:
-        false = [path.name for path in stands if stands[path] != true[path]]
-        print(f"not true any more: {', '.join(false)}; `make docs` writes them again" if false else "all are true")
-        return int(bool(false))
-    for path, text_ in true.items():
+        changed = [path.name for path in stored if stored[path] != fresh[path]]
+        print(f"out of date: {', '.join(changed)}; run `make docs`" if changed else "up to date")
+        return int(bool(changed))
+    for path, text_ in fresh.items():
         path.write_text(text_, encoding="utf-8")
-    print(f"{sum(len(examples(text_)) for text_ in true.values())} answers are written", file=sys.stderr)
+    print(f"wrote {sum(len(examples(text_)) for text_ in fresh.values())} answers", file=sys.stderr)
     return 0
 
 

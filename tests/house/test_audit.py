@@ -14,7 +14,7 @@ VULNERABLE = {"name": "jinja2", "version": "2.4.1", "vulns": [{"id": "CVE-2014-1
 def test_a_finding_fails_and_is_named() -> None:
     code, message = audit.verdict({"dependencies": [CLEAN, UNKNOWN, VULNERABLE]})
     assert code == 1
-    assert "jinja2 2.4.1: CVE-2014-1402, mended in 2.7.2" in message
+    assert "jinja2 2.4.1: CVE-2014-1402, fixed in 2.7.2" in message
 
 
 def test_a_clean_result_says_how_many_were_asked_about() -> None:
