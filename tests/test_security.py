@@ -252,7 +252,6 @@ def test_a_token_goes_only_to_a_server_whose_certificate_holds(
 
     with server_with_tls(answer, host, tmp_path) as (port, certificate):
         environ["BOOMPLAY_API_URL"] = f"https://localhost:{port}"
-        environ["FAVSYNC_TIMEOUT_SECONDS"] = "10"
         if is_trusted:
             environ["SSL_CERT_FILE"] = str(certificate)
         result = favsync(environ, "sync")

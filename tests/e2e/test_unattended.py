@@ -7,7 +7,6 @@ import os
 import signal
 import sqlite3
 import subprocess
-import time
 import urllib.request
 from collections.abc import Iterator
 from datetime import datetime
@@ -167,7 +166,7 @@ def test_the_scheduler_serves_syncs_and_ends_well(run, sandbox, home):
                 'favsync_age_of_last_proven_sync_seconds{account="ben"}',
             ):
                 while wanted not in fetched(f"{url}/metrics"):
-                    time.sleep(0.05)
+                    pass
             assert fetched(f"{url}/healthz") == "ok\n"
             assert fetched(f"{url}/readyz") == "ready: it syncs\n"
         finally:
@@ -175,7 +174,8 @@ def test_the_scheduler_serves_syncs_and_ends_well(run, sandbox, home):
         log = [json.loads(line) for line in service.stderr]
     assert service.returncode == 0
     synced = [line for line in log if line["event"] == "synced"]
-    assert sorted((line["account"], line["favourites"]) for line in synced) == [("ada", 40), ("ben", 40)]
+    # A set: where the hourly turn of an account is due by chance, it is synced a second time.
+    assert {(line["account"], line["favourites"]) for line in synced} == {("ada", 40), ("ben", 40)}
     assert all(line["run_id"] and datetime.fromisoformat(line["timestamp"]) for line in synced)
     assert log[-1]["event"] == "the scheduler stopped"
     coming = run("status", "--json").json

@@ -66,7 +66,6 @@ class Elsewhere:
             env=self._variables | variables,
             capture_output=True,
             text=True,
-            timeout=120,
             check=False,
         )
 

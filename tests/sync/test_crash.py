@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from etl.sandbox import Sandbox
+from etl.sandbox import Sandbox, faults
 from tests.support.stage import ROOT, Stage, favsync, settings, stage_at
 
 TRACKS = 30
@@ -136,11 +136,11 @@ def test_a_command_that_is_stopped_in_mid_walk_changes_nothing(
 ) -> None:
     url = new_database("sqlite")
     with Sandbox(tracks=120, seed=7) as sandbox, stage_at(url) as stage:
-        environ = settings(sandbox, url, FAVSYNC_TIMEOUT_SECONDS="30")
+        environ = settings(sandbox, url)
         assert favsync(environ, "sync").returncode == 0
         before = stage.history()
         sandbox.unfavourite("ada", sandbox.favourites("ada")[60])
-        sandbox.script([None, "stall"])
+        sandbox.script([None, faults.stall(3600)])
         arrived = len(sandbox.requests)
         with subprocess.Popen(
             [sys.executable, "-m", "etl", "sync"],

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import time_machine
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from etl.errors import DatabaseError
 from etl.load import raw
@@ -232,17 +232,22 @@ def test_a_sqlite_file_that_somebody_else_writes_to_is_waited_for(new_database: 
     url = new_database("sqlite")
     with stage_at(url) as stage, closing(sqlite3.connect(path_of(url), check_same_thread=False)) as holder:
         holder.isolation_level = None
-        letting_go = threading.Timer(0.3, holder.execute, ["ROLLBACK"])
+        release = threading.Thread(target=holder.execute, args=["ROLLBACK"])
 
         def hold(number: int) -> None:
             if number == 1:
                 holder.execute("BEGIN IMMEDIATE")
-                letting_go.start()
 
+        def release_once(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+            if statement == "BEGIN IMMEDIATE" and holder.in_transaction and release.ident is None:
+                release.start()  # while this transaction waits, or just before
+
+        event.listen(stage.engine, "before_cursor_execute", release_once)
         source = items(1, 2)
         source.before = hold
         assert stage.sync(source).outcome == "succeeded"
-        letting_go.join()
+        release.join()
+        assert stage.rows("PRAGMA busy_timeout") == [(60_000,)]
 
 
 def test_a_clock_that_went_back_an_hour_is_told_and_history_goes_on(stage: Stage) -> None:
