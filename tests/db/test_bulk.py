@@ -37,7 +37,7 @@ def test_an_index_that_is_gone_is_named_with_what_makes_it_again(engine: Engine)
 
 
 @pytest.mark.postgresql
-def test_a_transaction_sees_what_it_waited_for_whatever_the_database_would_have_it_see(
+def test_transaction_sees_rows_that_it_waited_for(
     new_database: NewDatabase,
 ) -> None:
     url = new_database("postgresql")
@@ -71,9 +71,7 @@ def test_numbers_with_a_fraction_are_written_as_they_are(new_database: NewDataba
         assert connection.execute(text("SELECT DISTINCT brake_ratio FROM runs")).scalar_one() == 0.25
 
 
-def test_a_run_whose_lease_was_lost_is_told_so_where_another_one_writes_meanwhile(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_concurrent_write_after_a_lost_lock_is_an_error(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     nothing: list[FavouriteInterval] = []
     with stage_at(database_url) as stage:
         stage.sync(FakeSource([item(1), item(2)]))

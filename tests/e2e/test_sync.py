@@ -68,7 +68,7 @@ def test_the_settings_hold_for_a_sync(favsync, connected, home):
     assert (held.code, held.json[0]["outcome"]) == (7, "held")
 
 
-def test_what_the_list_did_between_syncs_becomes_history(favsync, connected, home):
+def test_changes_between_syncs_become_history(favsync, connected, home):
     favsync("sync")
     assert not list(home.glob("*.db-*")), "all of it is in the one file once the process has ended"
     gone, back = connected.favourites("ada")[3], connected.favourites("ada")[60]
@@ -139,14 +139,14 @@ def test_a_held_run_that_was_superseded_is_refused_and_says_so(favsync, connecte
     assert "superseded by run 3" in favsync("runs", "show", "2").out
 
 
-def test_without_credentials_nothing_is_made_and_the_remedy_is_named(favsync, home):
+def test_sync_without_credentials_writes_nothing(favsync, home):
     result = favsync("sync")
     assert result.code == 2
     assert "BOOMPLAY_ACCESS_TOKEN" in result.err
     assert list(home.iterdir()) == []
 
 
-def test_a_token_of_somebody_else_is_refused_before_anything_is_written(favsync, monkeypatch, home):
+def test_token_of_another_user_is_refused_before_a_write(favsync, monkeypatch, home):
     from etl.sandbox import Sandbox
 
     with Sandbox(tracks=60, seed=3, users=("ada", "bola")) as sandbox:
@@ -172,7 +172,7 @@ def test_an_unknown_account_is_named_with_those_that_are_there(favsync, connecte
 
 
 @pytest.mark.parametrize("concurrency", ["1", "4"])
-def test_ten_thousand_favourites_take_210_requests_and_120_megabytes_at_most(favsync, concurrency):
+def test_ten_thousand_favourites_keep_request_and_memory_limits(favsync, concurrency):
     from etl.sandbox import Sandbox
 
     with Sandbox(tracks=10_000, seed=5) as sandbox:

@@ -49,7 +49,7 @@ def run(started, sandbox, home, monkeypatch):
     return run
 
 
-def test_an_account_is_added_synced_looked_at_changed_and_removed(run, sandbox, home):
+def test_account_is_added_synced_changed_and_removed(run, sandbox, home):
     added = run("accounts", "add", "ada", stdin=f"{sandbox.users['ada'].access_token}\n")
     assert (added.code, added.out) == (0, "added: account ada is ada, NG\n")
     assert "encrypted" in added.err
@@ -108,7 +108,7 @@ def test_removing_a_history_asks_first(run, sandbox, home):
     connection.close()
 
 
-def test_a_dead_token_is_exit_4_everywhere_and_another_one_mends_it(run, sandbox, home):
+def test_dead_token_is_exit_4_until_it_is_replaced(run, sandbox, home):
     run("accounts", "add", "ada", stdin=sandbox.users["ada"].access_token)
     assert run("sync").code == 0
     sandbox.revoke_token("ada")

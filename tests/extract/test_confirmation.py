@@ -10,40 +10,40 @@ def ids(seen):
     return [item.track_id for item in seen.items]
 
 
-def test_one_proven_walk_is_enough_where_nothing_is_missing():
+def test_one_proven_read_is_enough_if_nothing_is_missing():
     seen = confirm([walked([1, 2, 3])], favourites={1, 2})
     assert seen.is_whole
     assert not seen.needs_walk
 
 
-def test_a_missing_favourite_needs_a_second_walk():
+def test_missing_favourite_needs_a_second_read():
     assert confirm([walked([1, 2])], favourites={1, 2, 3}).needs_walk
 
 
-def test_two_walks_that_spell_the_same_list_confirm():
+def test_two_reads_of_the_same_list_confirm():
     seen = confirm([walked([1, 2]), walked([1, 2])], favourites={1, 2, 3})
     assert seen.is_whole
     assert not seen.needs_walk
 
 
-def test_what_any_walk_saw_is_present():
+def test_track_seen_by_any_read_is_present():
     seen = confirm([walked([1, 3]), walked([1, 2])], favourites={1, 2, 3})
     assert set(ids(seen)) == {1, 2, 3}
     assert not seen.needs_walk
 
 
-def test_walks_over_a_list_that_moves_do_not_confirm():
+def test_reads_of_a_moving_list_do_not_confirm():
     seen = confirm([walked([1, 2, 4]), walked([4, 1, 2])], favourites={1, 2, 3})
     assert seen.needs_walk
 
 
-def test_the_last_walks_must_agree_not_any_two():
+def test_only_the_last_reads_can_confirm():
     walks = [walked([1, 2]), walked([2, 1]), walked([1, 2])]
     assert confirm(walks, favourites={1, 2, 3}).needs_walk
     assert not confirm([*walks, walked([1, 2])], favourites={1, 2, 3}).needs_walk
 
 
-def test_a_walk_that_saw_more_than_its_list_holds_confirms_nothing():
+def test_read_with_extras_confirms_nothing():
     walks = [walked([1, 2]), walked([1, 2], extras=[4])]
     assert confirm(walks, favourites={1, 2, 3}).needs_walk
     assert confirm([*walks, walked([1, 2])], favourites={1, 2, 3}).needs_walk
@@ -58,20 +58,20 @@ def test_a_list_that_never_keeps_still_ends_partial():
     assert "kept changing" in seen.reason
 
 
-def test_an_unproven_walk_confirms_nothing():
+def test_unproven_read_confirms_nothing():
     seen = confirm([walked([1]), walked([1], proven=False, reason="why")], favourites={1, 2})
     assert not seen.is_whole
     assert seen.reason == "why"
 
 
-def test_an_item_without_an_id_spares_further_walks_since_nothing_may_be_removed():
+def test_item_without_id_needs_no_further_read():
     walk = walked([1])
     odd = raw(b"null")
     seen = confirm([type(walk)(**{f: getattr(walk, f) for f in walk.__slots__} | {"items": (SMALL[1], odd)})], {1, 2})
     assert not seen.needs_walk
 
 
-def test_a_list_that_lacks_one_at_risk_needs_four_walks():
+def test_missing_track_at_risk_needs_four_reads():
     walks = [replace(walked([1, 2]), pages=100)] * 4
     assert confirm(walks[:2], favourites={1, 2, 3}, at_risk={3}).needs_walk
     assert confirm(walks[:3], favourites={1, 2, 3}, at_risk={3}).needs_walk
@@ -80,7 +80,7 @@ def test_a_list_that_lacks_one_at_risk_needs_four_walks():
     assert not confirm(walks[:2], favourites={1, 2, 3}, at_risk={1}).needs_walk
 
 
-def test_a_short_list_that_lacks_one_at_risk_needs_twenty_four_pages():
+def test_short_list_missing_one_at_risk_needs_24_pages():
     walks = [replace(walked([1, 2]), pages=3)] * 8
     assert confirm(walks[:7], favourites={1, 2, 3}, at_risk={3}).needs_walk
     assert not confirm(walks, favourites={1, 2, 3}, at_risk={3}).needs_walk

@@ -24,7 +24,7 @@ def steady(length, cap=50):
 @pytest.mark.parametrize("length", [0, 1, 2, 49, 50, 51, 98, 99, 100, 147, 148, 149, 1_000])
 @pytest.mark.parametrize("concurrency", [1, 4])
 @pytest.mark.parametrize("cap", [50, 25, 7, 2])
-def test_a_list_that_keeps_still_is_proven_whole(length, concurrency, cap):
+def test_list_that_does_not_move_is_proven(length, concurrency, cap):
     verdict = read(Pagination(concurrency=concurrency), steady(length, cap))
     assert verdict.proven, verdict.reason
     assert [item.track_id for item in verdict.items] == list(range(length))
@@ -32,7 +32,7 @@ def test_a_list_that_keeps_still_is_proven_whole(length, concurrency, cap):
 
 
 @pytest.mark.parametrize(("expected", "most"), [(0, 209), (10_000, 207), (9_000, 209), (20_000, 210)])
-def test_ten_thousand_favourites_take_at_most_two_hundred_and_ten_requests(expected, most):
+def test_ten_thousand_favourites_take_at_most_210_requests(expected, most):
     for seed in range(20):
         reading = Pagination(concurrency=4, expected=expected)
         verdict = read(reading, steady(10_000), choose=random.Random(seed).randrange)
@@ -67,7 +67,7 @@ def test_an_empty_first_page_before_a_full_one_is_forgotten():
     assert [item.track_id for item in verdict.items] == [0, 1, 2]
 
 
-def test_a_list_that_showed_items_in_the_same_reading_is_not_empty():
+def test_list_that_showed_items_in_the_same_read_is_not_empty():
     full = iter([True, False, False, False] * 100)
     verdict = read(Pagination(concurrency=1), lambda ask: page(range(3) if next(full) else [], ask.offset))
     assert not verdict.proven
@@ -106,7 +106,7 @@ def test_one_page_cut_to_its_last_item_does_not_end_the_list():
 
 
 @pytest.mark.parametrize("at", [49, 98])
-def test_a_page_that_stays_cut_to_its_last_item_is_no_end(at):
+def test_page_always_cut_to_its_last_item_is_not_the_end(at):
     def answer(ask):
         return page([at], at) if ask.offset == at else steady(130)(ask)
 
@@ -129,7 +129,7 @@ def test_a_service_that_refuses_what_is_past_the_end_can_be_proven(length):
 
 
 @pytest.mark.parametrize("length", [1, 5, 120])
-def test_a_service_that_goes_down_at_the_end_of_the_list_is_needed_there_at_the_second_refusal(length):
+def test_second_refusal_at_the_end_fails_the_read(length):
     reading, dropped = Pagination(concurrency=1), []
     while True:
         (ask,) = reading.next_requests()
@@ -144,7 +144,7 @@ def test_a_service_that_goes_down_at_the_end_of_the_list_is_needed_there_at_the_
     assert ask.offset == length - 1
 
 
-def test_a_page_that_stays_empty_makes_the_walk_partial_and_names_it():
+def test_page_always_empty_makes_the_read_partial():
     def answer(ask):
         return page([], ask.offset) if ask.offset == 98 else steady(200)(ask)
 
@@ -161,13 +161,13 @@ def test_a_server_that_ignores_offset_is_named():
     assert len(verdict.items) == 50
 
 
-def test_a_server_that_gives_one_item_a_page_cannot_be_proven():
+def test_one_item_a_page_cannot_be_proven():
     verdict = read(Pagination(), steady(30, cap=1))
     assert not verdict.proven
     assert "one item a page" in verdict.reason
 
 
-def test_a_list_of_one_item_is_proven_where_the_service_refuses_what_is_past_the_end():
+def test_one_item_is_proven_if_offsets_past_the_end_are_refused():
     reading = Pagination()
     while reading.verdict is None:
         (ask,) = reading.next_requests()
@@ -196,7 +196,7 @@ def test_a_wild_count_is_only_a_guess():
     assert len(verdict.items) == 120
 
 
-def test_a_look_ahead_that_fails_is_not_sent_again_before_it_is_needed():
+def test_failed_read_ahead_is_not_repeated_before_it_is_needed():
     reading = Pagination(concurrency=4, expected=500)
     (ask,) = reading.next_requests()
     reading.feed(ask, steady(500)(ask))
@@ -274,7 +274,7 @@ def test_a_boundary_that_never_holds_is_tried_a_few_times_only():
         ([page([1, 2], 0), page([2], 1), refused(2)], "end of the list"),
     ],
 )
-def test_the_judge_refuses(chain, why):
+def test_join_of_pages_is_refused(chain, why):
     assert why in why_incomplete(chain)
 
 
@@ -289,5 +289,5 @@ def test_the_judge_refuses(chain, why):
         [page([1, 2, 2, 3], 0), page([3], 3), page([], 4)],
     ],
 )
-def test_the_judge_passes(chain):
+def test_join_of_pages_is_accepted(chain):
     assert why_incomplete(chain) == ""

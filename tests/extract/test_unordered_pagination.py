@@ -25,7 +25,7 @@ def test_the_ordinary_reading_notices_that_there_is_no_order():
     assert reading.is_order_unstable
 
 
-def test_two_equal_sets_of_one_page_prove_a_shuffled_list():
+def test_two_equal_pages_prove_a_shuffled_list():
     verdict = read(UnorderedPagination(), shuffled(30))
     assert verdict.proven
     assert not verdict.is_ordered

@@ -1,4 +1,4 @@
-"""Our own source, parsed once, for the tests that read it."""
+"""The source files, parsed once, for the tests of house rules."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @cache
@@ -22,8 +23,13 @@ def modules(*folders: str) -> list[Path]:
     return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
 
 
+def functions(path: Path) -> Iterator[Function]:
+    """Yield every function of the module, inner ones too."""
+    return (node for node in ast.walk(tree(path)) if isinstance(node, Function))
+
+
 def place(path: Path, node: ast.AST | None = None) -> str:
-    """Return where something stands, as a person would write it."""
+    """Return the file, relative to the repository, and the line."""
     line = f":{node.lineno}" if node is not None and hasattr(node, "lineno") else ""
     return f"{path.relative_to(ROOT)}{line}"
 

@@ -59,7 +59,7 @@ def is_sound(stage: Stage) -> bool:
         return not replay_tracks(connection, write=False)
 
 
-def test_facts_that_another_account_saw_a_moment_later_begin_earlier_and_nothing_is_folded(stage, folds):
+def test_version_seen_later_by_another_account_is_backdated(stage, folds):
     seen(stage, "ada", NOON + MOMENT, item(1), item(2))
     seen(stage, "bob", NOON, item(2), item(3))
     assert folds == []
@@ -76,7 +76,7 @@ def test_other_facts_a_moment_earlier_are_a_version_of_their_own(stage, folds):
     assert is_sound(stage)
 
 
-def test_a_track_with_a_past_is_folded(stage, folds):
+def test_track_with_history_is_replayed(stage, folds):
     seen(stage, "ada", NOON - timedelta(days=1), item(2, track_title="Before"))
     seen(stage, "ada", NOON + MOMENT, item(2, track_title="Now"))
     seen(stage, "bob", NOON, item(2, track_title="Now"))
@@ -85,7 +85,7 @@ def test_a_track_with_a_past_is_folded(stage, folds):
     assert is_sound(stage)
 
 
-def test_what_is_called_otherwise_by_now_is_folded(stage, folds):
+def test_renamed_track_is_replayed(stage, folds):
     seen(stage, "ada", NOON + MOMENT, item(2, album_id=7, album_title="Old"))
     seen(stage, "cyd", NOON + 2 * MOMENT, item(3, album_id=7, album_title="New"))
     seen(stage, "bob", NOON, item(2, album_id=7, album_title="Old"))
@@ -94,14 +94,14 @@ def test_what_is_called_otherwise_by_now_is_folded(stage, folds):
     assert is_sound(stage)
 
 
-def test_genres_in_another_order_are_folded(stage, folds):
+def test_track_with_reordered_genres_is_replayed(stage, folds):
     seen(stage, "ada", NOON + MOMENT, item(2, genres="Pop,Gospel"))
     seen(stage, "bob", NOON, item(2, genres="Gospel,Pop"))
     assert folds == [[2]]
     assert is_sound(stage)
 
 
-def test_what_was_seen_long_before_is_folded(stage, folds):
+def test_track_seen_long_before_is_replayed(stage, folds):
     seen(stage, "ada", NOON + timedelta(hours=1), item(2))
     seen(stage, "bob", NOON, item(2))
     assert folds == [[2]]
@@ -109,7 +109,7 @@ def test_what_was_seen_long_before_is_folded(stage, folds):
     assert is_sound(stage)
 
 
-def test_a_track_that_was_there_without_facts_is_first_seen_when_it_was(stage, folds):
+def test_track_without_attributes_keeps_its_first_seen_time(stage, folds):
     seen(stage, "ada", NOON - timedelta(days=1), Item(b'{"track_id": 2}', b"\x02" * 16, 2))
     seen(stage, "ada", NOON + MOMENT, item(2))
     seen(stage, "bob", NOON, item(2))
@@ -118,7 +118,7 @@ def test_a_track_that_was_there_without_facts_is_first_seen_when_it_was(stage, f
     assert is_sound(stage)
 
 
-def test_to_fold_a_track_again_reads_the_lists_of_those_alone_who_had_it(stage, folds):
+def test_track_replay_reads_only_accounts_that_had_it(stage, folds):
     for number in range(8):
         seen(stage, f"other-{number}", NOON - timedelta(days=1, minutes=number), item(100 + number))
     seen(stage, "ada", NOON + MOMENT, item(2, track_title="Now"))

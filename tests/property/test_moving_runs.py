@@ -51,7 +51,7 @@ def stage(database_url: str) -> Iterator[Stage]:
     cap=st.sampled_from([2, 5, 50]),
     concurrency=st.sampled_from([1, 4]),
 )
-def test_runs_over_a_moving_list_remove_nothing_that_stayed_and_a_quiet_one_ends_at_the_truth(
+def test_moving_list_loses_nothing_and_a_quiet_run_is_exact(
     stage: Stage, rounds: list[tuple[Changes, list[Changes]]], length: int, cap: int, concurrency: int
 ) -> None:
     with emptied(stage):

@@ -143,7 +143,7 @@ def test_what_passes_is_retried_and_then_forgotten(
 @pytest.mark.parametrize(
     ("fault", "hours"), [("http_429_hours", 74214 / 3600), (faults.http(503, retry_after=7200.0), 2)]
 )
-def test_a_wait_of_hours_parks_the_run_and_says_until_when(
+def test_wait_of_hours_parks_the_run_and_names_the_time(
     stage: Stage, sandbox: Sandbox, url: str, command: Commands, fault: Fault | str, hours: float
 ) -> None:
     before = stage.history()
@@ -192,7 +192,7 @@ def test_a_redirect_takes_the_token_nowhere(stage: Stage, sandbox: Sandbox, url:
 
 
 @pytest.mark.parametrize("fault", ["http_401", "html_200", "huge_body"])
-def test_the_installed_command_says_the_same(
+def test_installed_command_gives_the_same_error(
     stage: Stage, sandbox: Sandbox, url: str, command: Commands, fault: str
 ) -> None:
     told = []
@@ -205,9 +205,7 @@ def test_the_installed_command_says_the_same(
     assert told[0] == told[1]
 
 
-def test_a_service_that_is_not_there_is_said_to_be_so(
-    stage: Stage, sandbox: Sandbox, url: str, command: Commands
-) -> None:
+def test_unreachable_service_is_named(stage: Stage, sandbox: Sandbox, url: str, command: Commands) -> None:
     result = command.run(settings(sandbox, url, BOOMPLAY_API_URL="http://127.0.0.1:1"), "sync")
     assert result.returncode == 3
     assert "no connection" in result.stderr

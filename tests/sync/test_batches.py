@@ -59,7 +59,7 @@ def both_synced(url: str) -> dict[str, list[tuple[Any, ...]]]:
 
 
 @pytest.mark.parametrize("engine_name", ENGINES)
-def test_parts_amount_to_the_whole(
+def test_batches_give_the_same_tables_as_one_load(
     engine_name: str, new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = both_synced(new_database(engine_name))
@@ -87,7 +87,7 @@ def test_who_writes_in_parts_keeps_others_waiting_first(
 
 @pytest.mark.postgresql
 @pytest.mark.parametrize("lock", [bulk.lock_track_tables, bulk.lock_everything])
-def test_who_folds_facts_again_has_what_a_first_load_waits_for_first(new_database: NewDatabase, lock: Any) -> None:
+def test_replay_locks_tracks_before_a_first_load_does(new_database: NewDatabase, lock: Any) -> None:
     """Or each has what the other needs: the load `raw_items`, and who folds, and may store or mend items too, `tracks`."""
     with stage_at(new_database("postgresql")) as stage, stage.engine.begin() as folding:
         lock(folding)

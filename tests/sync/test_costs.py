@@ -108,7 +108,7 @@ def bench(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]
     made.engine.dispose()
 
 
-def test_a_first_load_writes_each_row_once_in_a_fixed_number_of_statements(bench):
+def test_first_load_writes_each_row_once_in_few_statements(bench):
     report, cost = bench.sync()
     assert report.added == SIZE
     assert cost.rows == FIRST_ROWS

@@ -69,7 +69,7 @@ def seen_from_outside(stage: Stage) -> object:
     return stage.history(), sorted(runs), tables
 
 
-def test_a_sync_killed_at_any_step_leaves_before_or_after_and_the_next_one_is_right(
+def test_killed_sync_leaves_before_or_after_and_next_is_right(
     sandbox: Sandbox, stage: Stage, database_url: str
 ) -> None:
     spare = deque(track_id for track_id in sandbox.catalogue.track_ids if track_id not in sandbox.favourites("ada"))
@@ -99,7 +99,7 @@ def test_a_sync_killed_at_any_step_leaves_before_or_after_and_the_next_one_is_ri
         assert landed_by_killed > 0
 
 
-def test_a_decision_killed_at_any_step_leaves_before_or_after_and_can_be_made_again(
+def test_killed_review_leaves_before_or_after_and_is_repeatable(
     sandbox: Sandbox, stage: Stage, database_url: str
 ) -> None:
     whole = sandbox.favourites("ada")
@@ -131,9 +131,7 @@ def test_a_decision_killed_at_any_step_leaves_before_or_after_and_can_be_made_ag
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)])
-def test_a_command_that_is_stopped_in_mid_walk_changes_nothing(
-    new_database: Any, number: signal.Signals, code: int
-) -> None:
+def test_command_stopped_during_a_read_changes_nothing(new_database: Any, number: signal.Signals, code: int) -> None:
     url = new_database("sqlite")
     with Sandbox(tracks=120, seed=7) as sandbox, stage_at(url) as stage:
         environ = settings(sandbox, url)

@@ -32,17 +32,17 @@ def test_the_first_observation_does_not_know_since_when():
     )
 
 
-def test_an_addition_lies_between_the_start_of_the_last_walk_without_it_and_the_end_of_the_first_with_it():
+def test_addition_is_bounded_by_the_reads_around_it():
     _, added = told(seen(1, 1, [7]), seen(2, 2, [8, 7]))
     assert (added.added_after, added.valid_from) == (at(1), at(2, 5))
 
 
-def test_a_removal_lies_between_the_start_of_the_last_walk_that_saw_it_and_the_end_of_the_first_without_it():
+def test_removal_is_bounded_by_the_reads_around_it():
     (first, _) = told(seen(1, 1, [7, 8]), seen(2, 2, [7, 8]), seen(3, 3, [8]))
     assert (first.removed_after, first.valid_to, first.removed_run_id) == (at(2), at(3, 5), 3)
 
 
-def test_removed_and_favourited_again_with_the_same_bytes_is_two_intervals():
+def test_favourited_again_with_the_same_bytes_is_two_intervals():
     intervals = told(seen(1, 1, [7, 8]), seen(2, 2, [8]), seen(3, 3, [7, 8]), seen(4, 4, [8]))
     again = [i for i in intervals if i.track_id == 7]
     assert [(i.valid_from, i.valid_to) for i in again] == [(at(1, 5), at(2, 5)), (at(3, 5), at(4, 5))]
@@ -56,7 +56,7 @@ def test_a_partial_observation_adds_and_removes_nothing():
     assert intervals[2].added_after == at(1)
 
 
-def test_an_observation_from_within_a_walk_tells_neither_what_came_first_nor_what_left():
+def test_snapshot_dated_within_a_read_adds_no_bounds():
     within = SnapshotRef(1, at(2, 2), at(2, 2), (7, 9), True)
     intervals = told(seen(2, 2, [8, 9]), within)
     assert [(i.track_id, i.valid_to) for i in intervals] == [(7, None), (9, None), (8, None)]
@@ -64,12 +64,12 @@ def test_an_observation_from_within_a_walk_tells_neither_what_came_first_nor_wha
     assert (first.track_id, first.valid_to, first.removed_run_id) == (7, at(3, 5), 3)
 
 
-def test_a_removal_after_partial_observations_reaches_back_to_when_it_was_last_seen():
+def test_removal_after_partial_snapshots_starts_at_last_seen():
     intervals = told(seen(1, 1, [7, 8]), seen(2, 2, [8], whole=False), seen(3, 3, [8]))
     assert (intervals[0].removed_after, intervals[0].valid_to) == (at(1), at(3, 5))
 
 
-def test_a_partial_observation_is_no_proof_that_a_track_was_not_there_before():
+def test_partial_snapshot_proves_no_earlier_absence():
     intervals = told(seen(1, 1, [7], whole=False), seen(2, 2, [7, 8]))
     assert intervals[1].added_after is None
 
@@ -114,7 +114,7 @@ def test_a_later_proven_observation_supersedes_a_held_one():
         (5, 0, False),
     ],
 )
-def test_the_brake_holds_more_than_ten_or_a_quarter_and_all_of_them(favourites, removals, held):
+def test_threshold_holds_over_ten_or_a_quarter_and_all(favourites, removals, held):
     assert BRAKE.holds(removals, favourites) is held
 
 
