@@ -52,7 +52,7 @@ def test_transaction_sees_rows_that_it_waited_for(
 
 
 @pytest.mark.postgresql
-def test_a_number_that_does_not_fit_its_column_is_refused_and_not_cut(new_database: NewDatabase) -> None:
+def test_number_too_large_for_its_column_is_refused(new_database: NewDatabase) -> None:
     columns = ("raw_item_id", "digest", "is_readable", "position")
     rows = [(n, b"%d" % n, True, 2**31) for n in range(bulk.COPY_FROM_ROWS)]
     with write_transaction(ready_engine(new_database("postgresql"))) as connection:

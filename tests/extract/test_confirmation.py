@@ -89,3 +89,9 @@ def test_short_list_missing_one_at_risk_needs_24_pages():
 def test_sets_are_compared_where_there_is_no_order():
     walks = [walked([1, 2], is_ordered=False), walked([2, 1], is_ordered=False)]
     assert not confirm(walks, favourites={1, 2, 3}).needs_walk
+
+
+def test_ordered_and_unordered_reads_do_not_confirm():
+    walks = [walked([1, 2]), walked([1, 2], is_ordered=False)]
+    assert confirm(walks, favourites={1, 2, 3}).needs_walk
+    assert confirm(walks[::-1], favourites={1, 2, 3}).needs_walk

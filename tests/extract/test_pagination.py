@@ -115,7 +115,7 @@ def test_page_always_cut_to_its_last_item_is_not_the_end(at):
 
 
 @pytest.mark.parametrize("length", [1, 2, 49, 50, 51, 300])
-def test_a_service_that_refuses_what_is_past_the_end_can_be_proven(length):
+def test_list_is_proven_if_offsets_past_the_end_are_refused(length):
     reading = Pagination(concurrency=4)
     while reading.verdict is None:
         for ask in reading.next_requests():

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests.house.source import ROOT, attributes, functions, imports, modules, place, tree
+from tests.house.source import ROOT, attributes, functions, imports, modules, nodes, place
 
 PURE = {
     "__future__", "abc", "array", "bisect", "collections", "dataclasses", "datetime", "decimal", "enum", "fractions",
@@ -88,13 +88,12 @@ def test_few_functions_import_late() -> None:
 
 def private_uses(path: Path) -> list[str]:
     """Return where a module reads a private name that it does not define: one of a library or of another module."""
-    nodes = list(ast.walk(tree(path)))
-    own = {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
-    own |= {node.attr for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)}
-    own |= {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    own = {node.name for node in nodes(path) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
+    own |= {node.attr for node in nodes(path) if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)}
+    own |= {node.id for node in nodes(path) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     found = [
         f"{place(path, node)} {ast.unparse(node)}"
-        for node in nodes
+        for node in nodes(path)
         if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__")
         if ast.unparse(node.value) not in ("self", "cls", "super()") and node.attr not in own | PUBLIC_UNDERSCORE
     ]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.house.source import ROOT, functions, modules, place, tracked_files, tree
+from tests.house.source import ROOT, functions, modules, nodes, place, tracked_files
 
 BANNED = re.compile(
     r"\b(tells?|told|telling|mend(s|ed|ing)?|whoever|nobody|spells?|spelt|begun|lean|lack(s|ed|ing)?|re?folds?|fold(s|ed)"
@@ -32,7 +32,7 @@ PENDING_REFERENCES = {"etl/boomplay", "etl/transform"}
 
 def prose(path: Path) -> Iterator[tuple[int, str]]:
     """Yield every docstring and comment of a module with its line."""
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             yield getattr(node, "lineno", 1), ast.get_docstring(node) or ""
     with tokenize.open(path) as source:

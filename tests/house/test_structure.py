@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.house.source import ROOT, Function, functions, modules, place, tree
+from tests.house.source import ROOT, Function, functions, modules, nodes, place, tree
 
 MODULE_LINES = 400
 FUNCTION_LINES = 60
@@ -93,7 +93,7 @@ def test_functions_have_at_most_five_parameters() -> None:
 def test_class_names_are_unique_in_the_package() -> None:
     places = defaultdict(list)
     for path in modules("etl"):
-        for node in ast.walk(tree(path)):
+        for node in nodes(path):
             if isinstance(node, ast.ClassDef):
                 places[node.name].append(place(path, node))
     assert not {name: found for name, found in places.items() if len(found) > 1 and name not in PENDING_CLASSES}
