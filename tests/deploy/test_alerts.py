@@ -11,7 +11,7 @@ import yaml
 from etl.monitor.metrics import Metrics
 from etl.scheduler.service import FinishedRun, ServiceStatus
 from etl.sync import RunResult
-from tests.deploy.promql import asked, told, unanswered
+from tests.deploy.promql import asked, metrics_in, unanswered
 from tests.house.source import ROOT
 from tests.monitor.test_status import status
 
@@ -45,7 +45,7 @@ def test_metrics_in_rules_exist_with_their_labels():
 
 
 def test_the_words_name_only_labels_that_the_number_has():
-    there = told(exposition())
+    there = metrics_in(exposition())
     for rule in RULES:
         labels = {label for name in asked(rule["expr"]) for label in there.get(name, ())}
         assert set(re.findall(r"\$labels\.(\w+)", str(rule["annotations"]))) <= labels, rule["alert"]

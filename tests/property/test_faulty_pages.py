@@ -33,15 +33,15 @@ def faulty(items: list[Item], chance: Random, page_size: int):
     return fetch
 
 
-def seen(before: list[Item], items: list[Item], chance: Random, page_size: int) -> Seen:
+def read_until_confirmed(before: list[Item], items: list[Item], chance: Random, page_size: int) -> Seen:
     """Return what a run sees, as `etl.extract.snapshot` goes about it."""
     fetch, walks = faulty(items, chance, page_size), list[Walk]()
     favourites = {each.track_id for each in before if each.track_id}
     while True:
         walks.append(read_list(fetch, concurrency=1, now=lambda: START))
-        told = confirm(walks, favourites, at_risk={before[-1].track_id or 0})
-        if not told.needs_walk:
-            return told
+        result = confirm(walks, favourites, at_risk={before[-1].track_id or 0})
+        if not result.needs_walk:
+            return result
 
 
 @pytest.mark.parametrize("page_size", [2, 3, 5, 10])
@@ -51,8 +51,8 @@ def test_half_of_the_answers_wrong_remove_nothing_falsely(page_size):
     for _ in range(RUNS // 4):
         before = [item(track_id) for track_id in range(1, chance.randint(6, 31))]
         after = [each for each in before if chance.random() > 0.05]
-        told = seen(before, after, chance, page_size)
-        there = {each.track_id for each in told.items}
-        assert told.is_whole is False or {each.track_id for each in after} <= there
-        removed += told.is_whole and len(there) < len(before)
+        result = read_until_confirmed(before, after, chance, page_size)
+        there = {each.track_id for each in result.items}
+        assert result.is_whole is False or {each.track_id for each in after} <= there
+        removed += result.is_whole and len(there) < len(before)
     assert removed

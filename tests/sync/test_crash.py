@@ -19,7 +19,7 @@ from tests.support.stage import ROOT, Stage, favsync, settings, stage_at
 TRACKS = 30
 
 
-class Mortal:
+class CrashingProcess:
     """The process of `tests.support.crashing`, whose children die at a chosen step."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
@@ -31,18 +31,18 @@ class Mortal:
         assert self._process.stdout
         self._process.stdin.write(json.dumps({"at": step, "action": action, "run": run}) + "\n")
         self._process.stdin.flush()
-        told = json.loads(self._process.stdout.readline())
-        assert told["signal"] in (0, signal.SIGKILL)
-        assert told["signal"] or not told["status"]
-        return bool(told["signal"])
+        answer = json.loads(self._process.stdout.readline())
+        assert answer["signal"] in (0, signal.SIGKILL)
+        assert answer["signal"] or not answer["status"]
+        return bool(answer["signal"])
 
 
 @contextmanager
-def mortal(sandbox: Sandbox, url: str) -> Iterator[Mortal]:
+def crashing_process(sandbox: Sandbox, url: str) -> Iterator[CrashingProcess]:
     words = [url, sandbox.url, sandbox.app_id, sandbox.users["ada"].access_token]
     command = [sys.executable, "-m", "tests.support.crashing", *words]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        yield Mortal(process)
+        yield CrashingProcess(process)
         assert process.stdin
         process.stdin.close()
 
@@ -73,7 +73,7 @@ def test_killed_sync_leaves_before_or_after_and_next_is_right(
     sandbox: Sandbox, stage: Stage, database_url: str
 ) -> None:
     spare = deque(track_id for track_id in sandbox.catalogue.track_ids if track_id not in sandbox.favourites("ada"))
-    with mortal(sandbox, database_url) as process:
+    with crashing_process(sandbox, database_url) as process:
         assert not process.die_at(0, "sync")
         step, was_killed, landed_by_killed = 0, True, 0
         while was_killed:
@@ -103,7 +103,7 @@ def test_killed_review_leaves_before_or_after_and_is_repeatable(
     sandbox: Sandbox, stage: Stage, database_url: str
 ) -> None:
     whole = sandbox.favourites("ada")
-    with mortal(sandbox, database_url) as process:
+    with crashing_process(sandbox, database_url) as process:
         step, was_killed, outcomes = 0, True, set()
         while was_killed:
             step += 1
