@@ -106,11 +106,9 @@ def test_the_policy_lets_no_other_script_run_and_nothing_load(open_page: Open, r
       return window.hacked;
     }"""
     assert opened.page.evaluate(tries) is None
-    opened.page.wait_for_timeout(200)
-    refused = [trouble for trouble in opened.troubles if "Content Security Policy" in trouble]
-    assert len(refused) >= 4
     for what in ("pixel.png", "elsewhere.invalid/told", "inline script", "inline event handler"):
-        assert any(what in trouble for trouble in refused), (what, refused)
+        while not any("Content Security Policy" in trouble and what in trouble for trouble in opened.troubles):
+            opened.page.wait_for_timeout(20)  # lets the next messages of the page arrive, however long they take
     opened.troubles.clear()
 
 

@@ -35,7 +35,7 @@ TOLD = {
 }
 
 
-def told(stage: Stage) -> dict[str, list[tuple[Any, ...]]]:
+def rows_of_every_table(stage: Stage) -> dict[str, list[tuple[Any, ...]]]:
     found = {name: stage.rows(sql) for name, sql in TOLD.items()}
     lists = stage.rows("SELECT snapshot_id, digest, items FROM snapshots ORDER BY 1")
     found["lists"] = [(number, bytes(digest), unpack_ids(bytes(ids))) for number, digest, ids in lists]
@@ -55,7 +55,7 @@ def both_synced(url: str) -> dict[str, list[tuple[Any, ...]]]:
             bodies = bodies_of(connection, numbers.values())
         for each in (*FIRST, *SECOND):
             assert bodies[numbers[each.digest]] == each.body
-        return told(stage)
+        return rows_of_every_table(stage)
 
 
 @pytest.mark.parametrize("engine_name", ENGINES)
