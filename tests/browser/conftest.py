@@ -69,6 +69,7 @@ def open_page(browser: Browser) -> Iterator[Open]:
             reduced_motion="reduce",
             **how,
         )
+        context.set_default_timeout(0)  # a slow machine is no failure
         each = Opened(context.new_page())
         page, troubles = each.page, each.troubles
         page.on("console", lambda said: troubles.append(said.text) if said.type in ("error", "warning") else None)

@@ -48,9 +48,7 @@ def test_a_database_without_an_account_says_so(
     assert open_page(tmp_path / "report.html").text("#title") == "No account yet"
 
 
-def test_an_account_that_was_never_read_and_one_with_nothing_say_so(
-    open_page: Open, report_of: Callable[..., Path]
-) -> None:
+def test_never_synced_and_empty_accounts_are_named(open_page: Open, report_of: Callable[..., Path]) -> None:
     never = open_page(report_of())
     assert "has not read this list yet" in never.text("#lede")
     assert never.page.locator("main section:visible").count() == 1
@@ -61,9 +59,7 @@ def test_an_account_that_was_never_read_and_one_with_nothing_say_so(
     assert nothing.page.locator("nav a:visible").all_inner_texts() == ["How sure"]
 
 
-def test_an_account_that_was_emptied_still_tells_of_what_was_there(
-    open_page: Open, report_of: Callable[..., Path]
-) -> None:
+def test_emptied_account_still_shows_former_favourites(open_page: Open, report_of: Callable[..., Path]) -> None:
     opened = open_page(report_of([item(1, track_title="Gone"), item(2), item(3)], [item(2), item(3)]))
     assert "2 favourites" in opened.text("#lede")
     opened.page.get_by_role("button", name="Removed 1").click()
@@ -110,11 +106,9 @@ def test_the_policy_lets_no_other_script_run_and_nothing_load(open_page: Open, r
       return window.hacked;
     }"""
     assert opened.page.evaluate(tries) is None
-    opened.page.wait_for_timeout(200)
-    refused = [trouble for trouble in opened.troubles if "Content Security Policy" in trouble]
-    assert len(refused) >= 4
     for what in ("pixel.png", "elsewhere.invalid/told", "inline script", "inline event handler"):
-        assert any(what in trouble for trouble in refused), (what, refused)
+        while not any("Content Security Policy" in trouble and what in trouble for trouble in opened.troubles):
+            opened.page.wait_for_timeout(20)  # lets the next messages of the page arrive, however long they take
     opened.troubles.clear()
 
 

@@ -108,7 +108,7 @@ def test_the_regions_are_those_of_the_view(open_page: Open, story: Path, histori
 
 
 @pytest.mark.parametrize("kind", ["artist", "album", "genre"])
-def test_the_first_of_each_kind_are_those_of_the_view_with_how_they_changed(
+def test_top_rows_equal_the_views_with_their_changes(
     open_page: Open, story: Path, histories: Histories, kind: str
 ) -> None:
     opened = open_page(story)
@@ -135,7 +135,7 @@ def test_what_is_said_to_last_is_what_the_view_says(open_page: Open, story: Path
     assert low < share < high
 
 
-def test_the_newest_change_is_the_one_that_sql_tells_of(open_page: Open, story: Path, histories: Histories) -> None:
+def test_newest_change_equals_the_sql_answer(open_page: Open, story: Path, histories: Histories) -> None:
     opened = open_page(story, zone="UTC")
     newest = """SELECT change, title FROM report_favourite_changes WHERE account = 'ada'
         AND changed_at = (SELECT max(changed_at) FROM report_favourite_changes WHERE account = 'ada')"""
@@ -264,7 +264,7 @@ def test_the_page_prints_without_controls_on_white(open_page: Open, story: Path)
     assert opened.page.pdf(format="A4").startswith(b"%PDF")
 
 
-def test_charts_are_drawn_for_paper_and_then_for_the_screen_again(open_page: Open, story: Path) -> None:
+def test_charts_are_redrawn_for_print_and_screen(open_page: Open, story: Path) -> None:
     opened = open_page(story)
     widest = "Math.max(...[...document.querySelectorAll('svg.chart')].map((svg) => svg.viewBox.baseVal.width))"
     before = opened.page.evaluate(widest)

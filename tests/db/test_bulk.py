@@ -37,7 +37,7 @@ def test_an_index_that_is_gone_is_named_with_what_makes_it_again(engine: Engine)
 
 
 @pytest.mark.postgresql
-def test_a_transaction_sees_what_it_waited_for_whatever_the_database_would_have_it_see(
+def test_transaction_sees_rows_that_it_waited_for(
     new_database: NewDatabase,
 ) -> None:
     url = new_database("postgresql")
@@ -52,7 +52,7 @@ def test_a_transaction_sees_what_it_waited_for_whatever_the_database_would_have_
 
 
 @pytest.mark.postgresql
-def test_a_number_that_does_not_fit_its_column_is_refused_and_not_cut(new_database: NewDatabase) -> None:
+def test_number_too_large_for_its_column_is_refused(new_database: NewDatabase) -> None:
     columns = ("raw_item_id", "digest", "is_readable", "position")
     rows = [(n, b"%d" % n, True, 2**31) for n in range(bulk.COPY_FROM_ROWS)]
     with write_transaction(ready_engine(new_database("postgresql"))) as connection:
@@ -71,9 +71,7 @@ def test_numbers_with_a_fraction_are_written_as_they_are(new_database: NewDataba
         assert connection.execute(text("SELECT DISTINCT brake_ratio FROM runs")).scalar_one() == 0.25
 
 
-def test_a_run_whose_lease_was_lost_is_told_so_where_another_one_writes_meanwhile(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_concurrent_write_after_a_lost_lock_is_an_error(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     nothing: list[FavouriteInterval] = []
     with stage_at(database_url) as stage:
         stage.sync(FakeSource([item(1), item(2)]))

@@ -26,7 +26,7 @@ def asked(expression: str) -> Series:
     return found
 
 
-def told(exposition: str) -> Series:
+def metrics_in(exposition: str) -> Series:
     """Return the metrics of a text in Prometheus's format."""
     found: Series = {}
     for family in text_string_to_metric_families(exposition):
@@ -37,7 +37,7 @@ def told(exposition: str) -> Series:
 
 def unanswered(expressions: Iterable[str], exposition: str, elsewhere: Iterable[str] = ()) -> list[str]:
     """Return what the expressions ask for and the text does not tell: a metric, or a label of one."""
-    there = told(exposition)
+    there = metrics_in(exposition)
     missing = []
     for expression in expressions:
         for name, labels in asked(expression).items():

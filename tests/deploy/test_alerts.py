@@ -11,7 +11,7 @@ import yaml
 from etl.monitor.metrics import Metrics
 from etl.scheduler.service import FinishedRun, ServiceStatus
 from etl.sync import RunResult
-from tests.deploy.promql import asked, told, unanswered
+from tests.deploy.promql import asked, metrics_in, unanswered
 from tests.house.source import ROOT
 from tests.monitor.test_status import status
 
@@ -29,7 +29,7 @@ def exposition() -> str:
     return metrics.text().decode()
 
 
-def test_every_rule_has_a_name_of_its_own_a_severity_and_words_that_say_what_to_do():
+def test_every_rule_has_a_unique_name_severity_and_remedy():
     assert len({rule["alert"] for rule in RULES}) == len(RULES) > 8
     for rule in RULES:
         assert set(rule) <= {"alert", "expr", "for", "labels", "annotations"}
@@ -38,14 +38,14 @@ def test_every_rule_has_a_name_of_its_own_a_severity_and_words_that_say_what_to_
         assert re.fullmatch(r"\d+[smhd]", rule.get("for", "0s"))
 
 
-def test_every_number_that_a_rule_asks_for_is_told_with_the_labels_that_it_is_asked_by():
+def test_metrics_in_rules_exist_with_their_labels():
     assert unanswered([rule["expr"] for rule in RULES], exposition(), FROM_ELSEWHERE) == []
     names = {name for rule in RULES for name in asked(rule["expr"])}
     assert {"favsync_accounts_stale", "favsync_oldest_proven_sync_seconds", "favsync_accounts_token_dead"} <= names
 
 
 def test_the_words_name_only_labels_that_the_number_has():
-    there = told(exposition())
+    there = metrics_in(exposition())
     for rule in RULES:
         labels = {label for name in asked(rule["expr"]) for label in there.get(name, ())}
         assert set(re.findall(r"\$labels\.(\w+)", str(rule["annotations"]))) <= labels, rule["alert"]
@@ -60,7 +60,7 @@ def test_an_expression_that_prometheus_would_refuse_is_refused(wrong):
         asked(wrong)
 
 
-def test_a_number_or_a_label_that_is_not_told_is_found():
+def test_a_missing_metric_or_label_is_found():
     missing = unanswered(["favsync_gone > 0", 'favsync_runs_total{outcom="failed"} > 0'], exposition())
     assert missing == ["favsync_gone", "favsync_runs_total{outcom}"]
 

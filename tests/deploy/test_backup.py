@@ -119,7 +119,7 @@ def test_sqlite_backups_are_whole_while_syncs_go_on(
 
 
 @pytest.mark.parametrize("back_up", [by_vacuum, by_python, by_backup])
-def test_a_restored_sqlite_file_holds_every_row_and_goes_on(
+def test_restored_sqlite_file_is_complete_and_usable(
     back_up: Callable[[str, str], None], new_database: NewDatabase, tmp_path: Path
 ) -> None:
     url, place = new_database("sqlite"), tmp_path / "restored" / "favsync.db"
@@ -156,7 +156,7 @@ def test_a_postgresql_dump_taken_during_syncs_restores_whole(
 
 
 @pytest.mark.postgresql
-def test_a_restored_postgresql_database_holds_every_row_and_goes_on(
+def test_restored_postgresql_database_is_complete_and_usable(
     new_database: NewDatabase, postgres: Postgres, tmp_path: Path
 ) -> None:
     url = new_database("postgresql")

@@ -106,9 +106,7 @@ def as_favsync_says(site: Site, moment: str) -> set[int]:
         return {track_id for (track_id,) in connection.execute(sql, {"as_of": moment})}
 
 
-def test_the_demo_has_an_answer_too_and_the_command_of_the_recipe_serves_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_recipe_command_serves_the_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["demo", "--keep", "demo"]) == 0
     site = Site(tmp_path / "demo" / "favsync.db")
@@ -140,7 +138,7 @@ def test_every_view_and_table_that_is_described_is_there(site: Site) -> None:
         assert site.get(f"/favsync/{name}").status_code == 200
 
 
-def test_nobody_sees_the_tokens_and_only_root_asks_sql_of_their_own(site: Site) -> None:
+def test_tokens_are_hidden_and_only_root_runs_sql(site: Site) -> None:
     sql = "SELECT count(*) FROM tokens"
     assert site.get("/favsync/tokens.json").status_code == 403
     assert site.get("/favsync/tokens.json", as_root=True).status_code == 403

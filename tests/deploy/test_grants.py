@@ -36,7 +36,7 @@ def roles(new_database: NewDatabase) -> Iterator[Roles]:
         yield roles
 
 
-def test_the_sync_role_carries_out_whole_runs(roles: Roles) -> None:
+def test_sync_role_can_run_a_sync(roles: Roles) -> None:
     source = source_of(range(1, 401))
     assert synced(roles.sync, source).outcome == "succeeded"
     del source.items[3:6]
@@ -47,7 +47,7 @@ def test_the_sync_role_carries_out_whole_runs(roles: Roles) -> None:
     assert faults(roles.sync) == []
 
 
-def test_the_sync_role_lacks_no_right_that_doctor_looks_for(roles: Roles) -> None:
+def test_sync_role_has_every_right_that_doctor_checks(roles: Roles) -> None:
     engine = open_engine(roles.sync)
     assert missing_rights(engine) == []
     engine.dispose()
@@ -105,7 +105,7 @@ def test_the_report_role_makes_nothing(roles: Roles, statement: str) -> None:
     assert not may(roles.report, f"SET TRANSACTION READ WRITE; {statement}")
 
 
-def test_the_next_migrations_table_works_for_syncing_and_stays_closed_to_reports(roles: Roles) -> None:
+def test_new_table_is_open_to_sync_and_closed_to_reports(roles: Roles) -> None:
     with psycopg.connect(roles.migrate) as connection:
         connection.execute("CREATE TABLE next_thing (thing_id bigserial PRIMARY KEY, secret text)")
     with psycopg.connect(roles.sync) as connection:
@@ -135,7 +135,7 @@ def test_running_the_file_again_changes_nothing(roles: Roles) -> None:
     admin.dispose()
 
 
-def test_a_schema_that_was_made_by_somebody_else_changes_hands(new_database: NewDatabase) -> None:
+def test_schema_of_another_owner_is_transferred(new_database: NewDatabase) -> None:
     url = new_database("postgresql", migrated=True)
     with roles_in(url) as roles:
         assert synced(roles.sync, source_of([1])).outcome == "succeeded"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -60,6 +61,16 @@ def sandbox() -> Iterator[Sandbox]:
     """Return a stand-in API with 120 favourites of the user ada."""
     with Sandbox(tracks=120, seed=7) as running:
         yield running
+
+
+@pytest.fixture
+def existing_database(home: Path, sqlite_template: Callable[[], Path]) -> Path:
+    """Return the file of an empty database at the default place; a test that needs it saves the command the migration."""
+    path = home / ".local/share/favsync/favsync.db"
+    path.parent.mkdir(parents=True, mode=0o700)
+    shutil.copy(sqlite_template(), path)
+    path.chmod(0o600)
+    return path
 
 
 @pytest.fixture

@@ -1,324 +1,337 @@
-"""A day in the life of the service, sped up: real processes, real signals, and afterwards every history equals the truth.
+"""A simulated day of failures. Afterwards every account's history equals the truth.
 
-In this day tokens expire and are renewed, one dies and is replaced by a person, the service goes down, then sends everybody
-away for an hour, the scheduler is killed in the middle of runs and later told to end, another stands by and takes over, an
-account comes and one goes; and all the while people add, remove and move favourites.
+In this day tokens expire and are renewed, one dies and is replaced, the service goes down and later asks to stay away for an
+hour, the scheduler is killed in the middle of a run and a standby takes over, a scheduler is restarted, an account is added and
+one is removed; meanwhile users add, remove and move favourites, also while a list is read.
+
+The clock is simulated and every process runs step by step, so the day does not depend on the machine's speed.
 """
 
 from __future__ import annotations
 
 import os
 import random
-import signal
 import socket
-import subprocess
-import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, text
 
+from etl import clock
 from etl.accounts.encryption import new_key
-from etl.accounts.manage import disable_account
-from etl.db.engine import read_transaction
-from etl.db.migrate import ready_engine
+from etl.accounts.manage import disable_account, give_token
+from etl.accounts.token_input import TokenInput
+from etl.accounts.token_rows import TokenLocation
+from etl.boomplay.payloads import Token
+from etl.config import Config
+from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.db.tables import accounts, favourites, runs, tokens
 from etl.sandbox import Sandbox
-from tests.e2e.sped import Clock
-from tests.support.sandbox_accounts import add, call_soon, settings
+from tests.support.sandbox_accounts import add, call_soon, number, open_tracks, settings
+from tests.support.simulation import SchedulerProcess, SharedClock
 
-SPED = Path(__file__).with_name("sped.py")
 TRACKS = 30
+NAMES = [f"user{n:02}" for n in range(6)]
 SCHEDULE = "every 4h"
+STEP = timedelta(minutes=20)
 LIFETIME = timedelta(hours=5)
-MARGIN = timedelta(minutes=2)  # 33 ms: a change takes effect a moment after it was noted
 EVER = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
+MID_READ_CHANGES = 0.03
+LAST_CHANGE = timedelta(hours=22)
 
 
 @dataclass
-class Day:
-    """The stage: the clock, the sandbox, the database, and the processes that were started."""
+class Simulation:
+    """The clock, the sandbox, the database, and the scheduler processes."""
 
-    clock: Clock
+    clock: SharedClock
     sandbox: Sandbox
     engine: Engine
+    config: Config
     environment: dict[str, str]
     folder: Path
-    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
-    firsts: dict[str, list[int]] = field(default_factory=dict)
+    schedulers: list[SchedulerProcess] = field(default_factory=list)
+    initial: dict[str, list[int]] = field(default_factory=dict)
+    on_request: Callable[[Any], None] | None = None
+    elapsed: timedelta = timedelta(0)
+    random: random.Random = field(default_factory=lambda: random.Random(5))
 
-    def now(self) -> datetime:
-        """Return the instant of this day."""
-        return self.clock.now()
+    def start_scheduler(self) -> SchedulerProcess:
+        """Start a scheduler; it does nothing before its first tick."""
+        log = self.folder / f"scheduler-{len(self.schedulers)}.log"
+        self.schedulers.append(SchedulerProcess(self.folder / "clock", self.environment, log))
+        return self.schedulers[-1]
 
-    def pass_(self, **length: float) -> None:
-        """Let so much of the day go by."""
-        time.sleep(timedelta(**length).total_seconds() / self.clock.speed)
+    def step(self) -> None:
+        """Advance the clock, change some lists, and tick every scheduler."""
+        self.elapsed += STEP
+        self.clock.advance(round(STEP / timedelta(microseconds=1)))
+        if self.elapsed < LAST_CHANGE:
+            for name in self.random.sample(sorted(self.sandbox.users), 2):
+                self.change_list(name, self.random)
+        for each in self.schedulers:
+            if each.is_alive:
+                each.tick()
 
-    def start(self, *arguments: str, **variables: str) -> subprocess.Popen[bytes]:
-        """Start ``favsync`` with the day's clock; its log goes to a file."""
-        command = [sys.executable, str(SPED), str(self.clock.origin), str(self.clock.speed), *arguments]
-        with (self.folder / f"{len(self.processes)}.log").open("wb") as log:
-            self.processes.append(
-                subprocess.Popen(command, env=self.environment | variables, stdout=log, stderr=log, cwd=self.folder)
-            )
-        return self.processes[-1]
+    def run_until(self, condition: Callable[[], object]) -> None:
+        """Step until the condition holds, which must be within a simulated day."""
+        limit = self.elapsed + timedelta(days=1)
+        while not condition():
+            assert self.elapsed < limit
+            self.step()
 
-    def do(self, *arguments: str, **variables: str) -> None:
-        """Run ``favsync`` to its end, which must be good."""
-        done = self.start(*arguments, **variables)
-        assert done.wait() == 0, self.log()
+    def run_for(self, **length: float) -> None:
+        """Step for this long."""
+        end = self.elapsed + timedelta(**length)
+        self.run_until(lambda: self.elapsed >= end)
 
-    def schedule(self) -> subprocess.Popen[bytes]:
-        """Start a scheduler and wait until it works or stands by."""
-        process = self.start("schedule", "--workers", "4", "--grace", "5")
-        log = self.folder / f"{len(self.processes) - 1}.log"
-        until(lambda: b"leadership acquired" in log.read_bytes() or b"another scheduler leads" in log.read_bytes())
-        return process
-
-    def log(self) -> str:
-        """Return the newest log."""
-        return (self.folder / f"{len(self.processes) - 1}.log").read_text()[-3000:]
+    def change_list(self, name: str, chance: random.Random) -> None:
+        """Change the user's list by one track."""
+        listed = self.sandbox.favourites(name)
+        everything = sorted({track for tracks in self.initial.values() for track in tracks})
+        others = [track for track in everything if track not in listed]
+        match chance.choice(["add", "add", "remove", "move"]):
+            case "add" if others and len(listed) < 2 * TRACKS:
+                self.sandbox.favourite(name, chance.choice(others))
+            case "remove" if len(listed) > TRACKS // 2:
+                self.sandbox.unfavourite(name, chance.choice(listed))
+            case "move":
+                self.sandbox.move_to_front(name, chance.choice(listed))
 
     def count(self, *conditions: Any) -> int:
         """Count the runs for which the conditions hold."""
         with read_transaction(self.engine) as connection:
             return len(connection.execute(select(runs.c.run_id).join(accounts).where(*conditions)).all())
 
-    def state(self, name: str) -> str | None:
+    def token_state(self, name: str) -> str | None:
         """Return the state of an account's token."""
         with read_transaction(self.engine) as connection:
             return connection.execute(select(tokens.c.state).join(accounts).where(accounts.c.name == name)).scalar()
 
-    def behind(self, since: datetime) -> set[str]:
-        """Return the enabled accounts that were not proven by a run that began after ``since``."""
+    def unproven_since(self, since: datetime) -> set[str]:
+        """Return the enabled accounts without a proven run that started after ``since``."""
         with read_transaction(self.engine) as connection:
-            everybody = set(connection.execute(select(accounts.c.name).where(accounts.c.enabled)).scalars())
+            enabled = set(connection.execute(select(accounts.c.name).where(accounts.c.enabled)).scalars())
             query = select(accounts.c.name).join(runs).where(runs.c.proven, runs.c.started_at > since)
-            return everybody - set(connection.execute(query).scalars())
+            return enabled - set(connection.execute(query).scalars())
+
+    def wait_for_released_locks(self) -> None:
+        """Wait until PostgreSQL has noticed that a killed client is gone. SQLite's locks end with the process."""
+        if self.engine.dialect.name == "postgresql":
+            query = text(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                " AND application_name = 'favsync' AND client_port = -1 AND pid IN (SELECT pid FROM pg_locks"
+                " WHERE locktype = 'advisory')"
+            )
+            with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                while connection.execute(query).scalar():
+                    pass
 
 
-def until(holds: Callable[[], object]) -> None:
-    """Wait until something holds; the runner's own watch ends a test for which it never does."""
-    while not holds():
-        time.sleep(0.02)
+@pytest.fixture
+def simulation(database_url, tmp_path, monkeypatch) -> Iterator[Simulation]:
+    shared = SharedClock(tmp_path / "clock")
+    monkeypatch.setattr(clock, "now", shared.now)
+    with (
+        socket.socket() as reserved
+    ):  # bound for the whole test, so that nobody takes the port while the service is down
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind(("127.0.0.1", 0))
+        port = reserved.getsockname()[1]
+        with Sandbox(tracks=TRACKS, users=[*NAMES, "late"], now=shared.now, port=port) as sandbox:
+            made = _prepared(database_url, shared, sandbox, tmp_path)
+            yield made
+            for process in made.schedulers:
+                process.close()
+            made.engine.dispose()
+    shared.close()
 
 
-@pytest.fixture(
-    params=[("sqlite", 50), pytest.param(("postgresql", 12), marks=pytest.mark.postgresql)], ids=lambda it: it[0]
-)
-def day(request, new_database, tmp_path) -> Iterator[Day]:
-    kind, count = request.param
-    url = new_database(kind)
-    clock = Clock(time.time(), 86_400 / 24)
-    names = [f"user{n:02}" for n in range(count)] + ["late"]
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with Sandbox(tracks=TRACKS, users=names, now=clock.now, port=port) as sandbox:
-        sandbox.switch(refresh="rotating", refresh_path="/oauth/token", token_lifetime_seconds=LIFETIME.total_seconds())
-        key = new_key()
-        config = settings(url, sandbox, FAVSYNC_ENCRYPTION_KEY=key, FAVSYNC_SCHEDULE=SCHEDULE)
-        engine = ready_engine(url)
-        for number, user in enumerate(sandbox.users.values()):
-            renews = number % 2 == 0
-            sandbox.new_token(user, LIFETIME.total_seconds() if renews else 1e9)
-            user.refresh_token = sandbox._world.tokens.refresh(user.name) if renews else ""
-        add(config, engine, sandbox, *names[:-1])
-        environment = dict(os.environ) | {
-            "FAVSYNC_DATABASE_URL": url,
-            "FAVSYNC_ENCRYPTION_KEY": key,
-            "FAVSYNC_SCHEDULE": SCHEDULE,
-            "FAVSYNC_REQUESTS_PER_SECOND": "0",
-            "FAVSYNC_MAX_RETRIES": "0",
-            "FAVSYNC_PAGE_CONCURRENCY": "1",
-            "BOOMPLAY_API_URL": sandbox.url,
-            "BOOMPLAY_APP_ID": sandbox.app_id,
-            "BOOMPLAY_APP_SECRET": sandbox.app_secret,
-            "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
-        }
-        made = Day(clock, sandbox, engine, environment, tmp_path)
-        made.firsts = {name: sandbox.favourites(name) for name in names}
-        yield made
-        for process in made.processes:
-            with suppress(ProcessLookupError):
-                process.kill()
-            process.wait()
-        engine.dispose()
+def _prepared(url: str, shared: SharedClock, sandbox: Sandbox, folder: Path) -> Simulation:
+    lifetime = LIFETIME.total_seconds()
+    sandbox.switch(refresh="rotating", refresh_path="/oauth/token", token_lifetime_seconds=lifetime)
+    for index, user in enumerate(sandbox.users.values()):
+        is_renewable = index % 2 == 0
+        sandbox.new_token(user, lifetime if is_renewable else 1e9)
+        user.refresh_token = sandbox._world.tokens.refresh(user.name) if is_renewable else ""
+    variables = {
+        "FAVSYNC_DATABASE_URL": url,
+        "FAVSYNC_ENCRYPTION_KEY": new_key(),
+        "FAVSYNC_SCHEDULE": SCHEDULE,
+        "FAVSYNC_REQUESTS_PER_SECOND": "0",
+        "FAVSYNC_MAX_RETRIES": "0",
+        "FAVSYNC_PAGE_CONCURRENCY": "1",
+        "BOOMPLAY_API_URL": sandbox.url,
+        "BOOMPLAY_APP_ID": sandbox.app_id,
+        "BOOMPLAY_APP_SECRET": sandbox.app_secret,
+    }
+    engine, config = open_engine(url), settings(url, sandbox, **variables)
+    add(config, engine, sandbox, *NAMES)
+    made = Simulation(shared, sandbox, engine, config, dict(os.environ) | variables, folder)
+    made.initial = {name: sandbox.favourites(name) for name in sandbox.users}
+    chances = {name: random.Random(name) for name in sandbox.users}
+
+    def before_request(record: Any) -> None:
+        if record.offset and made.elapsed < LAST_CHANGE and chances[record.user].random() < MID_READ_CHANGES:
+            made.change_list(record.user, chances[record.user])
+        if made.on_request is not None:
+            made.on_request(record)
+
+    sandbox.before_request = before_request
+    return made
 
 
-def live(day: Day, stop: threading.Event, seed: int) -> None:
-    """Change lists as people do: now here, now there, one track at a time."""
-    chance = random.Random(seed)
-    everything = sorted({track for name in day.sandbox.users for track in day.sandbox.favourites(name)})
-    while not stop.wait(0.05):
-        name = chance.choice(sorted(day.sandbox.users))
-        mine = day.sandbox.favourites(name)
-        others = [track for track in everything if track not in mine]
-        match chance.choice(["add", "add", "remove", "move"]):
-            case "add" if others and len(mine) < 2 * TRACKS:
-                day.sandbox.favourite(name, chance.choice(others))
-            case "remove" if len(mine) > TRACKS // 2:
-                day.sandbox.unfavourite(name, chance.choice(mine))
-            case "move":
-                day.sandbox.move_to_front(name, chance.choice(mine))
+def test_a_day_of_failures_leaves_every_history_true(simulation):
+    started_at = simulation.clock.now()
+    first, second = simulation.start_scheduler(), simulation.start_scheduler()
+    simulation.run_until(lambda: not simulation.unproven_since(started_at))
+    simulation.sandbox.revoke_token("user01")
+
+    kill_leader_during_a_run(simulation, first, second)
+    take_service_down_for_two_hours(simulation)
+    change_accounts(simulation)
+    restart_scheduler_after_retry_after(simulation, second)
+
+    simulation.run_until(lambda: simulation.elapsed >= LAST_CHANGE)
+    end = simulation.clock.now()
+    simulation.run_until(lambda: not simulation.unproven_since(end))
+    assert simulation.schedulers[-1].stop() == "done"
+
+    assert [wrong for name in simulation.sandbox.users for wrong in wrong_bounds(simulation, name)] == []
+    assert [wrong for name in simulation.sandbox.users for wrong in wrong_snapshots(simulation, name)] == []
+    enabled = [name for name in simulation.sandbox.users if name != "user03"]
+    listed = {name: set(simulation.sandbox.favourites(name)) for name in enabled}
+    assert {name: open_tracks(simulation.engine, name) for name in enabled} == listed
+    assert removals_recorded(simulation) > len(enabled)
+    assert simulation.count(runs.c.outcome.is_(None)) == 0
+    assert simulation.count(runs.c.reason == "interrupted") >= 1
+    renewals = sum(record.path == "/oauth/token" for record in simulation.sandbox.requests)
+    assert renewals >= 2 * len(NAMES[::2])
+    assert simulation.count(runs.c.trigger == "schedule", runs.c.outcome == "succeeded") > 2 * len(enabled)
 
 
-def test_a_day_of_trouble_leaves_every_history_true(day):
-    over = threading.Event()
-    people = threading.Thread(target=live, args=(day, over, 5))
-    people.start()
-    try:
-        began_at = day.now()
-        first, second = day.schedule(), day.schedule()
-        until(lambda: not day.behind(began_at))
+def kill_leader_during_a_run(simulation: Simulation, first: SchedulerProcess, second: SchedulerProcess) -> None:
+    """Kill the leader between two pages of a list; the standby takes over."""
 
-        day.sandbox.revoke_token("user01")
-        the_morning(day, first)
-        the_afternoon(day, second)
-    finally:
-        over.set()
-        people.join()
-    end = day.now()
-    until(lambda: not day.behind(end))
-    last = day.processes[-1]
-    last.send_signal(signal.SIGTERM)
-    assert last.wait() == 0, day.log()
+    def kill(record: Any) -> None:
+        if record.offset:
+            simulation.on_request = None
+            first.kill()
 
-    for name in day.sandbox.users:
-        assert contradictions(day, name) == []
-        assert misremembered(day, name) == []
-    assert {
-        name for name in day.sandbox.users if name != "user03" and open_tracks(day, name) != truth(day, name)
-    } == set()
-    assert stays_that_ended(day) > len(day.sandbox.users) / 2
-    assert day.count(runs.c.outcome.is_(None)) == 0
-    assert day.count(runs.c.reason == "interrupted") >= 1
-    assert sum(record.path == "/oauth/token" for record in day.sandbox.requests) > len(day.sandbox.users) / 2
-    assert day.count(runs.c.trigger == "schedule", runs.c.outcome == "succeeded") > 2 * len(day.sandbox.users)
+    assert (first.tick(), second.tick()) == ("leader", "standby")
+    simulation.on_request = kill
+    while first.is_alive:
+        simulation.clock.advance(round(STEP / timedelta(microseconds=1)))
+        simulation.elapsed += STEP
+        first.tick()
+    simulation.wait_for_released_locks()
+    assert second.tick() == "leader"
 
 
-def the_morning(day: Day, first: subprocess.Popen[bytes]) -> None:
-    """Kill the scheduler in the middle of runs; the one that stood by takes over. Then the service goes down for two hours."""
-    asked = threading.Event()
-    day.sandbox.switch(latency_seconds=0.2)
-    day.sandbox.before_request = lambda _record: asked.set()
-    asked.wait()
-    first.kill()
-    first.wait()
-    day.sandbox.before_request = None
-    day.sandbox.switch(latency_seconds=0.0)
-    taken_over_at = day.now()
-    until(lambda: day.count(runs.c.proven, runs.c.started_at > taken_over_at))
-    day.sandbox.stop()
-    day.pass_(hours=2)
-    day.sandbox.start()
-    until(lambda: day.state("user01") == "dead")
+def take_service_down_for_two_hours(simulation: Simulation) -> None:
+    """Refuse every connection for two hours; afterwards the revoked token is found dead."""
+    failed = simulation.count(runs.c.outcome == "failed")
+    simulation.run_until(lambda: simulation.elapsed >= timedelta(hours=7))
+    simulation.sandbox.stop()
+    simulation.run_for(hours=2)
+    simulation.sandbox.start()
+    assert simulation.count(runs.c.outcome == "failed") > failed
+    simulation.run_until(lambda: simulation.token_state("user01") == "dead")
 
 
-def the_afternoon(day: Day, second: subprocess.Popen[bytes]) -> None:
-    """An account comes, one goes, a token is replaced; everybody is sent away for an hour; the scheduler is restarted."""
-    day.do("accounts", "add", "late", "--token-env", "LATE", LATE=day.sandbox.new_token("late", 1e9))
-    remove_in_mid_flight(day, "user03")
-    proven = day.count(runs.c.proven, accounts.c.name == "user01")
-    day.do("accounts", "set", "user01", "--token-env", "NEW", NEW=day.sandbox.new_token("user01", 1e9))
-    until(lambda: day.count(runs.c.proven, accounts.c.name == "user01") > proven)
-    day.sandbox.switch(throttling="retry_after", throttle_every=1, retry_after="3600")
-    until(lambda: day.count(runs.c.retry_at.is_not(None)))
-    day.sandbox.switch(throttling="none")
-    second.send_signal(signal.SIGTERM)
-    assert second.wait() == 0
-    day.pass_(hours=4)
-    day.schedule()
-    until(lambda: day.count(runs.c.proven, accounts.c.name == "late"))
+def change_accounts(simulation: Simulation) -> None:
+    """Add an account, disable one between two pages of its list, and replace the dead token."""
+    late = simulation.sandbox.users["late"]
+    late.refresh_token = ""
+    simulation.sandbox.new_token(late, 1e9)
+    add(simulation.config, simulation.engine, simulation.sandbox, "late")
+
+    def disable(record: Any) -> None:
+        if record.user == "user03" and record.offset:
+            simulation.on_request = None
+            disable_account(simulation.engine, "user03")
+
+    simulation.on_request = disable
+    with write_transaction(simulation.engine) as connection:
+        call_soon(connection, number(simulation.engine, "user03"))
+    simulation.run_until(lambda: simulation.on_request is None)
+
+    proven = simulation.count(runs.c.proven, accounts.c.name == "user01")
+    token = TokenInput(Token(simulation.sandbox.new_token("user01", 1e9)), TokenLocation.DATABASE, None, "")
+    give_token(simulation.config, simulation.engine, "user01", token)
+    simulation.run_until(lambda: simulation.count(runs.c.proven, accounts.c.name == "user01") > proven)
+    assert simulation.count(runs.c.proven, accounts.c.name == "late") >= 1
 
 
-def remove_in_mid_flight(day: Day, name: str) -> None:
-    """Remove the account between two pages of a walk of its list."""
-    removed = threading.Event()
-
-    def remove(record: Any) -> None:
-        if record.user == name and record.offset and not removed.is_set():
-            disable_account(day.engine, name)
-            removed.set()
-
-    day.sandbox.before_request = remove
-    call_soon(day.engine, name)
-    removed.wait()
-    day.sandbox.before_request = None
+def restart_scheduler_after_retry_after(simulation: Simulation, second: SchedulerProcess) -> None:
+    """Answer Retry-After of an hour to everybody; then stop the scheduler, and start another four hours later."""
+    simulation.sandbox.switch(throttling="retry_after", throttle_every=1, retry_after="3600")
+    simulation.run_until(lambda: simulation.count(runs.c.retry_at.is_not(None)))
+    simulation.sandbox.switch(throttling="none")
+    assert second.stop() == "done"
+    simulation.run_for(hours=4)
+    simulation.start_scheduler()
+    restarted_at = simulation.clock.now()
+    simulation.run_until(lambda: not simulation.unproven_since(restarted_at))
 
 
-def truth(day: Day, name: str) -> set[int]:
-    return set(day.sandbox.favourites(name))
-
-
-def open_tracks(day: Day, name: str) -> set[int]:
-    with read_transaction(day.engine) as connection:
-        query = select(favourites.c.track_id).join(accounts)
-        query = query.where(accounts.c.name == name, favourites.c.valid_to.is_(None))
-        return set(connection.execute(query).scalars())
-
-
-def contradictions(day: Day, name: str) -> list[str]:
-    """Return each stored bound of the account's intervals that no true change stands behind."""
-    changes = day.sandbox.history(name)
-    first = set(day.firsts[name])
+def wrong_bounds(simulation: Simulation, name: str) -> list[str]:
+    """Return each stored bound of the account's intervals without a true change within it."""
+    initial = set(simulation.initial[name])
     found = []
-    with read_transaction(day.engine) as connection:
+    with read_transaction(simulation.engine) as connection:
         rows = connection.execute(select(favourites).join(accounts).where(accounts.c.name == name)).all()
     for row in rows:
-        own = [each for each in changes if each.track_id == row.track_id]
-        added = [each.at for each in own if each.change == "added"]
-        removed = [each.at for each in own if each.change == "removed"]
+        changes = [each for each in simulation.sandbox.history(name) if each.track_id == row.track_id]
+        added = [each.at for each in changes if each.change == "added"]
+        removed = [each.at for each in changes if each.change == "removed"]
         if row.added_after is None:
-            is_true = row.track_id in first or any(at <= row.valid_from for at in added)
+            is_true = row.track_id in initial or any(at <= row.valid_from for at in added)
         else:
             is_true = any(row.added_after < at <= row.valid_from for at in added)
         if not is_true:
-            found.append(f"{row.track_id} was not added in ({row.added_after}, {row.valid_from}]")
+            found.append(f"{name}: {row.track_id} was not added in ({row.added_after}, {row.valid_from}]")
         if row.valid_to is not None and not any(row.removed_after < at <= row.valid_to for at in removed):
-            found.append(f"{row.track_id} was not removed in ({row.removed_after}, {row.valid_to}]")
+            found.append(f"{name}: {row.track_id} was not removed in ({row.removed_after}, {row.valid_to}]")
     return found
 
 
-def misremembered(day: Day, name: str) -> list[str]:
-    """Return what the history says wrongly of the moments at which the account's list was proven.
+def wrong_snapshots(simulation: Simulation, name: str) -> list[str]:
+    """Return what the history says wrongly about the moments at which the account's list was proven.
 
-    What was in the list all the while it was read must be there, what was not in it all the while must not: each change that a
-    proven walk could see is in the history, and at the right place.
+    A track that was listed during the whole reading must be in the history, a track that was not listed at any moment of the
+    reading must not: every change that a proven run could see is in the history, at the right place.
     """
-    with read_transaction(day.engine) as connection:
-        mine = connection.execute(select(favourites).join(accounts).where(accounts.c.name == name)).all()
+    with read_transaction(simulation.engine) as connection:
+        rows = connection.execute(select(favourites).join(accounts).where(accounts.c.name == name)).all()
         query = select(runs).join(accounts).where(accounts.c.name == name, runs.c.proven)
         proven = connection.execute(query).all()
-    true_stays = {track: stays(day, name, track) for track in {row.track_id for row in mine} | every_track(day, name)}
+    changed = {change.track_id for change in simulation.sandbox.history(name)}
+    tracks = {row.track_id for row in rows} | set(simulation.initial[name]) | changed
+    true_intervals = {track: listed_intervals(simulation, name, track) for track in tracks}
     wrong = []
     for run in proven:
-        remembered = {
+        stored = {
             row.track_id
-            for row in mine
+            for row in rows
             if row.valid_from <= run.observed_at and (row.valid_to is None or row.valid_to > run.observed_at)
         }
-        begun, ended = run.started_at - MARGIN, run.observed_at + MARGIN
-        for track, known in true_stays.items():
-            is_certain = any(since <= begun and until >= ended for since, until in known)
-            is_possible = any(since <= ended and until >= begun for since, until in known)
-            if (is_certain and track not in remembered) or (track in remembered and not is_possible):
-                wrong.append(f"run {run.run_id}: {track}")
+        for track, intervals in true_intervals.items():
+            is_certain = any(since <= run.started_at and until >= run.observed_at for since, until in intervals)
+            is_possible = any(since <= run.observed_at and until >= run.started_at for since, until in intervals)
+            if (is_certain and track not in stored) or (track in stored and not is_possible):
+                wrong.append(f"{name}, run {run.run_id}: {track}")
     return wrong
 
 
-def stays(day: Day, name: str, track: int) -> list[tuple[datetime, datetime]]:
+def listed_intervals(simulation: Simulation, name: str, track: int) -> list[tuple[datetime, datetime]]:
     """Return when the track really was in the list."""
-    found = [(EVER[0], EVER[1])] if track in day.firsts[name] else []
-    for change in day.sandbox.history(name):
+    found = [EVER] if track in simulation.initial[name] else []
+    for change in simulation.sandbox.history(name):
         if change.track_id == track and change.change == "added":
             found.append((change.at, EVER[1]))
         elif change.track_id == track and change.change == "removed":
@@ -326,12 +339,6 @@ def stays(day: Day, name: str, track: int) -> list[tuple[datetime, datetime]]:
     return found
 
 
-def every_track(day: Day, name: str) -> set[int]:
-    return set(day.firsts[name]) | {change.track_id for change in day.sandbox.history(name)}
-
-
-def stays_that_ended(day: Day) -> int:
-    with read_transaction(day.engine) as connection:
-        return len(
-            connection.execute(select(favourites.c.favourite_id).where(favourites.c.valid_to.is_not(None))).all()
-        )
+def removals_recorded(simulation: Simulation) -> int:
+    with read_transaction(simulation.engine) as connection:
+        return len(connection.execute(select(favourites).where(favourites.c.valid_to.is_not(None))).all())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 
-def test_the_demo_shows_a_history_arriving(favsync, home):
+def test_demo_shows_a_growing_history(favsync, home):
     result = favsync("demo", "--keep", "here")
     assert result.code == 0, result.err
     for words in ("200 added", "3 added, 2 removed", "1 added, 1 changed", "unchanged: 202 favourites", "SELECT"):

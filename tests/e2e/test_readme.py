@@ -32,7 +32,7 @@ def test_a_make_target_of_the_readme_is_there(command):
     assert OUTSIDE[command] in makefile
 
 
-def test_the_commands_work_in_the_order_in_which_they_stand(favsync, sandbox, monkeypatch, home):
+def test_readme_commands_work_in_order(favsync, sandbox, monkeypatch, home):
     token = sandbox.users["ada"].access_token
     monkeypatch.setenv("BOOMPLAY_API_URL", sandbox.url)
     given = {"your-app-id": sandbox.app_id, "your-token": token}
@@ -68,7 +68,7 @@ def test_the_sandbox_of_the_readme_prints_lines_that_connect(home):
     assert synced.returncode == 0, synced.stderr
 
 
-def test_the_answer_that_the_readme_shows_is_the_one_that_the_demo_gives(favsync, home):
+def test_readme_answer_equals_the_demo_answer(favsync, home):
     sql, answer = re.search(r"```sql\n(.*?)```\s*```text\n(.*?)```", README, re.DOTALL).groups()
     assert favsync("demo", "--keep", "here", "--json").code == 0
     with sqlite3.connect(home / "here" / "favsync.db") as connection:

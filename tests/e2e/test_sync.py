@@ -52,6 +52,7 @@ def weighed(env: dict[str, str]) -> tuple[dict, int]:
     return report, most
 
 
+@pytest.mark.usefixtures("existing_database")
 def test_json_has_the_contracts_fields(favsync, connected):
     (report,) = favsync("sync", "--json").json
     assert report.keys() >= CONTRACT_FIELDS
@@ -60,6 +61,7 @@ def test_json_has_the_contracts_fields(favsync, connected):
     assert plan["plan"] == {"added": [], "removed": [], "held": []}
 
 
+@pytest.mark.usefixtures("existing_database")
 def test_the_settings_hold_for_a_sync(favsync, connected, home):
     assert favsync("sync", env={"FAVSYNC_KEEP_RAW": "false"}).code == 0
     assert rows(home, "SELECT count(*) FROM raw_blocks") == [(0,)]
@@ -68,7 +70,8 @@ def test_the_settings_hold_for_a_sync(favsync, connected, home):
     assert (held.code, held.json[0]["outcome"]) == (7, "held")
 
 
-def test_what_the_list_did_between_syncs_becomes_history(favsync, connected, home):
+@pytest.mark.usefixtures("existing_database")
+def test_changes_between_syncs_become_history(favsync, connected, home):
     favsync("sync")
     assert not list(home.glob("*.db-*")), "all of it is in the one file once the process has ended"
     gone, back = connected.favourites("ada")[3], connected.favourites("ada")[60]
@@ -84,6 +87,7 @@ def test_what_the_list_did_between_syncs_becomes_history(favsync, connected, hom
     assert favsync("db", "check").code == 0
 
 
+@pytest.mark.usefixtures("existing_database")
 def test_an_unchanged_list_writes_one_row(favsync, connected, home):
     favsync("sync")
     before = counts(home)
@@ -112,6 +116,7 @@ def test_a_plan_writes_nothing_at_all(favsync, connected, home):
     assert rows(home, "SELECT count(*) FROM runs") == [(1,)]
 
 
+@pytest.mark.usefixtures("existing_database")
 def test_an_emptied_list_takes_one_approval(favsync, connected, home):
     favsync("sync")
     connected.set_favourites("ada", [])
@@ -126,6 +131,7 @@ def test_an_emptied_list_takes_one_approval(favsync, connected, home):
     assert favsync("sync").code == 0
 
 
+@pytest.mark.usefixtures("existing_database")
 def test_a_held_run_that_was_superseded_is_refused_and_says_so(favsync, connected):
     favsync("sync")
     former = connected.favourites("ada")
@@ -139,14 +145,15 @@ def test_a_held_run_that_was_superseded_is_refused_and_says_so(favsync, connecte
     assert "superseded by run 3" in favsync("runs", "show", "2").out
 
 
-def test_without_credentials_nothing_is_made_and_the_remedy_is_named(favsync, home):
+def test_sync_without_credentials_writes_nothing(favsync, home):
     result = favsync("sync")
     assert result.code == 2
     assert "BOOMPLAY_ACCESS_TOKEN" in result.err
     assert list(home.iterdir()) == []
 
 
-def test_a_token_of_somebody_else_is_refused_before_anything_is_written(favsync, monkeypatch, home):
+@pytest.mark.usefixtures("existing_database")
+def test_token_of_another_user_is_refused_before_a_write(favsync, monkeypatch, home):
     from etl.sandbox import Sandbox
 
     with Sandbox(tracks=60, seed=3, users=("ada", "bola")) as sandbox:
@@ -163,6 +170,7 @@ def test_a_token_of_somebody_else_is_refused_before_anything_is_written(favsync,
     assert rows(home, "SELECT outcome, added, removed FROM runs WHERE run_id = 2") == [("failed", 0, 0)]
 
 
+@pytest.mark.usefixtures("existing_database")
 def test_an_unknown_account_is_named_with_those_that_are_there(favsync, connected):
     favsync("sync")
     result = favsync("sync", "nobody")
@@ -171,8 +179,8 @@ def test_an_unknown_account_is_named_with_those_that_are_there(favsync, connecte
     assert "default" in result.err
 
 
-@pytest.mark.parametrize("concurrency", ["1", "4"])
-def test_ten_thousand_favourites_take_210_requests_and_120_megabytes_at_most(favsync, concurrency):
+@pytest.mark.usefixtures("existing_database")
+def test_ten_thousand_favourites_keep_request_and_memory_limits():
     from etl.sandbox import Sandbox
 
     with Sandbox(tracks=10_000, seed=5) as sandbox:
@@ -181,7 +189,7 @@ def test_ten_thousand_favourites_take_210_requests_and_120_megabytes_at_most(fav
             "BOOMPLAY_APP_ID": sandbox.app_id,
             "BOOMPLAY_ACCESS_TOKEN": sandbox.users["ada"].access_token,
             "FAVSYNC_REQUESTS_PER_SECOND": "0",
-            "FAVSYNC_PAGE_CONCURRENCY": concurrency,
+            "FAVSYNC_PAGE_CONCURRENCY": "4",  # holds more pages at a time than 1 does
         }
         (first, most_first), (second, most_second) = (weighed(env) for _ in range(2))
         for track_id in sandbox.favourites("ada")[::1000]:

@@ -7,7 +7,6 @@ import os
 import signal
 import sqlite3
 import subprocess
-import time
 import urllib.request
 from collections.abc import Iterator
 from datetime import datetime
@@ -50,7 +49,7 @@ def run(started, sandbox, home, monkeypatch):
     return run
 
 
-def test_an_account_is_added_synced_looked_at_changed_and_removed(run, sandbox, home):
+def test_account_is_added_synced_changed_and_removed(run, sandbox, home):
     added = run("accounts", "add", "ada", stdin=f"{sandbox.users['ada'].access_token}\n")
     assert (added.code, added.out) == (0, "added: account ada is ada, NG\n")
     assert "encrypted" in added.err
@@ -109,7 +108,7 @@ def test_removing_a_history_asks_first(run, sandbox, home):
     connection.close()
 
 
-def test_a_dead_token_is_exit_4_everywhere_and_another_one_mends_it(run, sandbox, home):
+def test_dead_token_is_exit_4_until_it_is_replaced(run, sandbox, home):
     run("accounts", "add", "ada", stdin=sandbox.users["ada"].access_token)
     assert run("sync").code == 0
     sandbox.revoke_token("ada")
@@ -167,7 +166,7 @@ def test_the_scheduler_serves_syncs_and_ends_well(run, sandbox, home):
                 'favsync_age_of_last_proven_sync_seconds{account="ben"}',
             ):
                 while wanted not in fetched(f"{url}/metrics"):
-                    time.sleep(0.05)
+                    pass
             assert fetched(f"{url}/healthz") == "ok\n"
             assert fetched(f"{url}/readyz") == "ready: it syncs\n"
         finally:
@@ -175,7 +174,8 @@ def test_the_scheduler_serves_syncs_and_ends_well(run, sandbox, home):
         log = [json.loads(line) for line in service.stderr]
     assert service.returncode == 0
     synced = [line for line in log if line["event"] == "synced"]
-    assert sorted((line["account"], line["favourites"]) for line in synced) == [("ada", 40), ("ben", 40)]
+    # A set: where the hourly turn of an account is due by chance, it is synced a second time.
+    assert {(line["account"], line["favourites"]) for line in synced} == {("ada", 40), ("ben", 40)}
     assert all(line["run_id"] and datetime.fromisoformat(line["timestamp"]) for line in synced)
     assert log[-1]["event"] == "scheduler stopped"
     coming = run("status", "--json").json

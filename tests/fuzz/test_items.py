@@ -124,7 +124,7 @@ def test_any_json_in_any_field_is_a_track_or_a_reject(fields: dict[str, Any], tr
 
 
 @given(st.data())
-def test_a_documented_item_with_broken_bytes_is_a_track_or_a_reject(data: st.DataObject) -> None:
+def test_item_with_broken_bytes_is_a_track_or_a_reject(data: st.DataObject) -> None:
     body = bytearray(documented())
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(body) - 1))

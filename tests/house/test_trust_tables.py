@@ -33,7 +33,7 @@ def test_the_readme_shows_what_was_measured() -> None:
         assert row["requests/run"].split(" / ") == [tool[scenario]["requests/run"] for tool in MEASURED[:TOOLS]]
 
 
-def test_every_scenario_was_measured_with_every_tool_and_the_sums_are_right() -> None:
+def test_every_scenario_was_measured_and_sums_are_right() -> None:
     assert len(MEASURED) > TOOLS
     for tool in (*README, *MEASURED):
         assert set(tool) == {*ALL_SCENARIOS, "**all**"}
@@ -47,10 +47,3 @@ def test_favsync_was_never_wrong_in_ten_thousand_runs() -> None:
     everything = MEASURED[0]["**all**"]
     assert int(everything["runs"].replace(",", "")) >= 10_000
     assert (everything["false"], everything["missed"], everything["lacking"]) == ("0", "0", "0")
-
-
-def test_every_test_that_a_guard_names_is_there() -> None:
-    named = re.findall(r"`([\w/]+\.py)`: `(test_\w+)`", (ROOT / "docs" / "trust.md").read_text(encoding="utf-8"))
-    assert len(named) > 50
-    for path, name in named:
-        assert f"def {name}(" in (ROOT / "tests" / path).read_text(encoding="utf-8"), (path, name)

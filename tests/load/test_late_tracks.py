@@ -28,20 +28,20 @@ def stage(database_url: str) -> Iterator[Stage]:
 
 
 @pytest.fixture
-def folds(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+def replays(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
     """The tracks whose sightings were folded again, by run."""
     done: list[list[int]] = []
     real = sync.replay_tracks
 
-    def refold(connection: Any, only: Any, **more: Any) -> Any:
+    def recording(connection: Any, only: Any, **more: Any) -> Any:
         done.append(sorted(only))
         return real(connection, only, **more)
 
-    monkeypatch.setattr(sync, "replay_tracks", refold)
+    monkeypatch.setattr(sync, "replay_tracks", recording)
     return done
 
 
-def seen(stage: Stage, name: str, at: datetime, *items: Item) -> None:
+def sync_at(stage: Stage, name: str, at: datetime, *items: Item) -> None:
     with time_machine.travel(at, tick=False):
         report = stage.sync(FakeSource(list(items), user_id=name), name)
     assert report.proven, report
@@ -59,72 +59,72 @@ def is_sound(stage: Stage) -> bool:
         return not replay_tracks(connection, write=False)
 
 
-def test_facts_that_another_account_saw_a_moment_later_begin_earlier_and_nothing_is_folded(stage, folds):
-    seen(stage, "ada", NOON + MOMENT, item(1), item(2))
-    seen(stage, "bob", NOON, item(2), item(3))
-    assert folds == []
+def test_version_seen_later_by_another_account_is_backdated(stage, replays):
+    sync_at(stage, "ada", NOON + MOMENT, item(1), item(2))
+    sync_at(stage, "bob", NOON, item(2), item(3))
+    assert replays == []
     assert begun(stage, 2) == {"2026-03-01 12:00:00"}
     assert begun(stage, 1) == {"2026-03-01 12:00:05"}
     assert is_sound(stage)
 
 
-def test_other_facts_a_moment_earlier_are_a_version_of_their_own(stage, folds):
-    seen(stage, "ada", NOON + MOMENT, item(2, track_title="Now"))
-    seen(stage, "bob", NOON, item(2, track_title="Before"))
-    assert folds == [[2]]
+def test_other_facts_a_moment_earlier_are_a_version_of_their_own(stage, replays):
+    sync_at(stage, "ada", NOON + MOMENT, item(2, track_title="Now"))
+    sync_at(stage, "bob", NOON, item(2, track_title="Before"))
+    assert replays == [[2]]
     assert stage.rows("SELECT title FROM track_versions ORDER BY valid_from") == [("Before",), ("Now",)]
     assert is_sound(stage)
 
 
-def test_a_track_with_a_past_is_folded(stage, folds):
-    seen(stage, "ada", NOON - timedelta(days=1), item(2, track_title="Before"))
-    seen(stage, "ada", NOON + MOMENT, item(2, track_title="Now"))
-    seen(stage, "bob", NOON, item(2, track_title="Now"))
-    assert folds == [[2]]
+def test_track_with_history_is_replayed(stage, replays):
+    sync_at(stage, "ada", NOON - timedelta(days=1), item(2, track_title="Before"))
+    sync_at(stage, "ada", NOON + MOMENT, item(2, track_title="Now"))
+    sync_at(stage, "bob", NOON, item(2, track_title="Now"))
+    assert replays == [[2]]
     assert stage.rows("SELECT count(*) FROM track_versions") == [(2,)]
     assert is_sound(stage)
 
 
-def test_what_is_called_otherwise_by_now_is_folded(stage, folds):
-    seen(stage, "ada", NOON + MOMENT, item(2, album_id=7, album_title="Old"))
-    seen(stage, "cyd", NOON + 2 * MOMENT, item(3, album_id=7, album_title="New"))
-    seen(stage, "bob", NOON, item(2, album_id=7, album_title="Old"))
-    assert folds == [[2]]
+def test_renamed_track_is_replayed(stage, replays):
+    sync_at(stage, "ada", NOON + MOMENT, item(2, album_id=7, album_title="Old"))
+    sync_at(stage, "cyd", NOON + 2 * MOMENT, item(3, album_id=7, album_title="New"))
+    sync_at(stage, "bob", NOON, item(2, album_id=7, album_title="Old"))
+    assert replays == [[2]]
     assert stage.rows("SELECT title FROM albums WHERE album_id = 7") == [("New",)]
     assert is_sound(stage)
 
 
-def test_genres_in_another_order_are_folded(stage, folds):
-    seen(stage, "ada", NOON + MOMENT, item(2, genres="Pop,Gospel"))
-    seen(stage, "bob", NOON, item(2, genres="Gospel,Pop"))
-    assert folds == [[2]]
+def test_track_with_reordered_genres_is_replayed(stage, replays):
+    sync_at(stage, "ada", NOON + MOMENT, item(2, genres="Pop,Gospel"))
+    sync_at(stage, "bob", NOON, item(2, genres="Gospel,Pop"))
+    assert replays == [[2]]
     assert is_sound(stage)
 
 
-def test_what_was_seen_long_before_is_folded(stage, folds):
-    seen(stage, "ada", NOON + timedelta(hours=1), item(2))
-    seen(stage, "bob", NOON, item(2))
-    assert folds == [[2]]
+def test_track_seen_long_before_is_replayed(stage, replays):
+    sync_at(stage, "ada", NOON + timedelta(hours=1), item(2))
+    sync_at(stage, "bob", NOON, item(2))
+    assert replays == [[2]]
     assert begun(stage, 2) == {"2026-03-01 12:00:00"}
     assert is_sound(stage)
 
 
-def test_a_track_that_was_there_without_facts_is_first_seen_when_it_was(stage, folds):
-    seen(stage, "ada", NOON - timedelta(days=1), Item(b'{"track_id": 2}', b"\x02" * 16, 2))
-    seen(stage, "ada", NOON + MOMENT, item(2))
-    seen(stage, "bob", NOON, item(2))
-    assert folds == []
+def test_track_without_attributes_keeps_its_first_seen_time(stage, replays):
+    sync_at(stage, "ada", NOON - timedelta(days=1), Item(b'{"track_id": 2}', b"\x02" * 16, 2))
+    sync_at(stage, "ada", NOON + MOMENT, item(2))
+    sync_at(stage, "bob", NOON, item(2))
+    assert replays == []
     assert begun(stage, 2) == {"2026-02-28 12:00:00", "2026-03-01 12:00:00"}
     assert is_sound(stage)
 
 
-def test_to_fold_a_track_again_reads_the_lists_of_those_alone_who_had_it(stage, folds):
+def test_track_replay_reads_only_accounts_that_had_it(stage, replays):
     for number in range(8):
-        seen(stage, f"other-{number}", NOON - timedelta(days=1, minutes=number), item(100 + number))
-    seen(stage, "ada", NOON + MOMENT, item(2, track_title="Now"))
+        sync_at(stage, f"other-{number}", NOON - timedelta(days=1, minutes=number), item(100 + number))
+    sync_at(stage, "ada", NOON + MOMENT, item(2, track_title="Now"))
     said: list[str] = []
     event.listen(stage.engine, "before_cursor_execute", lambda *given: said.append(given[2]))
-    seen(stage, "bob", NOON, item(2, track_title="Before"))
-    assert folds == [[2]]
+    sync_at(stage, "bob", NOON, item(2, track_title="Before"))
+    assert replays == [[2]]
     assert sum(each.startswith("SELECT snapshots.items") for each in said) == 2
     assert is_sound(stage)

@@ -52,9 +52,9 @@ def run_under_way(sandbox: Sandbox, environ: dict[str, str]) -> Iterator[subproc
             run.communicate()
 
 
-def test_the_second_run_of_an_account_ends_at_once_and_names_the_first(database_url: str) -> None:
+def test_second_run_of_an_account_ends_and_names_the_first(database_url: str) -> None:
     with Sandbox(tracks=5) as sandbox, stage_at(database_url) as stage:
-        environ = settings(sandbox, database_url, FAVSYNC_TIMEOUT_SECONDS="60")
+        environ = settings(sandbox, database_url)
         assert favsync(environ, "sync").returncode == 0
         with run_under_way(sandbox, environ) as first:
             (told,) = json.loads(favsync(environ, "sync", "--json").stdout)
@@ -71,9 +71,9 @@ def test_the_second_run_of_an_account_ends_at_once_and_names_the_first(database_
         assert favsync(environ, "sync").returncode == 0
 
 
-def test_a_killed_run_lets_its_account_go(database_url: str) -> None:
+def test_killed_run_releases_its_account(database_url: str) -> None:
     with Sandbox(tracks=5) as sandbox, stage_at(database_url) as stage:
-        environ = settings(sandbox, database_url, FAVSYNC_TIMEOUT_SECONDS="60")
+        environ = settings(sandbox, database_url)
         with run_under_way(sandbox, environ) as first:
             first.kill()
             first.wait()
@@ -95,7 +95,7 @@ def _is_held(stage: Stage) -> bool:
         return True
 
 
-def test_one_account_in_use_does_not_stop_another_and_a_decision_waits_its_turn(database_url: str) -> None:
+def test_locked_account_blocks_its_review_but_no_other_account(database_url: str) -> None:
     with stage_at(database_url) as stage:
         source = FakeSource(items=[item(n) for n in range(1, 20)])
         stage.sync(source)
@@ -110,7 +110,7 @@ def test_one_account_in_use_does_not_stop_another_and_a_decision_waits_its_turn(
         assert review_run(stage.engine, held.run_id or 0, Review.APPROVED, RemovalThreshold()) == 19
 
 
-def test_the_lease_lets_go_whatever_happens_within(database_url: str) -> None:
+def test_run_lock_is_released_after_an_error(database_url: str) -> None:
     with stage_at(database_url) as stage:
         for _ in range(3):
             with pytest.raises(ZeroDivisionError), run_lock(stage.engine, 1, "ada"):
@@ -120,7 +120,7 @@ def test_the_lease_lets_go_whatever_happens_within(database_url: str) -> None:
 
 
 @pytest.mark.postgresql
-def test_a_run_that_lost_its_lease_in_mid_walk_writes_nothing(new_database: NewDatabase) -> None:
+def test_run_that_lost_its_lock_writes_nothing(new_database: NewDatabase) -> None:
     url = new_database("postgresql")
     first_engine = open_engine(url)
     with stage_at(url) as stage:
@@ -145,7 +145,7 @@ def test_a_run_that_lost_its_lease_in_mid_walk_writes_nothing(new_database: NewD
     first_engine.dispose()
 
 
-def test_eight_accounts_with_overlapping_lists_are_synced_by_eight_processes_at_once(database_url: str) -> None:
+def test_eight_processes_sync_overlapping_lists_at_once(database_url: str) -> None:
     result = play(database_url, ROUNDS)
     assert result.bad_runs == []
     assert result.wrong == []
@@ -154,7 +154,7 @@ def test_eight_accounts_with_overlapping_lists_are_synced_by_eight_processes_at_
 
 
 @pytest.mark.postgresql
-def test_a_lease_that_could_not_be_given_back_ends_with_its_connection(new_database: NewDatabase) -> None:
+def test_lock_that_cannot_be_released_ends_with_its_connection(new_database: NewDatabase) -> None:
     """Else the pool would keep a connection that holds the account, and no run of it would begin any more."""
     url = new_database("postgresql")
 
@@ -167,5 +167,5 @@ def test_a_lease_that_could_not_be_given_back_ends_with_its_connection(new_datab
         event.listen(stage.engine, "before_cursor_execute", refuse)
         with run_lock(stage.engine, account.account_id, account.name):
             assert _is_held(other)
-        asked = (not _is_held(other) or threading.Event().wait(0.05) for _ in range(200))
-        assert any(asked), "the server ends a session a moment after its client has gone"
+        while _is_held(other):  # the server ends a session some time after its client has gone
+            pass

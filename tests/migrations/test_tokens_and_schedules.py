@@ -48,7 +48,7 @@ def put(engine, sql, **values):
         connection.execute(text(sql), values)
 
 
-def test_accounts_stay_as_they_were_and_have_neither_token_nor_turn(upgraded):
+def test_accounts_are_unchanged_without_token_or_next_run(upgraded):
     with read_transaction(upgraded) as connection:
         assert connection.execute(text("SELECT name, schedule FROM accounts")).all() == [("ada", "every 1d")]
     assert counts(upgraded) == (0, 0)
@@ -70,7 +70,7 @@ def test_a_token_that_is_nowhere_or_in_two_places_is_refused(upgraded, wrong):
         put(upgraded, TOKEN, **(GOOD | wrong))
 
 
-def test_token_and_turn_go_with_their_account_and_there_is_one_of_each(upgraded):
+def test_token_and_next_run_are_unique_and_deleted_with_account(upgraded):
     put(upgraded, TOKEN, **GOOD)
     put(
         upgraded,

@@ -42,7 +42,7 @@ def stay(i: FavouriteInterval) -> tuple[object, ...]:
 
 
 @given(observations(), st.sampled_from([RemovalThreshold(), RemovalThreshold(1, 0.1), RemovalThreshold(3, 0.5)]))
-def test_a_plain_model_tells_the_same_history(seen: list[SnapshotRef], brake: RemovalThreshold) -> None:
+def test_history_equals_the_plain_model(seen: list[SnapshotRef], brake: RemovalThreshold) -> None:
     told = replay(seen, brake).intervals
     assert {stay(i) for i in told} == history([plain(each) for each in seen], brake.minimum, brake.ratio)
     assert len({stay(i) for i in told}) == len(told)
@@ -56,7 +56,7 @@ def test_any_order_of_arrival_gives_the_same_history(seen: list[SnapshotRef], ch
 
 
 @given(observations(distinct=True), st.integers(0, 9))
-def test_folding_is_the_same_as_going_on_from_any_state(seen: list[SnapshotRef], at: int) -> None:
+def test_replay_equals_continuing_from_any_state(seen: list[SnapshotRef], at: int) -> None:
     ordered = sorted(seen, key=lambda each: each.observed_at)
     state = OpenFavourites()
     closed: list[FavouriteInterval] = []
@@ -73,7 +73,7 @@ def test_folding_is_the_same_as_going_on_from_any_state(seen: list[SnapshotRef],
 
 
 @given(observations())
-def test_intervals_of_a_track_never_overlap_and_bounds_stand_in_order(seen: list[SnapshotRef]) -> None:
+def test_intervals_never_overlap_and_bounds_are_ordered(seen: list[SnapshotRef]) -> None:
     by_track: dict[int, list[FavouriteInterval]] = {}
     for interval in replay(seen, RemovalThreshold()).intervals:
         by_track.setdefault(interval.track_id, []).append(interval)

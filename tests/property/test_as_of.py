@@ -56,7 +56,7 @@ def answers(seen: list[SnapshotRef]) -> dict[tuple[int, float], Presence]:
 
 
 @given(walks(), st.integers(0, 8))
-def test_an_answer_stands_whatever_is_observed_later(seen: list[tuple[SnapshotRef, object, object]], at_: int) -> None:
+def test_later_snapshots_do_not_change_an_answer(seen: list[tuple[SnapshotRef, object, object]], at_: int) -> None:
     every = [each for each, _, _ in seen]
     before, after = answers(every[:at_]), answers(every)
     turned = [key for key, told in before.items() if told is not Presence.UNKNOWN and after[key] is not told]
@@ -64,7 +64,7 @@ def test_an_answer_stands_whatever_is_observed_later(seen: list[tuple[SnapshotRe
 
 
 @given(walks(), st.data())
-def test_a_sure_answer_is_true_of_a_list_that_changes_at_most_once_between_looks(
+def test_certain_answer_is_true_with_one_change_in_between(
     seen: list[tuple[SnapshotRef, dict[int, bool], float]], data: st.DataObject
 ) -> None:
     told = answers([each for each, _, _ in seen])

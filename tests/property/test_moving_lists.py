@@ -42,7 +42,7 @@ def test_no_track_that_stayed_is_ever_removed(moving: MovingList, between: list[
 
 
 @given(moving_lists(), st.randoms(use_true_random=False))
-def test_a_walk_names_nothing_twice(moving: MovingList, chance: object) -> None:
+def test_a_page_chain_has_no_duplicates(moving: MovingList, chance: object) -> None:
     ids = [item.track_id for item in moving.walk(chance.randrange).seen]  # type: ignore[attr-defined]
     assert len(ids) == len(set(ids))
 
@@ -70,7 +70,7 @@ PAGE = 3
 
 
 @pytest.mark.parametrize("concurrency", [1, 2])
-def test_fewer_changes_than_a_page_holds_never_fool_a_run_whatever_they_are_and_whenever(concurrency: int) -> None:
+def test_fewer_changes_than_a_page_never_mislead_a_run(concurrency: int) -> None:
     """Every way to change a list of five twice, before any two of the first ten requests, at three items a page.
 
     A track that stays can be missed by two equal readings only if all the items of the first page get in front of it between

@@ -35,7 +35,7 @@ def observations(draw: st.DrawFn) -> list[SnapshotRef]:
 
 
 @given(observations(), st.integers(0, 200))
-def test_what_stays_tells_the_same_history(every: list[SnapshotRef], hours: int) -> None:
+def test_history_is_unchanged_by_thinning(every: list[SnapshotRef], hours: int) -> None:
     numbers = {frozenset(each.present): number for number, each in enumerate(every)}
     seen = [
         RetainedSnapshot(

@@ -86,7 +86,7 @@ def facts(engine: Engine) -> tuple[list[object], list[object]]:
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_fifty_exports_in_random_order_with_syncs_and_retractions(database_url: str, tmp_path: Path, seed: int) -> None:
+def test_exports_in_random_order_with_syncs_and_retractions(database_url: str, tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
     story = Story(chance)
     story.live()
@@ -187,7 +187,7 @@ def pasts(draw: st.DrawFn) -> list[PastSnapshot]:
 
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pasts(), st.randoms(use_true_random=False))
-def test_whatever_arrives_is_retracted_put_back_and_thinned_the_plain_model_tells_the_same(
+def test_any_sequence_of_events_equals_the_plain_model(
     new_database, every: list[PastSnapshot], chance: random.Random
 ) -> None:
     engine = open_engine(new_database("sqlite"))

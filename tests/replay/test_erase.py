@@ -41,7 +41,7 @@ HERS = [
 HIS = [seen(2, [2, 3, 4]), seen(4, [3, 4, 5])]
 
 
-def test_nothing_of_the_account_is_left_and_nothing_of_the_others_is_gone(engine, new_database):
+def test_erase_removes_all_of_one_account_and_no_other(engine, new_database):
     ada, bob = account_in(engine), account_in(engine, "bob")
     land(engine, ada, *HERS)
     land(engine, bob, *HIS)
@@ -111,7 +111,7 @@ def test_no_byte_of_it_is_left_in_a_sqlite_file(new_database, tmp_path):
         assert b"very telling" not in path.read_bytes(), path.name
 
 
-def test_a_reader_that_keeps_traces_in_the_file_is_told_of(new_database, monkeypatch, capsys):
+def test_erase_reports_a_reader_that_blocks_the_cleanup(new_database, monkeypatch, capsys):
     monkeypatch.setattr(prune, "PATIENCE_MS", 20)
     url = new_database("sqlite")
     engine = open_engine(url)

@@ -78,7 +78,7 @@ def test_thinning_changes_no_interval_and_no_fact(engine, lived):
     assert not prune(engine, PrunePolicy(daily_before=LATER), BRAKE), "there is nothing more to thin"
 
 
-def test_younger_observations_stay(engine, lived):
+def test_newer_snapshots_are_kept(engine, lived):
     done = prune(engine, PrunePolicy(daily_before=at(3)), BRAKE)
     with read_transaction(engine) as connection:
         since = select(func.count()).select_from(runs).where(runs.c.observed_at >= at(3))
@@ -86,7 +86,7 @@ def test_younger_observations_stay(engine, lived):
     assert done.runs
 
 
-def test_dropped_bodies_are_gone_and_facts_stay_as_they_are_stored(engine, lived):
+def test_dropped_bodies_are_gone_and_attributes_unchanged(engine, lived):
     before = content(engine)
     done = prune(engine, PrunePolicy(raw_before=at(6)), BRAKE)
     assert done.bodies
@@ -147,7 +147,7 @@ def test_a_retracted_run_keeps_its_list(engine, lived):
     assert_rebuilt(engine, lived)
 
 
-def test_nothing_goes_where_the_history_is_not_what_its_observations_tell(engine, lived):
+def test_nothing_is_pruned_if_history_differs_from_a_replay(engine, lived):
     with write_transaction(engine) as connection:
         connection.execute(text("UPDATE tracks SET title = 'x' WHERE track_id = 5"))
     with pytest.raises(UsageError, match="not what its observations tell") as error:
@@ -160,7 +160,7 @@ def test_nothing_goes_while_a_run_is_in_progress(engine, lived):
         prune(engine, PrunePolicy(daily_before=LATER), BRAKE)
 
 
-def test_lists_and_items_that_nobody_refers_to_go_with_the_rest(engine, lived):
+def test_unreferenced_lists_and_items_are_pruned(engine, lived):
     ada, _ = lived
     land(engine, ada, seen(20, [300]))
     with write_transaction(engine) as connection:

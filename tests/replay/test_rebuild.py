@@ -79,7 +79,7 @@ TAMPERED = {
 
 
 @pytest.mark.parametrize("statement", [pytest.param(sql, id=name) for name, sql in TAMPERED.items()])
-def test_what_was_tampered_with_is_found_and_mended(engine, lived, statement):
+def test_changed_rows_are_found_and_restored(engine, lived, statement):
     assert not compare(engine, (), BRAKE)
     before = content(engine)
     if engine.dialect.name == "postgresql":
@@ -95,7 +95,7 @@ def test_what_was_tampered_with_is_found_and_mended(engine, lived, statement):
     assert {name: after[name] for name in favourites_apart} == favourites_apart
 
 
-def test_an_interval_that_no_observation_tells_is_found_and_taken_out(engine, lived):
+def test_interval_without_a_snapshot_is_found_and_removed(engine, lived):
     before = content(engine)
     with write_transaction(engine) as connection:
         row = {"account_id": 1, "favourite_id": 99, "track_id": 50, "valid_from": at(0), "valid_to": at(0.5)}
@@ -112,7 +112,7 @@ def test_a_sound_history_is_not_touched(engine, lived):
     assert content(engine) == before
 
 
-def test_everything_can_be_told_again_from_observations(engine, lived):
+def test_history_can_be_rebuilt_from_snapshots(engine, lived):
     before = content(engine)
     with write_transaction(engine) as connection:
         for name in ("favourites", "track_versions", "track_artists", "track_genres"):
@@ -124,7 +124,7 @@ def test_everything_can_be_told_again_from_observations(engine, lived):
     assert content(engine) == before
 
 
-def test_a_new_way_to_read_items_shows_what_would_differ_before_it_is_written(engine, lived, monkeypatch):
+def test_check_shows_the_effect_of_new_item_parsing(engine, lived, monkeypatch):
     def shouted(one):
         track = normalise(one)
         return replace(track, title=track.title and track.title.upper())
@@ -141,7 +141,7 @@ def test_a_new_way_to_read_items_shows_what_would_differ_before_it_is_written(en
     assert not compare(engine, (), BRAKE)
 
 
-def test_an_item_that_has_become_readable_is_told(engine, monkeypatch):
+def test_item_that_became_readable_is_reported(engine, monkeypatch):
     ada = account_in(engine)
 
     def refusing(one):
@@ -173,7 +173,7 @@ def test_nothing_is_rebuilt_while_a_run_is_in_progress(engine, lived):
         rewrite(engine, (), BRAKE)
 
 
-def test_a_run_obeys_its_own_brake_whatever_the_settings_are_now(engine):
+def test_rebuild_uses_the_threshold_of_each_run(engine):
     ada = account_in(engine)
     sync_account(engine, ada, FakeSource([item(n) for n in range(1, 41)]), RunOptions())
     sync_account(
@@ -183,7 +183,7 @@ def test_a_run_obeys_its_own_brake_whatever_the_settings_are_now(engine):
 
 
 @pytest.mark.parametrize("decision", list(Review))
-def test_a_decision_on_held_removals_is_part_of_what_is_folded(engine, decision):
+def test_rebuild_applies_the_review_of_held_removals(engine, decision):
     ada = account_in(engine)
     sync_account(engine, ada, FakeSource([item(n) for n in range(1, 41)]), RunOptions())
     held = sync_account(engine, ada, FakeSource([item(1)]), RunOptions())

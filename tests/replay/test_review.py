@@ -56,7 +56,7 @@ def scene(database_url: str, sandbox: Sandbox, command: Commands) -> Iterator[Sc
         yield Scene(stage, sandbox, database_url, command)
 
 
-def test_a_mass_removal_is_held_with_its_evidence_and_additions_apply(scene: Scene) -> None:
+def test_mass_removal_is_held_and_additions_apply(scene: Scene) -> None:
     assert scene.held.returncode == 7
     (report,) = json.loads(scene.held.stdout)
     assert (report["outcome"], report["held"], report["added"], report["removed"], report["proven"]) == (
@@ -88,7 +88,7 @@ def test_one_approval_applies_them_and_the_gate_is_open_again(scene: Scene) -> N
     assert "approved already" in again.stderr
 
 
-def test_a_rejection_keeps_the_favourites_and_a_later_run_that_sees_the_same_holds_again(scene: Scene) -> None:
+def test_rejection_keeps_favourites_and_the_next_run_holds_again(scene: Scene) -> None:
     assert scene.favsync("runs", "reject", "2").returncode == 0
     assert scene.favourites == {*scene.whole, scene.new}
     assert scene.favsync("runs", "approve", "2").returncode == 2
@@ -100,7 +100,7 @@ def test_a_rejection_keeps_the_favourites_and_a_later_run_that_sees_the_same_hol
 
 
 @pytest.mark.parametrize("verb", ["approve", "reject"])
-def test_a_later_proven_run_supersedes_a_held_one_and_both_say_so(scene: Scene, verb: str) -> None:
+def test_later_proven_run_supersedes_a_held_one(scene: Scene, verb: str) -> None:
     scene.sandbox.set_favourites("ada", [scene.newer, *scene.whole])
     assert scene.favsync("sync").returncode == 0
     refused = scene.favsync("runs", verb, "2")
@@ -119,7 +119,7 @@ def test_a_partial_run_after_it_does_not_supersede_it(scene: Scene) -> None:
     assert scene.stage.folds_to_what_is_stored("default")
 
 
-def test_what_a_later_partial_run_saw_stays_when_the_held_one_is_approved(scene: Scene) -> None:
+def test_approval_keeps_tracks_seen_by_a_later_partial_run(scene: Scene) -> None:
     back = scene.whole[20]
     more = [track_id for track_id in scene.sandbox.catalogue.track_ids if track_id not in scene.whole][5:60]
     scene.sandbox.switch(ignore_offset=True)
@@ -149,13 +149,13 @@ def test_only_a_held_run_can_be_decided_on(scene: Scene, run_id: str, words: str
     assert scene.stage.history() == before
 
 
-def test_the_brake_of_the_settings_counts(scene: Scene) -> None:
+def test_threshold_of_the_settings_applies(scene: Scene) -> None:
     scene.environ["FAVSYNC_REMOVAL_BRAKE"] = "100,1.0"
     assert scene.favsync("sync").returncode == 0
     assert scene.favourites == {scene.new, *scene.left}
 
 
-def test_a_plan_says_exactly_what_a_sync_then_does_and_writes_not_one_byte(
+def test_plan_equals_the_next_sync_and_writes_nothing(
     new_database: NewDatabase, sandbox: Sandbox, command: Commands
 ) -> None:
     url = new_database("sqlite")

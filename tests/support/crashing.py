@@ -1,6 +1,6 @@
 """A process that dies on request: for each line on stdin it forks a child, which is killed at its n-th step. Not a test.
 
-Steps are what can be told apart from outside: a request to the service, a statement that is no question, a commit (before and
+Steps are what can be answer apart from outside: a request to the service, a statement that is no question, a commit (before and
 after it).
 ``kill -9`` is `os.kill(own id, SIGKILL)`: no handler runs, no connection is closed by hand, as in a power cut.
 """
@@ -96,8 +96,8 @@ def main() -> None:
             act(json.loads(line), *sys.argv[1:])
             os._exit(0)
         _, status = os.waitpid(child, 0)
-        told = {"signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0, "status": status}
-        sys.stdout.write(json.dumps(told) + "\n")
+        answer = {"signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0, "status": status}
+        sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
 
 

@@ -66,9 +66,9 @@ BAD: dict[str, tuple[Fault | str, int, str]] = {
     "503": ("http_503", 3, "HTTP 503"),
     "503 with a wait": ("http_503_seconds", 3, "HTTP 503"),
     "504": ("http_504", 3, "HTTP 504"),
-    "no answer in time": (faults.stall(3), 3, "within 1 s"),
-    "no whole answer in time": (faults.stall(3, share=0.5), 3, "within 1 s"),
-    "an answer drop by drop": (faults.drip(3), 3, "within 1 s"),
+    "no answer in time": (faults.stall(600), 3, "within 1 s"),
+    "no whole answer in time": (faults.stall(600, share=0.5), 3, "within 1 s"),
+    "an answer drop by drop": (faults.drip(600, pieces=6000), 3, "within 1 s"),
     "a reset in mid-body": ("reset", 3, "broke"),
     "a reset at once": ("reset_at_once", 3, "broke"),
     "half an answer": ("truncated", 3, "broke"),
@@ -104,7 +104,7 @@ def test_a_bad_answer_is_one_clear_line_and_changes_nothing(
 ) -> None:
     before, sizes = stage.history(), stage.sizes()
     sandbox.script([None] * (page - 1) + [fault] * 40)
-    patience = "1" if words == "within 1 s" else "60"
+    patience = "1" if words == "within 1 s" else "3600"
     result = command.run(settings(sandbox, url, FAVSYNC_TIMEOUT_SECONDS=patience), "sync")
     assert result.returncode == code, result.stderr
     line, remedy = result.stderr.splitlines()
@@ -143,7 +143,7 @@ def test_what_passes_is_retried_and_then_forgotten(
 @pytest.mark.parametrize(
     ("fault", "hours"), [("http_429_hours", 74214 / 3600), (faults.http(503, retry_after=7200.0), 2)]
 )
-def test_a_wait_of_hours_parks_the_run_and_says_until_when(
+def test_wait_of_hours_parks_the_run_and_names_the_time(
     stage: Stage, sandbox: Sandbox, url: str, command: Commands, fault: Fault | str, hours: float
 ) -> None:
     before = stage.history()
@@ -153,12 +153,14 @@ def test_a_wait_of_hours_parks_the_run_and_says_until_when(
     result = command.run(
         settings(sandbox, url, FAVSYNC_MAX_RETRIES="5", FAVSYNC_PAGE_CONCURRENCY="1"), "sync", "--json"
     )
+    ended = datetime.now(UTC)
     assert result.returncode == 3
     assert len(sandbox.requests) == asked + 2
     (run_id, outcome) = stage.rows("SELECT run_id, outcome FROM runs ORDER BY run_id DESC LIMIT 1")[0]
     retry_at = stage.run(run_id).retry_at
     assert outcome == "failed"
-    assert abs(retry_at - begun - timedelta(hours=hours)) < timedelta(seconds=30)
+    rounding = timedelta(seconds=1)  # a date in Retry-After has whole seconds
+    assert begun - rounding <= retry_at - timedelta(hours=hours) <= ended + rounding
     assert f"next try at {retry_at:%Y-%m-%d %H:%M:%S} UTC" in stage.run(run_id).reason
     assert f'"retry_at": "{retry_at:%Y-%m-%dT%H:%M:%S}' in result.stdout
     sandbox.script([fault])
@@ -190,11 +192,11 @@ def test_a_redirect_takes_the_token_nowhere(stage: Stage, sandbox: Sandbox, url:
 
 
 @pytest.mark.parametrize("fault", ["http_401", "html_200", "huge_body"])
-def test_the_installed_command_says_the_same(
+def test_installed_command_gives_the_same_error(
     stage: Stage, sandbox: Sandbox, url: str, command: Commands, fault: str
 ) -> None:
     told = []
-    environ = settings(sandbox, url, FAVSYNC_TIMEOUT_SECONDS="60")
+    environ = settings(sandbox, url)
     for run in (lambda: favsync(environ, "sync"), lambda: command.run(environ, "sync")):
         sandbox.script([fault] * 5)
         result = run()
@@ -203,9 +205,7 @@ def test_the_installed_command_says_the_same(
     assert told[0] == told[1]
 
 
-def test_a_service_that_is_not_there_is_said_to_be_so(
-    stage: Stage, sandbox: Sandbox, url: str, command: Commands
-) -> None:
+def test_unreachable_service_is_named(stage: Stage, sandbox: Sandbox, url: str, command: Commands) -> None:
     result = command.run(settings(sandbox, url, BOOMPLAY_API_URL="http://127.0.0.1:1"), "sync")
     assert result.returncode == 3
     assert "no connection" in result.stderr

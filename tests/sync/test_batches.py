@@ -36,7 +36,7 @@ TOLD = {
 }
 
 
-def told(stage: Stage) -> dict[str, list[tuple[Any, ...]]]:
+def rows_of_every_table(stage: Stage) -> dict[str, list[tuple[Any, ...]]]:
     found = {name: stage.rows(sql) for name, sql in TOLD.items()}
     lists = stage.rows("SELECT snapshot_id, digest, items FROM snapshots ORDER BY 1")
     found["lists"] = [(number, bytes(digest), unpack_ids(bytes(ids))) for number, digest, ids in lists]
@@ -56,11 +56,11 @@ def both_synced(url: str) -> dict[str, list[tuple[Any, ...]]]:
             bodies = bodies_of(connection, numbers.values())
         for each in (*FIRST, *SECOND):
             assert bodies[numbers[each.digest]] == each.body
-        return told(stage)
+        return rows_of_every_table(stage)
 
 
 @pytest.mark.parametrize("engine_name", ENGINES)
-def test_parts_amount_to_the_whole(
+def test_batches_give_the_same_tables_as_one_load(
     engine_name: str, new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = both_synced(new_database(engine_name))
@@ -88,7 +88,7 @@ def test_who_writes_in_parts_keeps_others_waiting_first(
 
 @pytest.mark.postgresql
 @pytest.mark.parametrize("lock", [bulk.lock_track_tables, bulk.lock_everything])
-def test_who_folds_facts_again_has_what_a_first_load_waits_for_first(new_database: NewDatabase, lock: Any) -> None:
+def test_replay_locks_tracks_before_a_first_load_does(new_database: NewDatabase, lock: Any) -> None:
     """Or each has what the other needs: the load `raw_items`, and who folds, and may store or mend items too, `tracks`."""
     with stage_at(new_database("postgresql")) as stage, stage.engine.begin() as folding:
         lock(folding)

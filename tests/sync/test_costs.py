@@ -48,7 +48,7 @@ class Cost:
     requests: int = 0
 
 
-class Bench:
+class MeasuredDatabase:
     """A database and a service, and what it costs to sync the one with the other."""
 
     def __init__(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,14 +101,14 @@ def counted(engine: Engine, statements: Counter[str]) -> Iterator[None]:
 
 
 @pytest.fixture
-def bench(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+def bench(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[MeasuredDatabase]:
     """Return a bench with 500 favourites, on each engine."""
-    made = Bench(database_url, monkeypatch)
+    made = MeasuredDatabase(database_url, monkeypatch)
     yield made
     made.engine.dispose()
 
 
-def test_a_first_load_writes_each_row_once_in_a_fixed_number_of_statements(bench):
+def test_first_load_writes_each_row_once_in_few_statements(bench):
     report, cost = bench.sync()
     assert report.added == SIZE
     assert cost.rows == FIRST_ROWS

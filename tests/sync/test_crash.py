@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from etl.sandbox import Sandbox
+from etl.sandbox import Sandbox, faults
 from tests.support.stage import ROOT, Stage, favsync, settings, stage_at
 
 TRACKS = 30
 
 
-class Mortal:
+class CrashingProcess:
     """The process of `tests.support.crashing`, whose children die at a chosen step."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
@@ -31,18 +31,18 @@ class Mortal:
         assert self._process.stdout
         self._process.stdin.write(json.dumps({"at": step, "action": action, "run": run}) + "\n")
         self._process.stdin.flush()
-        told = json.loads(self._process.stdout.readline())
-        assert told["signal"] in (0, signal.SIGKILL)
-        assert told["signal"] or not told["status"]
-        return bool(told["signal"])
+        answer = json.loads(self._process.stdout.readline())
+        assert answer["signal"] in (0, signal.SIGKILL)
+        assert answer["signal"] or not answer["status"]
+        return bool(answer["signal"])
 
 
 @contextmanager
-def mortal(sandbox: Sandbox, url: str) -> Iterator[Mortal]:
+def crashing_process(sandbox: Sandbox, url: str) -> Iterator[CrashingProcess]:
     words = [url, sandbox.url, sandbox.app_id, sandbox.users["ada"].access_token]
     command = [sys.executable, "-m", "tests.support.crashing", *words]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        yield Mortal(process)
+        yield CrashingProcess(process)
         assert process.stdin
         process.stdin.close()
 
@@ -69,11 +69,11 @@ def seen_from_outside(stage: Stage) -> object:
     return stage.history(), sorted(runs), tables
 
 
-def test_a_sync_killed_at_any_step_leaves_before_or_after_and_the_next_one_is_right(
+def test_killed_sync_leaves_before_or_after_and_next_is_right(
     sandbox: Sandbox, stage: Stage, database_url: str
 ) -> None:
     spare = deque(track_id for track_id in sandbox.catalogue.track_ids if track_id not in sandbox.favourites("ada"))
-    with mortal(sandbox, database_url) as process:
+    with crashing_process(sandbox, database_url) as process:
         assert not process.die_at(0, "sync")
         step, was_killed, landed_by_killed = 0, True, 0
         while was_killed:
@@ -99,11 +99,11 @@ def test_a_sync_killed_at_any_step_leaves_before_or_after_and_the_next_one_is_ri
         assert landed_by_killed > 0
 
 
-def test_a_decision_killed_at_any_step_leaves_before_or_after_and_can_be_made_again(
+def test_killed_review_leaves_before_or_after_and_is_repeatable(
     sandbox: Sandbox, stage: Stage, database_url: str
 ) -> None:
     whole = sandbox.favourites("ada")
-    with mortal(sandbox, database_url) as process:
+    with crashing_process(sandbox, database_url) as process:
         step, was_killed, outcomes = 0, True, set()
         while was_killed:
             step += 1
@@ -131,16 +131,14 @@ def test_a_decision_killed_at_any_step_leaves_before_or_after_and_can_be_made_ag
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)])
-def test_a_command_that_is_stopped_in_mid_walk_changes_nothing(
-    new_database: Any, number: signal.Signals, code: int
-) -> None:
+def test_command_stopped_during_a_read_changes_nothing(new_database: Any, number: signal.Signals, code: int) -> None:
     url = new_database("sqlite")
     with Sandbox(tracks=120, seed=7) as sandbox, stage_at(url) as stage:
-        environ = settings(sandbox, url, FAVSYNC_TIMEOUT_SECONDS="30")
+        environ = settings(sandbox, url)
         assert favsync(environ, "sync").returncode == 0
         before = stage.history()
         sandbox.unfavourite("ada", sandbox.favourites("ada")[60])
-        sandbox.script([None, "stall"])
+        sandbox.script([None, faults.stall(3600)])
         arrived = len(sandbox.requests)
         with subprocess.Popen(
             [sys.executable, "-m", "etl", "sync"],

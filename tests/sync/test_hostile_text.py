@@ -81,7 +81,7 @@ def synced(stage: Stage) -> Stage:
     return stage
 
 
-def test_every_text_is_stored_as_it_is_but_for_what_no_database_holds(synced: Stage) -> None:
+def test_text_is_stored_unchanged_except_unstorable_characters(synced: Stage) -> None:
     assert dict(synced.rows("SELECT track_id, title FROM tracks")) == STORED
     assert dict(synced.rows("SELECT album_id, title FROM albums")) == STORED
     assert dict(synced.rows("SELECT artist_id, name FROM artists")) == STORED
@@ -89,7 +89,7 @@ def test_every_text_is_stored_as_it_is_but_for_what_no_database_holds(synced: St
     assert synced.folds_to_what_is_stored()
 
 
-def test_no_report_drives_a_terminal_or_runs_in_a_spreadsheet_and_a_program_gets_the_value(
+def test_reports_defuse_terminal_and_spreadsheet_text(
     synced: Stage, database_url: str, command: Commands, tmp_path: Path
 ) -> None:
     with Sandbox(tracks=1) as sandbox:
@@ -139,9 +139,7 @@ def test_the_html_report_runs_nothing_of_it(
 
 
 @pytest.mark.parametrize("format_", ["text", "json"])
-def test_a_hostile_account_of_the_service_neither_breaks_the_log_nor_the_error(
-    database_url: str, command: Commands, format_: str
-) -> None:
+def test_hostile_user_names_break_neither_log_nor_error(database_url: str, command: Commands, format_: str) -> None:
     from etl.sandbox import faults
 
     words = b'{"desc":"\\u001b[2J\\u202eowned\\nline two \\u0000","code":1,"data":null}'

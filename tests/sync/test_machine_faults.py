@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import time_machine
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from etl.errors import DatabaseError
 from etl.load import raw
@@ -88,7 +88,7 @@ def test_a_full_disk_ends_the_run_with_5_and_changes_nothing(
         assert all(reason == "interrupted" or "disk" in reason for (reason,) in failed)
 
 
-def test_a_disk_that_fills_up_in_the_landing_transaction_changes_nothing(new_database: NewDatabase) -> None:
+def test_disk_full_during_the_load_changes_nothing(new_database: NewDatabase) -> None:
     with stage_at(new_database("sqlite")) as stage:
         stage.sync(items(*range(1, 10)))
         before = stage.history()
@@ -106,7 +106,7 @@ def test_a_disk_that_fills_up_in_the_landing_transaction_changes_nothing(new_dat
 
 
 @pytest.mark.parametrize(("file_mode", "folder_mode"), [(0o400, 0o700), (0o600, 0o500), (0o400, 0o500), (0o000, 0o700)])
-def test_a_database_that_may_not_be_written_ends_the_run_with_5(
+def test_read_only_database_ends_the_run_with_5(
     new_database: NewDatabase, sandbox: Sandbox, tmp_path: Path, file_mode: int, folder_mode: int
 ) -> None:
     folder = tmp_path / "closed"
@@ -138,7 +138,7 @@ def test_a_read_only_database_can_still_be_looked_at(sandbox: Sandbox, tmp_path:
     assert "succeeded" in result.stdout
 
 
-def test_a_file_that_may_not_be_read_and_a_folder_are_named_with_a_remedy(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_unreadable_file_and_folder_are_named_with_a_remedy(sandbox: Sandbox, tmp_path: Path) -> None:
     (tmp_path / "favsync.db").write_bytes(b"")
     (tmp_path / "favsync.db").chmod(0o000)
     for name in ("favsync.db", "."):
@@ -157,7 +157,7 @@ def test_a_file_that_is_no_database_is_named(sandbox: Sandbox, tmp_path: Path) -
     assert "not SQLite" in result.stderr
 
 
-def test_a_server_that_is_not_there_is_named_without_its_password(sandbox: Sandbox) -> None:
+def test_unreachable_server_is_named_without_its_password(sandbox: Sandbox) -> None:
     environ = settings(sandbox, "postgresql://ada:marker-password@127.0.0.1:1/favsync")
     result = favsync(environ, "sync")
     assert result.returncode == 5
@@ -167,7 +167,7 @@ def test_a_server_that_is_not_there_is_named_without_its_password(sandbox: Sandb
 
 @pytest.mark.postgresql
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_a_server_that_goes_away_in_mid_transaction_changes_nothing(
+def test_server_lost_in_a_transaction_changes_nothing(
     new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     url = new_database("postgresql")
@@ -208,9 +208,7 @@ STANDBY = "ALTER ROLE CURRENT_USER IN DATABASE {} SET default_transaction_read_o
 
 @pytest.mark.postgresql
 @pytest.mark.parametrize(("statement", "words"), [(FULL, "make room"), (STANDBY, "not a standby")])
-def test_a_server_without_room_or_that_may_not_be_written_changes_nothing(
-    new_database: NewDatabase, statement: str, words: str
-) -> None:
+def test_full_or_read_only_server_changes_nothing(new_database: NewDatabase, statement: str, words: str) -> None:
     url = new_database("postgresql")
     with stage_at(url) as stage:
         stage.sync(items(1, 2, 3))
@@ -228,24 +226,29 @@ def test_a_server_without_room_or_that_may_not_be_written_changes_nothing(
         assert (stage.history(), stage.sizes()["raw_items"]) == before
 
 
-def test_a_sqlite_file_that_somebody_else_writes_to_is_waited_for(new_database: NewDatabase) -> None:
+def test_sqlite_write_lock_of_another_program_is_awaited(new_database: NewDatabase) -> None:
     url = new_database("sqlite")
     with stage_at(url) as stage, closing(sqlite3.connect(path_of(url), check_same_thread=False)) as holder:
         holder.isolation_level = None
-        letting_go = threading.Timer(0.3, holder.execute, ["ROLLBACK"])
+        release = threading.Thread(target=holder.execute, args=["ROLLBACK"])
 
         def hold(number: int) -> None:
             if number == 1:
                 holder.execute("BEGIN IMMEDIATE")
-                letting_go.start()
 
+        def release_once(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+            if statement == "BEGIN IMMEDIATE" and holder.in_transaction and release.ident is None:
+                release.start()  # while this transaction waits, or just before
+
+        event.listen(stage.engine, "before_cursor_execute", release_once)
         source = items(1, 2)
         source.before = hold
         assert stage.sync(source).outcome == "succeeded"
-        letting_go.join()
+        release.join()
+        assert stage.rows("PRAGMA busy_timeout") == [(60_000,)]
 
 
-def test_a_clock_that_went_back_an_hour_is_told_and_history_goes_on(stage: Stage) -> None:
+def test_clock_set_back_is_reported_and_history_continues(stage: Stage) -> None:
     noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
     lists = [(noon, [1, 2, 3]), (noon - timedelta(hours=1), [2, 3, 4]), (noon - timedelta(minutes=30), [3, 4])]
     reports = []
@@ -266,7 +269,7 @@ def test_a_clock_that_went_back_an_hour_is_told_and_history_goes_on(stage: Stage
     assert (report.outcome, report.reason) == ("succeeded", None)
 
 
-def test_a_clock_that_went_back_is_told_by_a_run_that_finds_nothing_new(stage: Stage) -> None:
+def test_clock_set_back_is_reported_by_an_unchanged_run(stage: Stage) -> None:
     noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
     for instant, outcome in ((noon, "succeeded"), (noon - timedelta(days=1), "unchanged")):
         with time_machine.travel(instant, tick=False):

@@ -45,7 +45,7 @@ def test_an_unreadable_item_is_a_favourite_and_a_reject(stage: Stage) -> None:
     assert stage.rows("SELECT title FROM tracks WHERE track_id = 7") == [(None,)]
 
 
-def test_one_that_becomes_readable_joins_its_history_without_a_gap(stage: Stage) -> None:
+def test_item_that_becomes_readable_continues_its_history(stage: Stage) -> None:
     stage.sync(with_others(BROKEN))
     stage.sync(with_others(BROKEN_OTHERWISE))
     report = stage.sync(with_others(item(7)))
@@ -56,7 +56,7 @@ def test_one_that_becomes_readable_joins_its_history_without_a_gap(stage: Stage)
     assert stage.folds_to_what_is_stored()
 
 
-def test_one_that_becomes_unreadable_stays_and_keeps_its_last_known_facts(stage: Stage) -> None:
+def test_item_that_becomes_unreadable_keeps_its_attributes(stage: Stage) -> None:
     stage.sync(with_others(item(7)))
     report = stage.sync(with_others(BROKEN))
     assert (report.added, report.removed, report.changed, report.rejected) == (0, 0, 0, 1)
@@ -85,7 +85,7 @@ def test_an_unreadable_favourite_that_leaves_is_removed(stage: Stage) -> None:
     ],
     ids=lambda odd: odd.body.decode(),
 )
-def test_an_item_without_an_id_adds_nothing_and_lets_nothing_be_removed(stage: Stage, odd: object) -> None:
+def test_item_without_id_adds_nothing_and_blocks_removals(stage: Stage, odd: object) -> None:
     stage.sync(with_others(item(3), item(4)))
     report = stage.sync(FakeSource(items=[item(5), odd, item(1)]))  # type: ignore[list-item]
     assert (report.added, report.removed, report.held, report.rejected) == (1, 0, 0, 1)
@@ -100,7 +100,7 @@ def test_an_item_without_an_id_adds_nothing_and_lets_nothing_be_removed(stage: S
     assert stage.folds_to_what_is_stored()
 
 
-def test_an_item_without_an_id_is_no_proof_that_a_track_was_not_there_before(stage: Stage) -> None:
+def test_item_without_id_proves_no_earlier_absence(stage: Stage) -> None:
     stage.sync(with_others())
     stage.sync(with_others(NAMELESS))
     stage.sync(with_others(item(7)))
@@ -108,9 +108,7 @@ def test_an_item_without_an_id_is_no_proof_that_a_track_was_not_there_before(sta
     assert added_after == stage.run(1).started_at
 
 
-def test_runs_show_lists_position_reason_and_body_also_when_nothing_is_new(
-    stage: Stage, database_url: str, command: Commands
-) -> None:
+def test_runs_show_lists_rejects_of_unchanged_runs_too(stage: Stage, database_url: str, command: Commands) -> None:
     for _ in range(2):
         stage.sync(with_others(BROKEN, NAMELESS))
     with Sandbox(tracks=1) as sandbox:
@@ -133,7 +131,7 @@ def test_the_same_unreadable_item_takes_no_second_row(stage: Stage) -> None:
     assert stage.sizes() == {**before, "runs": before["runs"] + 1}
 
 
-def test_the_sandboxes_dirt_is_survived_whole(stage: Stage, database_url: str, command: Commands) -> None:
+def test_every_dirty_item_is_handled(stage: Stage, database_url: str, command: Commands) -> None:
     with Sandbox(tracks=120, seed=9) as sandbox:
         environ = settings(sandbox, database_url)
         assert command.run(environ, "sync").returncode == 0

@@ -42,7 +42,7 @@ def lagging(requests: int, stale: list[int], fresh: list[int]) -> FakeSource:
     ],
     ids=["the newest lacks", "and one that left is back", "and an old one has left since"],
 )
-def test_a_new_favourite_that_a_lagging_copy_lacks_is_not_removed(
+def test_new_favourite_missing_on_a_replica_is_not_removed(
     stage: Stage, lag: int, stale: list[int], fresh: list[int]
 ) -> None:
     for days, track_ids in enumerate(([OLD, GONE, *STAYING], [OLD, *STAYING], [NEW, OLD, *STAYING])):
@@ -54,14 +54,14 @@ def test_a_new_favourite_that_a_lagging_copy_lacks_is_not_removed(
     assert NEW not in stage.removed_tracks()
 
 
-def test_a_new_favourite_that_is_really_gone_is_removed_by_the_next_run(stage: Stage) -> None:
+def test_new_favourite_that_is_gone_is_removed_by_the_next_run(stage: Stage) -> None:
     stage.sync(FakeSource(items=[item(1), item(2)]))
     stage.sync(FakeSource(items=[item(3), item(1), item(2)]))
     assert stage.sync(FakeSource(items=[item(1), item(2)])).removed == 1
 
 
 @pytest.mark.parametrize(("left", "most"), [([1, 3], 8), ([1, 2], 25)], ids=["from the middle", "the list's last"])
-def test_an_old_favourite_takes_two_walks_and_the_lists_last_more(stage: Stage, left: list[int], most: int) -> None:
+def test_old_favourite_takes_two_reads_and_the_last_item_more(stage: Stage, left: list[int], most: int) -> None:
     with time_machine.travel(START, tick=False):
         stage.sync(FakeSource(items=[item(1), item(2), item(3)]))
     with time_machine.travel(START + timedelta(days=2), tick=False):

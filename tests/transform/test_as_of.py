@@ -42,13 +42,13 @@ def test_what_is_sure_lies_between_observations(hour, told):
     assert answer([CLOSED, AGAIN], at(hour), HORIZON) == told
 
 
-def test_an_open_stay_that_the_newest_observations_lack_is_sure_until_it_was_last_seen():
+def test_open_interval_is_certain_until_last_seen():
     held = FavouriteInterval(7, at(2.1), at(1), 2, last_seen_at=at(4))
     assert answer([held], at(4), HORIZON) is Presence.YES
     assert answer([held], at(4.1), HORIZON) is Presence.UNKNOWN
 
 
-def test_a_track_that_nobody_ever_saw_is_absent_as_long_as_somebody_looked():
+def test_track_never_seen_is_absent_between_snapshots():
     assert answer([], at(5), HORIZON) is Presence.NO
     assert answer([], at(9.1), HORIZON) is Presence.UNKNOWN
     assert answer([], at(0), HORIZON) is Presence.UNKNOWN
@@ -58,12 +58,12 @@ def test_nothing_is_known_where_nothing_was_observed():
     assert answer([], at(5), ObservationRange()) is Presence.UNKNOWN
 
 
-def test_a_stay_whose_beginning_nobody_knows_is_unknown_before():
+def test_interval_without_known_start_is_unknown_before():
     first = FavouriteInterval(7, at(2.1), None, 2)
     assert answer([first], at(1), HORIZON) is Presence.UNKNOWN
     assert answer([first], at(2.1), HORIZON) is Presence.YES
 
 
-def test_a_removed_track_may_be_back_once_nobody_looks_any_more():
+def test_removed_track_is_unknown_after_the_last_snapshot():
     assert answer([CLOSED], at(9), HORIZON) is Presence.NO
     assert answer([CLOSED], at(9.1), HORIZON) is Presence.UNKNOWN

@@ -49,14 +49,14 @@ def test_versions_begin_where_the_facts_change():
     ]
 
 
-def test_of_two_sightings_at_one_instant_the_later_stands():
+def test_later_of_two_sightings_at_one_instant_wins():
     a, b = track(), track(track_title="x")
     assert [v.track.title for v in versions([(START, a), (START, b)])] == ["x"]
     later = START + timedelta(hours=1)
     assert [v.track.title for v in versions([(START, a), (later, b), (later, a)])] == [a.title]
 
 
-def test_news_is_new_changed_late_or_nothing():
+def test_track_change_is_new_changed_late_or_none():
     a = track()
     later = START + timedelta(hours=1)
     assert track_changes({}, [a], START).new == (a,)
@@ -67,7 +67,7 @@ def test_news_is_new_changed_late_or_nothing():
     assert (same.new, same.changed, same.late) == ((), (), ())
 
 
-def test_late_news_of_what_held_all_along_is_no_news():
+def test_late_sighting_of_an_unchanged_track_is_no_change():
     a = normalise(item(1))
     sighted = START + timedelta(hours=2)
     since = StoredVersionRef(attributes_digest(a), START, sighted)
@@ -108,7 +108,7 @@ def test_bodies_survive_packing():
         )
     )
 )
-def test_bodies_survive_packing_wherever_the_name_of_the_markets_stands_in_them(bodies):
+def test_bodies_survive_packing_with_any_position_of_markets(bodies):
     assert unpack_bodies(pack_bodies(bodies)) == bodies
 
 
@@ -133,5 +133,5 @@ def test_lists_of_markets_are_packed_once():
     assert len(pack_bodies(bodies)) < len(b"".join(bodies)) / 100
 
 
-def test_a_list_is_told_by_its_items_and_their_order():
+def test_list_digest_depends_on_items_and_order():
     assert snapshot_digest([b"a" * 16, b"b" * 16]) != snapshot_digest([b"b" * 16, b"a" * 16])

@@ -21,7 +21,7 @@ REGIONS = {
 }
 
 
-def test_it_holds_the_249_codes_that_iso_has_assigned_sorted_and_once_each() -> None:
+def test_it_holds_the_249_iso_codes_sorted_and_once_each() -> None:
     codes = [row["code"] for row in ROWS]
     assert len(codes) == 249
     assert codes == sorted(set(codes))
@@ -35,7 +35,7 @@ def test_names_are_unique_and_trimmed() -> None:
     assert all(name and name == name.strip() for name in names)
 
 
-def test_every_place_lies_in_a_sub_region_of_its_region_and_every_sub_region_is_used() -> None:
+def test_sub_regions_are_used_and_match_their_region() -> None:
     found: dict[str, set[str]] = {}
     for row in ROWS:
         found.setdefault(row["region"], set()).add(row["sub_region"])
@@ -67,5 +67,5 @@ def test_africa_has_its_sixty_places() -> None:
         ("ZA", "South Africa", "Southern Africa"),
     ],
 )
-def test_a_place_that_people_look_for_is_where_they_expect_it(code: str, name: str, sub_region: str) -> None:
+def test_well_known_place_is_in_its_sub_region(code: str, name: str, sub_region: str) -> None:
     assert (BY_CODE[code]["name"], BY_CODE[code]["sub_region"]) == (name, sub_region)
