@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from etl.accounts.encryption import MAKES_A_KEY
 from etl.config import SETTINGS, Config, SecretText, SettingSource, load
 from etl.errors import SettingsError
 from etl.model.threshold import RemovalThreshold
+from etl.settings import file_schema
 
 KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()
 OTHER_KEY = base64.urlsafe_b64encode(bytes(range(1, 33))).decode()
@@ -142,28 +145,28 @@ def test_a_config_cannot_be_changed() -> None:
     ("variable", "text", "fault"),
     [
         ("FAVSYNC_PAGE_CONCURRENCY", "four", "'four' is not a whole number"),
-        ("FAVSYNC_PAGE_CONCURRENCY", "0", "'0' is out of range"),
-        ("FAVSYNC_PAGE_CONCURRENCY", "33", "out of range"),
+        ("FAVSYNC_PAGE_CONCURRENCY", "0", "'0' is not a whole number from 1 to 32"),
+        ("FAVSYNC_PAGE_CONCURRENCY", "33", "from 1 to 32"),
         ("FAVSYNC_PAGE_CONCURRENCY", "1_0", "not a whole number"),
         ("FAVSYNC_PAGE_CONCURRENCY", "٤", "not a whole number"),
         ("FAVSYNC_PAGE_CONCURRENCY", "9" * 5000, "not a whole number"),
         ("FAVSYNC_REQUESTS_PER_SECOND", "nan", "not a number"),
         ("FAVSYNC_REQUESTS_PER_SECOND", "1e400", "not a number"),
-        ("FAVSYNC_REQUESTS_PER_SECOND", "-1", "out of range"),
-        ("FAVSYNC_TIMEOUT_SECONDS", "0", "out of range"),
+        ("FAVSYNC_REQUESTS_PER_SECOND", "-1", "from 0 (no limit) to 10000"),
+        ("FAVSYNC_TIMEOUT_SECONDS", "0", "from 0.1 to 3600"),
         ("FAVSYNC_MAX_RETRIES", "1.5", "not a whole number"),
         ("FAVSYNC_REMOVAL_BRAKE", "10", "not two numbers"),
-        ("FAVSYNC_REMOVAL_BRAKE", "10,25", "out of range"),
-        ("FAVSYNC_LOG_FORMAT", "xml", "not one of text, json"),
+        ("FAVSYNC_REMOVAL_BRAKE", "10,25", "a share from 0 to 1"),
+        ("FAVSYNC_LOG_FORMAT", "xml", "is not text or json"),
         ("FAVSYNC_LOG_LEVEL", "warn", "did you mean warning?"),
         ("FAVSYNC_LANGUAGE", "en\r\nX: y", "control character"),
         ("FAVSYNC_LANGUAGE", "english please", "not a language tag"),
         ("FAVSYNC_SCHEDULE", "every\x1b[2J", "control character"),
-        ("BOOMPLAY_APP_ID", "a b", "holds a space"),
+        ("BOOMPLAY_APP_ID", "a b", "contains a space"),
         ("FAVSYNC_DATABASE_URL", "favsync.db", "is not a URL"),
-        ("FAVSYNC_DATABASE_URL", "mysql://h/d", "of the kind 'mysql', which favsync does not write"),
-        ("FAVSYNC_DATABASE_URL", "postgresql+psycopg2://h/d", "does not write"),
-        ("FAVSYNC_DATABASE_URL", "sqlite://favsync.db", "two slashes where three belong"),
+        ("FAVSYNC_DATABASE_URL", "mysql://h/d", "the scheme 'mysql', which favsync does not support"),
+        ("FAVSYNC_DATABASE_URL", "postgresql+psycopg2://h/d", "does not support"),
+        ("FAVSYNC_DATABASE_URL", "sqlite://favsync.db", "two slashes where three are needed"),
         ("FAVSYNC_DATABASE_URL", "sqlite://", "names no file"),
         ("FAVSYNC_DATABASE_URL", "sqlite:///:memory:", "names no file"),
         ("FAVSYNC_DATABASE_URL", "postgresql://u:p/w@h/d", "percent-encode"),
@@ -239,9 +242,9 @@ def test_the_word_bearer_is_no_part_of_a_token() -> None:
         ("zzz = 1", "'zzz'", "`favsync config` lists"),
         ("[log_level]\nx = 1", "is a table", "set log_level to"),
         ("log_level = true", "is true or false", "set log_level to"),
-        ("schedule = 2025-01-01", "is of a kind", "set schedule to"),
+        ("schedule = 2025-01-01", "has a type", "set schedule to"),
         ("page_concurrency = 4.5", "'4.5' is not a whole number", "set page_concurrency to"),
-        ("= 3", "not TOML", "mend that line"),
+        ("= 3", "not TOML", "correct that line"),
     ],
 )
 def test_a_wrong_file_is_refused_with_the_place(toml: Toml, text: str, message: str, remedy: str) -> None:
@@ -334,3 +337,23 @@ def test_a_key_file_that_holds_no_key_is_refused_without_telling_what_it_holds(t
         assert "encryption_key_file" in str(error)
         assert "MARKER" not in str(error)
     assert "No such file" in str(refused({"FAVSYNC_ENCRYPTION_KEY_FILE": str(tmp_path / "none")}))
+
+
+def test_the_schema_accepts_a_file_that_load_accepts(toml: Toml) -> None:
+    validate = Draft202012Validator(file_schema()).is_valid
+    text = (
+        'page_concurrency = 8\nremoval_brake = [3, 0.5]\nkeep_raw = false\nlog_level = "debug"\ntoken_codes = [401]\n'
+    )
+    load({}, {}, toml(text))
+    assert validate(tomllib.loads(text))
+    for wrong in ("page_concurrency = 33", 'log_level = "loud"', "databse_url = 'x'", "language = 'a b'"):
+        refused(file=toml(wrong))
+        assert not validate(tomllib.loads(wrong))
+
+
+def test_the_schema_lists_every_setting_with_its_default() -> None:
+    properties = file_schema()["$defs"]["Settings"]["properties"]
+    assert list(properties) == [setting.name for setting in SETTINGS]
+    assert properties["page_concurrency"]["default"] == 4
+    assert "default" not in properties["access_token"]
+    assert all(each["description"] for each in properties.values())
