@@ -127,7 +127,7 @@ def _attach(name: str | None, format: str, level: int, *, has_colour: bool) -> N
         ProcessorFormatter.remove_processors_meta,
         redact,
         renderer,
-    ]  # `redact` is for foreign records
+    ]
     handler.setFormatter(ProcessorFormatter(foreign_pre_chain=_SHARED, processors=processors))
     handler.setLevel(level)  # the handler's level holds even where a library sets its own logger's
     logger.handlers = [*(each for each in logger.handlers if not isinstance(each, StderrHandler)), handler]
@@ -234,7 +234,7 @@ _SHARED: Final[list[Any]] = [
     _with_exception,
 ]
 structlog.configure(
-    processors=[structlog.stdlib.filter_by_level, *_SHARED, redact, ProcessorFormatter.wrap_for_formatter],
+    processors=[structlog.stdlib.filter_by_level, *_SHARED, ProcessorFormatter.wrap_for_formatter],
     logger_factory=structlog.stdlib.LoggerFactory(),
     wrapper_class=BoundLogger,
 )
