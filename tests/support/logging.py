@@ -15,8 +15,6 @@ def restored_logs() -> Iterator[None]:
     loggers = [logging.getLogger(), logging.getLogger("etl")]
     before = [(logger, list(logger.handlers), logger.level, logger.propagate) for logger in loggers]
     secrets = set(logs._secrets)
-    # pytest's own handler would format values that only our renderers can
-    loggers[1].handlers = [each for each in loggers[1].handlers if isinstance(each, logs.StderrHandler)]
     try:
         yield
     finally:
