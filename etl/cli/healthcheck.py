@@ -56,4 +56,4 @@ def report_still_failing(pinger: HealthcheckPinger, engine: Engine, *, is_cut: b
         pinger.still_failing("favsync", "stopped before the end")
     with read_transaction(engine) as connection:
         for name, failures in failing(connection):
-            pinger.still_failing(name, f"the last {failures} runs failed; the next one is scheduled")
+            pinger.still_failing(name, f"failed {failures} times in a row; the next run is scheduled")

@@ -33,7 +33,7 @@ WORDS = {
 @click.option("--track", metavar="ID", help="Only this track: an id or a title.")
 @click.option("--artist", metavar="NAME", help="Only the tracks of this artist: a name or an id.")
 @click.option("--since", metavar="TIME", type=INSTANT, help='Only events since then, such as "3 months ago".')
-@click.option("--limit", metavar="N", type=WholeNumber(0), help="Only the newest N events.")
+@click.option("--limit", metavar="N", type=WholeNumber(0), help="Only the newest N events; 0 means all.")
 @json_option
 @pass_context
 def history(
