@@ -19,8 +19,18 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import platformdirs
 
 from etl.errors import SettingsError
-from etl.model.threshold import RemovalThreshold
-from etl.settings import KEY_WANTED, SETTINGS, SecretText, Setting, Settings, key_list, masked, nearest, quoted
+from etl.settings import (
+    KEY_WANTED,
+    SETTINGS,
+    SecretText,
+    Setting,
+    Settings,
+    key_list,
+    masked,
+    nearest,
+    plain_value,
+    quoted,
+)  # fmt: skip
 
 __all__ = ["SETTINGS", "Config", "SecretText", "Setting", "SettingSource", "environment", "load", "nearest"]
 
@@ -55,13 +65,7 @@ class Config(Settings):
     def shown(self) -> Iterator[tuple[str, str | int | float | None, SettingSource, str]]:
         """Yield (setting, value with secrets masked, source, environment variable) of every setting."""
         for setting in SETTINGS:
-            value = getattr(self, setting.name)
-            if isinstance(value, tuple | frozenset):
-                value = ",".join(map(str, value)) or None
-            elif isinstance(value, RemovalThreshold):
-                value = f"{value.minimum},{value.ratio:g}"
-            elif not (value is None or isinstance(value, int | float)):
-                value = str(value)
+            value = plain_value(getattr(self, setting.name))
             yield setting.name, value, self.sources[setting.name], setting.variable
 
 
@@ -121,7 +125,7 @@ def _value(setting: Setting, text: str | None, source: SettingSource) -> object:
     if text is None and setting.name == "database_url":
         text = f"sqlite:///{platformdirs.user_data_dir('favsync', appauthor=False)}/favsync.db"
     if text is None:
-        return setting.default
+        return setting.initial
     try:
         return setting.parse(text)
     except ValueError as fault:

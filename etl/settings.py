@@ -68,6 +68,15 @@ def quoted(text: str) -> str:
     return repr(text if len(text) <= 80 else f"{text[:39]}…{text[-40:]}")
 
 
+def plain_value(value: object) -> str | int | float | None:
+    """Return the value of a setting as `favsync config` shows it."""
+    if value is None or isinstance(value, int | float):
+        return value
+    if isinstance(value, tuple | frozenset):
+        return ",".join(map(str, value)) or None
+    return f"{value.minimum},{value.ratio:g}" if isinstance(value, RemovalThreshold) else str(value)
+
+
 def truth(text: str) -> bool:
     """Return the boolean that a word such as ``yes`` or ``off`` means.
 
@@ -201,11 +210,19 @@ class Setting(NamedTuple):
 
     name: str
     variable: str
-    default: Any  # None: computed by the caller, or unset
+    initial: Any  # the default value; None: computed by the caller, or unset
     wanted: str  # a valid value, as a phrase after "set it to"
     read: Callable[[str], object] | None  # None: msgspec checks the text against ``in_file``
     in_file: Any  # the type in the TOML file
     is_secret: bool
+
+    @property
+    def default(self) -> str | None:
+        """The default as a user would write it, None if it is computed or unset."""
+        shown = plain_value(self.initial)
+        if isinstance(shown, bool):
+            return str(shown).lower()
+        return f"{shown:g}" if isinstance(shown, float) else None if shown is None else str(shown)
 
     def parse(self, text: str) -> object:
         """Return the value of ``text``.
@@ -315,7 +332,7 @@ class Settings:
     token_codes: frozenset[int] = _setting("BOOMPLAY_TOKEN_CODES", frozenset(), _CODES, _codes, in_file=str | list[int])
 
 
-SETTINGS = tuple(Setting(field.name, default=field.default, **field.metadata) for field in dataclasses.fields(Settings))
+SETTINGS = tuple(Setting(field.name, initial=field.default, **field.metadata) for field in dataclasses.fields(Settings))
 
 
 def file_schema() -> dict[str, Any]:
@@ -324,7 +341,7 @@ def file_schema() -> dict[str, Any]:
         (
             each.name,
             Annotated[each.in_file | UnsetType, Meta(description=each.wanted)],
-            each.default if isinstance(each.default, str | int | float) else UNSET,
+            each.initial if isinstance(each.initial, str | int | float) else UNSET,
         )
         for each in SETTINGS
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import textwrap
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +17,10 @@ from etl.errors import UsageError
 from etl.sandbox import SCENARIOS, Sandbox, Switches, run
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{0,30}")
-_SCENARIO_LINES = "\n".join(f"  {name:<17} {what}" for name, what in SCENARIOS.items())
+_SCENARIO_LINES = "\n".join(
+    textwrap.fill(what, 78, initial_indent=f"  {name:<17} ", subsequent_indent=" " * 20)
+    for name, what in SCENARIOS.items()
+)
 
 
 @click.command("sandbox", cls=Verb, epilog=f"\b\nScenarios:\n{_SCENARIO_LINES}")

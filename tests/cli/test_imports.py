@@ -39,14 +39,7 @@ def test_help_needs_click_alone(tmp_path, arguments):
 def test_status_imports_database_and_logs_and_nothing_else(tmp_path):
     url = f"sqlite:///{tmp_path}/favsync.db"
     ready_engine(url, create=True).dispose()
-    wanted = {
-        "asyncio",
-        "click",
-        "msgspec",
-        "rich",
-        "sqlalchemy",
-        "structlog",
-    }  # asyncio is SQLAlchemy's, rich structlog's
+    wanted = {"asyncio", "click", "msgspec", "pygments", "rich", "sqlalchemy", "structlog"}
     assert imported(tmp_path, "--database-url", url, "status") <= wanted
 
 
