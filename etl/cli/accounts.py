@@ -7,6 +7,8 @@ the machine.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import click
@@ -211,7 +213,7 @@ def login(context: Context, name: str, no_browser: bool, token_file: str | None,
         is_new = account_id_of(connection, name) is None
     if is_new:
         manage.require_new(engine, name)
-    paste = _pasted if no_browser else None
+    paste = partial(_ask_address, context) if no_browser else None
     with stop_event() as stop:
         token = sign_in(context.config, context.say, paste=paste, timeout_seconds=timeout, stop=stop)
     given = TokenInput(token, place, reference, note)
@@ -232,8 +234,8 @@ def _read_token(context: Context, variable: str | None, file: str | None) -> Tok
     """Read the token from where the options say, else from a hidden prompt or from standard input."""
 
     def ask() -> str:
-        if not sys.stdin.isatty():
-            return sys.stdin.read()
+        if not context.can_ask:
+            return _piped(sys.stdin.read if sys.stdin else str)
         first = click.prompt("access token", hide_input=True, err=True)
         second = click.prompt("refresh token (Enter: none)", hide_input=True, default="", show_default=False, err=True)
         return f"{first}\n{second}"
@@ -241,10 +243,21 @@ def _read_token(context: Context, variable: str | None, file: str | None) -> Tok
     return read_token(context.config, TokenPlaces(variable, file), ask)
 
 
-def _pasted() -> str:
-    if sys.stdin.isatty():
+def _ask_address(context: Context) -> str:
+    if context.can_ask:
         return str(click.prompt("the final address in the browser", err=True))
-    return sys.stdin.readline().strip()
+    return _piped(sys.stdin.readline if sys.stdin else str).strip()
+
+
+def _piped(read: Callable[[], str]) -> str:
+    """Return the piped input; a closed standard input is empty.
+
+    Raises: UsageError, if it is not text.
+    """
+    try:
+        return read()
+    except UnicodeDecodeError:
+        raise UsageError("standard input is not text", remedy="pipe the token as text, one line") from None
 
 
 def _schedule(text: str | None) -> str | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 from sqlalchemy import Engine
 
@@ -31,7 +29,7 @@ def remove(context: Context, name: str, erase: bool, yes: bool) -> None:
     with read_transaction(engine) as connection:
         account = find_accounts(connection, [name])[0]
     if erase:
-        if not yes and not sys.stdin.isatty():
+        if not yes and not context.can_ask:
             raise UsageError("confirmation is needed, but standard input is not a terminal", remedy="add --yes")
         question = f"Delete account {name} and its whole history permanently?"
         if yes or context.ask_yes_no(question, "nothing was deleted"):

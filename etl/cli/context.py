@@ -72,6 +72,11 @@ class Context:
         is_able = sys.stderr is not None and sys.stderr.isatty() and environment().get("TERM") != "dumb"
         return is_able and not self.json
 
+    @property
+    def can_ask(self) -> bool:
+        """True if standard input is a terminal; a closed one is not."""
+        return sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty()
+
     def say(self, text: str) -> None:
         """Write a message to stderr; as a log line where the logs are JSON. A closed stderr is ignored."""
         from etl import logs

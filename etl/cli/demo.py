@@ -69,14 +69,17 @@ def demo(context: Context, keep: Path | None) -> int:
 
 
 def _folder(keep: Path | None) -> Path:
-    if keep is None:
-        return Path(tempfile.mkdtemp(prefix="favsync-demo-"))
-    if (keep / "favsync.db").exists():
+    if keep is not None and (keep / "favsync.db").exists():
         raise UsageError(f"{keep} already contains a demo", remedy="name another folder, or delete this one first")
     try:
+        if keep is None:
+            return Path(tempfile.mkdtemp(prefix="favsync-demo-"))
         keep.mkdir(parents=True, exist_ok=True)
     except OSError as fault:
-        raise UsageError(f"the folder {keep} cannot be created: {fault.strerror}", remedy="name another one") from None
+        raise UsageError(
+            f"the folder {keep or 'for the demo'} cannot be created: {fault.strerror}",
+            remedy="name one with --keep DIR",
+        ) from None
     return keep.resolve()
 
 

@@ -93,6 +93,9 @@ def _describe(error: BaseException) -> tuple[str, str, int]:
             "free some space, or write the output elsewhere",
             UsageError.exit_code,
         )
+    if isinstance(error, OSError) and error.filename is not None:
+        remedy = "check the path, its permissions and the file system"
+        return f"{error.filename}: {error.strerror}", remedy, UsageError.exit_code
     where = f"this is a bug in favsync ({_place(error)}): repeat the command with --debug and report the output"
     return f"{type(error).__name__}: {error}", where, BUG
 
@@ -129,6 +132,8 @@ def _keep_memory_off_disk() -> None:
 
 def _prepare_stdout() -> None:
     """Write UTF-8 to files and pipes, and escapes to a terminal for characters that it cannot show."""
+    if sys.stdout is None:  # closed by the caller, as with >&-
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
     if isinstance(sys.stdout, io.TextIOWrapper):
         encoding = None if sys.stdout.isatty() else "utf-8"
         sys.stdout.reconfigure(encoding=encoding, errors="backslashreplace")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import datetime
 from typing import Any
 
@@ -86,7 +85,7 @@ def prune(
         return
     if not context.json:
         context.say(_summary(found, policy))
-    if not yes and (context.json or not sys.stdin.isatty()):
+    if not yes and (context.json or not context.can_ask):
         remedy = "add --yes, or look first with --plan"
         raise UsageError("nothing was deleted: confirmation is needed, but there is no terminal", remedy=remedy)
     if not yes and not context.ask_yes_no("Delete this?", "nothing was deleted"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -45,7 +44,7 @@ def rebuild(context: Context, accounts: tuple[str, ...], check: bool, plan: bool
     if found and not (check or plan):
         if not context.json:
             context.say("\n".join(_lines(found)))
-        asks = not yes and not context.json and sys.stdin.isatty()
+        asks = not yes and not context.json and context.can_ask
         if asks and not context.ask_yes_no("Write these corrections?", "nothing was written"):
             return 0
         rewrite(engine, accounts, brake)

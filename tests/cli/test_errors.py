@@ -235,3 +235,28 @@ def test_a_pipe_gets_utf_8_in_any_locale() -> None:
     }
     done = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, env=environ, check=True)
     assert done.stdout.decode() == "ọj 日本 \\ud800\n"
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("config", "1>&-"),
+        ("demo", "--keep", "/dev/null/x"),
+        ("accounts", "add", "ada", "<&-"),
+        ("accounts", "add", "ada", "<bytes"),
+        ("prune", "--keep-daily", "<&-"),
+        ("export", "--to", "/dev/null/x", "--format", "csv"),
+    ],
+)
+def test_no_file_or_stream_of_a_user_is_a_bug(tmp_path: Path, argv: tuple[str, ...]) -> None:
+    environ = {**os.environ, "FAVSYNC_DATABASE_URL": f"sqlite:///{tmp_path}/x.db", "BOOMPLAY_APP_ID": "a"}
+    (tmp_path / "bytes").write_bytes(b"\xff\xfe\x80")
+    command = f"{sys.executable} -m etl {' '.join(argv)}"
+    done = subprocess.run(["sh", "-c", command], cwd=tmp_path, env=environ, capture_output=True, check=False)
+    assert done.returncode in {0, 2, 3, 4, 5}, done.stderr
+
+
+def test_an_unusable_path_is_a_usage_error(end: End) -> None:
+    code, _, err = end(raising(PermissionError(errno.EACCES, "Permission denied", "/x")))
+    assert code == 2
+    assert err.startswith("error: /x: Permission denied\n")
