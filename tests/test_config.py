@@ -66,7 +66,7 @@ def given(**environ: str) -> Config:
         (None, None, None, "info", "default"),
     ],
 )
-def test_a_flag_beats_the_environment_which_beats_the_file_which_beats_the_default(
+def test_a_flag_beats_environment_file_and_default_in_this_order(
     toml: Toml, flag: str | None, variable: str | None, in_file: str | None, level: str, kind: str
 ) -> None:
     file = toml("" if in_file is None else f'log_level = "{in_file}"\n')
@@ -83,7 +83,7 @@ def test_each_source_is_named(toml: Toml) -> None:
     assert str(config.sources["schedule"]) == "default"
 
 
-def test_the_file_may_be_named_by_the_environment_and_the_flag_beats_that(toml: Toml, tmp_path: Path) -> None:
+def test_the_environment_may_name_the_file_and_a_flag_overrides(toml: Toml, tmp_path: Path) -> None:
     by_flag = tmp_path / "flag.toml"
     by_flag.write_text("max_retries = 1\n")
     environ = {"FAVSYNC_CONFIG": str(toml("max_retries = 2\n"))}
@@ -107,7 +107,7 @@ def test_the_default_database_lies_in_the_users_data_folder(monkeypatch: pytest.
     assert given().database_url.reveal() == f"sqlite:///{tmp_path}/favsync/favsync.db"
 
 
-def test_every_setting_of_the_contract_can_come_from_the_environment_and_from_the_file(toml: Toml) -> None:
+def test_every_setting_can_come_from_environment_or_file(toml: Toml) -> None:
     assert [field.name for field in dataclasses.fields(Config)] == [
         *(setting.name for setting in SETTINGS), "sources", "warnings",
     ]  # fmt: skip
@@ -187,7 +187,7 @@ def test_a_config_cannot_be_changed() -> None:
         ("BOOMPLAY_API_URL", "http://10.0.0.1:80", "unencrypted"),
     ],
 )
-def test_a_wrong_value_is_refused_with_its_source_and_what_would_be_right(variable: str, text: str, fault: str) -> None:
+def test_a_wrong_value_is_refused_with_source_and_remedy(variable: str, text: str, fault: str) -> None:
     error = refused({variable: text})
     assert variable in str(error)
     assert fault in str(error)
@@ -215,7 +215,7 @@ def test_urls_of_both_databases_are_taken_as_they_are(url: str) -> None:
     assert given(FAVSYNC_DATABASE_URL=url).database_url.reveal() == url
 
 
-def test_postgres_as_other_tools_write_it_is_read_and_the_right_name_is_told() -> None:
+def test_a_postgres_url_is_read_with_a_warning() -> None:
     config = given(FAVSYNC_DATABASE_URL="postgres://u@h/d")
     assert config.database_url.reveal() == "postgresql://u@h/d"
     assert any("postgresql://" in line for line in config.warnings)
@@ -282,7 +282,7 @@ def test_a_secret_shows_in_no_text_of_a_config() -> None:
     assert config.access_token.reveal() == "MARKER4"
 
 
-def test_a_password_is_to_be_masked_as_it_is_typed_and_as_it_is_meant() -> None:
+def test_a_password_is_masked_encoded_and_decoded() -> None:
     assert set(given(FAVSYNC_DATABASE_URL="postgresql://u:p%40w@h/d").secrets()) == {"p%40w", "p@w"}
 
 
@@ -298,7 +298,7 @@ def test_a_password_is_to_be_masked_as_it_is_typed_and_as_it_is_meant() -> None:
         ("FAVSYNC_DATABASE_URL", "postgresql://u:MARKER#[@h/d?password=MARKER"),
     ],
 )
-def test_an_error_about_a_secret_does_not_tell_it(variable: str, text: str) -> None:
+def test_an_error_about_a_secret_does_not_contain_it(variable: str, text: str) -> None:
     error = refused({variable: text})
     assert "MARKER" not in str(error) + error.remedy + repr(error.__cause__)
 
@@ -318,7 +318,7 @@ def test_keys_come_from_a_file_one_a_line_or_with_commas(tmp_path: Path) -> None
     assert config.warnings == ()
 
 
-def test_a_key_and_a_key_file_of_the_same_rank_are_refused_and_the_higher_rank_wins(toml: Toml, tmp_path: Path) -> None:
+def test_key_and_key_file_of_the_same_rank_are_refused(toml: Toml, tmp_path: Path) -> None:
     key_file = tmp_path / "key"
     key_file.write_text(KEY)
     both = {"FAVSYNC_ENCRYPTION_KEY": OTHER_KEY, "FAVSYNC_ENCRYPTION_KEY_FILE": str(key_file)}
@@ -329,7 +329,7 @@ def test_a_key_and_a_key_file_of_the_same_rank_are_refused_and_the_higher_rank_w
     assert load({}, {"FAVSYNC_ENCRYPTION_KEY_FILE": str(key_file)}, file).encryption_keys == (SecretText(KEY),)
 
 
-def test_a_key_file_that_holds_no_key_is_refused_without_telling_what_it_holds(tmp_path: Path) -> None:
+def test_a_key_file_without_a_key_is_refused_without_its_content(tmp_path: Path) -> None:
     file = tmp_path / "key"
     for content in (b"", b"MARKER", b"\xff"):
         file.write_bytes(content)

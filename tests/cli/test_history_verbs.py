@@ -66,7 +66,7 @@ def write_exports() -> None:
 def test_every_command_of_the_document_works(run: Run) -> None:
     write_exports()
     assert len(COMMANDS) > 12
-    told = {}
+    run_verb = {}
     for command in COMMANDS:
         name, *words = shlex.split(command)
         assert name == "favsync"
@@ -75,11 +75,11 @@ def test_every_command_of_the_document_works(run: Run) -> None:
             words.append("--yes")
         code, out, err = run(*words)
         assert code == 0, (command, out, err)
-        told[command] = out + err
-    whole = next(out for command, out in told.items() if "--complete" in command)
+        run_verb[command] = out + err
+    whole = next(out for command, out in run_verb.items() if "--complete" in command)
     assert "30 items, the whole list" in whole
-    assert "the history matches its" in told["favsync rebuild --check"]
-    assert "is restored to the history" in told["favsync runs retract 12 --undo"]
+    assert "the history matches its" in run_verb["favsync rebuild --check"]
+    assert "is restored to the history" in run_verb["favsync runs retract 12 --undo"]
     assert run("accounts", "list", "--json")[1] == "[]\n"
 
 
@@ -148,8 +148,8 @@ def test_an_older_import_shows_what_it_changed(run: Run) -> None:
         (("export", "--to", "x", "--format", "xlsx"), 2, "not one of"),
     ],
 )
-def test_a_mistake_is_answered_with_a_way_on(told: Run, arguments: tuple[str, ...], code: int, words: str) -> None:
-    found, _, err = told(*arguments)
+def test_a_mistake_is_answered_with_a_way_on(run_verb: Run, arguments: tuple[str, ...], code: int, words: str) -> None:
+    found, _, err = run_verb(*arguments)
     assert (found, words in err) == (code, True), err
 
 
@@ -170,7 +170,7 @@ def short(sqlite_template: Callable[[], Path], tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture
-def told(short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def run_verb(short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Return a function that runs ``favsync`` over a copy of the short history."""
     for path in short.iterdir():
         shutil.copyfile(path, tmp_path / path.name)
@@ -184,58 +184,58 @@ def told(short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     return run_
 
 
-def test_as_of_shows_the_attributes_and_bounds_of_that_time(told: Run) -> None:
-    (row,) = json.loads(told("as-of", "2025-11-03", "--json")[1])
+def test_as_of_shows_the_attributes_and_bounds_of_that_time(run_verb: Run) -> None:
+    (row,) = json.loads(run_verb("as-of", "2025-11-03", "--json")[1])
     assert (row["answer"], row["track_id"], row["title"]) == ("yes", 2, "Ọmọ Ọba")
     assert (row["added_after"], row["valid_from"], row["valid_to"]) == (None, "2025-11-01T00:00:00.000000Z", None)
-    every = json.loads(told("as-of", "2025-11-03", "ada", "--all", "--json")[1])
+    every = json.loads(run_verb("as-of", "2025-11-03", "ada", "--all", "--json")[1])
     gone = next(each for each in every if each["track_id"] == 1)
     assert (gone["answer"], gone["removed_after"], gone["valid_to"]) == (
         "no",
         "2025-11-01T00:00:00.000000Z",
         "2025-11-03T00:00:00.000000Z",
     )
-    changes = json.loads(told("as-of", "--diff", "2025-11-01", "2025-11-03", "--json")[1])
+    changes = json.loads(run_verb("as-of", "--diff", "2025-11-01", "2025-11-03", "--json")[1])
     assert [(each["change"], each["track_id"]) for each in changes] == [("removed", 1)]
 
 
 @pytest.mark.parametrize("name", ["2", "Ọmọ Ọba", "ỌMỌ ỌBA", "track 2"])
-def test_a_track_is_found_by_id_and_by_any_title_it_had(told: Run, name: str) -> None:
-    code, out, _ = told("history", "--track", name)
+def test_a_track_is_found_by_id_and_by_any_title_it_had(run_verb: Run, name: str) -> None:
+    code, out, _ = run_verb("history", "--track", name)
     assert code == 0
     assert "first seen 2025-11-01 00:00:00Z; when it was added is unknown" in out
     assert 'title was "Ọmọ Ọba", became "Track 2"' in out
 
 
-def test_the_history_of_an_account_and_of_an_artist(told: Run) -> None:
-    out = told("history", "ada")[1]
+def test_the_history_of_an_account_and_of_an_artist(run_verb: Run) -> None:
+    out = run_verb("history", "ada")[1]
     assert "2 favourites seen for the first time" in out
     assert "1 favourite removed" in out
     assert "again, after" in out
-    artist = told("history", "--artist", "artist 2")[1]
+    artist = run_verb("history", "--artist", "artist 2")[1]
     assert "removed between 2025-11-01 00:00:00Z and 2025-11-03 00:00:00Z" in artist
     assert "added again between 2025-11-03 00:00:00Z and 2025-11-05 00:00:00Z" in artist
 
 
-def test_a_removed_account_keeps_its_history(told: Run) -> None:
-    assert told("accounts", "remove", "ada")[0] == 0
-    assert json.loads(told("as-of", "2025-11-03", "--json")[1])
-    assert told("history")[1]
+def test_a_removed_account_keeps_its_history(run_verb: Run) -> None:
+    assert run_verb("accounts", "remove", "ada")[0] == 0
+    assert json.loads(run_verb("as-of", "2025-11-03", "--json")[1])
+    assert run_verb("history")[1]
 
 
-def test_an_erased_account_is_reported_with_counts(told: Run) -> None:
-    code, out, err = told("accounts", "remove", "ada", "--erase", "--yes")
+def test_an_erased_account_is_reported_with_counts(run_verb: Run) -> None:
+    code, out, err = run_verb("accounts", "remove", "ada", "--erase", "--yes")
     assert code == 0
     assert "deleted: 3 runs, 3 intervals, 2 tracks of no other account" in out
     assert "backups, exports and reports" in err
-    assert "there is no account yet" in told("as-of", "now")[2]
+    assert "there is no account yet" in run_verb("as-of", "now")[2]
 
 
-def test_storing_no_raw_items_is_warned_about(told: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_storing_no_raw_items_is_warned_about(run_verb: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     again = ("backfill", "--from", str(tmp_path / "2025-11-01.json"), "--complete")
-    assert "cannot be applied" not in told(*again)[2]
+    assert "cannot be applied" not in run_verb(*again)[2]
     monkeypatch.setenv("FAVSYNC_KEEP_RAW", "false")
-    assert "a later fix in the parser cannot be applied" in told(*again)[2]
+    assert "a later fix in the parser cannot be applied" in run_verb(*again)[2]
 
 
 @pytest.mark.parametrize(
@@ -247,14 +247,14 @@ def test_storing_no_raw_items_is_warned_about(told: Run, monkeypatch: pytest.Mon
     ],
 )
 def test_a_refused_confirmation_changes_nothing(
-    told: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], words: str
+    run_verb: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], words: str
 ) -> None:
     with sqlite3.connect(tmp_path / "short.db") as connection:
         if arguments == ("rebuild",):
             connection.execute("DELETE FROM track_versions WHERE track_id = 1")
         before = list(connection.iterdump())
     monkeypatch.setattr("sys.stdin", Terminal("n\n"))
-    code, _, err = told(*arguments)
+    code, _, err = run_verb(*arguments)
     assert (code, words in err) == (0, True), err
     assert list(sqlite3.connect(tmp_path / "short.db").iterdump()) == before
 

@@ -18,15 +18,15 @@ PROGRAM = """
 import json, sys
 from etl.cli import main
 code = main(sys.argv[2:])
-with open(sys.argv[1], "w") as told:
-    json.dump([code, sorted(sys.modules)], told)
+with open(sys.argv[1], "w") as run_verb:
+    json.dump([code, sorted(sys.modules)], run_verb)
 """
 
 
 def imported(tmp_path, *arguments: str, code: int = 0) -> set[str]:
-    told = tmp_path / "modules.json"
-    subprocess.run([sys.executable, "-c", PROGRAM, told, *arguments], check=True, capture_output=True)
-    ended, modules = json.loads(told.read_text())
+    run_verb = tmp_path / "modules.json"
+    subprocess.run([sys.executable, "-c", PROGRAM, run_verb, *arguments], check=True, capture_output=True)
+    ended, modules = json.loads(run_verb.read_text())
     assert ended == code
     return HEAVY & set(modules)
 

@@ -23,7 +23,7 @@ from etl.cli.context import Context, pass_context
 from etl.cli.options import GlobalOption, account_argument, accounts_argument
 from etl.config import SETTINGS
 
-Told = Callable[..., tuple[int, str, str]]
+RunVerb = Callable[..., tuple[int, str, str]]
 HEAVY = {
     "alembic", "apscheduler", "cryptography", "httpx", "msgspec", "prometheus_client", "psycopg", "rich", "sqlalchemy", "stamina",
     "structlog",
@@ -31,7 +31,7 @@ HEAVY = {
 
 
 @pytest.fixture
-def told(capsys: pytest.CaptureFixture[str]) -> Told:
+def run_verb(capsys: pytest.CaptureFixture[str]) -> RunVerb:
     def tell(*argv: str) -> tuple[int, str, str]:
         code = main(argv)
         out, err = capsys.readouterr()
@@ -68,27 +68,27 @@ def test_config_imports_no_database_and_no_network() -> None:
 
 
 @pytest.mark.parametrize("name", VERBS)
-def test_every_verb_of_the_table_exists_and_has_help(name: str, told: Told) -> None:
+def test_every_verb_of_the_table_exists_and_has_help(name: str, run_verb: RunVerb) -> None:
     command = app.get_command(click.Context(app), name)
     assert isinstance(command, Verb | VerbGroup)
     assert command.name == name
     assert command.help
     assert VERBS[name][2].endswith(".")
-    code, out, _ = told(name, "--help")
+    code, out, _ = run_verb(name, "--help")
     assert code == 0
     assert "Global options:" in out
     assert "--database-url" in out
 
 
 @pytest.mark.parametrize("argv", [("sync",), ("runs", "approve"), ("history",)])
-def test_no_argument_is_listed_among_the_options(argv: tuple[str, ...], told: Told) -> None:
-    options = told(*argv, "--help")[1].partition("\nOptions:\n")[2]
+def test_no_argument_is_listed_among_the_options(argv: tuple[str, ...], run_verb: RunVerb) -> None:
+    options = run_verb(*argv, "--help")[1].partition("\nOptions:\n")[2]
     assert options
     assert [line for line in options.splitlines() if re.match(r"  \S", line) and not line.startswith("  -")] == []
 
 
-def test_the_help_lists_every_verb_and_every_exit_code(told: Told) -> None:
-    code, out, _ = told("--help")
+def test_the_help_lists_every_verb_and_every_exit_code(run_verb: RunVerb) -> None:
+    code, out, _ = run_verb("--help")
     assert code == 0
     for name in VERBS:
         assert re.search(rf"^  {name} ", out, re.MULTILINE)
@@ -109,8 +109,8 @@ def test_every_global_option_names_its_variable_and_its_default() -> None:
         assert default in {None, found[2]}
 
 
-def test_a_mistyped_verb_suggests_the_nearest(told: Told) -> None:
-    assert told("sandbx") == (
+def test_a_mistyped_verb_suggests_the_nearest(run_verb: RunVerb) -> None:
+    assert run_verb("sandbx") == (
         2,
         "",
         "error: there is no verb 'sandbx'\n  what to do: did you mean sandbox? see `favsync --help`\n",
@@ -155,7 +155,7 @@ def test_a_global_option_works_before_and_after_the_verb(argv: tuple[str, ...], 
     assert seen == [level]
 
 
-def test_a_verb_within_a_verb_takes_them_too_and_gets_its_accounts() -> None:
+def test_a_nested_verb_takes_global_options_and_accounts() -> None:
     seen: list[object] = []
     group, runs = VerbGroup("favsync"), VerbGroup("runs")
     group.add_command(runs)
@@ -178,17 +178,17 @@ def test_a_verb_within_a_verb_takes_them_too_and_gets_its_accounts() -> None:
     assert seen[-1] is None
 
 
-def test_version_may_stand_after_the_verb(told: Told) -> None:
-    assert told("config", "--version") == (0, f"favsync {__version__}\n", "")
+def test_version_may_stand_after_the_verb(run_verb: RunVerb) -> None:
+    assert run_verb("config", "--version") == (0, f"favsync {__version__}\n", "")
 
 
 # favsync config.
 
 
-def test_config_lists_settings_with_source_and_no_secret(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_config_lists_settings_with_source_and_no_secret(run_verb: RunVerb, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BOOMPLAY_ACCESS_TOKEN", "MARKER-TOKEN")
     monkeypatch.setenv("FAVSYNC_DATABASE_URL", "postgresql://u:MARKER@h/d")
-    code, out, err = told("config", "--log-level", "debug")
+    code, out, err = run_verb("config", "--log-level", "debug")
     assert (code, err) == (0, "")
     assert "MARKER" not in out
     assert [line.split()[0] for line in out.splitlines()] == ["setting", *(setting.name for setting in SETTINGS)]
@@ -217,8 +217,8 @@ def test_config_fits_a_real_terminal(width: int, monkeypatch: pytest.MonkeyPatch
     assert len(lines) == (len(SETTINGS) * 5 - 1 if width == 40 else len(SETTINGS) + 1)
 
 
-def test_config_as_json_has_numbers_and_null(told: Told) -> None:
-    code, out, _ = told("config", "--json")
+def test_config_as_json_has_numbers_and_null(run_verb: RunVerb) -> None:
+    code, out, _ = run_verb("config", "--json")
     assert code == 0
     rows = {row["setting"]: row for row in json.loads(out)}
     assert rows["page_concurrency"] == {
@@ -227,16 +227,16 @@ def test_config_as_json_has_numbers_and_null(told: Told) -> None:
     assert rows["access_token"]["value"] is None
 
 
-def test_the_file_of_settings_is_read(told: Told, tmp_path: Path) -> None:
+def test_the_file_of_settings_is_read(run_verb: RunVerb, tmp_path: Path) -> None:
     file = tmp_path / "favsync.toml"
     file.write_text("max_retries = 2\n")
-    _, out, _ = told("config", "--config", str(file))
+    _, out, _ = run_verb("config", "--config", str(file))
     assert re.search(rf"^max_retries +2 +file {file} ", out, re.MULTILINE)
 
 
-def test_a_wrong_setting_ends_with_2_and_names_its_source(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_setting_ends_with_2_and_names_its_source(run_verb: RunVerb, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAVSYNC_MAX_RETRIES", "many")
-    code, out, err = told("config")
+    code, out, err = run_verb("config")
     assert (code, out) == (2, "")
     assert err == (
         "error: max_retries (environment FAVSYNC_MAX_RETRIES) 'many' is not a whole number from 0 to 100\n"
@@ -244,8 +244,8 @@ def test_a_wrong_setting_ends_with_2_and_names_its_source(told: Told, monkeypatc
     )
 
 
-def test_risky_settings_are_warned_about_on_stderr(told: Told) -> None:
-    code, _, err = told("config", "--database-url", "postgresql://u:MARKER@h/d")
+def test_risky_settings_are_warned_about_on_stderr(run_verb: RunVerb) -> None:
+    code, _, err = run_verb("config", "--database-url", "postgresql://u:MARKER@h/d")
     assert code == 0
     assert err.startswith("warning: the password in --database-url is visible in the process list")
     assert "MARKER" not in err
@@ -312,20 +312,20 @@ def test_progress_is_for_a_person_at_a_terminal(
 
 
 @pytest.mark.parametrize("group", ["accounts", "runs", "db"])
-def test_a_group_lists_each_verb_with_a_whole_sentence(told: Told, group: str) -> None:
-    code, out, _ = told(group, "--help")
+def test_a_group_lists_each_verb_with_a_whole_sentence(run_verb: RunVerb, group: str) -> None:
+    code, out, _ = run_verb(group, "--help")
     verbs = out.partition("Verbs:\n")[2].partition("\n\n")[0]
     sentences = re.split(r"\n  (?=\S)", verbs)
     assert (code, len(sentences) >= 3) == (0, True)
     assert [each for each in sentences if "..." in each or not each.rstrip().endswith(".")] == []
 
 
-def test_config_schema_prints_a_json_schema(told: Told) -> None:
-    code, out, err = told("config", "schema")
+def test_config_schema_prints_a_json_schema(run_verb: RunVerb) -> None:
+    code, out, err = run_verb("config", "schema")
     assert (code, err) == (0, "")
     properties = json.loads(out)["$defs"]["Settings"]["properties"]
     assert list(properties) == [setting.name for setting in SETTINGS]
-    assert told("config", "schema", "--json")[1] == out
+    assert run_verb("config", "schema", "--json")[1] == out
 
 
 @pytest.mark.parametrize(
@@ -364,5 +364,5 @@ def test_completion_of_verbs_imports_no_verb() -> None:
 
 
 @pytest.mark.parametrize("name", VERBS)
-def test_every_help_fits_80_columns(name: str, told: Told) -> None:
-    assert max(map(len, told(name, "--help")[1].splitlines())) <= 80
+def test_every_help_fits_80_columns(name: str, run_verb: RunVerb) -> None:
+    assert max(map(len, run_verb(name, "--help")[1].splitlines())) <= 80
