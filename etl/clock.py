@@ -1,7 +1,4 @@
-"""The only place that asks the time.
-
-Invariant: every instant in favsync is timezone-aware UTC.
-"""
+"""The only module that reads the time. Every instant in favsync is timezone-aware UTC."""
 
 from __future__ import annotations
 

@@ -1,24 +1,23 @@
-"""The whole error tree.
+"""The error tree.
 
-Errors are sorted by what the operator does next, and each carries its exit code (docs/settings.md)::
+The class of an error is the operator's next step, and carries the exit code (docs/settings.md)::
 
     FavsyncError                  70  a bug, if raised bare
     +-- UsageError                 2  change the command
     |   +-- SettingsError          2  change a setting
     +-- ApiError                   3  wait, or ask the service
     |   +-- ApiUnreachable         3  the network, or the service is down
-    |   +-- ApiRefused             3  the service answered no
-    |   +-- RateLimited            3  the service named a later time
-    |   +-- PayloadError           3  the answer was not what the documentation says
+    |   +-- ApiRefused             3  the service refused the request
+    |   +-- RateLimited            3  the service asks for a later attempt
+    |   +-- PayloadError           3  the response differs from the documentation
     +-- CredentialsError           4  renew a token
-    |   +-- WrongUser              4  the token belongs to somebody else
-    +-- DatabaseError              5  mend the database
+    |   +-- WrongUser              4  the token belongs to another user
+    +-- DatabaseError              5  repair or reach the database
     |   +-- SchemaOutdated         5  run `favsync db upgrade`
-    +-- NotDelivered               3  look at who should have taken a digest
+    +-- NotDelivered               3  check the receiver of the digest
     +-- RunInProgress             75  wait for the other run
 
-Invariants: ``str(error)`` is one line that names what went wrong and where; ``remedy`` is one line that says what to do;
-neither ever holds a token or a secret.
+``str(error)`` is one line: what happened and where. ``remedy`` is one line: what to do. Neither contains a secret.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class FavsyncError(Exception):
-    """Something that favsync noticed and can name."""
+    """A failure that favsync recognises."""
 
     exit_code = 70
 
@@ -41,17 +40,17 @@ class FavsyncError(Exception):
 
 
 class UsageError(FavsyncError):
-    """The command cannot be carried out as it was given."""
+    """The command cannot be carried out as given."""
 
     exit_code = 2
 
 
 class SettingsError(UsageError):
-    """A setting is missing or has a value that cannot be used."""
+    """A setting is missing or has an unusable value."""
 
 
 class ApiError(FavsyncError):
-    """Boomplay's API gave no usable answer."""
+    """Boomplay's API returned no usable response."""
 
     exit_code = 3
 
@@ -61,11 +60,11 @@ class ApiError(FavsyncError):
 
 
 class ApiUnreachable(ApiError):
-    """No connection, a time-out, a broken answer, or a server error, and retries did not help."""
+    """No connection, a time-out, a broken response or a server error, after all retries."""
 
 
 class ApiRefused(ApiError):
-    """The service understood and said no: an HTTP 4xx, or ``code`` other than 0."""
+    """The service refused: an HTTP 4xx, or ``code`` other than 0."""
 
     def __init__(self, message: str, *, remedy: str = "", status: int | None = None, code: int | None = None) -> None:
         super().__init__(message, remedy=remedy, status=status)
@@ -73,7 +72,7 @@ class ApiRefused(ApiError):
 
 
 class RateLimited(ApiError):
-    """The service asks to wait longer than a run should; ``retry_at`` (UTC) says until when."""
+    """The service asks for a longer wait than a run allows. ``retry_at`` (UTC): the earliest next attempt."""
 
     def __init__(self, message: str, *, retry_at: datetime, remedy: str = "", status: int | None = 429) -> None:
         super().__init__(message, remedy=remedy, status=status)
@@ -81,17 +80,17 @@ class RateLimited(ApiError):
 
 
 class PayloadError(ApiError):
-    """The answer was not the documented shape: HTML, truncated or foreign JSON, too large."""
+    """The response has not the documented shape: HTML, truncated or foreign JSON, too large."""
 
 
 class CredentialsError(FavsyncError):
-    """The service does not accept the token, or there is none."""
+    """The token is missing, or the service does not accept it."""
 
     exit_code = 4
 
 
 class WrongUser(CredentialsError):
-    """The token is valid but belongs to another Boomplay user than the account was filled from."""
+    """The token is valid but belongs to another Boomplay user than the account's data."""
 
 
 class DatabaseError(FavsyncError):
@@ -105,12 +104,12 @@ class SchemaOutdated(DatabaseError):
 
 
 class NotDelivered(FavsyncError):
-    """The webhook did not take a digest; it will be told with the next one."""
+    """The webhook did not accept a digest; the next digest repeats its content."""
 
     exit_code = 3
 
 
 class RunInProgress(FavsyncError):
-    """Another run holds this account."""
+    """Another run holds the lock of this account."""
 
     exit_code = 75

@@ -1,30 +1,38 @@
-"""Every setting: its name, its variable, its default, what its text means.
+# ruff: noqa: RUF009 - `_setting` returns a field of the dataclass
+"""The declaration of every setting: name, environment variable, type, checks and default.
 
-A reader turns text into a value, or raises ValueError with a fault that reads on after the value: ``is out of range``.
+`Settings` is the one declaration. `SETTINGS` lists its fields, and `file_schema` returns the JSON Schema of the TOML file.
+A reader turns text into a value, or raises ValueError with a predicate such as ``is not a URL``.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import difflib
+import ipaddress
 import re
 from collections.abc import Callable, Iterable
-from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
 
 from etl.model.records import RemovalThreshold
 
-LOG_FORMATS = ("text", "json")
-LOG_LEVELS = ("debug", "info", "warning", "error")
 LOST_WITHOUT_RAW = (
-    "keep_raw is off, so no item is stored as it was received: a later fix in how items are read cannot reach those of now, "
-    "and `favsync rebuild` has to believe their facts"
+    "keep_raw is off, so items are not stored as received: a later fix in the parser cannot be applied to them, "
+    "and `favsync rebuild` uses their stored attributes as they are"
 )
-DIGEST_FORMATS = ("chat", "discord", "text", "markdown", "html", "json")
+DigestFormat = Literal["chat", "discord", "text", "markdown", "html", "json"]
+DIGEST_FORMATS: tuple[str, ...] = get_args(DigestFormat)
+KEY_WANTED = 'a Fernet key (python3 -c "import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())")'
+_TRUTHS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
 class SecretText:
-    """A value that prints as ``shown``; `reveal` is the only way to the value itself."""
+    """A value that prints as ``shown``. Only `reveal` returns the value itself."""
 
     __slots__ = ("_shown", "_value")
 
@@ -49,77 +57,53 @@ class SecretText:
         return hash(self._value)
 
 
-class Setting(NamedTuple):
-    """One line of the table in docs/settings.md. ``read`` turns text into the value or raises ValueError with the fault.
-
-    ``wanted``: what would be right, in words that follow "set it to". ``default`` None: worked out later, or unset.
-    """
-
-    name: str
-    variable: str
-    default: str | None
-    read: Callable[[str], object]
-    wanted: str
-    is_secret: bool = False
-
-
 def nearest(word: str, names: Iterable[str], likeness: float = 0.6) -> str:
     """Return "did you mean X?" with the name most like ``word``, or nothing if none is near."""
-    import difflib
-
     matches = difflib.get_close_matches(word, list(names), n=1, cutoff=likeness)
     return f"did you mean {matches[0]}?" if matches else ""
 
 
 def quoted(text: str) -> str:
-    """Quote ``text`` in one short line; repr escapes whatever could drive a terminal."""
+    """Quote ``text`` in one short line; repr escapes control characters."""
     return repr(text if len(text) <= 80 else f"{text[:39]}…{text[-40:]}")
 
 
-def _whole(text: str, low: int, high: int) -> int:
-    if not re.fullmatch(r"-?[0-9]{1,9}", text):
-        raise ValueError("is not a whole number")
-    if not low <= int(text) <= high:
-        raise ValueError("is out of range")
-    return int(text)
-
-
-def _number(text: str, low: float, high: float) -> float:
-    if not re.fullmatch(r"-?[0-9]{1,9}(\.[0-9]{1,9})?|\.[0-9]{1,9}", text):
-        raise ValueError("is not a number")
-    if not low <= float(text) <= high:
-        raise ValueError("is out of range")
-    return float(text)
+def plain_value(value: object) -> str | int | float | None:
+    """Return the value of a setting as `favsync config` shows it."""
+    if value is None or isinstance(value, int | float):
+        return value
+    if isinstance(value, tuple | frozenset):
+        return ",".join(map(str, value)) or None
+    return f"{value.minimum},{value.ratio:g}" if isinstance(value, RemovalThreshold) else str(value)
 
 
 def truth(text: str) -> bool:
-    """Return what a word such as ``yes`` or ``off`` says.
+    """Return the boolean that a word such as ``yes`` or ``off`` means.
 
-    Raises: ValueError, with the fault.
+    Raises: ValueError.
     """
     if text.lower() not in _TRUTHS:
         raise ValueError("is neither true nor false")
     return _TRUTHS[text.lower()]
 
 
-def _brake(text: str) -> RemovalThreshold:
-    minimum, comma, ratio = text.partition(",")
+def removal_threshold(text: str) -> RemovalThreshold:
+    """Return the threshold that ``10,0.25`` means.
+
+    Raises: ValueError.
+    """
+    minimum, comma, ratio = (part.strip() for part in text.partition(","))
     if not comma:
-        raise ValueError("is not two numbers with a comma between")
-    return RemovalThreshold(_whole(minimum.strip(), 0, 10**9), _number(ratio.strip(), 0, 1))
-
-
-def _one_of(text: str, choices: tuple[str, ...]) -> str:
-    if text.lower() not in choices:
-        question = nearest(text.lower(), choices)
-        raise ValueError(f"is not one of {', '.join(choices)}" + (f" ({question})" if question else ""))
-    return text.lower()
+        raise ValueError("is not two numbers separated by a comma")
+    if not re.fullmatch(r"[0-9]{1,9}", minimum) or not re.fullmatch(r"[0-9]*\.?[0-9]{1,9}", ratio) or float(ratio) > 1:
+        raise ValueError("is not a count and a share from 0 to 1")
+    return RemovalThreshold(int(minimum), float(ratio))
 
 
 def _header_text(text: str) -> str:
-    """Check what will be sent in an HTTP header."""
+    """Check text that is sent in an HTTP header."""
     if not re.fullmatch(r"[!-~]+", text):
-        raise ValueError('holds a space or a character outside ASCII (leave out the word "Bearer")')
+        raise ValueError('contains a space or a non-ASCII character (leave out the word "Bearer")')
     return text
 
 
@@ -127,29 +111,16 @@ def _token(text: str) -> SecretText:
     return SecretText(_header_text(text))
 
 
-def _language(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*", text):
-        raise ValueError("is not a language tag")
-    return text
-
-
-def _is_key(text: str) -> bool:
-    import base64
-
-    return bool(re.fullmatch(r"[\w-]{43}=", text, re.ASCII)) and len(base64.urlsafe_b64decode(text)) == 32
-
-
 def key_list(text: str) -> tuple[SecretText, ...]:
-    """Return the Fernet keys in ``text``, with commas or blanks between.
+    """Return the Fernet keys in ``text``, separated by commas or blanks.
 
-    Raises: ValueError, with the fault.
+    Raises: ValueError.
     """
     keys = [key.strip("\"'\ufeff") for key in text.replace(",", " ").split()]
-    wrong = [place for place, key in enumerate(keys, 1) if not _is_key(key)]
+    # 43 characters of Base64 and one of padding are 32 bytes; the last character carries only four bits.
+    wrong = [place for place, key in enumerate(keys, 1) if not re.fullmatch(r"[\w-]{43}=", key, re.ASCII)]
     if wrong or not keys:
-        raise ValueError(
-            f"cannot be used: key {wrong[0]} of {len(keys)} is not a Fernet key" if wrong else "holds no key"
-        )
+        raise ValueError(f"is not usable: key {wrong[0]} of {len(keys)} is not a Fernet key" if wrong else "has no key")
     return tuple(SecretText(key) for key in keys)
 
 
@@ -158,51 +129,41 @@ def _api_url(text: str) -> str:
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
         raise ValueError("is not the address of a web service")
     if not re.fullmatch(r"[!-\[\]-~]+", text) or parts.username is not None or parts.query or parts.fragment:
-        raise ValueError("holds more than a host, a port and a path")
+        raise ValueError("contains more than a host, a port and a path")
     if parts.scheme == "http" and not _is_loopback(parts.hostname):
         raise ValueError("would send the token unencrypted")
     return text.rstrip("/")
 
 
 def _is_loopback(host: str) -> bool:
-    import ipaddress
-
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
 
 
-def _ping_url(text: str) -> SecretText:
-    if (
-        urlsplit(text).scheme not in {"http", "https"}
-        or not re.fullmatch(r"[!-~]+", text)
-        or not urlsplit(text).hostname
-    ):
-        raise ValueError("is not the address of a web service")
-    return SecretText(text)
-
-
-def _path(text: str) -> str:
-    if not re.fullmatch(r"(?:/[A-Za-z0-9._~-]+)+", text):
-        raise ValueError("is not a path")
+def _web_address(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not re.fullmatch(r"[!-~]+", text):
+        raise ValueError("is not a web address")
     return text
 
 
+def _secret_address(text: str) -> SecretText:
+    return SecretText(_web_address(text))
+
+
 def _redirect_uri(text: str) -> str:
-    parts = urlsplit(text)
-    if (
-        parts.scheme not in {"http", "https"}
-        or not parts.hostname
-        or parts.fragment
-        or not re.fullmatch(r"[!-~]+", text)
-    ):
-        raise ValueError("is not an address that a browser can be sent to")
+    if urlsplit(_web_address(text)).fragment:
+        raise ValueError("contains a fragment (#)")
     return text
 
 
 def _codes(text: str) -> frozenset[int]:
-    return frozenset(_whole(code, -(10**9), 10**9) for code in text.replace(",", " ").split())
+    codes = text.replace(",", " ").split()
+    if not all(re.fullmatch(r"-?[0-9]{1,9}", code) for code in codes):
+        raise ValueError("is not a list of numbers")
+    return frozenset(map(int, codes))
 
 
 def _database_url(text: str) -> SecretText:
@@ -215,15 +176,15 @@ def _database_url(text: str) -> SecretText:
     elif scheme in {"postgresql", "postgres"}:
         url = f"postgresql://{_postgresql_place(rest)}"
     else:
-        raise ValueError(f"is of the kind {quoted(scheme)}, which favsync does not write")
+        raise ValueError(f"has the scheme {quoted(scheme)}, which favsync does not support")
     return SecretText(url, shown=masked(url))
 
 
 def _sqlite_place(rest: str) -> str:
     if rest and not rest.startswith("/"):
-        raise ValueError("has two slashes where three belong")
+        raise ValueError("has two slashes where three are needed")
     if rest in {"", "/"} or ":memory:" in rest or "mode=memory" in rest:
-        raise ValueError("names no file, and a history in memory would be lost at the end of the run")
+        raise ValueError("names no file, and a database in memory is lost at the end of the run")
     return f"/{Path(rest[1:]).expanduser()}" if rest.startswith("/~/") else rest
 
 
@@ -234,61 +195,155 @@ def _postgresql_place(rest: str) -> str:
     except ValueError:
         is_sound = False
     if not is_sound:
-        raise ValueError("cannot be taken apart: percent-encode @ : / ? # [ ] in user and password, and check the port")
+        raise ValueError("cannot be parsed: percent-encode @ : / ? # [ ] in user and password, and check the port")
     return rest
 
 
 def masked(url: str) -> str:
-    """Mask the password of a URL, well formed or not, so as to hide too much rather than too little."""
+    """Mask the password of a URL, well formed or not. Rather masks too much than too little."""
     url = re.sub(r"(?<=://)([^:@/]*):.*@", r"\1:***@", url, flags=re.DOTALL)
     return re.sub(r"([?&](?:ssl)?password=)[^&]*", r"\1***", url, flags=re.IGNORECASE)
 
 
-_FILES = "sqlite:///favsync.db (relative), sqlite:////var/lib/favsync/favsync.db (absolute)"
-_TRUTHS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
-KEY_WANTED = 'a Fernet key (python3 -c "import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())")'
-_TOKEN = "the token alone, as Boomplay gave it"  # noqa: S105
-_A_PATH, _A_WORD = "a path such as /oauth/token", "one word, as the service spells it"
-_RATE, _SECONDS = partial(_number, low=0, high=10_000), partial(_number, low=0.1, high=3600)
-_FORMAT, _LEVEL = partial(_one_of, choices=LOG_FORMATS), partial(_one_of, choices=LOG_LEVELS)
-_DIGEST = partial(_one_of, choices=DIGEST_FORMATS)
-_PAGES, _RETRIES = partial(_whole, low=1, high=32), partial(_whole, low=0, high=100)
+class Setting(NamedTuple):
+    """What is known of one field of `Settings`."""
 
-SETTINGS = (
-    Setting("database_url", "FAVSYNC_DATABASE_URL", None, _database_url, f"{_FILES} or postgresql://user@host/name"),
-    Setting(
-        "api_url", "BOOMPLAY_API_URL", "https://openapi.boomplay.com", _api_url, "https://host, http:// for loopback"
-    ),
-    Setting("app_id", "BOOMPLAY_APP_ID", None, _header_text, "the app id alone, as Boomplay gave it"),
-    Setting("app_secret", "BOOMPLAY_APP_SECRET", None, _token, "the app secret alone, as Boomplay gave it", True),
-    Setting("access_token", "BOOMPLAY_ACCESS_TOKEN", None, _token, _TOKEN, True),
-    Setting("refresh_token", "BOOMPLAY_REFRESH_TOKEN", None, _token, _TOKEN, True),
-    Setting("language", "FAVSYNC_LANGUAGE", "en", _language, "a language tag such as en, fr or zh-CN"),
-    Setting("page_concurrency", "FAVSYNC_PAGE_CONCURRENCY", "4", _PAGES, "a whole number from 1 to 32"),
-    Setting("requests_per_second", "FAVSYNC_REQUESTS_PER_SECOND", "10", _RATE, "a number from 0 (no limit) to 10000"),
-    Setting("timeout_seconds", "FAVSYNC_TIMEOUT_SECONDS", "30", _SECONDS, "seconds, from 0.1 to 3600"),
-    Setting("max_retries", "FAVSYNC_MAX_RETRIES", "5", _RETRIES, "a whole number from 0 to 100"),
-    Setting("removal_brake", "FAVSYNC_REMOVAL_BRAKE", "10,0.25", _brake, "a count and a share from 0 to 1: 10,0.25"),
-    Setting("keep_raw", "FAVSYNC_KEEP_RAW", "true", truth, "true, or false to store no item as it was received"),
-    Setting("encryption_keys", "FAVSYNC_ENCRYPTION_KEY", None, key_list, f"{KEY_WANTED}; several with commas", True),
-    Setting(
-        "encryption_key_file", "FAVSYNC_ENCRYPTION_KEY_FILE", None, str, f"the path of a file that holds {KEY_WANTED}"
-    ),
-    Setting("schedule", "FAVSYNC_SCHEDULE", "every 1h", str, "every 1h, or five cron fields"),
-    Setting("log_format", "FAVSYNC_LOG_FORMAT", "text", _FORMAT, "text or json"),
-    Setting("log_level", "FAVSYNC_LOG_LEVEL", "info", _LEVEL, "debug, info, warning or error"),
-    Setting("ping_url", "FAVSYNC_PING_URL", None, _ping_url, "an address such as https://hc-ping.com/<uuid>", True),
-    Setting("digest_url", "FAVSYNC_DIGEST_URL", None, _ping_url, "the address of a webhook", True),
-    Setting("digest_format", "FAVSYNC_DIGEST_FORMAT", "chat", _DIGEST, f"one of {', '.join(DIGEST_FORMATS)}"),
-    Setting(
-        "redirect_uri", "BOOMPLAY_REDIRECT_URI", "http://localhost:8888/", _redirect_uri, "one that Boomplay registered"
-    ),
-    Setting("scope", "BOOMPLAY_SCOPE", None, str, "scope names with blanks between"),
-    Setting("consent_path", "BOOMPLAY_CONSENT_PATH", "/oauth/consent", _path, _A_PATH),
-    Setting("exchange_path", "BOOMPLAY_EXCHANGE_PATH", "/oauth/userToken", _path, _A_PATH),
-    Setting("exchange_grant_type", "BOOMPLAY_EXCHANGE_GRANT_TYPE", "authorization_code", _header_text, _A_WORD),
-    Setting("refresh_path", "BOOMPLAY_REFRESH_PATH", "/oauth/token", _path, _A_PATH),
-    Setting("refresh_grant_type", "BOOMPLAY_REFRESH_GRANT_TYPE", "refresh_token", _header_text, _A_WORD),
-    Setting("refresh_field", "BOOMPLAY_REFRESH_FIELD", "refresh_token", _header_text, _A_WORD),
-    Setting("token_codes", "BOOMPLAY_TOKEN_CODES", None, _codes, "numbers in `code` that mean a bad token: 401,40101"),
+    name: str
+    variable: str
+    initial: Any  # the default value; None: computed by the caller, or unset
+    wanted: str  # a valid value, as a phrase after "set it to"
+    read: Callable[[str], object] | None  # None: msgspec checks the text against ``in_file``
+    in_file: Any  # the type in the TOML file
+    is_secret: bool
+
+    @property
+    def default(self) -> str | None:
+        """The default as a user would write it, None if it is computed or unset."""
+        shown = plain_value(self.initial)
+        if isinstance(shown, bool):
+            return str(shown).lower()
+        return f"{shown:g}" if isinstance(shown, float) else None if shown is None else str(shown)
+
+    def parse(self, text: str) -> object:
+        """Return the value of ``text``.
+
+        Raises: ValueError, with a predicate that follows the value.
+        """
+        if any(ord(letter) < 32 or ord(letter) == 127 for letter in text):
+            raise ValueError("contains a control character")
+        if self.read is not None:
+            return self.read(text)
+        choices = get_args(self.in_file) if get_origin(self.in_file) is Literal else ()
+        try:
+            return msgspec.convert(text.lower() if choices else text, self.in_file, strict=False)
+        except msgspec.ValidationError:
+            question = nearest(text.lower(), choices)
+            raise ValueError(f"is not {self.wanted}" + (f" ({question})" if question else "")) from None
+
+
+def _setting(
+    variable: str,
+    default: object,
+    wanted: str,
+    read: Callable[[str], object] | None = None,
+    *,
+    in_file: Any = str,
+    is_secret: bool = False,
+) -> Any:
+    about = {"variable": variable, "wanted": wanted, "read": read, "in_file": in_file, "is_secret": is_secret}
+    return dataclasses.field(default=default, metadata=about)
+
+
+_AS_RECEIVED = "alone, as received from Boomplay"
+_A_PATH, _A_WORD = "a path such as /oauth/token", "one word, as the service documents it"
+_DATABASES = (
+    "sqlite:///favsync.db (relative), sqlite:////var/lib/favsync/favsync.db (absolute) or postgresql://user@host/name"
 )
+_KEY_FILE = f"the path of a file with {KEY_WANTED}"
+_PAGES, _RETRIES = Annotated[int, Meta(ge=1, le=32)], Annotated[int, Meta(ge=0, le=100)]
+_RATE, _SECONDS = Annotated[float, Meta(ge=0, le=10_000)], Annotated[float, Meta(ge=0.1, le=3600)]
+_LANGUAGE = Annotated[str, Meta(pattern=r"^[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*$")]
+_PATH = Annotated[str, Meta(pattern=r"^(?:/[A-Za-z0-9._~-]+)+$")]
+_LEVELS = Literal["debug", "info", "warning", "error"]
+_THRESHOLD = "a count and a share from 0 to 1, such as 10,0.25"
+_KEYS = f"{KEY_WANTED}; several separated by commas"
+_CODES = "numbers in `code` that mean a bad token, such as 401,40101"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Every setting, checked (docs/settings.md). ``database_url`` prints without its password."""
+
+    database_url: SecretText = _setting("FAVSYNC_DATABASE_URL", None, _DATABASES, _database_url)
+    api_url: str = _setting(
+        "BOOMPLAY_API_URL", "https://openapi.boomplay.com", "https://host; http:// only for this machine", _api_url
+    )
+    app_id: str | None = _setting("BOOMPLAY_APP_ID", None, f"the app id {_AS_RECEIVED}", _header_text)
+    app_secret: SecretText | None = _setting(
+        "BOOMPLAY_APP_SECRET", None, f"the app secret {_AS_RECEIVED}", _token, is_secret=True
+    )
+    access_token: SecretText | None = _setting(
+        "BOOMPLAY_ACCESS_TOKEN", None, f"the token {_AS_RECEIVED}", _token, is_secret=True
+    )
+    refresh_token: SecretText | None = _setting(
+        "BOOMPLAY_REFRESH_TOKEN", None, f"the token {_AS_RECEIVED}", _token, is_secret=True
+    )
+    language: str = _setting("FAVSYNC_LANGUAGE", "en", "a language tag such as en, fr or zh-CN", in_file=_LANGUAGE)
+    page_concurrency: int = _setting("FAVSYNC_PAGE_CONCURRENCY", 4, "a whole number from 1 to 32", in_file=_PAGES)
+    requests_per_second: float = _setting(
+        "FAVSYNC_REQUESTS_PER_SECOND", 10.0, "a number from 0 (no limit) to 10000", in_file=_RATE
+    )
+    timeout_seconds: float = _setting(
+        "FAVSYNC_TIMEOUT_SECONDS", 30.0, "a number of seconds from 0.1 to 3600", in_file=_SECONDS
+    )
+    max_retries: int = _setting("FAVSYNC_MAX_RETRIES", 5, "a whole number from 0 to 100", in_file=_RETRIES)
+    removal_brake: RemovalThreshold = _setting(
+        "FAVSYNC_REMOVAL_BRAKE", RemovalThreshold(), _THRESHOLD, removal_threshold, in_file=str | list[float]
+    )
+    keep_raw: bool = _setting(
+        "FAVSYNC_KEEP_RAW", True, "true, or false to store no item as received", truth, in_file=bool
+    )
+    encryption_keys: tuple[SecretText, ...] = _setting(
+        "FAVSYNC_ENCRYPTION_KEY", (), _KEYS, key_list, in_file=str | list[str], is_secret=True
+    )
+    encryption_key_file: str | None = _setting("FAVSYNC_ENCRYPTION_KEY_FILE", None, _KEY_FILE)
+    schedule: str = _setting("FAVSYNC_SCHEDULE", "every 1h", "every 1h, or five cron fields")
+    log_format: str = _setting("FAVSYNC_LOG_FORMAT", "text", "text or json", in_file=Literal["text", "json"])
+    log_level: str = _setting("FAVSYNC_LOG_LEVEL", "info", "debug, info, warning or error", in_file=_LEVELS)
+    ping_url: SecretText | None = _setting(
+        "FAVSYNC_PING_URL", None, "an address such as https://hc-ping.com/<uuid>", _secret_address, is_secret=True
+    )
+    digest_url: SecretText | None = _setting(
+        "FAVSYNC_DIGEST_URL", None, "the address of a webhook", _secret_address, is_secret=True
+    )
+    digest_format: str = _setting(
+        "FAVSYNC_DIGEST_FORMAT", "chat", f"one of {', '.join(DIGEST_FORMATS)}", in_file=DigestFormat
+    )
+    redirect_uri: str = _setting(
+        "BOOMPLAY_REDIRECT_URI", "http://localhost:8888/", "an address registered at Boomplay", _redirect_uri
+    )
+    scope: str | None = _setting("BOOMPLAY_SCOPE", None, "scope names separated by blanks")
+    consent_path: str = _setting("BOOMPLAY_CONSENT_PATH", "/oauth/consent", _A_PATH, in_file=_PATH)
+    exchange_path: str = _setting("BOOMPLAY_EXCHANGE_PATH", "/oauth/userToken", _A_PATH, in_file=_PATH)
+    exchange_grant_type: str = _setting("BOOMPLAY_EXCHANGE_GRANT_TYPE", "authorization_code", _A_WORD, _header_text)
+    refresh_path: str = _setting("BOOMPLAY_REFRESH_PATH", "/oauth/token", _A_PATH, in_file=_PATH)
+    refresh_grant_type: str = _setting("BOOMPLAY_REFRESH_GRANT_TYPE", "refresh_token", _A_WORD, _header_text)
+    refresh_field: str = _setting("BOOMPLAY_REFRESH_FIELD", "refresh_token", _A_WORD, _header_text)
+    token_codes: frozenset[int] = _setting("BOOMPLAY_TOKEN_CODES", frozenset(), _CODES, _codes, in_file=str | list[int])
+
+
+SETTINGS = tuple(Setting(field.name, initial=field.default, **field.metadata) for field in dataclasses.fields(Settings))
+
+
+def file_schema() -> dict[str, Any]:
+    """Return the JSON Schema of the settings file."""
+    fields = [
+        (
+            each.name,
+            Annotated[each.in_file | UnsetType, Meta(description=each.wanted)],
+            each.initial if isinstance(each.initial, str | int | float) else UNSET,
+        )
+        for each in SETTINGS
+    ]
+    struct = msgspec.defstruct("Settings", fields, forbid_unknown_fields=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(struct)}

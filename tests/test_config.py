@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from etl.accounts.encryption import MAKES_A_KEY
 from etl.config import SETTINGS, Config, SecretText, SettingSource, load
 from etl.errors import SettingsError
 from etl.model.records import RemovalThreshold
+from etl.settings import file_schema
 
 KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()
 OTHER_KEY = base64.urlsafe_b64encode(bytes(range(1, 33))).decode()
@@ -63,7 +66,7 @@ def given(**environ: str) -> Config:
         (None, None, None, "info", "default"),
     ],
 )
-def test_a_flag_beats_the_environment_which_beats_the_file_which_beats_the_default(
+def test_a_flag_beats_environment_file_and_default_in_this_order(
     toml: Toml, flag: str | None, variable: str | None, in_file: str | None, level: str, kind: str
 ) -> None:
     file = toml("" if in_file is None else f'log_level = "{in_file}"\n')
@@ -80,7 +83,7 @@ def test_each_source_is_named(toml: Toml) -> None:
     assert str(config.sources["schedule"]) == "default"
 
 
-def test_the_file_may_be_named_by_the_environment_and_the_flag_beats_that(toml: Toml, tmp_path: Path) -> None:
+def test_the_environment_may_name_the_file_and_a_flag_overrides(toml: Toml, tmp_path: Path) -> None:
     by_flag = tmp_path / "flag.toml"
     by_flag.write_text("max_retries = 1\n")
     environ = {"FAVSYNC_CONFIG": str(toml("max_retries = 2\n"))}
@@ -104,7 +107,7 @@ def test_the_default_database_lies_in_the_users_data_folder(monkeypatch: pytest.
     assert given().database_url.reveal() == f"sqlite:///{tmp_path}/favsync/favsync.db"
 
 
-def test_every_setting_of_the_contract_can_come_from_the_environment_and_from_the_file(toml: Toml) -> None:
+def test_every_setting_can_come_from_environment_or_file(toml: Toml) -> None:
     assert [field.name for field in dataclasses.fields(Config)] == [
         *(setting.name for setting in SETTINGS), "sources", "warnings",
     ]  # fmt: skip
@@ -142,28 +145,28 @@ def test_a_config_cannot_be_changed() -> None:
     ("variable", "text", "fault"),
     [
         ("FAVSYNC_PAGE_CONCURRENCY", "four", "'four' is not a whole number"),
-        ("FAVSYNC_PAGE_CONCURRENCY", "0", "'0' is out of range"),
-        ("FAVSYNC_PAGE_CONCURRENCY", "33", "out of range"),
+        ("FAVSYNC_PAGE_CONCURRENCY", "0", "'0' is not a whole number from 1 to 32"),
+        ("FAVSYNC_PAGE_CONCURRENCY", "33", "from 1 to 32"),
         ("FAVSYNC_PAGE_CONCURRENCY", "1_0", "not a whole number"),
         ("FAVSYNC_PAGE_CONCURRENCY", "٤", "not a whole number"),
         ("FAVSYNC_PAGE_CONCURRENCY", "9" * 5000, "not a whole number"),
         ("FAVSYNC_REQUESTS_PER_SECOND", "nan", "not a number"),
         ("FAVSYNC_REQUESTS_PER_SECOND", "1e400", "not a number"),
-        ("FAVSYNC_REQUESTS_PER_SECOND", "-1", "out of range"),
-        ("FAVSYNC_TIMEOUT_SECONDS", "0", "out of range"),
+        ("FAVSYNC_REQUESTS_PER_SECOND", "-1", "from 0 (no limit) to 10000"),
+        ("FAVSYNC_TIMEOUT_SECONDS", "0", "from 0.1 to 3600"),
         ("FAVSYNC_MAX_RETRIES", "1.5", "not a whole number"),
         ("FAVSYNC_REMOVAL_BRAKE", "10", "not two numbers"),
-        ("FAVSYNC_REMOVAL_BRAKE", "10,25", "out of range"),
-        ("FAVSYNC_LOG_FORMAT", "xml", "not one of text, json"),
+        ("FAVSYNC_REMOVAL_BRAKE", "10,25", "a share from 0 to 1"),
+        ("FAVSYNC_LOG_FORMAT", "xml", "is not text or json"),
         ("FAVSYNC_LOG_LEVEL", "warn", "did you mean warning?"),
         ("FAVSYNC_LANGUAGE", "en\r\nX: y", "control character"),
         ("FAVSYNC_LANGUAGE", "english please", "not a language tag"),
         ("FAVSYNC_SCHEDULE", "every\x1b[2J", "control character"),
-        ("BOOMPLAY_APP_ID", "a b", "holds a space"),
+        ("BOOMPLAY_APP_ID", "a b", "contains a space"),
         ("FAVSYNC_DATABASE_URL", "favsync.db", "is not a URL"),
-        ("FAVSYNC_DATABASE_URL", "mysql://h/d", "of the kind 'mysql', which favsync does not write"),
-        ("FAVSYNC_DATABASE_URL", "postgresql+psycopg2://h/d", "does not write"),
-        ("FAVSYNC_DATABASE_URL", "sqlite://favsync.db", "two slashes where three belong"),
+        ("FAVSYNC_DATABASE_URL", "mysql://h/d", "the scheme 'mysql', which favsync does not support"),
+        ("FAVSYNC_DATABASE_URL", "postgresql+psycopg2://h/d", "does not support"),
+        ("FAVSYNC_DATABASE_URL", "sqlite://favsync.db", "two slashes where three are needed"),
         ("FAVSYNC_DATABASE_URL", "sqlite://", "names no file"),
         ("FAVSYNC_DATABASE_URL", "sqlite:///:memory:", "names no file"),
         ("FAVSYNC_DATABASE_URL", "postgresql://u:p/w@h/d", "percent-encode"),
@@ -184,7 +187,7 @@ def test_a_config_cannot_be_changed() -> None:
         ("BOOMPLAY_API_URL", "http://10.0.0.1:80", "unencrypted"),
     ],
 )
-def test_a_wrong_value_is_refused_with_its_source_and_what_would_be_right(variable: str, text: str, fault: str) -> None:
+def test_a_wrong_value_is_refused_with_source_and_remedy(variable: str, text: str, fault: str) -> None:
     error = refused({variable: text})
     assert variable in str(error)
     assert fault in str(error)
@@ -212,7 +215,7 @@ def test_urls_of_both_databases_are_taken_as_they_are(url: str) -> None:
     assert given(FAVSYNC_DATABASE_URL=url).database_url.reveal() == url
 
 
-def test_postgres_as_other_tools_write_it_is_read_and_the_right_name_is_told() -> None:
+def test_a_postgres_url_is_read_with_a_warning() -> None:
     config = given(FAVSYNC_DATABASE_URL="postgres://u@h/d")
     assert config.database_url.reveal() == "postgresql://u@h/d"
     assert any("postgresql://" in line for line in config.warnings)
@@ -239,9 +242,9 @@ def test_the_word_bearer_is_no_part_of_a_token() -> None:
         ("zzz = 1", "'zzz'", "`favsync config` lists"),
         ("[log_level]\nx = 1", "is a table", "set log_level to"),
         ("log_level = true", "is true or false", "set log_level to"),
-        ("schedule = 2025-01-01", "is of a kind", "set schedule to"),
+        ("schedule = 2025-01-01", "has a type", "set schedule to"),
         ("page_concurrency = 4.5", "'4.5' is not a whole number", "set page_concurrency to"),
-        ("= 3", "not TOML", "mend that line"),
+        ("= 3", "not TOML", "correct that line"),
     ],
 )
 def test_a_wrong_file_is_refused_with_the_place(toml: Toml, text: str, message: str, remedy: str) -> None:
@@ -279,7 +282,7 @@ def test_a_secret_shows_in_no_text_of_a_config() -> None:
     assert config.access_token.reveal() == "MARKER4"
 
 
-def test_a_password_is_to_be_masked_as_it_is_typed_and_as_it_is_meant() -> None:
+def test_a_password_is_masked_encoded_and_decoded() -> None:
     assert set(given(FAVSYNC_DATABASE_URL="postgresql://u:p%40w@h/d").secrets()) == {"p%40w", "p@w"}
 
 
@@ -295,7 +298,7 @@ def test_a_password_is_to_be_masked_as_it_is_typed_and_as_it_is_meant() -> None:
         ("FAVSYNC_DATABASE_URL", "postgresql://u:MARKER#[@h/d?password=MARKER"),
     ],
 )
-def test_an_error_about_a_secret_does_not_tell_it(variable: str, text: str) -> None:
+def test_an_error_about_a_secret_does_not_contain_it(variable: str, text: str) -> None:
     error = refused({variable: text})
     assert "MARKER" not in str(error) + error.remedy + repr(error.__cause__)
 
@@ -315,7 +318,7 @@ def test_keys_come_from_a_file_one_a_line_or_with_commas(tmp_path: Path) -> None
     assert config.warnings == ()
 
 
-def test_a_key_and_a_key_file_of_the_same_rank_are_refused_and_the_higher_rank_wins(toml: Toml, tmp_path: Path) -> None:
+def test_key_and_key_file_of_the_same_rank_are_refused(toml: Toml, tmp_path: Path) -> None:
     key_file = tmp_path / "key"
     key_file.write_text(KEY)
     both = {"FAVSYNC_ENCRYPTION_KEY": OTHER_KEY, "FAVSYNC_ENCRYPTION_KEY_FILE": str(key_file)}
@@ -326,7 +329,7 @@ def test_a_key_and_a_key_file_of_the_same_rank_are_refused_and_the_higher_rank_w
     assert load({}, {"FAVSYNC_ENCRYPTION_KEY_FILE": str(key_file)}, file).encryption_keys == (SecretText(KEY),)
 
 
-def test_a_key_file_that_holds_no_key_is_refused_without_telling_what_it_holds(tmp_path: Path) -> None:
+def test_a_key_file_without_a_key_is_refused_without_its_content(tmp_path: Path) -> None:
     file = tmp_path / "key"
     for content in (b"", b"MARKER", b"\xff"):
         file.write_bytes(content)
@@ -334,3 +337,23 @@ def test_a_key_file_that_holds_no_key_is_refused_without_telling_what_it_holds(t
         assert "encryption_key_file" in str(error)
         assert "MARKER" not in str(error)
     assert "No such file" in str(refused({"FAVSYNC_ENCRYPTION_KEY_FILE": str(tmp_path / "none")}))
+
+
+def test_the_schema_accepts_a_file_that_load_accepts(toml: Toml) -> None:
+    validate = Draft202012Validator(file_schema()).is_valid
+    text = (
+        'page_concurrency = 8\nremoval_brake = [3, 0.5]\nkeep_raw = false\nlog_level = "debug"\ntoken_codes = [401]\n'
+    )
+    load({}, {}, toml(text))
+    assert validate(tomllib.loads(text))
+    for wrong in ("page_concurrency = 33", 'log_level = "loud"', "databse_url = 'x'", "language = 'a b'"):
+        refused(file=toml(wrong))
+        assert not validate(tomllib.loads(wrong))
+
+
+def test_the_schema_lists_every_setting_with_its_default() -> None:
+    properties = file_schema()["$defs"]["Settings"]["properties"]
+    assert list(properties) == [setting.name for setting in SETTINGS]
+    assert properties["page_concurrency"]["default"] == 4
+    assert "default" not in properties["access_token"]
+    assert all(each["description"] for each in properties.values())

@@ -1,7 +1,8 @@
-"""The command line: the table of verbs and the entry point.
+"""The command line: the table of verbs and the entry point `main`.
 
-Invariant: this module and what it imports need click alone, so that ``favsync --help`` stays quick; a verb's module is
-imported when the verb is used. A new verb is one line in `VERBS`.
+This module and what it imports need click alone, so that ``favsync --help`` is quick. A verb's module is imported when the
+verb is used, so it may import what it needs at its top; `sync` and `status` import late, for a quick ``--help``.
+A new verb is one line in `VERBS`.
 """
 
 from __future__ import annotations
@@ -15,33 +16,33 @@ from etl.cli.context import Context
 from etl.cli.errors import run
 
 VERBS = {
-    "demo": ("etl.cli.demo", "demo", "Show what favsync does, without credentials."),
+    "demo": ("etl.cli.demo", "demo", "Try favsync without credentials."),
     "sync": ("etl.cli.sync", "sync", "Sync favourites now."),
-    "backfill": ("etl.cli.backfill", "backfill", "Read the whole list anew, or import past exports."),
-    "runs": ("etl.cli.runs", "runs", "Look at runs, and decide on removals that are held."),
-    "history": ("etl.cli.history", "history", "Tell what happened to a track, an artist's tracks or an account."),
-    "as-of": ("etl.cli.as_of", "as_of", "Show the list as it was at a time, or what changed between two."),
-    "rebuild": ("etl.cli.rebuild", "rebuild", "Fold the history from its observations again, or check that it is so."),
-    "prune": ("etl.cli.prune", "prune", "Keep less, without changing the history."),
-    "report": ("etl.cli.report", "report", "Show what the views tell, as a table, a file or a page for a browser."),
-    "digest": ("etl.cli.digest", "digest", "Tell what changed since the last digest, for a mail or a chat."),
-    "export": ("etl.cli.export", "export", "Write every table and view as files."),
-    "db": ("etl.cli.db", "db", "Look after the database's schema."),
+    "backfill": ("etl.cli.backfill", "backfill", "Re-read the whole list, or import past exports."),
+    "runs": ("etl.cli.runs", "runs", "List runs; approve, reject or retract them."),
+    "history": ("etl.cli.history", "history", "Show what happened to a track, an artist's tracks or an account."),
+    "as-of": ("etl.cli.as_of", "as_of", "Show the favourites at a time, or the changes between two times."),
+    "rebuild": ("etl.cli.rebuild", "rebuild", "Recompute the history from the stored snapshots, or check it."),
+    "prune": ("etl.cli.prune", "prune", "Delete old raw data without changing the history."),
+    "report": ("etl.cli.report", "report", "Show a report as a table, a file or an HTML page."),
+    "digest": ("etl.cli.digest", "digest", "Summarise the changes since the last digest, for mail or chat."),
+    "export": ("etl.cli.export", "export", "Write every table and view to files."),
+    "db": ("etl.cli.db", "db", "Upgrade and check the database schema."),
     "schedule": ("etl.cli.schedule", "schedule", "Sync on a schedule, unattended."),
     "accounts": ("etl.cli.accounts", "accounts", "Add, list, change, check and remove accounts; sign in."),
     "status": ("etl.cli.status", "status", "Show how fresh each account is; exit codes for a monitor."),
-    "doctor": ("etl.cli.doctor", "doctor", "Look for what is wrong, and say what to do."),
-    "config": ("etl.cli.config", "config", "Print every setting, its value and where it comes from."),
-    "sandbox": ("etl.cli.sandbox", "sandbox", "Run a stand-in for Boomplay's API on this machine."),
+    "doctor": ("etl.cli.doctor", "doctor", "Find problems and show how to fix them."),
+    "config": ("etl.cli.config", "config", "Show every setting, its value and its source."),
+    "sandbox": ("etl.cli.sandbox", "sandbox", "Run a fake Boomplay API on this machine."),
 }
 EXIT_CODES = (
-    ("0", "done; `sync`: the list was read in full"),
-    ("1", "`rebuild --check`: the history differs"),
-    ("2", "the command or a setting cannot be used"),
-    ("3", "Boomplay's API cannot be reached, or refuses"),
+    ("0", "success; `sync`: the list was read completely"),
+    ("1", "`rebuild --check`: the history differs from the snapshots"),
+    ("2", "wrong usage or an invalid setting"),
+    ("3", "Boomplay's API is unreachable or refuses requests"),
     ("4", "the token is missing, dead or another user's"),
-    ("5", "the database"),
-    ("6", "partial: the list could not be proven whole; nothing was removed"),
+    ("5", "the database failed"),
+    ("6", "partial: the list could not be proven complete; nothing was removed"),
     ("7", "held: removals wait for `favsync runs approve`"),
     ("70", "a bug in favsync"),
     ("75", "another run of this account is in progress"),
@@ -52,15 +53,14 @@ app = LazyGroup(
     "favsync",
     verbs=VERBS,
     exit_codes=EXIT_CODES,
-    help="Copy a Boomplay user's favourite tracks into a database, and keep their history.\n\n"
-    "The result goes to standard output, the talk to standard error. Options that every verb has may stand before or "
-    "after the verb. A setting comes from the option, else from its environment variable, else from the file, else it "
-    "has its default.",
+    help="Copy a Boomplay user's favourite tracks into a database and keep their history.\n\n"
+    "Results go to standard output; progress and messages go to standard error. Global options may come before or after "
+    "the verb. An option overrides its environment variable, which overrides the settings file.",
 )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``favsync`` with ``argv`` (default: the process's own arguments) and return its exit code."""
-    gc.set_threshold(200_000, 20, 50)  # what a run makes stays until its end: no need to look through it at each step
-    atexit.register(gc.freeze)  # nor once more when all of it goes, which took a sixth of an unchanged sync
+    gc.set_threshold(200_000, 20, 50)  # a run keeps what it allocates until its end: collections would find nothing
+    atexit.register(gc.freeze)  # the final collection took a sixth of an unchanged sync
     return run(app, argv, Context())

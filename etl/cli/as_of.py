@@ -1,25 +1,23 @@
-"""``favsync as-of``: the list at an instant, and what changed between two."""
+"""``favsync as-of``: the favourites at a time, and the changes between two times."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
+from sqlalchemy import Connection
 
 from etl.cli.commands import Verb
 from etl.cli.context import Context, pass_context
-from etl.cli.options import json_option
-from etl.cli.time_input import instant as typed
+from etl.cli.options import WholeNumber, json_option
+from etl.cli.time_input import instant as parse_instant
+from etl.db.engine import read_transaction
 from etl.errors import UsageError
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
-    from etl.load.accounts import Account
-    from etl.reporting.list_as_of import AsOfRow, ListChange
-    from etl.transform.as_of import ObservationRange
+from etl.load.accounts import Account, every_account, find_accounts
+from etl.reporting.list_as_of import UNKNOWN, AsOfRow, changes_between, list_at, observation_range
+from etl.transform.as_of import ObservationRange
 
 COLUMNS = ("answer", "track_id", "title", "artists", "added_after", "valid_from", "removed_after", "valid_to")
 CHANGE_COLUMNS = ("change", "track_id", "title", "artists", "before", "after")
@@ -28,111 +26,108 @@ CHANGE_COLUMNS = ("change", "track_id", "title", "artists", "before", "after")
 @click.command("as-of", cls=Verb)
 @click.argument("words", metavar="T [ACCOUNT]", nargs=-1)
 @click.option(
-    "--all", "is_all", is_flag=True, help="Also tracks that were not there; with --diff, also those nobody can tell."
+    "--all",
+    "is_all",
+    is_flag=True,
+    help="Also list tracks that were not favourites; with --diff, also tracks whose change is unknown.",
 )
 @click.option(
-    "--diff", nargs=2, metavar="T1 T2", help="What was added and removed between two times, in the place of T."
+    "--diff", nargs=2, metavar="T1 T2", help="Show what was added and removed between two times, instead of T."
 )
+@click.option("--limit", metavar="N", type=WholeNumber(0), help="At most N rows; 0 means all.")
 @json_option
 @pass_context
-def as_of(context: Context, words: tuple[str, ...], is_all: bool, diff: tuple[str, str] | None) -> None:
-    r"""Show the favourites of ACCOUNT, or of all accounts, as they were at the time T, with the facts of tracks of then.
+def as_of(
+    context: Context, words: tuple[str, ...], is_all: bool, diff: tuple[str, str] | None, limit: int | None
+) -> None:
+    r"""Show the favourites of ACCOUNT, or of all accounts, at the time T, with the track attributes of that time.
 
-    Nobody knows when a track was added or removed, only between which two observations; so each answer is yes, no or
-    unknown, with its bounds: added after ADDED_AFTER and by VALID_FROM, removed after REMOVED_AFTER and by VALID_TO. After
-    the newest observation, and before the first, nothing is known.
+    A track is added or removed between two snapshots, and the exact moment is unknown. So the answer for each track is
+    yes, no or unknown, with its bounds: added after ADDED_AFTER and by VALID_FROM, removed after REMOVED_AFTER and by
+    VALID_TO. Before the first snapshot and after the newest one, everything is unknown.
 
     \b
     favsync as-of 2025-11-03
     favsync as-of "3 months ago" ada --all
     favsync as-of --diff 2025-01-01 2025-07-01
     """
-    from etl.db.engine import read_transaction
-    from etl.db.migrate import ready_engine
-    from etl.load.accounts import every_account, find_accounts
-
-    instants, names = _read(words, diff)
-    engine = ready_engine(context.config.database_url.reveal())
-    with read_transaction(engine) as connection:
+    instants, names = _split(words, diff)
+    with read_transaction(context.open_database()) as connection:
         accounts = find_accounts(connection, names) if names else every_account(connection)
         if not accounts and not context.json:
-            context.say("there is no account yet, so nothing is known of any time")
+            context.say("there is no account yet, so there is no history")
         if diff:
-            _show_diff(context, connection, accounts, instants, is_all=is_all)
+            columns: tuple[str, ...] = ("account", *CHANGE_COLUMNS)
+            rows = _changes(context, connection, accounts, instants, is_all=is_all)
         else:
-            _show_list(context, connection, accounts, instants[0], is_all=is_all)
+            columns = ("account", *COLUMNS)
+            rows = _favourites(context, connection, accounts, instants[0], is_all=is_all)
+    rows = rows[: limit or None]
+    if context.json:
+        context.show_json(rows)
+    else:
+        context.show_rows(columns, ([row[name] for name in columns] for row in rows), is_limited=limit is None)
 
 
-def _read(words: Sequence[str], diff: tuple[str, str] | None) -> tuple[list[datetime], Sequence[str]]:
-    """Tell the time from the account: with --diff there is no time among the words."""
+def _split(words: Sequence[str], diff: tuple[str, str] | None) -> tuple[list[datetime], Sequence[str]]:
+    """Return the times and the account among the words; with --diff there is no time among them."""
     given = list(words)
     if diff is None and not given:
-        raise click.UsageError("say a time, such as `favsync as-of 2025-11-03`")
+        raise click.UsageError("a time is missing, such as `favsync as-of 2025-11-03`")
     names = given if diff else given[1:]
     if len(names) > 1:
-        raise click.UsageError(f"one account at most; a time with blanks needs quotes: {' '.join(given)!r}")
+        raise click.UsageError(f"only one account is allowed; quote a time with blanks: {' '.join(given)!r}")
     if names and _is_time(names[0]) and not _is_time(given[0]):
-        raise click.UsageError(f"the time comes first: `favsync as-of {_quoted(given[1])} {given[0]}`")
-    return sorted(typed(text) for text in diff or given[:1]), names
+        time = f'"{names[0]}"' if " " in names[0] else names[0]
+        raise click.UsageError(f"the time comes first: `favsync as-of {time} {given[0]}`")
+    return sorted(parse_instant(text) for text in diff or given[:1]), names
 
 
 def _is_time(text: str) -> bool:
     try:
-        typed(text)
+        parse_instant(text)
     except UsageError:
         return False
     return True
 
 
-def _quoted(text: str) -> str:
-    return f'"{text}"' if " " in text else text
-
-
-def _show_list(
+def _favourites(
     context: Context, connection: Connection, accounts: Sequence[Account], instant: datetime, *, is_all: bool
-) -> None:
-    from etl.reporting.list_as_of import list_at, observation_range
-
+) -> list[dict[str, Any]]:
     listed = {account.name: list_at(connection, account.account_id, instant) for account in accounts}
     if not context.json:
         for account in accounts:
-            context.say(
-                _summary(account.name, listed[account.name], instant, observation_range(connection, account.account_id))
-            )
-    shown = [
-        (name, standing)
+            observed = observation_range(connection, account.account_id)
+            context.say(_summary(account.name, listed[account.name], instant, observed))
+    return [
+        {"account": name, "as_of": instant, **_fields(row)}
         for name, each in listed.items()
-        for answer in ("yes", "unknown", "no")
-        for standing in each
-        if standing.answer == answer and (is_all or answer != "no")
+        for answer in ("yes", "unknown", *(["no"] if is_all else []))
+        for row in each
+        if row.answer == answer
     ]
-    if context.json:
-        context.show_json([{"account": name, "as_of": instant, **_fields(standing)} for name, standing in shown])
-        return
-    rows = ((name, *(_fields(standing)[column] for column in COLUMNS)) for name, standing in shown)
-    context.show_rows(("account", *COLUMNS), rows)
 
 
-def _summary(name: str, listed: Sequence[AsOfRow], instant: datetime, horizon: ObservationRange) -> str:
+def _summary(name: str, listed: Sequence[AsOfRow], instant: datetime, observed: ObservationRange) -> str:
     counts = ", ".join(f"{sum(each.answer == word for each in listed):,} {word}" for word in ("yes", "unknown", "no"))
     line = f"{name} at {instant:%Y-%m-%d %H:%M:%S} UTC: {counts}"
-    if horizon.seen_until is None or horizon.seen_from is None:
-        return f"{line}; nothing was ever observed"
-    if instant < horizon.seen_from:
-        return f"{line}; nobody had looked before {horizon.seen_from:%Y-%m-%d %H:%M:%S} UTC"
-    if instant > horizon.seen_until:
-        newest = horizon.seen_until.replace(tzinfo=None).isoformat() + "Z"
-        if horizon.absent_from is None or horizon.absent_from > horizon.seen_until:
-            return f"{line}; nobody has looked since {newest}, and one observation alone tells of no time but its own"
-        return f"{line}; nobody has looked since {newest}: `favsync as-of {newest} {name}` is the newest that is known"
+    if observed.seen_until is None or observed.seen_from is None:
+        return f"{line}; there is no snapshot yet"
+    if instant < observed.seen_from:
+        return f"{line}; the first snapshot is of {observed.seen_from:%Y-%m-%d %H:%M:%S} UTC"
+    if instant > observed.seen_until:
+        newest = observed.seen_until.replace(tzinfo=None).isoformat() + "Z"
+        if observed.absent_from is None or observed.absent_from > observed.seen_until:
+            return f"{line}; the newest snapshot is of {newest}, and a single snapshot shows no other time"
+        return f"{line}; the newest snapshot is of {newest}: `favsync as-of {newest} {name}` shows it"
     return line
 
 
-def _fields(standing: AsOfRow) -> dict[str, Any]:
-    track, stay = standing.track, standing.stay
+def _fields(row: AsOfRow) -> dict[str, Any]:
+    track, stay = row.track, row.stay
     return {
-        "answer": str(standing.answer),
-        "track_id": standing.track_id,
+        "answer": str(row.answer),
+        "track_id": row.track_id,
         "title": track.title,
         "artists": ", ".join(artist.name or str(artist.artist_id) for artist in track.artists) or None,
         "album": track.album_title,
@@ -140,7 +135,7 @@ def _fields(standing: AsOfRow) -> dict[str, Any]:
         "duration_seconds": track.duration_seconds,
         "isrc": track.isrc,
         "market_count": len(track.markets),
-        "facts_since": standing.facts_since,
+        "facts_since": row.facts_since,
         "added_after": stay.added_after,
         "valid_from": stay.valid_from,
         "removed_after": stay.removed_after,
@@ -148,42 +143,30 @@ def _fields(standing: AsOfRow) -> dict[str, Any]:
     }
 
 
-def _show_diff(
+def _changes(
     context: Context, connection: Connection, accounts: Sequence[Account], instants: Sequence[datetime], *, is_all: bool
-) -> None:
-    from etl.reporting.list_as_of import UNKNOWN, changes_between
-
+) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for account in accounts:
         changes = changes_between(connection, account.account_id, instants[0], instants[1])
-        sure = [change for change in changes if change.word != UNKNOWN]
-        rows += _change_rows(account.name, changes if is_all else sure)
-        if not context.json:
-            counts = ", ".join(
-                f"{sum(change.word == word for change in sure):,} {word}" for word in ("added", "removed")
+        known = [change for change in changes if change.word != UNKNOWN]
+        for change in changes if is_all else known:
+            fields = _fields(change.after)
+            rows.append(
+                {
+                    "account": account.name,
+                    "change": change.word,
+                    **{name: fields[name] for name in ("track_id", "title", "artists")},
+                    "before": str(change.before.answer),
+                    "after": str(change.after.answer),
+                    **{name: fields[name] for name in ("added_after", "valid_from", "removed_after", "valid_to")},
+                }
             )
-            unsure = len(changes) - len(sure)
-            more = f"; of {unsure:,} more nobody can tell{'' if is_all else ' (--all lists them)'}" if unsure else ""
+        if not context.json:
+            counts = [f"{sum(change.word == word for change in known):,} {word}" for word in ("added", "removed")]
+            if len(changes) > len(known):
+                hint = "" if is_all else " (--all lists them)"
+                counts.append(f"{len(changes) - len(known):,} unknown{hint}")
             span = " to ".join(f"{instant:%Y-%m-%d %H:%M:%S}" for instant in instants)
-            context.say(f"{account.name} from {span} UTC: {counts}{more}")
-    if context.json:
-        context.show_json(rows)
-    else:
-        context.show_rows(
-            ("account", *CHANGE_COLUMNS), [[row[name] for name in ("account", *CHANGE_COLUMNS)] for row in rows]
-        )
-
-
-def _change_rows(name: str, changes: Sequence[ListChange]) -> Iterator[dict[str, Any]]:
-    for change in changes:
-        fields = _fields(change.after)
-        yield {
-            "account": name,
-            "change": change.word,
-            "track_id": fields["track_id"],
-            "title": fields["title"],
-            "artists": fields["artists"],
-            "before": str(change.before.answer),
-            "after": str(change.after.answer),
-            **{bound: fields[bound] for bound in ("added_after", "valid_from", "removed_after", "valid_to")},
-        }
+            context.say(f"{account.name} from {span} UTC: {', '.join(counts)}")
+    return rows

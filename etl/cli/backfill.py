@@ -1,32 +1,41 @@
-"""``favsync backfill``: the whole list once more, or past exports."""
+"""``favsync backfill``: re-read the whole list, or import past exports."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
+from sqlalchemy import Engine
 
+from etl import clock
+from etl.accounts.session import connect
+from etl.backfill.full_refresh import FullRefreshResult, checkpointing, full_refresh
+from etl.backfill.import_files import FileImportResult, ImportOptions, import_paths
 from etl.cli.commands import Verb
 from etl.cli.context import Context, pass_context
 from etl.cli.options import account_argument, json_option
+from etl.cli.progress_bar import progress_bar
 from etl.cli.signals import stop_event
-from etl.cli.sync import DEFAULT_ACCOUNT, is_new_file, no_account, open_favourites, worst_exit_code
+from etl.cli.sync import show_report, warn_no_raw, worst_exit_code
+from etl.cli.targets import failed_result, is_new_file, no_account, target_accounts
 from etl.cli.time_input import INSTANT
+from etl.db.engine import read_transaction
+from etl.errors import FavsyncError, SettingsError, UsageError
+from etl.load.accounts import Account
+from etl.load.runs import find_run
+from etl.replay.review import superseding_run
+from etl.reporting.run_summary import report_fields
+from etl.sync import RunOptions
 
-if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
-    from etl.backfill.full_refresh import CheckpointingApi, FullRefreshResult
-    from etl.backfill.import_files import FileImportResult
-    from etl.load.accounts import Account
-
-SHOWN_FAULTS = 20
-SHOWN_PASSED = 3
+SHOWN_PROBLEMS = 20
+SHOWN_SKIPPED = 3
 PARTIAL, HELD = 6, 7
+RUN_FIELDS = (
+    "run_id", "outcome", "observed_at", "favourites", "added", "removed", "changed", "rejected", "retracted_at",
+)  # fmt: skip
 
 
 @click.command("backfill", cls=Verb)
@@ -37,33 +46,35 @@ PARTIAL, HELD = 6, 7
     metavar="PATH",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="A file, folder or zip of past exports, or another favsync database; may be repeated.",
+    help="A file, folder or zip of past exports, or another favsync database; repeatable.",
 )
 @click.option(
     "--observed-at",
     metavar="TIME",
     type=INSTANT,
-    help="When the exports were made. [default: what each file, else its name, tells]",
+    help="When the exports were made. [default: the time in each file, or in its name]",
 )
 @click.option(
-    "--complete", is_flag=True, help="The exports of each time are the whole list: what they lack was not there."
+    "--complete",
+    is_flag=True,
+    help="The exports of each time are the whole list: tracks that are missing from them were not favourites.",
 )
 @json_option
 @pass_context
 def backfill(
     context: Context, account: str | None, paths: tuple[Path, ...], observed_at: datetime | None, complete: bool
 ) -> int:
-    r"""Read the whole list of ACCOUNT anew, or import past exports of it as observations of their time.
+    r"""Re-read the whole list of ACCOUNT, or import past exports of it.
 
-    Without --from, every page is read and every item looked at again. A reading that is broken off goes on where it stopped
-    when the command is given again within a day.
+    Without --from, every page is read and every item is processed again. An interrupted read continues where it stopped
+    if the command is repeated within a day.
 
-    With --from, exports may be answers of the API, JSON lists, JSON lines (objects with a track_id, or ids alone), CSV with
-    a column track_id, or another favsync database; each file alone, in folders or in zips. They may come in any order, and
-    twice. Files of one PATH that tell the same time are pages of one list. Their time is --observed-at, or a field
-    observed_at, exported_at or fetched_at in the file, or a date in its name or in that of its folder (a date alone is
-    00:00 UTC); never when the file was written. An export that is not --complete adds, and removes nothing; an empty one
-    that is --complete waits for `favsync runs approve` before it removes.
+    With --from, exports are API responses, JSON lists, JSON lines (objects with a track_id, or ids alone), CSV files with
+    a column track_id, or another favsync database; single files, folders or zips. They may come in any order, and twice.
+    Files of one PATH with the same time are pages of one list. The time is --observed-at, or a field observed_at,
+    exported_at or fetched_at in the file, or a date in the name of the file or its folder (a date alone means 00:00 UTC);
+    never the modification time. An export without --complete adds tracks and removes none. An empty export with
+    --complete waits for `favsync runs approve` before it removes tracks.
 
     \b
     favsync backfill
@@ -72,90 +83,41 @@ def backfill(
     favsync backfill --from ids.csv --observed-at 2024-05-01T12:00
     """
     if not paths and (observed_at is not None or complete):
-        raise click.UsageError("--observed-at and --complete say something of files: name them with --from")
-    context.say_what_is_lost()
-    if paths:
-        return _import(context, account, paths, observed_at=observed_at, is_complete=complete)
-    return _read(context, account)
-
-
-def _engine(context: Context) -> Engine:
-    from etl.db.migrate import ready_engine
-
-    return ready_engine(context.config.database_url.reveal(), create=True)
-
-
-def _accounts(context: Context, engine: Engine, name: str | None, *, makes_default: bool) -> list[Account]:
-    """Find the account, or all enabled ones; the account ``default`` is made where there is none at all."""
-    from etl import clock
-    from etl.db.engine import read_transaction, write_transaction
-    from etl.load.accounts import ensure_account, find_accounts
-
-    with read_transaction(engine) as connection:
-        if not makes_default or name not in (None, DEFAULT_ACCOUNT) or find_accounts(connection):
-            return find_accounts(connection, [name] if name else [])
-    with write_transaction(engine) as connection:
-        ensure_account(connection, DEFAULT_ACCOUNT, clock.now())
-    with read_transaction(engine) as connection:
-        return find_accounts(connection)
-
-
-# Past exports.
-
-
-def _import(
-    context: Context, name: str | None, paths: tuple[Path, ...], *, observed_at: datetime | None, is_complete: bool
-) -> int:
-    from etl import clock
-    from etl.backfill.import_files import ImportOptions, import_paths
-    from etl.errors import UsageError
-
+        raise click.UsageError("--observed-at and --complete describe files: name the files with --from")
+    warn_no_raw(context)
+    if not paths:
+        return _refresh(context, account)
     missing = [path for path in paths if not path.exists()]
     if missing:
-        raise UsageError(f"there is no file or folder {str(missing[0])!r}", remedy="check what --from names")
-    engine = _engine(context)
-    accounts = _accounts(context, engine, name, makes_default=True)
+        raise UsageError(f"there is no file or folder {str(missing[0])!r}", remedy="check the paths after --from")
+    engine = context.open_database(create=True)
+    accounts = target_accounts(engine, [account] if account else [], may_create=True)
     if len(accounts) != 1:
-        names = ", ".join(account.name for account in accounts) or "none is enabled"
-        raise UsageError("which account's exports are these?", remedy=f"name the account; there are: {names}")
-    orders = ImportOptions(observed_at, is_complete, context.config.removal_brake, context.config.keep_raw)
-    result = import_paths(engine, accounts[0], paths, orders, clock.now())
-    details = _details(engine, accounts[0], result)
+        names = ", ".join(each.name for each in accounts) or "none is enabled"
+        raise UsageError("it is not clear which account the exports belong to", remedy=f"name the account: {names}")
+    options = ImportOptions(observed_at, complete, context.config.removal_brake, context.config.keep_raw)
+    result = import_paths(engine, accounts[0], paths, options, clock.now())
+    details = _import_fields(engine, accounts[0], result)
     context.exit_code = PARTIAL if result.faults else HELD if details["held"] else 0
     if context.json:
         context.show_json(details)
     else:
-        _tell_import(context, details)
+        context.show_lines(_import_lines(details))
+        for message in _import_messages(details):
+            context.say(message)
     return context.exit_code
 
 
-def _details(engine: Engine, account: Account, result: FileImportResult) -> dict[str, Any]:
-    from etl.db.engine import read_transaction
-    from etl.load.runs import find_run
-    from etl.replay.review import superseding_run
-
-    listed = []
+def _import_fields(engine: Engine, account: Account, result: FileImportResult) -> dict[str, Any]:
+    observations = []
     with read_transaction(engine) as connection:
         for landed in result.imported.landed:
             row = find_run(connection, landed.run_id)
-            names = (
-                "run_id",
-                "outcome",
-                "observed_at",
-                "favourites",
-                "added",
-                "removed",
-                "changed",
-                "rejected",
-                "retracted_at",
-            )
-            facts = {name: getattr(row, name) for name in names}
-            size = len(landed.past.items)
-            listed.append(
-                facts
+            observations.append(
+                {name: getattr(row, name) for name in RUN_FIELDS}
                 | {
                     "from": landed.past.label,
-                    "items": size,
+                    "items": len(landed.past.items),
                     "complete": landed.past.proven,
                     "was_there": landed.was_there,
                 }
@@ -164,7 +126,7 @@ def _details(engine: Engine, account: Account, result: FileImportResult) -> dict
     difference = result.imported.difference
     return {
         "account": account.name,
-        "observations": listed,
+        "observations": observations,
         "history": {
             "intervals_new": len(difference.missing),
             "intervals_gone": len(difference.surplus),
@@ -177,130 +139,93 @@ def _details(engine: Engine, account: Account, result: FileImportResult) -> dict
     }
 
 
-def _tell_import(context: Context, details: dict[str, Any]) -> None:
+def _import_lines(details: dict[str, Any]) -> Iterator[str]:
     for each in details["observations"]:
         what = "the whole list" if each["complete"] else "a part"
         line = f"{each['observed_at']:%Y-%m-%d %H:%M:%S} UTC  {each['from']}: {each['items']:,} items, {what}"
         if each["was_there"]:
-            gone = ", retracted meanwhile" if each["retracted_at"] else ""
-            context.show(f"{line}: there already as run {each['run_id']}{gone}; skipped")
+            retracted = ", now retracted" if each["retracted_at"] else ""
+            yield f"{line}: already imported as run {each['run_id']}{retracted}; skipped"
         else:
             counts = [f"{each[word]:,} {word}" for word in ("added", "removed", "changed") if each[word]]
-            bad = [f"{each['rejected']:,} unreadable"] if each["rejected"] else []
-            context.show(f"{line}: run {each['run_id']}, {', '.join(counts + bad) or 'nothing new'}")
+            counts += [f"{each['rejected']:,} unreadable"] if each["rejected"] else []
+            yield f"{line}: run {each['run_id']}, {', '.join(counts) or 'nothing new'}"
     if any(not each["was_there"] for each in details["observations"]):
-        history = [
+        history = ", ".join(
             f"{count:,} {name.removeprefix('intervals_').replace('_', ' ')}"
             for name, count in details["history"].items()
-        ]
-        context.show(f"{details['account']}: intervals of the history: {', '.join(history)}")
-    for run_id in details["held"]:
-        context.say(f"run {run_id} now holds removals: `favsync runs show {run_id}`, then approve or reject it")
-    for each in details["superseded"]:
-        context.say(
-            f"run {each['run_id']} lacks more favourites than the brake lets go at once, and removes none of them:"
-            f" run {each['by']} read the list after it and speaks for itself"
         )
-    faults = details["problems"]
-    for fault in faults[:SHOWN_FAULTS]:
-        place = f" {fault['place']}:" if fault["place"] else ""
-        context.say(f"problem: {fault['file']}:{place} {fault['problem']}")
-    if len(faults) > SHOWN_FAULTS:
-        context.say(f"problem: … and {len(faults) - SHOWN_FAULTS:,} more (--json lists all)")
-    passed = details["passed_over"]
-    if passed:
-        more = ", …" if len(passed) > SHOWN_PASSED else ""
-        context.say(f"passed over, for their kind: {', '.join(passed[:SHOWN_PASSED])}{more} ({len(passed):,} in all)")
+        yield f"{details['account']}: intervals of the history: {history}"
 
 
-# The list itself.
+def _import_messages(details: dict[str, Any]) -> Iterator[str]:
+    for run_id in details["held"]:
+        yield f"run {run_id} now holds removals: `favsync runs show {run_id}`, then approve or reject it"
+    for each in details["superseded"]:
+        yield (
+            f"run {each['run_id']} would remove more favourites than the threshold allows, and removes none:"
+            f" run {each['by']} read the list later and decides"
+        )
+    problems, skipped = details["problems"], details["passed_over"]
+    for problem in problems[:SHOWN_PROBLEMS]:
+        place = f" {problem['place']}:" if problem["place"] else ""
+        yield f"problem: {problem['file']}:{place} {problem['problem']}"
+    if len(problems) > SHOWN_PROBLEMS:
+        yield f"problem: … and {len(problems) - SHOWN_PROBLEMS:,} more (--json lists all)"
+    if skipped:
+        more = ", …" if len(skipped) > SHOWN_SKIPPED else ""
+        yield f"skipped, unsupported file types: {', '.join(skipped[:SHOWN_SKIPPED])}{more} ({len(skipped):,} in total)"
 
 
-def _read(context: Context, name: str | None) -> int:
+def _refresh(context: Context, name: str | None) -> int:
     is_new_file(context)
-    engine = _engine(context)
-    accounts = _accounts(context, engine, name, makes_default=context.config.access_token is not None)
+    engine = context.open_database(create=True)
+    has_token = context.config.access_token is not None
+    accounts = target_accounts(engine, [name] if name else [], may_create=has_token)
     if not accounts:
         raise no_account()
-    rereads = [_reread(context, engine, account) for account in accounts]
+    results = [_refresh_account(context, engine, account) for account in accounts]
     if context.json:
-        from etl.reporting.run_summary import report_fields
-
         context.show_json(
             [
                 report_fields(each.report)
                 | {"reused_pages": each.reused_pages, "rekept": each.rekept, "refolded": each.refolded}
-                for each in rereads
+                for each in results
             ]
         )
-    context.exit_code = worst_exit_code([each.report.exit_code for each in rereads])
+    context.exit_code = worst_exit_code(each.report.exit_code for each in results)
     return context.exit_code
 
 
-def _reread(context: Context, engine: Engine, account: Account) -> FullRefreshResult:
-    """Read one account's list; what goes wrong is its report."""
-    from etl import clock
-    from etl.accounts.session import connect
-    from etl.backfill.full_refresh import FullRefreshResult, checkpointing, full_refresh
-    from etl.errors import FavsyncError, SettingsError
-    from etl.sync import RunResult
-
+def _refresh_account(context: Context, engine: Engine, account: Account) -> FullRefreshResult:
+    """Re-read one account's list; an error becomes its result."""
     started_at = clock.now()
+    resume = f"pages read so far are kept for a day: `favsync backfill {account.name}` continues from there"
     try:
-        with stop_event() as stop, connect(context.config, engine, account.name, stop) as source:
-            kept, since = checkpointing(engine, account, source)
-            with _telling(context, account.name, kept) as way:
-                reread = full_refresh(engine, account, kept, since, way)
-            if stop.is_set() and reread.report.error is not None:
+        with stop_event() as stop, connect(context.config, engine, account.name, stop) as api:
+            source, since = checkpointing(engine, account, api)
+            with progress_bar(context, account.name, source) as progress:
+                options = RunOptions.configured(context.config, progress=progress)
+                result = full_refresh(engine, account, source, since, options)
+            if stop.is_set() and result.report.error is not None:
                 raise KeyboardInterrupt
     except SettingsError:
         raise
     except KeyboardInterrupt:
-        context.say(
-            f"{account.name}: what was read is kept for a day: `favsync backfill {account.name}` goes on from there"
-        )
+        context.say(f"{account.name}: {resume}")
         raise
     except FavsyncError as error:
-        reread = FullRefreshResult(
-            RunResult(
-                account=account.name,
-                trigger="backfill",
-                started_at=started_at,
-                reason=str(error),
-                error=error,
-                favourites=open_favourites(engine, account),
-            )
-        )
+        result = FullRefreshResult(failed_result(engine, account, "backfill", started_at, error))
     if not context.json:
-        _tell_reread(context, reread)
-    return reread
+        is_resumable = result.report.error is not None and result.report.run_id is not None
+        show_report(context, result.report, [f"  {resume}"] if is_resumable else _refresh_lines(result))
+    return result
 
 
-@contextmanager
-def _telling(context: Context, name: str, source: CheckpointingApi) -> Iterator[Any]:
-    """Give the way to read, which tells how far it is."""
-    from etl.cli.progress_bar import progress_bar
-    from etl.sync import RunOptions
-
-    with progress_bar(context, name, source) as progress:
-        yield RunOptions.configured(context.config, progress=progress)
-
-
-def _tell_reread(context: Context, reread: FullRefreshResult) -> None:
-    from etl.reporting.run_summary import report_line
-
-    report = reread.report
-    if report.error is not None:
-        context.say(report_line(report))
-        if report.run_id is not None:
-            context.say(f"  what was read is kept for a day: `favsync backfill {report.account}` goes on from there")
-        if report.remedy:
-            context.say(f"  what to do: {report.remedy}")
-        return
-    context.show(report_line(report))
-    if reread.reused_pages:
-        context.show(f"  {reread.reused_pages:,} pages were those that an earlier reading had kept")
-    if reread.rekept:
-        context.show(f"  {reread.rekept:,} items that were stored without their bodies have them again")
-    if reread.refolded:
-        context.show(f"  the facts of {reread.refolded:,} tracks were not what their items say, and now are")
+def _refresh_lines(result: FullRefreshResult) -> Iterator[str]:
+    if result.reused_pages:
+        yield f"  {result.reused_pages:,} pages came from an earlier, interrupted read"
+    if result.rekept:
+        yield f"  the raw bodies of {result.rekept:,} items were restored"
+    if result.refolded:
+        yield f"  the attributes of {result.refolded:,} tracks were corrected from their items"

@@ -1,38 +1,53 @@
-"""The kinds of command that favsync's verbs are made of.
+"""The command classes of favsync's verbs, and suggestions for mistyped names.
 
-`Verb` takes the options that every verb has after its own; `VerbGroup` is a verb with verbs of its own (``runs list``);
-`LazyGroup` is ``favsync`` itself, which imports a verb's module when the verb is used. A verb returns its exit code, or
-nothing for 0.
+`Verb` adds the global options to a command; `VerbGroup` is a verb with verbs of its own (``runs list``); `LazyGroup` is
+``favsync`` itself, which imports a verb's module when the verb is used. A verb returns its exit code, or None for 0.
 """
 
 from __future__ import annotations
 
+import difflib
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from etl.cli.options import GlobalOption, global_options
-from etl.cli.suggestions import unknown
+from etl.errors import UsageError
 
-LONGEST = 500
+SHORTEST_PART = 3  # shorter words are not looked for within names
+WIDEST_HELP = 500
 _NAMES: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
 
 
+def unknown(kind: str, given: str, names: Iterable[str], *, remedy: str) -> UsageError:
+    """Return the error for ``given``, which is not a ``kind`` among ``names``, with the nearest names."""
+    return UsageError(f"there is no {kind} {given!r}", remedy=did_you_mean(given, names) + remedy)
+
+
+def did_you_mean(given: str, names: Iterable[str]) -> str:
+    """Return "did you mean X or Y? " with a trailing blank, or nothing if no name is near ``given``."""
+    by_lower = {name.lower(): name for name in names}
+    wanted = given.lower()
+    containing = sorted((name for name in by_lower if len(wanted) >= SHORTEST_PART and wanted in name), key=len)
+    close = difflib.get_close_matches(wanted, by_lower, n=2)
+    near = [by_lower[name] for name in dict.fromkeys([*close, *containing])][:2]
+    return f"did you mean {' or '.join(near)}? " if near else ""
+
+
 class Verb(click.Command):
-    """A command that has the global options too."""
+    """A command with the global options."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs["context_settings"] = _NAMES | (kwargs.get("context_settings") or {})
         super().__init__(*args, **kwargs)
-        self.help = self.help and self.help.replace(
-            "\\b\n", "\b\n"
-        )  # a raw docstring holds click's mark in two letters
+        self.help = self.help and self.help.replace("\\b\n", "\b\n")  # a raw docstring has click's mark as two letters
         self.params.extend(global_options())
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the arguments; a mistake knows its verb, which click forgets where an option lacks its value."""
+        """Parse the arguments; click omits the context of an option without its value."""
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as error:
@@ -40,12 +55,12 @@ class Verb(click.Command):
             raise
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the verb's own options apart from the global ones."""
+        """Write the verb's own options and the global ones in two sections."""
         _write_options(self, ctx, formatter)
 
 
 class VerbGroup(click.Group):
-    """A verb with verbs of its own; both take the global options."""
+    """A verb with verbs of its own; both have the global options."""
 
     command_class = Verb
 
@@ -54,14 +69,10 @@ class VerbGroup(click.Group):
         super().__init__(*args, **{"subcommand_metavar": "VERB [ARGS]..."} | kwargs)
         self.params.extend(global_options())
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the verb, or say which one may have been meant."""
-        name = args[0]
-        if not ctx.resilient_parsing and not name.startswith("-") and self.get_command(ctx, name) is None:
-            raise unknown("verb", name, self.list_commands(ctx), remedy=f"`{ctx.command_path} --help` lists the verbs")
-        return super().resolve_command(ctx, args)
+    def help_lines(self, ctx: click.Context) -> list[tuple[str, str]]:
+        """Return (verb, first sentence of its help); click would cut the sentence."""
+        found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        return [(name, command.get_short_help_str(limit=WIDEST_HELP)) for name, command in found if command]
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the verbs before the options."""
@@ -69,16 +80,13 @@ class VerbGroup(click.Group):
         _write_options(self, ctx, formatter)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write each verb with its first sentence, which click would cut off in mid-sentence."""
-        found = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        """Write each verb with its help line."""
         with formatter.section("Verbs"):
-            formatter.write_dl(
-                [(name, command.get_short_help_str(limit=LONGEST)) for name, command in found.items() if command]
-            )
+            formatter.write_dl(self.help_lines(ctx))
 
 
 class LazyGroup(VerbGroup):
-    """The group whose verbs stand in a table: name -> (module, attribute, one line of help)."""
+    """A group that imports its verbs late. ``verbs``: name -> (module, attribute, help line)."""
 
     def __init__(
         self,
@@ -103,10 +111,14 @@ class LazyGroup(VerbGroup):
         command = getattr(importlib.import_module(module), attribute)
         return command if isinstance(command, click.Command) else None
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the table, importing nothing."""
-        with formatter.section("Verbs"):
-            formatter.write_dl([(name, line) for name, (_, _, line) in self.verbs.items()])
+    def help_lines(self, ctx: click.Context) -> list[tuple[str, str]]:
+        """Return the lines of the table, without an import."""
+        return [(name, line) for name, (_, _, line) in self.verbs.items()]
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete a verb from the table, without an import, or an option."""
+        found = [CompletionItem(name, help=line) for name, line in self.help_lines(ctx) if name.startswith(incomplete)]
+        return found + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the exit codes."""
@@ -116,18 +128,13 @@ class LazyGroup(VerbGroup):
 
 def _write_options(command: click.Command, ctx: click.Context, formatter: click.HelpFormatter) -> None:
     for title, are_global in (("Options", False), ("Global options", True)):
-        params = [
-            param for param in command.get_params(ctx) if _is_global(param) == are_global and not _is_argument(param)
-        ]
-        records = [record for param in params if (record := param.get_help_record(ctx))]
+        # arguments are in the usage line and in the text; click would list them without help
+        options = [param for param in command.get_params(ctx) if not isinstance(param, click.Argument)]
+        chosen = [param for param in options if _is_global(param) == are_global]
+        records = [record for param in chosen if (record := param.get_help_record(ctx))]
         if records:
             with formatter.section(title):
                 formatter.write_dl(records)
-
-
-def _is_argument(param: click.Parameter) -> bool:
-    """Say whether it is an argument: the usage line has its place, the text its meaning; click would list it bare."""
-    return isinstance(param, click.Argument)
 
 
 def _is_global(param: click.Parameter) -> bool:

@@ -1,22 +1,33 @@
-"""``favsync config``: what every setting is and where it comes from."""
+"""``favsync config``: the settings, their sources and the schema of their file."""
 
 from __future__ import annotations
 
 import click
 
-from etl.cli.commands import Verb
+from etl.cli.commands import VerbGroup
 from etl.cli.context import Context, pass_context
 from etl.cli.options import json_option
+from etl.settings import file_schema
 
 
-@click.command("config", cls=Verb)
+@click.group("config", cls=VerbGroup, invoke_without_command=True, subcommand_metavar="[VERB]")
 @json_option
 @pass_context
-def config(context: Context) -> None:
-    """Print every setting, its value and where it comes from.
+@click.pass_context
+def config(click_context: click.Context, context: Context) -> None:
+    """Show every setting, its value and its source.
 
-    Secrets show as ***. An option beats the environment, which beats the file of --config, which beats the default; the
-    names in the first column are those that the file uses.
+    Secrets are shown as ***. An option overrides the environment, which overrides the settings file, which overrides the
+    default. The first column has the names that the settings file uses.
     """
-    rows = [(name, value, str(source), variable) for name, value, source, variable in context.config.shown()]
-    context.show_rows(("setting", "value", "source", "variable"), rows)
+    if click_context.invoked_subcommand is None:
+        rows = [(name, value, str(source), variable) for name, value, source, variable in context.config.shown()]
+        context.show_rows(("setting", "value", "source", "variable"), rows)
+
+
+@config.command("schema")
+@json_option
+@pass_context
+def schema(context: Context) -> None:
+    """Print the JSON Schema of the settings file, for editors and linters."""
+    context.show_json(file_schema())

@@ -1,15 +1,16 @@
-"""What every verb is given: the settings, and ways to speak.
+"""What every verb receives: the settings, the database and the output.
 
-Invariants: a result goes to stdout, everything else to stderr; what is said on stderr passes the masks of `etl.logs`.
-The settings are read when a verb first asks for them, so a verb that needs none works with none.
+Results go to stdout, everything else to stderr, where the masks of `etl.logs` apply. The settings are read when a verb
+first asks for them, so a verb without settings works with a broken settings file.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import click
@@ -17,13 +18,15 @@ import click
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sqlalchemy import Engine
+
     from etl.config import Config
 
 
 class Context:
-    """One invocation of ``favsync``. ``json``: the result is wanted as JSON.
+    """One invocation of ``favsync``. ``json``: True if the result is wanted as JSON.
 
-    ``exit_code``: what the process ends with should the reader of its output go away; set it before a long output.
+    ``exit_code``: the exit code if the reader of the output goes away; set it before a long output.
     """
 
     def __init__(self) -> None:
@@ -35,7 +38,7 @@ class Context:
 
     @cached_property
     def config(self) -> Config:
-        """The settings; reading them also sets up the logs and warns of what should not stay as it is.
+        """The settings. Reading them also configures the logs and prints warnings about risky settings.
 
         Raises:
             SettingsError: one of them cannot be used.
@@ -46,80 +49,107 @@ class Context:
         settings = config.load(self.flags, environ, self.file)
         for secret in settings.secrets():
             logs.mask(secret)
-        logs.configure(
-            settings.log_format, "debug" if self.debug else settings.log_level, colour=_wants_colour(environ)
-        )
+        has_colour = not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"  # https://no-color.org
+        logs.configure(settings.log_format, "debug" if self.debug else settings.log_level, colour=has_colour)
         for warning in settings.warnings:
             self.say(f"warning: {warning}")
         return settings
 
+    def open_database(self, *, create: bool = False) -> Engine:
+        """Return the engine of a database at the newest schema. ``create``: make a new SQLite file if there is none.
+
+        Raises: DatabaseError.
+        """
+        from etl.db.migrate import ready_engine
+
+        return ready_engine(self.config.database_url.reveal(), create=create)
+
     @property
     def has_progress(self) -> bool:
-        """Whether a progress bar would be seen, by a person and on a terminal that can take it back."""
+        """True if stderr is a terminal that can redraw a line, and the result is for a person."""
         from etl.config import environment
 
         is_able = sys.stderr is not None and sys.stderr.isatty() and environment().get("TERM") != "dumb"
         return is_able and not self.json
 
-    def say(self, text: str) -> None:
-        """Tell the person something on stderr that is not the result; nobody there to read it is no reason to stop.
+    @property
+    def can_ask(self) -> bool:
+        """True if standard input is a terminal; a closed one is not."""
+        return sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty()
 
-        Where lines are JSON for machines, this is one of them.
-        """
+    def say(self, text: str) -> None:
+        """Write a message to stderr; as a log line where the logs are JSON. A closed stderr is ignored."""
         from etl import logs
-        from etl.logs import masked, visible
 
         if logs.is_for_machines():
             logs.get(__name__).info(text)
             return
         with suppress(OSError):
-            click.echo("\n".join(visible(line) for line in masked(text).split("\n")), err=True)
+            click.echo("\n".join(logs.visible(line) for line in logs.masked(text).split("\n")), err=True)
 
-    def is_agreed(self, question: str, otherwise: str) -> bool:
-        """Ask the person at the terminal; where they do not agree, tell what that means."""
+    def complain(self, line: str, remedy: str, code: int) -> None:
+        """Write to stderr why the verb failed and what to do about it."""
+        from etl import logs
+
+        if logs.is_for_machines():
+            logs.get(__name__).error("command failed", error=line, remedy=remedy or None, exit_code=code)
+        else:
+            self.say(f"error: {line}" + (f"\n  what to do: {remedy}" if remedy else ""))
+
+    def ask_yes_no(self, question: str, otherwise: str) -> bool:
+        """Ask the person at the terminal. If the answer is no, write ``otherwise`` to stderr."""
         if click.confirm(question, err=True):
             return True
         self.say(otherwise)
         return False
 
-    def say_what_is_lost(self) -> None:
-        """Tell, before something is read, what storing no items as received costs."""
-        if not self.config.keep_raw:
-            from etl.settings import LOST_WITHOUT_RAW
-
-            self.say(LOST_WITHOUT_RAW)
-
-    def complain(self, line: str, remedy: str, code: int) -> None:
-        """Say on stderr why the verb failed, and what to do about it."""
-        from etl import logs
-
-        if logs.is_for_machines():
-            logs.get(__name__).error("the command failed", error=line, remedy=remedy or None, exit_code=code)
-        else:
-            self.say(f"error: {line}" + (f"\n  what to do: {remedy}" if remedy else ""))
-
     def show(self, text: str) -> None:
-        """Print a line of the result for people: what drives a terminal is written out."""
+        """Print lines of the result for people, with control characters escaped."""
         from etl.logs import visible
 
         click.echo("\n".join(visible(line) for line in text.split("\n")))
 
+    def show_lines(self, lines: Iterable[str]) -> None:
+        """Print each line with `show`."""
+        for line in lines:
+            self.show(line)
+
     def show_json(self, value: object) -> None:
-        """Print the result for machines: instants end in Z, non-ASCII text stays as it is."""
+        """Print the result for machines: instants end in Z, non-ASCII text stays unescaped."""
         from etl.reporting.render import json_text
 
         click.echo(json_text(value, indent=2))
 
-    def show_rows(self, columns: Sequence[str], rows: Iterable[Sequence[object]], format: str = "table") -> None:
-        """Print a result of many rows, as `etl.reporting.render` does, or as JSON where that is wanted."""
-        from etl.reporting.render import render
+    def show_rows(
+        self,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[object]],
+        format: str = "table",
+        *,
+        is_limited: bool = True,
+    ) -> None:
+        """Print rows in ``format``, or as JSON where that is wanted.
 
-        render("json" if self.json else format, columns, rows, sys.stdout)
+        ``is_limited``: a table on a terminal ends after `TERMINAL_ROWS` rows, with a hint at how to see more.
+        """
+        from etl.reporting.render import TERMINAL_ROWS, render
+
+        format, remaining = "json" if self.json else format, iter(rows)
+        is_cut = is_limited and format == "table" and sys.stdout.isatty()
+        render(format, columns, islice(remaining, TERMINAL_ROWS) if is_cut else remaining, sys.stdout)
+        if is_cut and next(remaining, None) is not None:
+            self.say(f"the first {TERMINAL_ROWS} rows are shown; see all with `--limit 0`, `--format csv` or `--json`")
 
 
-def _wants_colour(environ: Mapping[str, str]) -> bool:
-    """Say whether the environment allows colours (https://no-color.org)."""
-    return not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun, such as ``1 run`` or ``1,200 tracks``."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def shortened(items: Sequence[object], most: int) -> str:
+    """Return the first ``most`` items separated by commas, and the number of the others."""
+    more = f" and {len(items) - most:,} more" if len(items) > most else ""
+    return ", ".join(map(str, items[:most])) + more
 
 
 pass_context = click.make_pass_decorator(Context, ensure=True)

@@ -1,4 +1,4 @@
-"""``favsync db``: the schema's version."""
+"""``favsync db``: the schema of the database."""
 
 from __future__ import annotations
 
@@ -7,13 +7,18 @@ import click
 from etl.cli.commands import VerbGroup
 from etl.cli.context import Context, pass_context
 from etl.cli.options import json_option
+from etl.db import migrate
+from etl.db.engine import open_engine, sqlite_path
+from etl.db.schema_check import schema_differences
+from etl.errors import DatabaseError
+from etl.reporting.views import views
 
 
 @click.group("db", cls=VerbGroup)
 def db() -> None:
-    """Look after the database's schema.
+    """Upgrade and check the database schema.
 
-    A new SQLite file gets the newest schema by itself; every other database is migrated by `favsync db upgrade` alone.
+    A new SQLite file is created with the newest schema. Every other database is migrated by `favsync db upgrade` only.
     """
 
 
@@ -21,40 +26,31 @@ def db() -> None:
 @json_option
 @pass_context
 def upgrade(context: Context) -> None:
-    """Bring the schema up to date, and build the views anew. Where both are as they should be, nothing changes."""
-    from etl.db import migrate
-    from etl.db.engine import open_engine, sqlite_path
-
+    """Migrate the schema to the newest version and recreate the views."""
     url = context.config.database_url.reveal()
     path = sqlite_path(url)
-    is_there = path is None or path.exists()
-    before = migrate.current(open_engine(url)) if is_there else None
+    before = migrate.current(open_engine(url)) if path is None or path.exists() else None
     migrate.upgrade(url)
     after = migrate.current(open_engine(url))
     if context.json:
         context.show_json({"before": before, "after": after})
     elif before == after:
-        context.show(f"the schema is at {after} already; the views were built anew")
-    elif before is None:
-        context.show(f"there was no schema; it is at {after} now")
+        context.show(f"the schema is already at {after}; the views were recreated")
     else:
-        context.show(f"the schema was at {before}, and is at {after} now")
+        context.show(f"the schema was migrated from {before or 'nothing'} to {after}")
 
 
 @db.command("current")
 @json_option
 @pass_context
 def current(context: Context) -> None:
-    """Print the version of the schema that the database has, and the one that this favsync writes."""
-    from etl.db import migrate
-    from etl.db.engine import open_engine
-
+    """Print the schema version of the database, and the newest one."""
     found = migrate.current(open_engine(context.config.database_url.reveal()))
     newest = migrate.newest()
     if context.json:
         context.show_json({"current": found, "newest": newest})
     else:
-        state = "up to date" if found == newest else f"this favsync writes {newest}: run `favsync db upgrade`"
+        state = "up to date" if found == newest else f"the newest is {newest}: run `favsync db upgrade`"
         context.show(f"{found or 'no schema'} ({state})")
 
 
@@ -62,18 +58,10 @@ def current(context: Context) -> None:
 @json_option
 @pass_context
 def check(context: Context) -> int:
-    """Check that the database can be used: its schema, its constraints and triggers, its views; exit 5 if not."""
-    from etl.db.engine import open_engine
-    from etl.db.schema_check import schema_differences
-    from etl.errors import DatabaseError
-    from etl.reporting.views import views
-
-    engine = open_engine(context.config.database_url.reveal())
-    faults = schema_differences(engine, views())
+    """Check the schema, constraints, triggers and views of the database. Exit code 5 if something is wrong."""
+    faults = schema_differences(open_engine(context.config.database_url.reveal()), views())
     if context.json:
         context.show_json({"faults": faults})
-    for fault in () if context.json else faults:
-        context.show(fault)
-    if not faults and not context.json:
-        context.show("nothing is wrong")
+    else:
+        context.show_lines(faults or ["no problems found"])
     return DatabaseError.exit_code if faults else 0

@@ -1,28 +1,29 @@
-"""``favsync demo``: the main job from start to end, on a stand-in API, without credentials.
+"""``favsync demo``: a tour from start to end on a fake API, without credentials.
 
-It goes the way that `favsync sync` goes: the same settings, client, run and database; only the address of the API is another.
+It uses the same settings, client, runs and database as `favsync sync`; only the address of the API differs.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
+from sqlalchemy import text
 
+from etl import clock, config
+from etl.accounts.session import connect
 from etl.cli.commands import Verb
 from etl.cli.context import Context, pass_context
 from etl.cli.options import json_option
-
-if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
-    from etl.config import Config
-    from etl.sandbox import Sandbox
-    from etl.sync import RunResult
+from etl.db.engine import read_transaction, write_transaction
+from etl.db.migrate import ready_engine
+from etl.errors import UsageError
+from etl.load.accounts import ensure_account, find_accounts
+from etl.reporting.html import write_report
+from etl.reporting.run_summary import report_fields, report_line
+from etl.sandbox import Sandbox
+from etl.sync import RunOptions, RunResult, sync_account
 
 USER = "ada"
 ACCOUNT = "demo"
@@ -34,148 +35,109 @@ FAVOURITES = 200
     "--keep",
     metavar="DIR",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Put the database and the report into DIR. [default: a new temporary folder, which stays too]",
+    help="Write the database and the report into DIR. [default: a new temporary folder, which is kept too]",
 )
 @json_option
 @pass_context
 def demo(context: Context, keep: Path | None) -> int:
-    """Show what favsync does, without credentials: sync, let the list change, sync again, look at the history."""
-    from etl.sandbox import Sandbox
-
+    """Try favsync without credentials: sync from a fake API, change the list, sync again, show the history."""
     folder = _folder(keep)
     with Sandbox(tracks=FAVOURITES, seed=2026, users=(USER,)) as sandbox:
-        story = _DemoScript(context, _config(sandbox, folder), sandbox)
-        codes = story.told()
-    story.close(folder)
-    return max(codes)
+        tour = _Tour(context, sandbox, folder)
+        first = sandbox.favourites(USER)
+        spare = [track_id for track_id in sandbox.catalogue.track_ids if track_id not in set(first)]
+        returning, renamed = first[5], first[0]
+
+        tour.sync("1. The first sync: the whole list, read and proven")
+        tour.query("the newest favourites, and since when that is known", _NEWEST)
+        for track_id in spare[:3]:
+            sandbox.favourite(USER, track_id)
+        for track_id in (returning, first[120]):
+            sandbox.unfavourite(USER, track_id)
+        tour.sync("2. Three favourites are added, two removed")
+        tour.query("the changes of the second run, and the times between which they happened", _CHANGES, run=2)
+        sandbox.favourite(USER, returning)
+        sandbox.change_track(renamed, track_title="A corrected title (Àtúnṣe)")
+        tour.sync("3. One of the removed comes back, and a title is corrected")
+        tour.query("the favourite that came back: two intervals, each with its bounds", _INTERVALS, track=returning)
+        tour.query("the corrected title: a new version; the favourite is unchanged", _VERSIONS, track=renamed)
+        tour.sync("4. Nothing changes: only the row of the run is written")
+        tour.query("all runs", _RUNS)
+    tour.finish()
+    return max(report.exit_code for report in tour.reports)
 
 
 def _folder(keep: Path | None) -> Path:
-    from etl.errors import UsageError
-
-    if keep is None:
-        return Path(tempfile.mkdtemp(prefix="favsync-demo-"))
-    if (keep / "favsync.db").exists():
-        raise UsageError(f"{keep} holds a demo already", remedy="name another folder, or delete that one first")
+    if keep is not None and (keep / "favsync.db").exists():
+        raise UsageError(f"{keep} already contains a demo", remedy="name another folder, or delete this one first")
     try:
+        if keep is None:
+            return Path(tempfile.mkdtemp(prefix="favsync-demo-"))
         keep.mkdir(parents=True, exist_ok=True)
     except OSError as fault:
-        raise UsageError(f"the folder {keep} cannot be made: {fault.strerror}", remedy="name another one") from None
+        raise UsageError(
+            f"the folder {keep or 'for the demo'} cannot be created: {fault.strerror}",
+            remedy="name one with --keep DIR",
+        ) from None
     return keep.resolve()
 
 
-def _config(sandbox: Sandbox, folder: Path) -> Config:
-    """Return the settings that a person would make to sync from the stand-in."""
-    from etl import config
+class _Tour:
+    """The steps of the demo, and their results."""
 
-    environ = {
-        "FAVSYNC_DATABASE_URL": f"sqlite:///{folder / 'favsync.db'}",
-        "BOOMPLAY_API_URL": sandbox.url,
-        "BOOMPLAY_APP_ID": sandbox.app_id,
-        "BOOMPLAY_ACCESS_TOKEN": sandbox.users[USER].access_token,
-        "FAVSYNC_REQUESTS_PER_SECOND": "0",
-    }
-    return config.load({}, environ, None)
-
-
-@dataclass
-class _DemoScript:
-    """The demo's steps, and what they leave behind."""
-
-    context: Context
-    config: Config
-    sandbox: Sandbox
-
-    def told(self) -> list[int]:
-        """Carry the steps out, showing each, and return the runs' exit codes."""
-        from etl import clock
-        from etl.db.engine import write_transaction
-        from etl.db.migrate import ready_engine
-        from etl.load.accounts import ensure_account
-
-        self.engine: Engine = ready_engine(self.config.database_url.reveal(), create=True)
+    def __init__(self, context: Context, sandbox: Sandbox, folder: Path) -> None:
+        self.context, self.folder = context, folder
         self.reports: list[RunResult] = []
+        environ = {
+            "FAVSYNC_DATABASE_URL": f"sqlite:///{folder / 'favsync.db'}",
+            "BOOMPLAY_API_URL": sandbox.url,
+            "BOOMPLAY_APP_ID": sandbox.app_id,
+            "BOOMPLAY_ACCESS_TOKEN": sandbox.users[USER].access_token,
+            "FAVSYNC_REQUESTS_PER_SECOND": "0",
+        }
+        self.config = config.load({}, environ, None)
+        self.engine = ready_engine(self.config.database_url.reveal(), create=True)
         with write_transaction(self.engine) as connection:
             ensure_account(connection, ACCOUNT, clock.now())
-        first = self.sandbox.favourites(USER)
-        self._step("1. The first sync: the whole list, read and proven", lambda: None)
-        self._sql("the newest favourites, and since when that is known", _NEWEST)
-        self._step("2. Three favourites are added, two removed", lambda: self._change(first))
-        self._sql("what the second run found, and between which moments it happened", _CHANGES, run=2)
-        back, retitled = first[5], first[0]
-        self._step("3. One of the removed comes back, and a title is corrected", lambda: self._mend(back, retitled))
-        self._sql("the one that came back: two intervals, each with both its bounds", _INTERVALS, track=back)
-        self._sql("the corrected title: a new version, the favourite untouched", _VERSIONS, track=retitled)
-        self._step("4. Nothing happened: one row is written, the run's own", lambda: None)
-        self._sql("every run so far", _RUNS)
-        return [report.exit_code for report in self.reports]
 
-    def _change(self, first: list[int]) -> None:
-        """Add three tracks that are not favourites yet, and remove two that are."""
-        spare = [track_id for track_id in self.sandbox.catalogue.track_ids if track_id not in set(first)]
-        for track_id in spare[:3]:
-            self.sandbox.favourite(USER, track_id)
-        for track_id in (first[5], first[120]):
-            self.sandbox.unfavourite(USER, track_id)
-
-    def _mend(self, back: int, retitled: int) -> None:
-        self.sandbox.favourite(USER, back)
-        self.sandbox.change_track(retitled, track_title="A corrected title (Àtúnṣe)")
-
-    def _step(self, title: str, happen: Callable[[], None]) -> None:
-        from etl.accounts.session import connect
-        from etl.db.engine import read_transaction
-        from etl.load.accounts import find_accounts
-        from etl.reporting.run_summary import report_line
-        from etl.sync import RunOptions, sync_account
-
-        happen()
+    def sync(self, title: str) -> None:
+        """Sync, and show the result under ``title``."""
         with read_transaction(self.engine) as connection:
             account = find_accounts(connection, [ACCOUNT])[0]
-        with connect(self.config, self.engine, "default") as source:
-            report = sync_account(self.engine, account, source, RunOptions.configured(self.config))
+        with connect(self.config, self.engine, "default") as api:
+            report = sync_account(self.engine, account, api, RunOptions.configured(self.config))
         self.reports.append(report)
-        self._say(f"\n{title}")
-        self._say(f"  {report_line(report)}")
+        self._show(f"\n{title}\n  {report_line(report)}")
 
-    def _sql(self, title: str, sql: str, **values: int) -> None:
-        """Show a question, the SQL that answers it, and the answer."""
-        from sqlalchemy import text
-
-        from etl.db.engine import read_transaction
-
+    def query(self, title: str, sql: str, **values: int) -> None:
+        """Show a title, the SQL and its rows."""
         if self.context.json:
             return
         with read_transaction(self.engine) as connection:
-            answer = connection.execute(text(sql), values)
-            columns, rows = list(answer.keys()), [tuple(row) for row in answer]
+            result = connection.execute(text(sql), values)
+            columns, rows = list(result.keys()), [tuple(row) for row in result]
         for name, value in values.items():
             sql = sql.replace(f":{name}", str(value))
-        self._say(f"\n  {title}:\n  sqlite> {sql}")
+        self._show(f"\n  {title}:\n  sqlite> {sql}")
         self.context.show_rows(columns, rows)
 
-    def _say(self, text: str) -> None:
-        if not self.context.json:
-            self.context.show(text)
-
-    def close(self, folder: Path) -> None:
-        """Write the report and say where everything is."""
-        from etl.db.engine import read_transaction
-        from etl.reporting.html import write_report
-        from etl.reporting.run_summary import report_fields
-
-        database, page = folder / "favsync.db", folder / "report.html"
+    def finish(self) -> None:
+        """Write the HTML report and show where the files are."""
+        database, page = self.folder / "favsync.db", self.folder / "report.html"
         with read_transaction(self.engine) as connection:
             write_report(connection, page)
         self.engine.dispose()
         if self.context.json:
-            found: dict[str, Any] = {"runs": [report_fields(report) for report in self.reports]}
-            self.context.show_json(found | {"database": str(database), "report": str(page)})
-            return
-        self._say(f"\nEverything is in {folder}")
-        self._say("  favsync.db    the database: any SQLite tool opens it")
-        self._say("  report.html   the report: open it in a browser")
-        self._say(f"  go on with    favsync report --database-url sqlite:///{database}")
+            runs = [report_fields(report) for report in self.reports]
+            self.context.show_json({"runs": runs, "database": str(database), "report": str(page)})
+        self._show(f"\nEverything is in {self.folder}")
+        self._show("  favsync.db    the database: any SQLite tool opens it")
+        self._show("  report.html   the report: open it in a browser")
+        self._show(f"  next          favsync report --database-url sqlite:///{database}")
+
+    def _show(self, text: str) -> None:
+        if not self.context.json:
+            self.context.show(text)
 
 
 _NEWEST = """SELECT track_id, title, artists, added_after, valid_from

@@ -1,6 +1,8 @@
-"""``favsync doctor``: what is wrong and what to do."""
+"""``favsync doctor``: find problems and show how to fix them."""
 
 from __future__ import annotations
+
+from dataclasses import asdict
 
 import click
 
@@ -8,6 +10,7 @@ from etl.cli.commands import Verb
 from etl.cli.context import Context, pass_context
 from etl.cli.options import json_option
 from etl.cli.sync import worst_exit_code
+from etl.monitor.doctor import run_checks
 
 MARKS = {"ok": "ok  ", "look": "look", "bad": "BAD "}
 
@@ -16,14 +19,10 @@ MARKS = {"ok": "ok  ", "look": "look", "bad": "BAD "}
 @json_option
 @pass_context
 def doctor(context: Context) -> int:
-    """Look for what is wrong: settings, clock, database, rights, disk, API, tokens; each with its remedy.
+    """Check settings, clock, database, permissions, disk, API and tokens, and show how to fix each problem.
 
-    Nothing is changed. Exit code 0 if nothing is bad, else that of the worst finding.
+    Nothing is changed. The exit code is that of the worst problem, 0 if there is none.
     """
-    from dataclasses import asdict
-
-    from etl.monitor.doctor import run_checks
-
     findings = []
     for finding in run_checks(context.config):
         findings.append(finding)
@@ -31,7 +30,7 @@ def doctor(context: Context) -> int:
             context.show(f"{MARKS[finding.level]} {finding.subject}: {finding.finding}")
             if finding.remedy and finding.level != "ok":
                 context.show(f"     what to do: {finding.remedy}")
-    context.exit_code = worst_exit_code([finding.exit_code for finding in findings])
+    context.exit_code = worst_exit_code(finding.exit_code for finding in findings)
     if context.json:
         context.show_json([asdict(finding) for finding in findings])
     return context.exit_code

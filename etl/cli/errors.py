@@ -1,7 +1,7 @@
-"""Where every exception ends: as one line for a person and an exit code.
+"""Turns every exception into a message of one line and an exit code.
 
-Invariants: no traceback without ``--debug``, never a secret, and no core file; a reader that goes away (``| head``) is no
-error; a failed verb is never told as a success.
+A traceback is printed with ``--debug`` only, a secret never, and no core file is written. A closed output pipe (``| head``)
+is not an error.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ import os
 import resource
 import select
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import TextIO
 
 import click
+from click.shell_completion import shell_complete
 
+from etl.cli.commands import did_you_mean
 from etl.cli.context import Context
-from etl.cli.suggestions import did_you_mean
 from etl.errors import FavsyncError, UsageError
 
 INTERRUPTED = 130
@@ -33,19 +35,17 @@ def run(app: click.Command, argv: Sequence[str] | None, context: Context) -> int
     _keep_memory_off_disk()
     _prepare_stdout()
     try:
-        code = _invoked(app, list(sys.argv[1:] if argv is None else argv), context)
+        code = _invoke(app, list(sys.argv[1:] if argv is None else argv), context)
         if sys.stdout is not None:
             sys.stdout.flush()
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - this is where every error ends
-        return _ended(error, context)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - every error ends here
+        return _report(error, context)
     return code
 
 
-def _invoked(app: click.Command, argv: list[str], context: Context) -> int:
-    if not argv and (asked := _completion_asked()):
-        from click.shell_completion import shell_complete
-
-        return shell_complete(app, {}, "favsync", _COMPLETION, asked)
+def _invoke(app: click.Command, argv: list[str], context: Context) -> int:
+    if not argv and (instruction := _completion_instruction()):
+        return shell_complete(app, {}, "favsync", _COMPLETION, instruction)
     try:
         with app.make_context("favsync", argv, obj=context) as ctx:
             code = app.invoke(ctx)
@@ -54,22 +54,20 @@ def _invoked(app: click.Command, argv: list[str], context: Context) -> int:
     return code if isinstance(code, int) else context.exit_code
 
 
-def _completion_asked() -> str | None:
-    """Return what a shell's completion asks for; it calls without arguments, so no other call pays for this import."""
+def _completion_instruction() -> str | None:
+    """Return the instruction of a shell's completion, which calls favsync without arguments."""
     from etl.config import environment
 
     return environment().get(_COMPLETION)
 
 
-def _ended(error: BaseException, context: Context) -> int:
+def _report(error: BaseException, context: Context) -> int:
     if isinstance(error, BrokenPipeError) and _is_unread(sys.stdout):
         _silence(sys.stdout)
         return context.exit_code
     if _is_full(error):
         _silence(sys.stdout)
     if context.debug and not isinstance(error, click.ClickException | KeyboardInterrupt):
-        import traceback
-
         context.say("".join(traceback.format_exception(error)).rstrip())
     if isinstance(error, KeyboardInterrupt | click.Abort):
         context.say("interrupted")
@@ -77,13 +75,13 @@ def _ended(error: BaseException, context: Context) -> int:
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         context.say(error.format_message())
         return UsageError.exit_code
-    line, remedy, code = _words(error)
+    line, remedy, code = _describe(error)
     context.complain(_one_line(line), _one_line(remedy), code)
     return code
 
 
-def _words(error: BaseException) -> tuple[str, str, int]:
-    """Return what went wrong, what to do about it, and the exit code."""
+def _describe(error: BaseException) -> tuple[str, str, int]:
+    """Return what happened, what to do, and the exit code."""
     if isinstance(error, FavsyncError):
         return error.message, error.remedy, error.exit_code
     if isinstance(error, click.ClickException):
@@ -92,16 +90,22 @@ def _words(error: BaseException) -> tuple[str, str, int]:
         reason = getattr(error, "strerror", "")
         return (
             f"the output cannot be written: {reason}",
-            "make room, or send the output elsewhere",
+            "free some space, or write the output elsewhere",
             UsageError.exit_code,
         )
-    where = f"this is a bug in favsync ({_place(error)}): run the command again with --debug and report what it prints"
+    if isinstance(error, OSError) and error.filename is not None:
+        remedy = "check the path, its permissions and the file system"
+        return f"{error.filename}: {error.strerror}", remedy, UsageError.exit_code
+    where = f"this is a bug in favsync ({_place(error)}): repeat the command with --debug and report the output"
     return f"{type(error).__name__}: {error}", where, BUG
 
 
 def _usage(error: click.ClickException) -> tuple[str, str]:
     ctx = getattr(error, "ctx", None)
-    remedy = f"`{ctx.command_path if ctx else 'favsync'} --help` shows how it is used"
+    remedy = f"see `{ctx.command_path if ctx else 'favsync'} --help`"
+    if isinstance(error, click.NoSuchCommand):
+        names = ctx.command.list_commands(ctx) if ctx and isinstance(ctx.command, click.Group) else []
+        return f"there is no verb {error.command_name!r}", did_you_mean(error.command_name, names) + remedy
     if isinstance(error, click.NoSuchOption):
         names = [name for param in ctx.command.get_params(ctx) for name in param.opts] if ctx else []
         return f"there is no option {error.option_name}", did_you_mean(error.option_name, names) + remedy
@@ -109,9 +113,7 @@ def _usage(error: click.ClickException) -> tuple[str, str]:
 
 
 def _place(error: BaseException) -> str:
-    """Return the line of favsync where ``error`` arose, as ``etl/load/favourites.py:12``."""
-    import traceback
-
+    """Return the line of favsync that raised ``error``, such as ``etl/load/favourites.py:12``."""
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if "/etl/" in frame.filename.replace("\\", "/")]
     if not ours:
@@ -124,12 +126,14 @@ def _one_line(text: str) -> str:
 
 
 def _keep_memory_off_disk() -> None:
-    """Let no crash write a core file: it would hold the tokens."""
+    """Disable core files, which would contain the tokens."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
 def _prepare_stdout() -> None:
-    """Let no character stop an output: files and pipes get UTF-8; a terminal gets escapes for what it cannot show."""
+    """Write UTF-8 to files and pipes, and escapes to a terminal for characters that it cannot show."""
+    if sys.stdout is None:  # closed by the caller, as with >&-
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
     if isinstance(sys.stdout, io.TextIOWrapper):
         encoding = None if sys.stdout.isatty() else "utf-8"
         sys.stdout.reconfigure(encoding=encoding, errors="backslashreplace")
@@ -140,7 +144,7 @@ def _is_full(error: BaseException) -> bool:
 
 
 def _is_unread(stream: TextIO) -> bool:
-    """Say whether ``stream`` is a pipe that nobody reads any more; the exception alone may have come from a socket."""
+    """True if ``stream`` is a pipe without a reader. The exception alone may come from a socket."""
     try:
         poll = select.poll()
         poll.register(stream.fileno(), select.POLLOUT)
@@ -150,5 +154,5 @@ def _is_unread(stream: TextIO) -> bool:
 
 
 def _silence(stream: TextIO) -> None:
-    """Send what is still buffered nowhere, or the interpreter complains about it at its end."""
+    """Discard what is still buffered, or the interpreter reports it at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -7,13 +7,18 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import click
 
+from etl import __version__, clock
 from etl.cli.commands import Verb
 from etl.cli.context import Context, pass_context
 from etl.cli.options import json_option
+from etl.db.engine import read_transaction
+from etl.db.migrate import current_of
+from etl.errors import UsageError
+from etl.reporting.export import MANIFEST, relations, write_manifest, write_relation
+from etl.reporting.parquet import require_parquet
 
 FORMATS = ("parquet", "csv", "jsonl")
 
@@ -25,35 +30,28 @@ FORMATS = ("parquet", "csv", "jsonl")
     metavar="DIR",
     required=True,
     type=click.Path(path_type=Path, file_okay=False),
-    help="Where the files go.",
+    help="Folder for the files.",
 )
 @click.option(
-    "--format", "format_", type=click.Choice(FORMATS), default="parquet", show_default=True, help="Kind of the files."
+    "--format", "format_", type=click.Choice(FORMATS), default="parquet", show_default=True, help="File format."
 )
-@click.option("--force", is_flag=True, help="Replace the export that DIR holds.")
+@click.option("--force", is_flag=True, help="Replace an existing export in DIR.")
 @json_option
 @pass_context
 def export(context: Context, folder: Path, format_: str, force: bool) -> None:
-    r"""Write every table and view into DIR, one file each, with a manifest: rows, columns, types, checksums.
+    r"""Write every table and view into DIR, one file each, with a manifest of rows, columns, types and checksums.
 
-    Tokens are never among them. DIR appears when everything is written, or not at all. Parquet files can be read by DuckDB,
-    polars, pandas and others.
+    Tokens are not exported. DIR appears when everything is written, or not at all. DuckDB, polars, pandas and others read
+    the Parquet files.
 
     \b
     favsync export --to favourites
     duckdb -c "select * from 'favourites/report_artists.parquet'"
     """
-    from etl import __version__, clock
-    from etl.db.engine import read_transaction
-    from etl.db.migrate import current_of, ready_engine
-    from etl.reporting.export import relations, write_manifest, write_relation
-    from etl.reporting.parquet import require_parquet
-
     if format_ == "parquet":
         require_parquet()
-    _require_room(folder, force=force)
-    engine = ready_engine(context.config.database_url.reveal())
-    with read_transaction(engine) as connection, _replacing(folder) as place:
+    _require_free(folder, force=force)
+    with read_transaction(context.open_database()) as connection, _replacing(folder) as place:
         about = {
             "favsync": __version__,
             "schema": current_of(connection),
@@ -62,38 +60,38 @@ def export(context: Context, folder: Path, format_: str, force: bool) -> None:
         }
         written = [write_relation(connection, relation, place, format_) for relation in relations()]
         write_manifest(place, about, written)
-    _tell(context, folder, about, written)
+    if context.json:
+        context.show_json({"folder": str(folder), **about, "relations": written})
+        return
+    columns = ("name", "kind", "rows", "bytes")
+    context.show_rows(columns, [[each[column] for column in columns] for each in written])
+    context.say(f"written to {folder}, with {MANIFEST}")
 
 
-def _require_room(folder: Path, *, force: bool) -> None:
-    """Make sure that nothing but an older export would be replaced.
+def _require_free(folder: Path, *, force: bool) -> None:
+    """Check that only an earlier export would be replaced.
 
     Raises: UsageError.
     """
-    from etl.errors import UsageError
-    from etl.reporting.export import MANIFEST
-
     if not folder.exists() or not any(folder.iterdir()):
         return
     if not (folder / MANIFEST).exists():
-        raise UsageError(f"{folder} holds other files", remedy="name a folder that is empty, or does not exist yet")
+        raise UsageError(f"{folder} contains other files", remedy="name a folder that is empty or does not exist yet")
     if not force:
         raise UsageError(
-            f"{folder} holds an export already", remedy="add --force to replace it, or name another folder"
+            f"{folder} already contains an export", remedy="add --force to replace it, or name another folder"
         )
 
 
 @contextmanager
 def _replacing(folder: Path) -> Iterator[Path]:
-    """Give a folder beside ``folder`` that takes its place when all went well, and else is gone."""
-    from etl.errors import UsageError
-
+    """Yield a temporary folder that replaces ``folder`` on success and is deleted on failure."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         place = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     except OSError as error:
         raise UsageError(
-            f"nothing can be written beside {folder}: {error.strerror}", remedy="choose another place"
+            f"cannot write into {folder.parent}: {error.strerror}", remedy="choose another folder"
         ) from None
     try:
         yield place
@@ -106,12 +104,3 @@ def _replacing(folder: Path) -> Iterator[Path]:
     finally:
         if place.exists():
             shutil.rmtree(place)
-
-
-def _tell(context: Context, folder: Path, about: dict[str, Any], written: list[dict[str, Any]]) -> None:
-    if context.json:
-        context.show_json({"folder": str(folder), **about, "relations": written})
-        return
-    rows = [(each["name"], each["kind"], each["rows"], each["bytes"]) for each in written]
-    context.show_rows(("name", "kind", "rows", "bytes"), rows)
-    context.say(f"written to {folder}, with manifest.json")

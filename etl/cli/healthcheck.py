@@ -1,4 +1,4 @@
-"""Telling the dead man's switch of the settings how runs go, for verbs that sync."""
+"""Reports runs to the healthcheck in the settings (a dead man's switch), for verbs that sync."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from etl.cli.context import Context
+from etl.errors import RunInProgress
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -17,11 +18,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def healthcheck(context: Context, *, is_round: bool) -> Iterator[HealthcheckPinger | None]:
-    """Give who tells the switch; None where none is set. ``is_round``: the work ends, and a shared switch is told then."""
+    """Yield the healthcheck pinger, or None if no URL is set. ``is_round``: the verb ends, and then pings a shared URL."""
     if context.config.ping_url is None:
         yield None
         return
-    from etl.errors import RunInProgress
     from etl.monitor.healthcheck_ping import HealthcheckPinger
 
     pinger = HealthcheckPinger(context.config.ping_url.reveal(), is_round=is_round)
@@ -40,9 +40,7 @@ def healthcheck(context: Context, *, is_round: bool) -> Iterator[HealthcheckPing
 
 
 def report_run(pinger: HealthcheckPinger, report: RunResult) -> None:
-    """Tell how a run ended: only a proven list is a success. An account that another run has is told of by that one."""
-    from etl.errors import RunInProgress
-
+    """Report a run. Only a complete read counts as success. If another run holds the account, that run reports."""
     if isinstance(report.error, RunInProgress):
         pinger.left()
         return
@@ -50,12 +48,12 @@ def report_run(pinger: HealthcheckPinger, report: RunResult) -> None:
 
 
 def report_still_failing(pinger: HealthcheckPinger, engine: Engine, *, is_cut: bool) -> None:
-    """Tell of the accounts that fail and wait for their next turn: a round without them is no success, nor is one cut short."""
+    """Report accounts that failed and wait for their next run, and a round that was stopped: neither is a success."""
     from etl.db.engine import read_transaction
     from etl.scheduler.queue import failing
 
     if is_cut:
-        pinger.still_failing("favsync", "it was told to stop before it was done")
+        pinger.still_failing("favsync", "stopped before the end")
     with read_transaction(engine) as connection:
         for name, failures in failing(connection):
-            pinger.still_failing(name, f"its last turn failed, {failures} in a row; it waits for the next")
+            pinger.still_failing(name, f"failed {failures} times in a row; the next run is scheduled")

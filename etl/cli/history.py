@@ -1,4 +1,4 @@
-"""``favsync history``: what happened to a track, an artist's tracks or an account, as a person would tell it."""
+"""``favsync history``: what happened to a track, an artist's tracks or an account."""
 
 from __future__ import annotations
 
@@ -6,34 +6,34 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
+from sqlalchemy import Column, Connection, select
 
-from etl.cli.commands import Verb
-from etl.cli.context import Context, pass_context
+from etl.cli.commands import Verb, unknown
+from etl.cli.context import Context, counted, pass_context
 from etl.cli.options import WholeNumber, account_argument, json_option
 from etl.cli.time_input import INSTANT
-
-if TYPE_CHECKING:
-    from sqlalchemy import Column, Connection
-
-    from etl.reporting.timeline import Event
+from etl.db.engine import read_transaction
+from etl.db.tables import artists, tracks
+from etl.load.accounts import every_account, find_accounts
+from etl.reporting.timeline import Event, events, tracks_by, tracks_called, tracks_of_artist
 
 SHOWN_TRACKS = 12
 WORDS = {
     "title": "title", "track_number": "number on the album", "isrc": "ISRC", "duration_seconds": "length in seconds",
-    "album_title": "album", "album_id": "album's id", "artists": "artists", "genres": "genres", "markets": "markets",
+    "album_title": "album", "album_id": "album id", "artists": "artists", "genres": "genres", "markets": "markets",
     "web_url": "web address", "mobile_url": "mobile address", "artwork_url": "artwork",
 }  # fmt: skip
 
 
 @click.command("history", cls=Verb)
 @account_argument
-@click.option("--track", metavar="ID", help="The story of this track: its id, or its title.")
-@click.option("--artist", metavar="NAME", help="The story of the tracks of this artist: a name, or an id.")
-@click.option("--since", metavar="TIME", type=INSTANT, help='Only what happened from then on, as "3 months ago".')
-@click.option("--limit", metavar="N", type=WholeNumber(1), help="Only the newest N events.")
+@click.option("--track", metavar="ID", help="Only this track: an id or a title.")
+@click.option("--artist", metavar="NAME", help="Only the tracks of this artist: a name or an id.")
+@click.option("--since", metavar="TIME", type=INSTANT, help='Only events since then, such as "3 months ago".')
+@click.option("--limit", metavar="N", type=WholeNumber(0), help="Only the newest N events; 0 means all.")
 @json_option
 @pass_context
 def history(
@@ -44,9 +44,9 @@ def history(
     since: datetime | None,
     limit: int | None,
 ) -> None:
-    r"""Tell what happened to the favourites of ACCOUNT, or of all accounts, oldest first.
+    r"""Show what happened to the favourites of ACCOUNT, or of all accounts, oldest first.
 
-    Nobody saw the moment at which a track was added or removed: each event lies between two times at which favsync looked.
+    The exact moment of a change is unknown: each event lies between two snapshots.
 
     \b
     favsync history --since "3 months ago"
@@ -54,13 +54,7 @@ def history(
     favsync history --track "Baba Yangu"
     favsync history ada --artist "Burna Boy"
     """
-    from etl.db.engine import read_transaction
-    from etl.db.migrate import ready_engine
-    from etl.load.accounts import every_account, find_accounts
-    from etl.reporting.timeline import events
-
-    engine = ready_engine(context.config.database_url.reveal())
-    with read_transaction(engine) as connection:
+    with read_transaction(context.open_database()) as connection:
         accounts = find_accounts(connection, [account]) if account else every_account(connection)
         found = events(connection, accounts, _tracks(connection, track, artist))
     found = [event for event in found if since is None or event.at >= since]
@@ -68,49 +62,41 @@ def history(
     if context.json:
         context.show_json([asdict(event) for event in found])
         return
-    for line in _track_story(found) if track or artist else _account_story(found):
-        context.show(line)
+    context.show_lines(_lines_by_track(found) if track or artist else _lines_by_snapshot(found))
     if not found:
-        context.say("nothing happened" + (f" since {since:%Y-%m-%d %H:%M:%S} UTC" if since else " yet"))
+        context.say("no events" + (f" since {since:%Y-%m-%d %H:%M:%S} UTC" if since else " yet"))
 
 
 def _tracks(connection: Connection, track: str | None, artist: str | None) -> set[int] | None:
-    """Return the tracks that are meant, None for all."""
-    from etl.cli.suggestions import unknown
-    from etl.db.tables import artists, tracks
-    from etl.reporting.timeline import tracks_by, tracks_called, tracks_of_artist
-
+    """Return the ids of the chosen tracks, None for all."""
     if track is not None and artist is not None:
         raise click.UsageError("--track and --artist exclude each other")
     if track is not None:
-        meant = tracks_called(connection, track)
-        if not meant:
-            remedy = "`favsync report favourite-history` lists those that were ever seen"
+        called = tracks_called(connection, track)
+        if not called:
+            remedy = "`favsync report favourite-history` lists all tracks ever seen"
             raise unknown("track", track, _names(connection, tracks.c.title), remedy=remedy)
-        return meant
+        return called
     if artist is None:
         return None
     by = tracks_of_artist(connection, artist)
     if not by:
-        remedy = "`favsync report artists` lists those of your favourites"
+        remedy = "`favsync report artists` lists the artists of your favourites"
         raise unknown("artist", artist, _names(connection, artists.c.name), remedy=remedy)
     return tracks_by(connection, by)
 
 
 def _names(connection: Connection, column: Column[str]) -> list[str]:
-    from sqlalchemy import select
-
     return [name for name in connection.execute(select(column)).scalars() if name]
 
 
-def _track_story(found: Sequence[Event]) -> Iterator[str]:
-    """Tell track by track."""
+def _lines_by_track(found: Sequence[Event]) -> Iterator[str]:
     by_track = sorted(found, key=lambda event: (event.title or "", event.track_id))
     for track_id, group in groupby(by_track, key=lambda event: event.track_id):
-        told = list(group)
-        artists = f" by {told[0].artists}" if told[0].artists else ""
-        yield f"{told[0].title or 'a track without a title'}{artists} (track {track_id})"
-        for event in told:
+        own = list(group)
+        by = f" by {own[0].artists}" if own[0].artists else ""
+        yield f"{own[0].title or 'a track without a title'}{by} (track {track_id})"
+        for event in own:
             yield f"  {_sentence(event)}"
 
 
@@ -118,7 +104,7 @@ def _sentence(event: Event) -> str:
     who = f"{event.account}: " if event.account else ""
     again = " again" if event.is_again else ""
     if event.change == "there":
-        return f"{who}first seen by {_time(event.at)}; nobody knows since when it was there"
+        return f"{who}first seen {_time(event.at)}; when it was added is unknown"
     if event.change == "changed":
         return f"{_time(event.at)}: {_changed(event)}"
     return f"{who}{event.change}{again} between {_time(event.not_before)} and {_time(event.at)}"
@@ -146,31 +132,32 @@ def _short(text: str) -> str:
     return text if len(text) <= 80 else f"{text[:79]}…"
 
 
-def _account_story(found: Sequence[Event]) -> Iterator[str]:
-    """Tell observation by observation."""
-    shown = [event for event in found if event.change != "changed"]
-    facts = [event for event in found if event.change == "changed"]
+def _lines_by_snapshot(found: Sequence[Event]) -> Iterator[str]:
     grouped = groupby(
-        sorted([*shown, *facts], key=lambda event: (event.at, event.account or "~", event.change)),
+        sorted(found, key=lambda event: (event.at, event.account or "~", event.change)),
         key=lambda event: (event.at, event.account, event.change),
     )
     for (at, account, change), group in grouped:
-        told = list(group)
+        events_at = list(group)
         who = f"{account}: " if account else ""
         if change == "changed":
-            tracks = {event.track_id for event in told}
-            yield f"{_time(at)}  facts of {len(tracks):,} {_plural(len(tracks), 'track')} changed"
-            yield from (f"    {_title(event)}: {_changed(event)}" for event in told[:SHOWN_TRACKS])
+            changed = {event.track_id for event in events_at}
+            yield f"{_time(at)}  {counted(len(changed), 'track')} changed"
+            yield from (f"    {_title(event)}: {_changed(event)}" for event in events_at[:SHOWN_TRACKS])
         else:
-            yield f"{_time(at)}  {who}{_headline(change, told)}"
-            yield from (f"    {_title(event)}{_bound(event)}" for event in told[:SHOWN_TRACKS])
-        if len(told) > SHOWN_TRACKS:
-            yield f"    … and {len(told) - SHOWN_TRACKS:,} more"
+            yield f"{_time(at)}  {who}{_headline(change, events_at)}"
+            yield from (f"    {_title(event)}{_bound(event)}" for event in events_at[:SHOWN_TRACKS])
+        if len(events_at) > SHOWN_TRACKS:
+            yield f"    … and {len(events_at) - SHOWN_TRACKS:,} more"
 
 
-def _headline(change: str, told: Sequence[Event]) -> str:
-    count = f"{len(told):,} {_plural(len(told), 'favourite')}"
-    return f"{count} seen for the first time, nobody knows since when" if change == "there" else f"{count} {change}"
+def _headline(change: str, events_at: Sequence[Event]) -> str:
+    count = counted(len(events_at), "favourite")
+    return (
+        f"{count} seen for the first time; when they were added is unknown"
+        if change == "there"
+        else f"{count} {change}"
+    )
 
 
 def _bound(event: Event) -> str:
@@ -181,10 +168,6 @@ def _bound(event: Event) -> str:
 def _title(event: Event) -> str:
     artists = f" by {event.artists}" if event.artists else ""
     return f"{event.title or f'track {event.track_id}'}{artists}"
-
-
-def _plural(count: int, noun: str) -> str:
-    return noun if count == 1 else f"{noun}s"
 
 
 def _time(instant: datetime | None) -> str:

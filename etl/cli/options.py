@@ -1,6 +1,6 @@
 """The options and arguments that several verbs share.
 
-Every global option may stand before the verb or after it; the last one given counts.
+A global option may come before or after the verb; the last one counts.
 """
 
 from __future__ import annotations
@@ -12,32 +12,30 @@ import click
 from etl import __version__
 from etl.cli.context import Context
 
-MOST = 2**63 - 1
-"""SQLite takes no larger number."""
-
 
 class WholeNumber(click.IntRange):
-    """A whole number that both databases take, called so where it is refused."""
+    """A whole number that both databases can store."""
 
     name = "whole number"
+    LARGEST = 2**63 - 1  # of SQLite
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the number; the limit is told only to who goes beyond it, since no help needs it."""
+        """Return the number. The limit is shown only in the error."""
         number = super().convert(value, param, ctx)
-        if number > MOST:
+        if number > self.LARGEST:
             self.fail(f"{number} is too large.", param, ctx)
         return number
 
 
 class GlobalOption(click.Option):
-    """An option of every verb; it lands in the `Context`, not among the verb's own arguments."""
+    """An option of every verb; its value goes to the `Context`, not to the verb's arguments."""
 
     def __init__(self, *names: str, **kwargs: Any) -> None:
         super().__init__(list(names), expose_value=False, **kwargs)
 
 
 def global_options() -> list[click.Parameter]:
-    """Return the options that every verb takes, made anew for each command."""
+    """Return new instances of the options that every verb has."""
     return [
         GlobalOption(
             "--config",
@@ -45,42 +43,42 @@ def global_options() -> list[click.Parameter]:
             metavar="FILE",
             type=click.Path(),
             callback=_keep_file,
-            help="TOML file with settings, such as page_concurrency = 8. [env: FAVSYNC_CONFIG; default: none]",
+            help="TOML file with settings (see `favsync config`). [env: FAVSYNC_CONFIG; default: none]",
         ),
         GlobalOption(
             "--database-url",
             metavar="URL",
             callback=_keep_flag,
-            help="sqlite:///FILE or postgresql://USER@HOST/NAME. A password in it shows in the process list: "
-            "such a URL belongs in the environment. "
+            help="sqlite:///FILE or postgresql://USER@HOST/NAME. Set a URL with a password in the environment: "
+            "arguments are visible in the process list. "
             "[env: FAVSYNC_DATABASE_URL; default: favsync/favsync.db in the user's data folder]",
         ),
         GlobalOption(
             "--api-url",
             metavar="URL",
             callback=_keep_flag,
-            help="Where the API is. [env: BOOMPLAY_API_URL; default: https://openapi.boomplay.com]",
+            help="Address of Boomplay's API. [env: BOOMPLAY_API_URL; default: https://openapi.boomplay.com]",
         ),
         GlobalOption(
             "--log-level",
             metavar="LEVEL",
             callback=_keep_flag,
-            help="debug, info, warning or error. [env: FAVSYNC_LOG_LEVEL; default: info]",
+            help="Log level: debug, info, warning or error. [env: FAVSYNC_LOG_LEVEL; default: info]",
         ),
         GlobalOption(
             "--log-format",
             metavar="FORMAT",
             callback=_keep_flag,
-            help="text for people, json for machines. [env: FAVSYNC_LOG_FORMAT; default: text]",
+            help="Log format: text or json. [env: FAVSYNC_LOG_FORMAT; default: text]",
         ),
         GlobalOption(
             "--debug",
             is_flag=True,
             callback=_keep_debug,
-            help="Log at the level debug; show the traceback of an error.",
+            help="Log at the level debug and show tracebacks.",
         ),
         GlobalOption(
-            "--version", is_flag=True, is_eager=True, callback=_print_version, help="Print the version and stop."
+            "--version", is_flag=True, is_eager=True, callback=_print_version, help="Print the version and exit."
         ),
     ]
 
@@ -91,7 +89,7 @@ def _context(ctx: click.Context) -> Context:
 
 def _keep_file(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
     if value is not None:
-        from pathlib import Path  # 7 ms, which every --help would pay
+        from pathlib import Path  # late: it would slow down every --help
 
         _context(ctx).file = Path(value)
 
@@ -121,7 +119,7 @@ json_option = click.option(
 """``--json``: sets ``Context.json``."""
 
 account_argument = click.argument("account", required=False)
-"""``[ACCOUNT]``: None where it was left out."""
+"""``[ACCOUNT]``: None if omitted."""
 
 accounts_argument = click.argument("accounts", metavar="[ACCOUNT]...", nargs=-1)
-"""``[ACCOUNT]...``: an empty tuple where none was named, which means all enabled ones."""
+"""``[ACCOUNT]...``: an empty tuple means all enabled accounts."""

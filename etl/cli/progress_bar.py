@@ -1,7 +1,6 @@
-"""How far a long reading is, how fast it goes and how long it will take.
+"""Progress of a long read: one changing line on a terminal, else a line every few seconds.
 
-On a terminal it is one line that changes; elsewhere a line every so often. The service may not tell how long the list is: then
-neither does this.
+The service may not report how long the list is; then no remaining time is shown.
 """
 
 from __future__ import annotations
@@ -17,21 +16,21 @@ LINE_EVERY_SECONDS = 10.0
 
 
 class ReadingProgress(Protocol):
-    """What is told of: how many items came from an earlier reading, and a guess at how many there are (0: none)."""
+    """Items resumed from a checkpoint, and the expected total (0: unknown)."""
 
     reused_items: int
     expected: int
 
 
 class ReadingPace:
-    """The words for how far a reading is."""
+    """Formats how far a read is, how fast it goes and how long it takes."""
 
     def __init__(self, name: str, reading: ReadingProgress) -> None:
         self._name, self._reading = name, reading
         self._began = monotonic()
 
     def words(self, count: int) -> str:
-        """Return them for ``count`` favourites read."""
+        """Return the line for ``count`` favourites read."""
         seconds = monotonic() - self._began
         rate = max(0, count - self._reading.reused_items) / seconds if seconds > 0 else 0.0
         total = self._reading.expected
@@ -45,35 +44,51 @@ class ReadingPace:
 
 
 def duration(seconds: float) -> str:
-    """Return a length of time as a person says it."""
+    """Return a length of time in s, min or h."""
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 @contextmanager
+def counter(context: Context, account: str) -> Iterator[Callable[[int], None] | None]:
+    """Yield a function that shows the number of favourites read so far, or None where no one would see it."""
+    if not context.has_progress:
+        yield None
+        return
+    with _spinner(account, lambda count: f"{account}: {count:,} favourites read") as update:
+        yield update
+
+
+@contextmanager
 def progress_bar(context: Context, name: str, reading: ReadingProgress) -> Iterator[Callable[[int], None]]:
-    """Give the function that is told the number of favourites read so far."""
+    """Yield a function that shows the pace for the number of favourites read so far."""
     pace = ReadingPace(name, reading)
     if not context.has_progress:
         yield _lines(context, pace)
         return
+    with _spinner(name, pace.words) as update:
+        yield update
+
+
+@contextmanager
+def _spinner(name: str, words: Callable[[int], str]) -> Iterator[Callable[[int], None]]:
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(f"{name}: reading")
-        yield lambda count: progress.update(task, description=pace.words(count))
+        yield lambda count: progress.update(task, description=words(count))
 
 
 def _lines(context: Context, pace: ReadingPace) -> Callable[[int], None]:
     last = monotonic()
 
-    def tell(count: int) -> None:
+    def show(count: int) -> None:
         nonlocal last
         if monotonic() - last >= LINE_EVERY_SECONDS:
             last = monotonic()
             context.say(pace.words(count))
 
-    return tell
+    return show

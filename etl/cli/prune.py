@@ -1,10 +1,9 @@
-"""``favsync prune``: keep less without changing the history."""
+"""``favsync prune``: delete old raw data without changing the history."""
 
 from __future__ import annotations
 
-import sys
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -12,17 +11,15 @@ from etl.cli.commands import Verb
 from etl.cli.context import Context, pass_context
 from etl.cli.options import json_option
 from etl.cli.time_input import instant
-
-if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
-    from etl.replay.prune import PrunePlan, PrunePolicy
+from etl.errors import DatabaseError, UsageError
+from etl.replay.prune import PrunePlan, PrunePolicy, compact, plan
+from etl.replay.prune import prune as delete_planned
 
 MONTH = "1 month"
 
 
 class Age(click.ParamType[datetime]):
-    """The click type of an age such as ``90 days``: the instant so long ago. A date is taken as it is."""
+    """The click type of an age such as ``90 days``: the instant that long ago. A date stays as it is."""
 
     name = "age"
 
@@ -31,8 +28,6 @@ class Age(click.ParamType[datetime]):
 
         Raises: UsageError.
         """
-        from etl.errors import UsageError
-
         if isinstance(value, datetime):
             return value
         for text in (f"{value} ago", value):
@@ -53,7 +48,7 @@ AGE = Age()
     "--raw-older-than",
     metavar="AGE",
     type=AGE,
-    help='Drop the bodies of items that were last seen longer ago, such as "1 year". Their facts stay as they are stored.',
+    help='Delete the raw bodies of items last seen longer ago, such as "1 year". Their stored attributes stay.',
 )
 @click.option(
     "--keep-daily",
@@ -61,68 +56,51 @@ AGE = Age()
     type=AGE,
     is_flag=False,
     flag_value=MONTH,
-    help="Of unchanged observations longer ago, keep the last of each day.  [AGE if left out: 1 month]",
+    help="Of unchanged snapshots longer ago, keep only the last of each day.  [AGE if omitted: 1 month]",
 )
-@click.option("--plan", "is_plan", is_flag=True, help="Say what would be freed, and delete nothing.")
+@click.option("--plan", "is_plan", is_flag=True, help="Show what would be freed, and delete nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask before deleting.")
 @json_option
 @pass_context
 def prune(
     context: Context, raw_older_than: datetime | None, keep_daily: datetime | None, is_plan: bool, yes: bool
 ) -> None:
-    r"""Keep less: thin out observations that changed nothing, and drop items as they were received.
+    r"""Delete old raw data: snapshots that changed nothing, and the raw bodies of items.
 
-    No interval, no bound and no fact changes: the history is compared before and after, and `favsync rebuild --check` stays
-    clean. What is lost: with observations, the record that favsync looked at those times; with bodies, the means to read old
-    items again after a fix in how they are read.
+    No interval, bound or attribute changes: the history is compared before and after, and `favsync rebuild --check` stays
+    clean. Without the snapshots, it is no longer recorded that favsync looked at those times. Without the raw bodies, a
+    later fix in the parser cannot be applied to those items.
 
     \b
     favsync prune --keep-daily --plan
     favsync prune --keep-daily "6 months" --raw-older-than "1 year"
     """
-    from etl.db.migrate import ready_engine
-    from etl.replay.prune import PrunePolicy, plan
-    from etl.replay.prune import prune as carry_out
-
     if raw_older_than is None and keep_daily is None:
-        raise click.UsageError("say what may go: --raw-older-than AGE, --keep-daily, or both")
-    engine = ready_engine(context.config.database_url.reveal())
-    limits = PrunePolicy(raw_older_than, keep_daily)
-    found = plan(engine, limits, context.config.removal_brake)
+        raise click.UsageError("name what to delete: --raw-older-than AGE, --keep-daily, or both")
+    engine = context.open_database()
+    policy = PrunePolicy(raw_older_than, keep_daily)
+    found = plan(engine, policy, context.config.removal_brake)
     if is_plan or not found:
-        _tell(context, found, limits, is_done=False)
+        _show(context, found, policy, is_done=False)
         return
     if not context.json:
-        context.say(_words(found, limits))
-    if not _is_meant(context, yes=yes):
+        context.say(_summary(found, policy))
+    if not yes and (context.json or not context.can_ask):
+        remedy = "add --yes, or look first with --plan"
+        raise UsageError("nothing was deleted: confirmation is needed, but there is no terminal", remedy=remedy)
+    if not yes and not context.ask_yes_no("Delete this?", "nothing was deleted"):
         return
-    done = carry_out(engine, limits, context.config.removal_brake)
-    _tell(context, done, limits, is_done=True, sizes=_compacted(context, engine))
-
-
-def _is_meant(context: Context, *, yes: bool) -> bool:
-    from etl.errors import UsageError
-
-    if yes:
-        return True
-    if context.json or not sys.stdin.isatty():
-        raise UsageError("nothing was deleted: nobody is there to ask", remedy="add --yes, or look first with --plan")
-    return context.is_agreed("Delete this?", "nothing was deleted")
-
-
-def _compacted(context: Context, engine: Engine) -> tuple[int, int] | None:
-    from etl.errors import DatabaseError
-    from etl.replay.prune import compact
-
+    done = delete_planned(engine, policy, context.config.removal_brake)
     try:
-        return compact(engine)
+        sizes = compact(engine)
     except DatabaseError as error:
-        context.say(f"the file keeps its size for now: {error.message}")
-        return None
+        context.say(f"the database file was not compacted: {error.message}")
+        sizes = None
+    _show(context, done, policy, is_done=True, sizes=sizes)
 
 
-def _tell(
-    context: Context, found: PrunePlan, limits: PrunePolicy, *, is_done: bool, sizes: tuple[int, int] | None = None
+def _show(
+    context: Context, found: PrunePlan, policy: PrunePolicy, *, is_done: bool, sizes: tuple[int, int] | None = None
 ) -> None:
     if context.json:
         context.show_json(_fields(found, sizes, is_done=is_done))
@@ -130,32 +108,28 @@ def _tell(
     if not found:
         context.show("there is nothing to prune")
         return
-    context.show(f"{'pruned' if is_done else 'would go'}: {_words(found, limits)}")
+    context.show(f"{'pruned' if is_done else 'would be deleted'}: {_summary(found, policy)}")
     if sizes is not None:
-        context.show(f"the database file had {_bytes(sizes[0])} and has {_bytes(sizes[1])}")
+        context.show(f"the database file shrank from {_bytes(sizes[0])} to {_bytes(sizes[1])}")
     if not is_done:
         context.show("nothing was deleted")
 
 
-def _words(found: PrunePlan, limits: PrunePolicy) -> str:
+def _summary(found: PrunePlan, policy: PrunePolicy) -> str:
     parts = []
-    if limits.daily_before is not None:
-        when = _day(limits.daily_before)
-        parts.append(f"{len(found.runs):,} of {found.observations:,} observations (unchanged, before {when})")
-    if limits.raw_before is not None:
+    if policy.daily_before is not None:
+        before = f"{policy.daily_before:%Y-%m-%d %H:%M} UTC"
+        parts.append(f"{len(found.runs):,} of {found.observations:,} snapshots (unchanged, before {before})")
+    if policy.raw_before is not None:
         parts.append(
-            f"the bodies of {len(found.bodies):,} items last seen before {_day(limits.raw_before)} "
-            f"({found.bodies_kept:,} are kept); their facts stay as stored, but cannot be read anew"
+            f"the raw bodies of {len(found.bodies):,} items last seen before {policy.raw_before:%Y-%m-%d %H:%M} UTC "
+            f"({found.bodies_kept:,} are kept); their stored attributes stay, but cannot be parsed again"
         )
     if found.orphans.snapshots or found.orphans.items:
         parts.append(
             f"{len(found.orphans.snapshots):,} lists and {len(found.orphans.items):,} items that no run refers to"
         )
     return f"{'; '.join(parts)}: about {_bytes(found.bytes_freed)}"
-
-
-def _day(instant_: datetime) -> str:
-    return f"{instant_:%Y-%m-%d %H:%M} UTC"
 
 
 def _bytes(count: int) -> str:

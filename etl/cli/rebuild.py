@@ -1,22 +1,19 @@
-"""``favsync rebuild``: history from observations alone."""
+"""``favsync rebuild``: recompute the history from the stored snapshots."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from etl.cli.commands import Verb
-from etl.cli.context import Context, pass_context
+from etl.cli.context import Context, pass_context, shortened
 from etl.cli.options import accounts_argument, json_option
-
-if TYPE_CHECKING:
-    from etl.model.records import FavouriteInterval
-    from etl.replay.favourites import FavouriteDiff
-    from etl.replay.rebuild import RebuildResult
-    from etl.replay.tracks import TrackDiff
+from etl.model.records import FavouriteInterval
+from etl.replay.favourites import FavouriteDiff
+from etl.replay.rebuild import RebuildResult, compare, rewrite
+from etl.replay.tracks import TrackDiff
 
 SHOWN = 10
 DIFFERS = 1
@@ -24,75 +21,61 @@ DIFFERS = 1
 
 @click.command("rebuild", cls=Verb)
 @accounts_argument
-@click.option(
-    "--check", is_flag=True, help="Only compare: exit 0 if nowhere different, 1 if somewhere. Writes nothing."
-)
-@click.option("--plan", is_flag=True, help="Show what would become different, and write nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask before writing. Without a terminal nothing is asked either.")
+@click.option("--check", is_flag=True, help="Only compare: exit code 0 if nothing differs, 1 otherwise.")
+@click.option("--plan", is_flag=True, help="Show what would change, and write nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask before writing. Without a terminal it never asks.")
 @json_option
 @pass_context
 def rebuild(context: Context, accounts: tuple[str, ...], check: bool, plan: bool, yes: bool) -> int:
-    r"""Fold the observations of ACCOUNTs, or of all, again, and write where the history is not what they tell.
+    r"""Recompute the history of ACCOUNTs, or of all accounts, from their stored snapshots, and correct differences.
 
-    It always is, unless somebody changed the tables by hand or a newer favsync reads items in another way: then this shows
-    what would differ before it writes. Facts of tracks are shared between accounts and are folded over all of them.
+    The history differs only if the tables were changed by hand, or if a newer favsync parses items differently. The
+    differences are shown before they are written. Track attributes are shared between accounts and recomputed over all.
 
     \b
     favsync rebuild --check
     favsync rebuild --plan
     favsync rebuild
     """
-    from etl.db.migrate import ready_engine
-    from etl.replay.rebuild import compare, rewrite
-
-    engine = ready_engine(context.config.database_url.reveal())
+    engine = context.open_database()
     brake = context.config.removal_brake
     found = compare(engine, accounts, brake)
     is_written = False
     if found and not (check or plan):
-        asks = not yes and not context.json and sys.stdin.isatty()
         if not context.json:
-            for line in _lines(found):
-                context.say(line)
-        if asks and not context.is_agreed("Write this?", "nothing was written"):
+            context.say("\n".join(_lines(found)))
+        asks = not yes and not context.json and context.can_ask
+        if asks and not context.ask_yes_no("Write these corrections?", "nothing was written"):
             return 0
         rewrite(engine, accounts, brake)
         is_written = True
     context.exit_code = DIFFERS if check and found else 0
     if context.json:
         context.show_json(_fields(found, is_written=is_written))
-    else:
-        _tell(context, found, is_written=is_written)
-    return context.exit_code
-
-
-def _tell(context: Context, found: RebuildResult, *, is_written: bool) -> None:
+        return context.exit_code
     if is_written:
-        context.show(f"rebuilt from {found.observations:,} observations: the history is what they tell again")
+        context.show(f"rebuilt the history from {found.observations:,} snapshots")
     elif found:
-        for line in _lines(found):
-            context.show(line)
-        context.show("nothing was written")
+        context.show_lines([*_lines(found), "nothing was written"])
     else:
-        context.show(f"the history is what its {found.observations:,} observations tell")
+        context.show(f"the history matches its {found.observations:,} snapshots")
     if found.facts.bodiless:
-        context.say(
-            f"{found.facts.bodiless:,} items are stored without their bodies: what is stored of their facts was believed"
-        )
+        context.say(f"{found.facts.bodiless:,} items have no raw body; their stored attributes were used as they are")
+    return context.exit_code
 
 
 def _lines(found: RebuildResult) -> Iterator[str]:
     for name, difference in found.accounts:
         yield from _interval_lines(name, difference)
-    yield from _fact_lines(found.facts)
+    yield from _track_lines(found.facts)
     if found.market_sets:
-        yield f"market sets whose members were changed: {_listed(found.market_sets)}"
+        yield f"market sets with changed members: {shortened(found.market_sets, SHOWN)}"
 
 
 def _interval_lines(name: str, difference: FavouriteDiff) -> Iterator[str]:
     kinds = (
         ("missing", difference.missing),
-        ("in the tables though no observation tells them", difference.surplus),
+        ("in the tables but in no snapshot", difference.surplus),
         ("with wrong bounds or runs", difference.unequal),
     )
     for words, intervals in kinds:
@@ -102,7 +85,7 @@ def _interval_lines(name: str, difference: FavouriteDiff) -> Iterator[str]:
         if len(intervals) > SHOWN:
             yield f"  … and {len(intervals) - SHOWN:,} more"
     if difference.runs:
-        yield f"{name}: runs with wrong counts or outcome: {_listed(difference.runs)}"
+        yield f"{name}: runs with wrong counts or outcome: {shortened(difference.runs, SHOWN)}"
 
 
 def _interval(interval: FavouriteInterval) -> str:
@@ -110,30 +93,25 @@ def _interval(interval: FavouriteInterval) -> str:
     return f"track {interval.track_id} from {interval.valid_from:%Y-%m-%d %H:%M:%SZ} {end}"
 
 
-def _fact_lines(facts: TrackDiff) -> Iterator[str]:
-    if facts.tracks:
-        yield f"facts of {len(facts.tracks):,} tracks differ:"
-        for track_id, field, stored, told in facts.samples:
-            change = "their past" if field == "versions" else f"{field}: {_value(stored)} -> {_value(told)}"
+def _track_lines(tracks: TrackDiff) -> Iterator[str]:
+    if tracks.tracks:
+        yield f"attributes of {len(tracks.tracks):,} tracks differ:"
+        for track_id, field, stored, replayed in tracks.samples:
+            change = "past versions" if field == "versions" else f"{field}: {_value(stored)} -> {_value(replayed)}"
             yield f"  track {track_id}: {change}"
-        if len(facts.tracks) > len({sample[0] for sample in facts.samples}):
+        if len(tracks.tracks) > len({sample[0] for sample in tracks.samples}):
             yield "  … and more tracks"
-    if facts.surplus:
-        yield f"tracks that no observation shows: {_listed(facts.surplus)}"
-    if facts.names:
-        yield f"albums and artists that are called otherwise: {facts.names:,}"
-    if facts.turned:
-        yield f"items that have become readable or unreadable: {facts.turned:,}"
+    if tracks.surplus:
+        yield f"tracks in no snapshot: {shortened(tracks.surplus, SHOWN)}"
+    if tracks.names:
+        yield f"albums and artists with another name: {tracks.names:,}"
+    if tracks.turned:
+        yield f"items that became readable or unreadable: {tracks.turned:,}"
 
 
 def _value(value: Any) -> str:
     text = "nothing" if value in (None, ()) else str(value)
     return text if len(text) <= 60 else f"{text[:59]}…"
-
-
-def _listed(numbers: list[int] | tuple[int, ...]) -> str:
-    more = f" and {len(numbers) - SHOWN:,} more" if len(numbers) > SHOWN else ""
-    return ", ".join(map(str, numbers[:SHOWN])) + more
 
 
 def _fields(found: RebuildResult, *, is_written: bool) -> dict[str, Any]:

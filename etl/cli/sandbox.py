@@ -1,23 +1,26 @@
-"""``favsync sandbox``: the stand-in API in the foreground."""
+"""``favsync sandbox``: a fake Boomplay API in the foreground."""
 
 from __future__ import annotations
 
 import re
 import shlex
+import textwrap
 from collections.abc import Callable
 from typing import Any
 
 import click
 
-from etl.cli.commands import Verb
+from etl.cli.commands import Verb, unknown
 from etl.cli.context import Context, pass_context
 from etl.cli.options import json_option
-from etl.cli.suggestions import unknown
 from etl.errors import UsageError
 from etl.sandbox import SCENARIOS, Sandbox, Switches, run
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{0,30}")
-_SCENARIO_LINES = "\n".join(f"  {name:<17} {what}" for name, what in SCENARIOS.items())
+_SCENARIO_LINES = "\n".join(
+    textwrap.fill(what, 78, initial_indent=f"  {name:<17} ", subsequent_indent=" " * 20)
+    for name, what in SCENARIOS.items()
+)
 
 
 @click.command("sandbox", cls=Verb, epilog=f"\b\nScenarios:\n{_SCENARIO_LINES}")
@@ -26,35 +29,47 @@ _SCENARIO_LINES = "\n".join(f"  {name:<17} {what}" for name, what in SCENARIOS.i
     type=click.Choice(["127.0.0.1"]),
     default="127.0.0.1",
     show_default=True,
-    help="It never leaves this machine.",
-)
-@click.option("--port", type=click.IntRange(0, 65_535), default=0, show_default=True, help="0 takes a free one.")
-@click.option(
-    "--tracks", type=click.IntRange(0, 1_000_000), default=200, show_default=True, help="Favourites in the list."
+    help="Address to listen on; only this machine can connect.",
 )
 @click.option(
-    "--user", "users", metavar="NAME", multiple=True, help="Somebody with such a list; may be repeated.  [default: ada]"
+    "--port",
+    type=click.IntRange(0, 65_535),
+    default=0,
+    show_default=True,
+    help="Port to listen on; 0 chooses a free one.",
 )
-@click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same list and mishaps.")
-@click.option("--scenario", metavar="NAME", default="quiet", show_default=True, help="What goes wrong; see below.")
 @click.option(
-    "--latency-ms", type=click.IntRange(0, 60_000), default=0, show_default=True, help="Wait before each answer."
+    "--tracks",
+    type=click.IntRange(0, 1_000_000),
+    default=200,
+    show_default=True,
+    help="Number of favourites in the list.",
+)
+@click.option(
+    "--user", "users", metavar="NAME", multiple=True, help="A user with such a list; repeatable.  [default: ada]"
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed produces the same list and faults.")
+@click.option(
+    "--scenario", metavar="NAME", default="quiet", show_default=True, help="The faults of the service; see below."
+)
+@click.option(
+    "--latency-ms", type=click.IntRange(0, 60_000), default=0, show_default=True, help="Delay before each response."
 )
 @json_option
 @pass_context
 def sandbox(context: Context, /, **asked: Any) -> None:
-    """Run a stand-in for Boomplay's API on this machine, until Ctrl-C.
+    """Run a fake Boomplay API on this machine, until Ctrl-C.
 
-    It has favourites, tokens and, with --scenario, the faults of a real service; its list can be changed while it runs.
-    Standard output gets the lines that make favsync use it: paste them into another terminal. With several users, each one's
-    token is in a variable of its own.
+    It has favourites, tokens and, with --scenario, the faults of a real service. The list can be changed while it runs. It
+    prints shell commands that make favsync use it: paste them into another terminal. With several users, each token is in a
+    variable of its own.
     """
     scenario, users = asked["scenario"], asked.pop("users") or ("ada",)
     if scenario not in SCENARIOS:
         raise unknown("scenario", scenario, SCENARIOS, remedy="`favsync sandbox --help` lists the scenarios")
     if wrong := [name for name in users if not _NAME.fullmatch(name)]:
         raise UsageError(
-            f"nobody can be called {wrong[0]!r} here", remedy="use letters and digits, beginning with a letter"
+            f"{wrong[0]!r} cannot be a user name here", remedy="use letters and digits, beginning with a letter"
         )
     switches = Switches(latency_seconds=asked.pop("latency_ms") / 1000)
     announce = _announcement(context, scenario)
@@ -62,7 +77,7 @@ def sandbox(context: Context, /, **asked: Any) -> None:
         run(**asked, users=tuple(dict.fromkeys(users)), switches=switches, announce=announce)
     except OSError as error:
         fault = f"the sandbox cannot listen on {asked['host']}:{asked['port']}: {error.strerror}"
-        raise UsageError(fault, remedy="choose another --port, or leave it out for a free one") from error
+        raise UsageError(fault, remedy="choose another --port, or omit it for a free one") from error
 
 
 def _announcement(context: Context, scenario: str) -> Callable[[Sandbox], None]:
@@ -70,7 +85,7 @@ def _announcement(context: Context, scenario: str) -> Callable[[Sandbox], None]:
         variables = _variables(running)
         control = f"{running.url}/_sandbox/"
         context.say(f"scenario {scenario}: {SCENARIOS[scenario]}")
-        context.say(f"look at the list and change it at {control}; Ctrl-C stops the sandbox")
+        context.say(f"view and change the list at {control}; Ctrl-C stops the sandbox")
         if context.json:
             context.show_json({"url": running.url, "control": control, "scenario": scenario, "environment": variables})
         else:

@@ -1,6 +1,6 @@
-"""How a long verb learns that it should stop.
+"""Stops long verbs on SIGTERM and SIGINT.
 
-The first SIGTERM or SIGINT sets the event; the second has its ordinary effect, so that an operator always gets out.
+The first signal sets an event; the second has its ordinary effect, so an operator can always end the process.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 @contextmanager
 def stop_event() -> Iterator[threading.Event]:
-    """Give an event that is set by SIGTERM or SIGINT while the block runs. Outside the main thread nothing sets it.
+    """Yield an event that SIGTERM or SIGINT sets while the block runs. Outside the main thread nothing sets it.
 
-    A handler runs inside whatever the main thread is doing, also inside `Event.wait` with the event's lock held, where
-    setting the event would block for ever. So it writes to a pipe, and a thread that reads the pipe sets the event.
+    A handler may interrupt `Event.wait` while it holds the event's lock, where setting the event would block forever. So the
+    handler writes to a pipe, and a thread that reads the pipe sets the event.
     """
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import click
 from etl.cli.commands import Verb
 from etl.cli.context import Context, pass_context
 from etl.cli.options import accounts_argument, json_option
+from etl.errors import UsageError
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -22,53 +24,45 @@ COLUMNS = ("account", "freshness", "last proven", "next run", "favourites", "hel
 
 @click.command("status", cls=Verb)
 @accounts_argument
-@click.option("--max-age", metavar="TIME", help="Stale when older than this, such as 2h, whatever the schedule says.")
+@click.option(
+    "--max-age", metavar="TIME", help="Maximum age before an account is stale, such as 2h, instead of its schedule."
+)
 @click.option(
     "--prometheus",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write the numbers to FILE for node_exporter's text-file collector, too.",
+    help="Also write metrics to FILE for node_exporter's textfile collector.",
 )
 @json_option
 @pass_context
 def status(context: Context, accounts: tuple[str, ...], max_age: str | None, prometheus: Path | None) -> int:
-    r"""Show how fresh each account is: its last proven sync, its next run, what is held, its token.
+    r"""Show for each account the last proven sync, the next run, held removals and the state of the token.
 
     \b
-    Exit code, for a monitor (the first that holds for an enabled account):
+    Exit code, for a monitor (the first that applies to an enabled account):
       4  a token is dead
-      3  an account is stale: two turns of its schedule were missed, or --max-age
+      3  an account is stale: it missed two scheduled runs, or --max-age
       7  removals are held
-      0  all is well
+      0  everything is in order
     """
-    from etl.db.migrate import ready_engine
+    from etl import clock
     from etl.monitor.status import statuses, worst_code
 
     age = _age(max_age)
-    engine = ready_engine(context.config.database_url.reveal())
-
-    def ask() -> list[AccountStatus]:
-        return statuses(engine, context.config.schedule, names=accounts, max_age=age)
-
-    found = ask()
+    found = statuses(context.open_database(), context.config.schedule, names=accounts, max_age=age)
     if prometheus is not None:
         from etl.monitor.metrics import Metrics, write_text_file
 
         write_text_file(Metrics(lambda: found), prometheus)
     context.exit_code = worst_code(found)
     if context.json:
-        from dataclasses import asdict
-
         context.show_json([asdict(each) for each in found])
     else:
-        _show(context, found)
+        _show(context, found, clock.now())
     return context.exit_code
 
 
-def _show(context: Context, found: list[AccountStatus]) -> None:
-    from etl import clock
-
-    now = clock.now()
+def _show(context: Context, found: list[AccountStatus], now: datetime) -> None:
     rows = [
         (
             each.account,
@@ -91,15 +85,14 @@ def _show(context: Context, found: list[AccountStatus]) -> None:
 
 def _advice(each: AccountStatus) -> str:
     if each.token == "dead":  # noqa: S105 - a state
-        return f"the token is dead ({each.token_reason}): `favsync accounts login {each.account}` renews it"
+        return f"the token is dead ({each.token_reason}): renew it with `favsync accounts login {each.account}`"
     if each.is_stale:
-        why = f"the last run says: {each.last_reason}; " if each.last_reason and each.failures_in_a_row else ""
-        return f"{why}`favsync doctor` looks for the cause, `favsync sync {each.account}` tries now"
+        why = f"the last run failed: {each.last_reason}; " if each.last_reason and each.failures_in_a_row else ""
+        return f"{why}run `favsync doctor` to find the cause, or `favsync sync {each.account}` to retry"
     return f"{each.held} removals wait for `favsync runs approve {each.held_run_id}` or `reject {each.held_run_id}`"
 
 
 def _age(text: str | None) -> timedelta | None:
-    from etl.errors import UsageError
     from etl.scheduler.schedule import parse
 
     if text is None:
@@ -107,11 +100,11 @@ def _age(text: str | None) -> timedelta | None:
     try:
         return parse(f"every {text.strip()}").period
     except UsageError:
-        raise UsageError(f"{text!r} is no length of time", remedy="write it like 90m, 6h or 2d") from None
+        raise UsageError(f"{text!r} is not a length of time", remedy="write it as 90m, 6h or 2d") from None
 
 
 def ago(seconds: float | None) -> str | None:
-    """Return a length of time in the past as people say it."""
+    """Return a length of time in the past in words."""
     return None if seconds is None else f"{_length(max(seconds, 0.0))} ago"
 
 

@@ -1,7 +1,7 @@
-"""Instants as a person types them.
+"""Parses instants as people type them.
 
-Without an offset a time is UTC, as everything that favsync stores and prints: what a command means must not depend on
-the machine that it is typed on. A day, and a month, stand for their first instant; "last week" is a week ago.
+A time without an offset is UTC, like every time that favsync stores and prints, so a command means the same on every
+machine. A day or a month means its first instant; "last week" means a week ago.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from etl.clock import now as clock_now
 from etl.errors import UsageError
 
 ACCEPTED = (
-    '2025-11-03, 2025-11-03T14:30, 2025-11-03T14:30:00+01:00, "3 months ago", yesterday, today or now; UTC unless told'
+    '2025-11-03, 2025-11-03T14:30, 2025-11-03T14:30:00+01:00, "3 months ago", yesterday, today or now; '
+    "the default time zone is UTC"
 )
 _NUMBERS = {
     "a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
@@ -32,18 +33,18 @@ _MONTHS = {"month": 1, "year": 12}
 
 
 def instant(text: str, now: datetime | None = None) -> datetime:
-    """Return the instant in UTC that ``text`` means, seen from ``now`` (default: the clock).
+    """Return the instant in UTC that ``text`` means at the time ``now`` (default: the clock).
 
     Raises:
-        UsageError: it means none; the error names what is accepted.
+        UsageError: it cannot be parsed; the error names the accepted forms.
     """
     try:
-        return _meant(" ".join(text.lower().split()), now or clock_now())
+        return _parse(" ".join(text.lower().split()), now or clock_now())
     except (ValueError, OverflowError):
         raise UsageError(f"{text[:60]!r} is not a time", remedy=f"write {ACCEPTED}") from None
 
 
-def _meant(text: str, now: datetime) -> datetime:
+def _parse(text: str, now: datetime) -> datetime:
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     days = {"now": now, "today": midnight, "yesterday": midnight - timedelta(days=1)}
     if text in days:
@@ -75,7 +76,7 @@ class InstantParam(click.ParamType[datetime]):
     name = "time"
 
     def convert(self, value: str | datetime, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """Return the instant; a default that is one already stays as it is."""
+        """Return the instant; a default that already is one stays as it is."""
         return value if isinstance(value, datetime) else instant(value)
 
 

@@ -1,11 +1,10 @@
-r"""Rows as people and programs want to read them: table, CSV, JSON (lines), Markdown.
+r"""Writes rows as a table, CSV, JSON, JSON lines or Markdown.
 
-Invariants: CSV and JSON are written as the rows come, so a long result needs no memory; what a table and Markdown show
-can neither drive a terminal nor be taken for markup; what a program reads is the value itself, but for what would not
-be valid and, in CSV, for text that a spreadsheet would run (OWASP, "CSV injection"). JSON writes the characters that
-drive terminals as ``\u`` escapes, which changes no value.
+CSV and JSON are written row by row, so a long result needs no memory. Tables and Markdown escape control characters and
+markup. Programs get the values unchanged, except for invalid characters and, in CSV, text that a spreadsheet would run as
+a formula (OWASP, "CSV injection"). JSON writes control characters as ``\u`` escapes, which changes no value.
 
-The layout is our own: rich takes 1 ms to lay out a row, or 10 s for a library of 10,000. Its measure of text is used.
+rich draws tables on a terminal. It takes 0.5 ms a row, so a table that goes to a file or a pipe is aligned here.
 """
 
 from __future__ import annotations
@@ -27,9 +26,9 @@ Row = Sequence[object]
 Rows = Iterable[Row]
 Cells = Sequence[Sequence[str]]
 
-NARROWEST: Final = 10  # a column that has to shrink below this is not worth reading: records are shown instead
-ALIGNED: Final = 120  # a longer cell runs over instead of widening its column for every row
-_GAP: Final = 2
+NARROWEST: Final = 12  # columns narrower than this are hard to read: names and values are shown instead
+ALIGNED: Final = 120  # a longer cell overflows instead of widening its column for every row
+TERMINAL_ROWS: Final = 200  # as many rows of a table does a terminal show by default
 _NUMBERS: Final = (int, float, Decimal)
 _FORMULA = re.compile(r"[=+\-@\t\r\n＝＋－＠]")
 _NOT_IN_CSV = re.compile("[\x00\ud800-\udfff]")
@@ -73,7 +72,7 @@ def json_text(value: object, indent: int | None = None) -> str:
 
 
 def _plain(value: object) -> Any:
-    """Return ``value`` as JSON has it, the same for both databases."""
+    """Return ``value`` in JSON's types, the same for both databases."""
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, Mapping):
@@ -120,7 +119,7 @@ def _write_json_lines(columns: Sequence[str], rows: Rows, stream: TextIO) -> Non
 
 
 def _write_csv(columns: Sequence[str], rows: Rows, stream: TextIO, *, guards_formulas: bool) -> None:
-    """Write RFC 4180. A person who lets CSV run over a terminal is shielded as by a table; a file gets the data."""
+    """Write RFC 4180. A terminal gets control characters escaped, a file gets the data."""
     shown: Callable[[str], str] = visible if stream.isatty() else _valid_in_csv
     writer = csv.writer(stream, lineterminator="\r\n")
     writer.writerow(columns)
@@ -159,7 +158,7 @@ def _shown(value: object) -> str:
 
 def _write_markdown(columns: Sequence[str], rows: Rows, stream: TextIO) -> None:
     held = list(rows)
-    marks = ["---:" if right else "---" for right in _rightward(columns, held)]
+    marks = ["---:" if right else "---" for right in _columns_of(_NUMBERS, columns, held)]
     for cells in ([escape_markup(name) for name in columns], marks):
         stream.write(f"| {' | '.join(cells)} |\n")
     for row in held:
@@ -167,7 +166,7 @@ def _write_markdown(columns: Sequence[str], rows: Rows, stream: TextIO) -> None:
 
 
 def escape_markup(text: str) -> str:
-    """Take the meaning from what Markdown, or the HTML within it, would act upon."""
+    """Escape the characters that are markup in Markdown or HTML."""
     return _MARKUP.sub(r"\\\1", text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
 
 
@@ -179,106 +178,70 @@ def _width(stream: TextIO) -> int | None:
 
 
 def _write_table(columns: Sequence[str], rows: Rows, stream: TextIO, width: int | None) -> None:
+    """Draw the rows for a terminal of this ``width``, or aligned and uncut where the width is None."""
     held = [tuple(row) for row in rows]
-    rightward = _rightward(columns, held)
-    if width is None:
-        cells = [[_shown(value) for value in row] for row in held]
-        _write_lines(columns, cells, _widths(columns, cells, ALIGNED), rightward, stream)
+    cells = [[_shown(value) for value in row] for row in held]
+    rightward = _columns_of(_NUMBERS, columns, held)
+    if width is not None:
+        whole = _columns_of((*_NUMBERS, date), columns, held)
+        _draw(columns, cells, list(zip(rightward, whole, strict=True)), stream, width)
         return
-    cells = [[_shown(value)[: 4 * width] for value in row] for row in held]
-    whole = _columns_of(columns, held, lambda value: isinstance(value, (*_NUMBERS, date)))
-    widths = _fitted(columns, cells, whole, width)
-    if widths is None:
-        _write_records(columns, cells, stream, width)
-    else:
-        _write_lines(columns, [["─" * each for each in widths], *cells], widths, rightward, stream, is_cut=True)
-
-
-def _rightward(columns: Sequence[str], rows: Sequence[Row]) -> list[bool]:
-    """Say of each column whether it holds numbers and nothing else."""
-    return _columns_of(columns, rows, lambda value: isinstance(value, _NUMBERS) and not isinstance(value, bool))
-
-
-def _columns_of(columns: Sequence[str], rows: Sequence[Row], fits: Callable[[object], bool]) -> list[bool]:
-    values = ([row[place] for row in rows if row[place] is not None] for place in range(len(columns)))
-    return [bool(column) and all(map(fits, column)) for column in values]
-
-
-def _widths(columns: Sequence[str], cells: Cells, limit: int) -> list[int]:
-    """Return how wide each column would like to be, in terminal cells."""
-    return [max([_cells(name), *(min(_cells(row[at]), limit) for row in cells)]) for at, name in enumerate(columns)]
-
-
-def _fitted(columns: Sequence[str], cells: Cells, whole: Sequence[bool], width: int) -> list[int] | None:
-    """Return widths that fit, the widest columns giving way first, and ``whole`` ones only in their heading.
-
-    None where that would leave too little of some column.
-    """
-    wanted = _widths(columns, cells, width)
-    inner = _widths([""] * len(columns), cells, width)
-    least = [
-        max(value if is_whole else 0, min(NARROWEST, want))
-        for value, is_whole, want in zip(inner, whole, wanted, strict=True)
+    widths = [
+        max(_cells(name), *(min(_cells(row[at]), ALIGNED) for row in cells), 0) for at, name in enumerate(columns)
     ]
-    room = width - _GAP * (len(columns) - 1)
-    if sum(least) > room:
-        return None
-    cap = max((cap for cap in range(width + 1) if sum(_capped(least, wanted, cap)) <= room), default=0)
-    widths = _capped(least, wanted, cap)
-    for at, each in enumerate(widths):  # what the common cap leaves over goes to the first that can use it
-        widths[at] += 1 if each < wanted[at] and sum(widths) < room else 0
-    return widths
-
-
-def _capped(least: Sequence[int], wanted: Sequence[int], cap: int) -> list[int]:
-    return [max(low, min(high, cap)) for low, high in zip(least, wanted, strict=True)]
-
-
-def _write_lines(
-    columns: Sequence[str],
-    cells: Cells,
-    widths: Sequence[int],
-    rightward: Sequence[bool],
-    stream: TextIO,
-    *,
-    is_cut: bool = False,
-) -> None:
     for row in (columns, *cells):
-        parts = (_cut(text, width) if is_cut else text for text, width in zip(row, widths, strict=True))
-        padded = (_padded(text, width, right) for text, width, right in zip(parts, widths, rightward, strict=True))
-        stream.write((" " * _GAP).join(padded).rstrip() + "\n")
+        blanks = [" " * (width - _cells(text)) for text, width in zip(row, widths, strict=True)]
+        padded = (b + text if right else text + b for b, text, right in zip(blanks, row, rightward, strict=True))
+        stream.write("  ".join(padded).rstrip() + "\n")
 
 
-def _write_records(columns: Sequence[str], cells: Cells, stream: TextIO, width: int) -> None:
-    """Write each row as lines of name and value, for a terminal too narrow for columns."""
-    label = min(max(map(_cells, columns)), width // 2)
-    for number, row in enumerate(cells):
-        stream.write("\n" if number else "")
-        for name, text in zip(columns, row, strict=True):
-            line = _padded(_cut(name, label), label, right=False) + " " * _GAP + _cut(text, width - label - _GAP)
-            stream.write(line.rstrip() + "\n")
+def _draw(
+    columns: Sequence[str], cells: Cells, shapes: Sequence[tuple[bool, bool]], stream: TextIO, width: int
+) -> None:
+    """Draw a table with rich, or name and value in two columns where the terminal is too narrow for a table.
+
+    ``shapes``: for each column, True if it is aligned to the right, and True if its values are not cut.
+    """
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    def one_line(text: str) -> Text:
+        return Text(text[: 4 * width], no_wrap=True, overflow="ellipsis")
+
+    console = Console(file=stream, width=width)
+    if width < NARROWEST * len(columns):
+        table = Table.grid(padding=(0, 2, 0, 0), expand=False)
+        for number, row in enumerate(cells):
+            if number:
+                table.add_row()
+            for name, text in zip(columns, row, strict=True):
+                table.add_row(one_line(name), one_line(text))
+    else:
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+        for name, (is_right, is_whole) in zip(columns, shapes, strict=True):
+            table.add_column(one_line(name), justify="right" if is_right else "left", no_wrap=is_whole)
+        for row in cells:
+            table.add_row(*map(one_line, row))
+    console.print(table)
+
+
+def _columns_of(types: tuple[type, ...], columns: Sequence[str], rows: Sequence[Row]) -> list[bool]:
+    """Return for each column True if it contains values of these types, or None, and nothing else."""
+    values = ([row[place] for row in rows if row[place] is not None] for place in range(len(columns)))
+    return [
+        bool(column) and all(isinstance(value, types) and not isinstance(value, bool) for value in column)
+        for column in values
+    ]
 
 
 def _cells(text: str) -> int:
-    """Return how many cells of a terminal ``text`` takes: two for East Asia and emoji, none for what combines."""
+    """Return how many cells of a terminal ``text`` takes: two for East Asia and emoji, none for combining marks."""
     if text.isascii():
         return len(text)
     from rich.cells import cell_len
 
     return cell_len(text[: 4 * ALIGNED])
-
-
-def _cut(text: str, width: int) -> str:
-    if _cells(text) <= width:
-        return text
-    from rich.cells import set_cell_size
-
-    return set_cell_size(text, width - 1).rstrip() + "…" if width else ""
-
-
-def _padded(text: str, width: int, right: bool) -> str:
-    blanks = " " * (width - _cells(text))
-    return blanks + text if right else text + blanks
 
 
 _WRITERS: Final[dict[str, Callable[[Sequence[str], Rows, TextIO], None]]] = {

@@ -1,4 +1,4 @@
-"""Every way in which a command can end: its exit code, and what a person reads."""
+"""Exit codes and messages of every way in which a command can end."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ End = Callable[..., Ended]
 
 @pytest.fixture
 def end(capsys: pytest.CaptureFixture[str]) -> End:
-    """Run a command that does what it is told to, and return exit code, stdout and stderr."""
+    """Run a command with the given body, and return exit code, stdout and stderr."""
 
     def ended(what: Callable[[], object], *argv: str, context: Context | None = None) -> Ended:
         group = VerbGroup("favsync")
@@ -64,7 +64,7 @@ def raising(error: BaseException) -> Callable[[], object]:
         (errors.RunInProgress("x"), 75),
     ],
 )
-def test_an_error_that_favsync_knows_is_two_lines_and_its_own_exit_code(end: End, error: Exception, code: int) -> None:
+def test_a_known_error_is_two_lines_and_its_own_exit_code(end: End, error: Exception, code: int) -> None:
     error.remedy = "do y"  # type: ignore[attr-defined]
     assert end(raising(error)) == (code, "", "error: x\n  what to do: do y\n")
 
@@ -73,7 +73,7 @@ def test_an_error_without_remedy_is_one_line(end: End) -> None:
     assert end(raising(errors.UsageError("x"))) == (2, "", "error: x\n")
 
 
-def test_a_bug_is_told_as_one_with_its_place_and_no_traceback(end: End) -> None:
+def test_a_bug_is_reported_with_its_place_and_no_traceback(end: End) -> None:
     code, out, err = end(raising(KeyError("no such key")))
     assert (code, out) == (70, "")
     assert err.startswith("error: KeyError: 'no such key'\n  what to do: this is a bug in favsync (etl/cli/errors.py:")
@@ -93,7 +93,7 @@ def test_debug_shows_the_traceback_and_no_values_of_variables(end: End) -> None:
 
 
 @pytest.mark.parametrize("argv", [("act",), ("act", "--debug")])
-def test_no_secret_is_in_what_is_told_of_an_error(end: End, argv: tuple[str, ...]) -> None:
+def test_no_secret_is_in_the_message_of_an_error(end: End, argv: tuple[str, ...]) -> None:
     from etl import logs
 
     logs.mask("MARKER-TOKEN")
@@ -105,7 +105,7 @@ def test_no_secret_is_in_what_is_told_of_an_error(end: End, argv: tuple[str, ...
         assert "***" in err
 
 
-def test_an_error_is_one_line_and_drives_no_terminal_whatever_its_message_holds(end: End) -> None:
+def test_a_hostile_error_message_is_one_harmless_line(end: End) -> None:
     for error in (errors.ApiRefused("a\nerror: forged\x1b[2J\u202e" + "x" * 100_000), ValueError("a\rb\nc\x1b[2J")):
         _, _, err = end(raising(error))
         assert len(err.splitlines()) <= 2
@@ -133,7 +133,7 @@ def test_a_verb_returns_its_exit_code_and_nothing_for_success(end: End) -> None:
         (("act", "--log-lvl", "x"), "there is no option --log-lvl", "did you mean --log-level"),
         (("act", "--zzz"), "there is no option --zzz", "`favsync act --help`"),
         (("atc",), "there is no verb 'atc'", "did you mean act?"),
-        (("xyzzy",), "there is no verb 'xyzzy'", "`favsync --help` lists"),
+        (("xyzzy",), "there is no verb 'xyzzy'", "`favsync --help`"),
         (("act", "--count", "many"), "'many' is not a valid integer", "`favsync act --help`"),
         (("act", "more"), "unexpected extra argument", "`favsync act --help`"),
         (("act", "--count"), "requires an argument", "`favsync act --help`"),
@@ -157,7 +157,7 @@ def test_no_verb_at_all_shows_the_help_and_ends_with_2(capsys: pytest.CaptureFix
     assert "Verbs:" in err
 
 
-def test_a_broken_connection_is_not_taken_for_a_reader_that_went_away(end: End) -> None:
+def test_a_broken_connection_is_not_a_closed_output(end: End) -> None:
     code, _, err = end(raising(BrokenPipeError(errno.EPIPE, "Broken pipe")))
     assert code == 70
     assert "BrokenPipeError" in err
@@ -183,7 +183,7 @@ sys.exit(run(act, [], Context()))
 
 
 def started(script: str, stdout: int | IO[str]) -> subprocess.CompletedProcess[str]:
-    """Run a script whose output is buffered, as it is for users, also where whoever runs the tests wants it otherwise."""
+    """Run a script with buffered output, as for users, whatever the environment of the tests."""
     environ = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     command = [sys.executable, "-c", script]
     return subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False, env=environ)
@@ -192,9 +192,7 @@ def started(script: str, stdout: int | IO[str]) -> subprocess.CompletedProcess[s
 @pytest.mark.parametrize("echo", [True, False])
 @pytest.mark.parametrize("lines", [1, 5000])
 @pytest.mark.parametrize("code", [0, 7])
-def test_a_reader_that_goes_away_is_met_with_silence_and_the_code_that_the_verb_had_set(
-    echo: bool, lines: int, code: int
-) -> None:
+def test_a_closed_output_pipe_is_silent_and_keeps_the_exit_code(echo: bool, lines: int, code: int) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     script = VERB.format(code=code, lines=lines, echo=echo)
@@ -204,7 +202,7 @@ def test_a_reader_that_goes_away_is_met_with_silence_and_the_code_that_the_verb_
 
 
 @pytest.mark.parametrize("lines", [1, 5000])
-def test_a_full_disk_is_an_error_and_no_success(lines: int) -> None:
+def test_a_full_disk_is_an_error(lines: int) -> None:
     script = VERB.format(code=0, lines=lines, echo=False)
     with Path("/dev/full").open("w", encoding="utf-8") as full:
         done = started(script, stdout=full)
@@ -212,7 +210,7 @@ def test_a_full_disk_is_an_error_and_no_success(lines: int) -> None:
     assert done.stderr.startswith("error: the output cannot be written: No space left on device\n")
 
 
-def test_talk_that_nobody_reads_does_not_stop_a_verb() -> None:
+def test_a_closed_stderr_does_not_stop_a_verb() -> None:
     script = (
         "import sys; from etl.cli.context import Context\nc = Context()\n"
         "for _ in range(5000): c.say('talk ' * 20)\nprint('done')"
@@ -224,7 +222,7 @@ def test_talk_that_nobody_reads_does_not_stop_a_verb() -> None:
     assert done.stdout == "done\n"
 
 
-def test_a_pipe_gets_utf_8_whatever_the_locale_says() -> None:
+def test_a_pipe_gets_utf_8_in_any_locale() -> None:
     script = (
         "import sys; from etl.cli.errors import _prepare_stdout as p; p(); print('\\u1ecdj \\u65e5\\u672c \\ud800')"
     )
@@ -237,3 +235,28 @@ def test_a_pipe_gets_utf_8_whatever_the_locale_says() -> None:
     }
     done = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, env=environ, check=True)
     assert done.stdout.decode() == "ọj 日本 \\ud800\n"
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("config", "1>&-"),
+        ("demo", "--keep", "/dev/null/x"),
+        ("accounts", "add", "ada", "<&-"),
+        ("accounts", "add", "ada", "<bytes"),
+        ("prune", "--keep-daily", "<&-"),
+        ("export", "--to", "/dev/null/x", "--format", "csv"),
+    ],
+)
+def test_no_file_or_stream_of_a_user_is_a_bug(tmp_path: Path, argv: tuple[str, ...]) -> None:
+    environ = {**os.environ, "FAVSYNC_DATABASE_URL": f"sqlite:///{tmp_path}/x.db", "BOOMPLAY_APP_ID": "a"}
+    (tmp_path / "bytes").write_bytes(b"\xff\xfe\x80")
+    command = f"{sys.executable} -m etl {' '.join(argv)}"
+    done = subprocess.run(["sh", "-c", command], cwd=tmp_path, env=environ, capture_output=True, check=False)
+    assert done.returncode in {0, 2, 3, 4, 5}, done.stderr
+
+
+def test_an_unusable_path_is_a_usage_error(end: End) -> None:
+    code, _, err = end(raising(PermissionError(errno.EACCES, "Permission denied", "/x")))
+    assert code == 2
+    assert err.startswith("error: /x: Permission denied\n")

@@ -63,27 +63,27 @@ def write_exports() -> None:
     Path("ids.csv").write_text("track_id\n3\n4\n")
 
 
-def test_every_command_of_the_document_does_what_it_says(run: Run) -> None:
+def test_every_command_of_the_document_works(run: Run) -> None:
     write_exports()
     assert len(COMMANDS) > 12
-    told = {}
+    run_verb = {}
     for command in COMMANDS:
         name, *words = shlex.split(command)
         assert name == "favsync"
         if (words[0] == "prune" and "--plan" not in words) or "--erase" in words:
-            assert run(*words)[0] == 2, "nobody is there to ask"
+            assert run(*words)[0] == 2, "confirmation is needed"
             words.append("--yes")
         code, out, err = run(*words)
         assert code == 0, (command, out, err)
-        told[command] = out + err
-    whole = next(out for command, out in told.items() if "--complete" in command)
+        run_verb[command] = out + err
+    whole = next(out for command, out in run_verb.items() if "--complete" in command)
     assert "30 items, the whole list" in whole
-    assert "the history is what its" in told["favsync rebuild --check"]
-    assert "is back in the history" in told["favsync runs retract 12 --undo"]
+    assert "the history matches its" in run_verb["favsync rebuild --check"]
+    assert "is restored to the history" in run_verb["favsync runs retract 12 --undo"]
     assert run("accounts", "list", "--json")[1] == "[]\n"
 
 
-def test_an_empty_whole_list_waits_for_a_second_word(run: Run, database_url: str) -> None:
+def test_an_empty_complete_list_waits_for_approval(run: Run, database_url: str) -> None:
     Path("2025-11-03.json").write_text(body(*range(1, 21)))
     Path("2025-11-04.json").write_text("[]")
     code, _, err = run("backfill", "--from", "2025-11-03.json", "--from", "2025-11-04.json", "--complete")
@@ -96,17 +96,17 @@ def test_an_empty_whole_list_waits_for_a_second_word(run: Run, database_url: str
     assert run("rebuild", "--check")[0] == 0
 
 
-def test_an_empty_list_before_one_that_is_not_removes_nothing_and_says_why(run: Run) -> None:
+def test_an_empty_list_before_a_full_one_removes_nothing(run: Run) -> None:
     for day, ids in (("03", range(1, 21)), ("04", ()), ("05", range(1, 21))):
         Path(f"2025-11-{day}.json").write_text(body(*ids))
     code, _, err = run("backfill", "--from", ".", "--complete")
     assert code == 0
-    assert "run 2 lacks more favourites than the brake lets go at once, and removes none of them: run 3 read" in err
+    assert "run 2 would remove more favourites than the threshold allows, and removes none: run 3 read" in err
     assert len(json.loads(run("as-of", "2025-11-04", "--json")[1])) == 20
     assert run("rebuild", "--check")[0] == 0
 
 
-def test_what_an_older_observation_changed_is_shown_with_its_run(run: Run) -> None:
+def test_an_older_import_shows_what_it_changed(run: Run) -> None:
     Path("2025-11-03.json").write_text(body(1, 2))
     Path("2025-11-01.json").write_text(body(2, 3))
     run("backfill", "--from", "2025-11-03.json", "--complete")
@@ -120,19 +120,19 @@ def test_what_an_older_observation_changed_is_shown_with_its_run(run: Run) -> No
     ("arguments", "code", "words"),
     [
         (("as-of", "ada", "2025-11-03"), 2, "the time comes first: `favsync as-of 2025-11-03 ada`"),
-        (("as-of", "3", "months", "ago"), 2, "a time with blanks needs quotes"),
-        (("as-of",), 2, "say a time"),
+        (("as-of", "3", "months", "ago"), 2, "quote a time with blanks"),
+        (("as-of",), 2, "a time is missing"),
         (("as-of", "soon"), 2, "'soon' is not a time"),
         (("as-of", "2025-11-03", "bob"), 2, "accounts are: ada"),
-        (("as-of", "1999-01-01"), 0, "nobody had looked before 2025-11-01 00:00:00 UTC"),
-        (("as-of", "2099-01-01"), 0, "nobody has looked since 2025-11-05T00:00:00Z"),
+        (("as-of", "1999-01-01"), 0, "the first snapshot is of 2025-11-01 00:00:00 UTC"),
+        (("as-of", "2099-01-01"), 0, "the newest snapshot is of 2025-11-05T00:00:00Z"),
         (("history", "--track", "5"), 2, "there is no track '5'"),
         (("history", "--track", "99999999999999999999"), 2, "there is no track"),
         (("history", "--track", "Trak 1"), 2, "did you mean Track 1"),
         (("history", "--artist", "tist 2"), 2, "did you mean Artist 2 or"),
         (("history", "--artist", "99999999999999999999"), 2, "there is no artist"),
         (("history", "--track", "1", "--artist", "2"), 2, "exclude each other"),
-        (("history", "--since", "2099-01-01"), 0, "nothing happened since 2099-01-01"),
+        (("history", "--since", "2099-01-01"), 0, "no events since 2099-01-01"),
         (("runs", "retract", "9"), 2, "there is no run 9"),
         (("runs", "retract", "99999999999999999999"), 2, "is too large"),
         (("runs", "show", "99999999999999999999"), 2, "is too large"),
@@ -141,15 +141,15 @@ def test_what_an_older_observation_changed_is_shown_with_its_run(run: Run) -> No
         (("report", "runs", "--limit", "99999999999999999999"), 2, "is too large"),
         (("runs", "retract", "1", "--undo"), 2, "run 1 is not retracted"),
         (("backfill", "--from", "nowhere"), 2, "there is no file or folder 'nowhere'"),
-        (("backfill", "--complete"), 2, "name them with --from"),
-        (("prune",), 2, "say what may go"),
+        (("backfill", "--complete"), 2, "name the files with --from"),
+        (("prune",), 2, "name what to delete"),
         (("prune", "--keep-daily", "soon"), 2, "'soon' is not an age"),
         (("rebuild", "bob"), 2, "there is no account 'bob'"),
         (("export", "--to", "x", "--format", "xlsx"), 2, "not one of"),
     ],
 )
-def test_a_mistake_is_answered_with_a_way_on(told: Run, arguments: tuple[str, ...], code: int, words: str) -> None:
-    found, _, err = told(*arguments)
+def test_a_mistake_is_answered_with_a_way_on(run_verb: Run, arguments: tuple[str, ...], code: int, words: str) -> None:
+    found, _, err = run_verb(*arguments)
     assert (found, words in err) == (code, True), err
 
 
@@ -170,7 +170,7 @@ def short(sqlite_template: Callable[[], Path], tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture
-def told(short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def run_verb(short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Return a function that runs ``favsync`` over a copy of the short history."""
     for path in short.iterdir():
         shutil.copyfile(path, tmp_path / path.name)
@@ -184,58 +184,58 @@ def told(short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     return run_
 
 
-def test_the_list_of_then_has_the_facts_of_then_and_its_bounds(told: Run) -> None:
-    (row,) = json.loads(told("as-of", "2025-11-03", "--json")[1])
+def test_as_of_shows_the_attributes_and_bounds_of_that_time(run_verb: Run) -> None:
+    (row,) = json.loads(run_verb("as-of", "2025-11-03", "--json")[1])
     assert (row["answer"], row["track_id"], row["title"]) == ("yes", 2, "Ọmọ Ọba")
     assert (row["added_after"], row["valid_from"], row["valid_to"]) == (None, "2025-11-01T00:00:00.000000Z", None)
-    every = json.loads(told("as-of", "2025-11-03", "ada", "--all", "--json")[1])
+    every = json.loads(run_verb("as-of", "2025-11-03", "ada", "--all", "--json")[1])
     gone = next(each for each in every if each["track_id"] == 1)
     assert (gone["answer"], gone["removed_after"], gone["valid_to"]) == (
         "no",
         "2025-11-01T00:00:00.000000Z",
         "2025-11-03T00:00:00.000000Z",
     )
-    changes = json.loads(told("as-of", "--diff", "2025-11-01", "2025-11-03", "--json")[1])
+    changes = json.loads(run_verb("as-of", "--diff", "2025-11-01", "2025-11-03", "--json")[1])
     assert [(each["change"], each["track_id"]) for each in changes] == [("removed", 1)]
 
 
 @pytest.mark.parametrize("name", ["2", "Ọmọ Ọba", "ỌMỌ ỌBA", "track 2"])
-def test_a_track_is_told_by_its_id_or_by_a_title_that_it_has_or_had(told: Run, name: str) -> None:
-    code, out, _ = told("history", "--track", name)
+def test_a_track_is_found_by_id_and_by_any_title_it_had(run_verb: Run, name: str) -> None:
+    code, out, _ = run_verb("history", "--track", name)
     assert code == 0
-    assert "first seen by 2025-11-01 00:00:00Z; nobody knows since when it was there" in out
+    assert "first seen 2025-11-01 00:00:00Z; when it was added is unknown" in out
     assert 'title was "Ọmọ Ọba", became "Track 2"' in out
 
 
-def test_the_story_of_an_account_and_of_an_artist(told: Run) -> None:
-    out = told("history", "ada")[1]
+def test_the_history_of_an_account_and_of_an_artist(run_verb: Run) -> None:
+    out = run_verb("history", "ada")[1]
     assert "2 favourites seen for the first time" in out
     assert "1 favourite removed" in out
     assert "again, after" in out
-    artist = told("history", "--artist", "artist 2")[1]
+    artist = run_verb("history", "--artist", "artist 2")[1]
     assert "removed between 2025-11-01 00:00:00Z and 2025-11-03 00:00:00Z" in artist
     assert "added again between 2025-11-03 00:00:00Z and 2025-11-05 00:00:00Z" in artist
 
 
-def test_an_account_that_is_synced_no_more_is_still_told_of(told: Run) -> None:
-    assert told("accounts", "remove", "ada")[0] == 0
-    assert json.loads(told("as-of", "2025-11-03", "--json")[1])
-    assert told("history")[1]
+def test_a_removed_account_keeps_its_history(run_verb: Run) -> None:
+    assert run_verb("accounts", "remove", "ada")[0] == 0
+    assert json.loads(run_verb("as-of", "2025-11-03", "--json")[1])
+    assert run_verb("history")[1]
 
 
-def test_an_erased_account_is_told_with_what_went_and_what_is_out_of_reach(told: Run) -> None:
-    code, out, err = told("accounts", "remove", "ada", "--erase", "--yes")
+def test_an_erased_account_is_reported_with_counts(run_verb: Run) -> None:
+    code, out, err = run_verb("accounts", "remove", "ada", "--erase", "--yes")
     assert code == 0
-    assert "deleted: 3 runs, 3 intervals, 2 tracks that nobody else has" in out
+    assert "deleted: 3 runs, 3 intervals, 2 tracks of no other account" in out
     assert "backups, exports and reports" in err
-    assert "there is no account yet" in told("as-of", "now")[2]
+    assert "there is no account yet" in run_verb("as-of", "now")[2]
 
 
-def test_storing_no_items_says_what_is_lost(told: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_storing_no_raw_items_is_warned_about(run_verb: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     again = ("backfill", "--from", str(tmp_path / "2025-11-01.json"), "--complete")
-    assert "cannot reach" not in told(*again)[2]
+    assert "cannot be applied" not in run_verb(*again)[2]
     monkeypatch.setenv("FAVSYNC_KEEP_RAW", "false")
-    assert "a later fix in how items are read cannot reach those of now" in told(*again)[2]
+    assert "a later fix in the parser cannot be applied" in run_verb(*again)[2]
 
 
 @pytest.mark.parametrize(
@@ -246,15 +246,15 @@ def test_storing_no_items_says_what_is_lost(told: Run, monkeypatch: pytest.Monke
         (("rebuild",), "nothing was written"),
     ],
 )
-def test_who_says_no_is_told_that_nothing_happened(
-    told: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], words: str
+def test_a_refused_confirmation_changes_nothing(
+    run_verb: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], words: str
 ) -> None:
     with sqlite3.connect(tmp_path / "short.db") as connection:
         if arguments == ("rebuild",):
             connection.execute("DELETE FROM track_versions WHERE track_id = 1")
         before = list(connection.iterdump())
     monkeypatch.setattr("sys.stdin", Terminal("n\n"))
-    code, _, err = told(*arguments)
+    code, _, err = run_verb(*arguments)
     assert (code, words in err) == (0, True), err
     assert list(sqlite3.connect(tmp_path / "short.db").iterdump()) == before
 
@@ -268,7 +268,7 @@ class Terminal(io.StringIO):
 
 
 @pytest.mark.parametrize("verb", ["sync", "backfill"])
-def test_without_an_account_and_its_token_no_database_is_made(
+def test_without_account_and_token_no_database_is_created(
     verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("FAVSYNC_DATABASE_URL", f"sqlite:///{tmp_path}/new.db")

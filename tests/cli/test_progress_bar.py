@@ -1,4 +1,4 @@
-"""How far a long reading is: told in words that fit a terminal of 80 columns, and true after a resumption."""
+"""The progress line of a long read: it fits 80 columns and is right after a resumption."""
 
 from __future__ import annotations
 
@@ -23,34 +23,34 @@ def seconds(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def test_rate_and_time_left_are_told_where_the_length_is_known(seconds: list[float]) -> None:
-    told = ReadingPace("ada", Going(expected=1_000))
+def test_a_known_length_shows_rate_and_time_left(seconds: list[float]) -> None:
+    pace = ReadingPace("ada", Going(expected=1_000))
     seconds[0] += 10
-    assert told.words(500) == "ada: 500 of about 1,000 read, 50/s, 10 s left"
+    assert pace.words(500) == "ada: 500 of about 1,000 read, 50/s, 10 s left"
 
 
-def test_what_was_kept_counts_neither_for_the_rate_nor_as_read_now(seconds: list[float]) -> None:
-    told = ReadingPace("ada", Going(reused_items=400, expected=1_000))
+def test_resumed_items_do_not_count_for_the_rate(seconds: list[float]) -> None:
+    pace = ReadingPace("ada", Going(reused_items=400, expected=1_000))
     seconds[0] += 10
-    assert told.words(500) == "ada: 500 of about 1,000 read (400 kept), 10/s, 50 s left"
+    assert pace.words(500) == "ada: 500 of about 1,000 read (400 kept), 10/s, 50 s left"
 
 
-def test_where_the_length_is_unknown_or_passed_no_time_left_is_made_up(seconds: list[float]) -> None:
+def test_an_unknown_or_exceeded_length_shows_no_time_left(seconds: list[float]) -> None:
     seconds[0] += 10
-    told = ReadingPace("ada", Going())
+    pace = ReadingPace("ada", Going())
     seconds[0] += 10
-    assert told.words(500) == "ada: 500 read, 50/s"
+    assert pace.words(500) == "ada: 500 read, 50/s"
     assert "left" not in ReadingPace("ada", Going(expected=400)).words(500)
 
 
-def test_the_longest_words_fit_a_terminal_of_80_columns_with_the_clock_beside_them(seconds: list[float]) -> None:
-    told = ReadingPace("default", Going(reused_items=9_751, expected=100_000))
+def test_the_longest_line_fits_80_columns(seconds: list[float]) -> None:
+    pace = ReadingPace("default", Going(reused_items=9_751, expected=100_000))
     seconds[0] += 20
-    assert len("⠸ " + told.words(15_142) + " 0:00:09") <= 80
+    assert len("⠸ " + pace.words(15_142) + " 0:00:09") <= 80
 
 
 @pytest.mark.parametrize(
     ("length", "words"), [(0.2, "1 s"), (89, "89 s"), (90, "2 min"), (5_399, "90 min"), (7_200, "2.0 h")]
 )
-def test_a_length_of_time_is_said_as_a_person_says_it(length: float, words: str) -> None:
+def test_a_duration_is_shown_in_s_min_or_h(length: float, words: str) -> None:
     assert duration(length) == words

@@ -41,7 +41,7 @@ def value(histories: Histories, sql: str) -> Any:
         return connection.execute(text(sql)).scalar_one()
 
 
-def test_without_a_name_every_report_is_listed_with_what_a_row_is(run: Run) -> None:
+def test_without_a_name_every_report_is_listed(run: Run) -> None:
     code, out, _ = run("report")
     assert code == 0
     lines = out.splitlines()
@@ -85,7 +85,7 @@ def test_parquet_goes_to_a_file_with_types(run: Run, tmp_path: Path, histories: 
     assert str(table.schema.field("duration_seconds").type) == "int64"
 
 
-def test_parquet_without_its_library_says_what_to_install(
+def test_parquet_without_pyarrow_names_what_to_install(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
@@ -102,7 +102,7 @@ def test_a_file_that_cannot_be_written_is_a_usage_error(run: Run, tmp_path: Path
         assert "cannot be written" in err
 
 
-def test_the_html_report_is_written_whole_for_its_owner_alone(run: Run, tmp_path: Path) -> None:
+def test_the_html_report_is_complete_and_private(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     code, out, err = run("report", "html", "-o", str(path))
     assert (code, out) == (0, "")
@@ -119,32 +119,30 @@ def test_the_html_report_is_written_whole_for_its_owner_alone(run: Run, tmp_path
         (("curent-favourites",), "did you mean current-favourites"),
         (("runs", "--account", "adaa"), "did you mean ada?"),
         (("runs", "--order-by", "startd_at"), "did you mean started_at"),
-        (("html",), "say which with -o FILE"),
-        (("html", "-o", "x.html", "--limit", "3", "--since", "2026-01-01"), "takes no --since and no --limit"),
-        (("html", "-o", "x.html", "--json"), "takes no --json"),
+        (("html",), "add -o FILE"),
+        (("html", "-o", "x.html", "--limit", "3", "--since", "2026-01-01"), "has no --since and no --limit"),
+        (("html", "-o", "x.html", "--json"), "has no --json"),
         (("runs", "--columns", "outcom"), "did you mean outcome"),
         (("html", "--account", "nobody", "-o", "x.html"), "there is no account 'nobody'"),
-        (("runs", "--format", "parquet"), "say which with -o FILE"),
+        (("runs", "--format", "parquet"), "add -o FILE"),
         (("runs", "--as-of", "2026-01-01"), "--as-of works with albums, artists"),
         (("runs", "--json", "--format", "csv"), "exclude each other"),
         (("runs", "--since", "whenever"), "is not a time"),
     ],
 )
-def test_what_cannot_be_done_is_told_in_one_line_with_a_remedy(
-    run: Run, arguments: tuple[str, ...], words: str
-) -> None:
+def test_a_wrong_report_is_refused_with_a_remedy(run: Run, arguments: tuple[str, ...], words: str) -> None:
     code, out, err = run("report", *arguments)
     assert (code, out) == (2, "")
     assert words in err
     assert err.startswith("error: ")
 
 
-def test_columns_are_chosen_and_come_in_that_order(run: Run) -> None:
+def test_columns_come_in_the_given_order(run: Run) -> None:
     asked = ("report", "Weekly churn", "--account", "ada", "--limit", "1", "--format", "csv")
     assert run(*asked, "--columns", "churn,week", "--columns", "added")[1].splitlines()[0] == "churn,week,added"
 
 
-def test_the_ending_of_a_file_says_its_format_and_what_is_in_it_is_told(run: Run, tmp_path: Path) -> None:
+def test_the_ending_of_a_file_selects_its_format(run: Run, tmp_path: Path) -> None:
     for ending, begin in ((".csv", "account,"), (".json", "[\n"), (".md", "| account"), (".txt", "account  ")):
         path = tmp_path / f"runs{ending}"
         code, out, err = run("report", "runs", "--limit", "3", "-o", str(path))
@@ -152,20 +150,20 @@ def test_the_ending_of_a_file_says_its_format_and_what_is_in_it_is_told(run: Run
         assert path.read_text(encoding="utf-8").startswith(begin)
 
 
-def test_an_answer_without_rows_says_so_to_people_alone(run: Run) -> None:
+def test_an_empty_result_is_mentioned_to_people_only(run: Run) -> None:
     code, out, err = run("report", "runs", "--since", "2999-01-01")
-    assert (code, err) == (0, "nothing to show\n")
+    assert (code, err) == (0, "no rows\n")
     assert out.startswith("account ")
     assert run("report", "runs", "--since", "2999-01-01", "--json")[1:] == ("[]\n", "")
 
 
-def test_as_of_tells_how_many_are_unknown_apart_from_the_rows(run: Run) -> None:
+def test_as_of_reports_the_number_of_unknown_tracks(run: Run) -> None:
     code, out, err = run("report", "artists", "--as-of", "2025-01-01", "--json", "--account", "ada")
     assert (code, json.loads(out)) == (0, [])
-    assert "tracks were there then is unknown: `favsync as-of 2025-01-01T00:00:00Z` names them" in err
+    assert "unknown at that time: `favsync as-of 2025-01-01T00:00:00Z` lists them" in err
 
 
-def test_a_reader_that_goes_away_is_no_error(histories: Histories) -> None:
+def test_a_closed_output_pipe_is_no_error(histories: Histories) -> None:
     favsync = Path(sys.executable).with_name("favsync")
     environ = dict(os.environ) | {"FAVSYNC_DATABASE_URL": str(histories.engine("sqlite").url)}
     command = f"set -o pipefail; {favsync} report track-markets --format csv | head -2"
@@ -174,12 +172,12 @@ def test_a_reader_that_goes_away_is_no_error(histories: Histories) -> None:
     assert len(done.stdout.splitlines()) == 2
 
 
-def test_a_digest_is_told_once_and_an_empty_one_prints_nothing(run: Run) -> None:
+def test_a_digest_moves_its_cursor_and_an_empty_one_is_silent(run: Run) -> None:
     code, out, _ = run("digest", "ada", "--channel", "test", "--peek", "--since", "2026-05-01")
     assert code == 0
     assert out.startswith("ada: ")
     assert run("digest", "--channel", "test")[0] == 0
-    assert run("digest", "--channel", "test")[1:] == ("", "nothing to tell\n")
+    assert run("digest", "--channel", "test")[1:] == ("", "no changes\n")
     assert [each["account"] for each in json.loads(run("digest", "--channel", "test", "--json")[1])] == ["ada", "kofi"]
 
 

@@ -35,13 +35,11 @@ def started() -> Iterator[Started]:
 
 def ended(process: subprocess.Popen[str], number: signal.Signals) -> tuple[int, str]:
     process.send_signal(number)
-    return process.wait(10), process.communicate()[1]
+    return process.wait(), process.communicate()[1]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_lines_it_prints_make_favsync_use_it_and_a_signal_ends_it_well(
-    started: Started, number: signal.Signals
-) -> None:
+def test_it_prints_settings_and_a_signal_ends_it(started: Started, number: signal.Signals) -> None:
     process = started("--scenario", "empty_page")
     assert process.stdout is not None
     words = [shlex.split(process.stdout.readline()) for _ in range(4)]
@@ -54,7 +52,7 @@ def test_the_lines_it_prints_make_favsync_use_it_and_a_signal_ends_it_well(
         "Content-Type": "application/json",
     }
     request = urllib.request.Request(f"{variables['BOOMPLAY_API_URL']}/favourite/v1/tracks?limit=50", headers=headers)
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request) as answer:
         assert json.load(answer)["code"] == 0
     code, err = ended(process, number)
     assert code == 0
@@ -62,7 +60,7 @@ def test_the_lines_it_prints_make_favsync_use_it_and_a_signal_ends_it_well(
     assert f"{variables['BOOMPLAY_API_URL']}/_sandbox/" in err
 
 
-def test_as_json_it_says_the_same(started: Started) -> None:
+def test_json_has_the_same_settings(started: Started) -> None:
     process = started("--json", "--seed", "7", "--latency-ms", "1")
     assert process.stdout is not None
     lines = [process.stdout.readline()]
@@ -71,17 +69,17 @@ def test_as_json_it_says_the_same(started: Started) -> None:
     answer = json.loads("".join(lines))
     assert answer["scenario"] == "quiet"
     assert answer["environment"]["BOOMPLAY_API_URL"] == answer["url"]
-    with urllib.request.urlopen(answer["control"], timeout=10) as about:
+    with urllib.request.urlopen(answer["control"]) as about:
         assert about.status == 200
     assert ended(process, signal.SIGINT)[0] == 0
 
 
-def test_an_unknown_scenario_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_scenario_suggests_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sandbox", "--scenario", "empty-page"]) == 2
     assert "did you mean empty_page" in capsys.readouterr().err
 
 
-def test_a_port_that_is_taken_is_an_error_with_a_way_on(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_port_in_use_is_an_error_with_a_remedy(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         assert main(["sandbox", "--tracks", "1", "--port", str(taken.getsockname()[1])]) == 2
     err = capsys.readouterr().err
@@ -92,9 +90,7 @@ def test_a_port_that_is_taken_is_an_error_with_a_way_on(capsys: pytest.CaptureFi
 @pytest.mark.parametrize(
     "argv", [("--host", "0.0.0.0"), ("--port", "70000"), ("--tracks", "-1"), ("--latency-ms", "x")]
 )
-def test_it_never_leaves_the_machine_and_takes_no_nonsense(
-    argv: tuple[str, ...], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_invalid_options_are_refused(argv: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sandbox", *argv]) == 2
     assert argv[0] in capsys.readouterr().err
 
@@ -107,7 +103,7 @@ def test_its_help_lists_the_scenarios(capsys: pytest.CaptureFixture[str]) -> Non
     assert all(name in out for name in SCENARIOS)
 
 
-def test_each_of_several_users_has_a_token_in_a_variable_of_their_own(started: Started) -> None:
+def test_each_of_several_users_has_a_token_variable(started: Started) -> None:
     process = started("--user", "ada", "--user", "ben", "--json")
     assert process.stdout is not None
     printed = ""
@@ -118,6 +114,6 @@ def test_each_of_several_users_has_a_token_in_a_variable_of_their_own(started: S
     assert ended(process, signal.SIGTERM)[0] == 0
 
 
-def test_a_name_that_is_no_variables_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_name_that_is_no_variable_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sandbox", "--user", "a b"]) == 2
-    assert "nobody can be called 'a b'" in capsys.readouterr().err
+    assert "'a b' cannot be a user name" in capsys.readouterr().err

@@ -67,7 +67,7 @@ def test_what_is_not_a_time_is_refused_with_what_is(text: str) -> None:
     assert "UTC" in caught.value.remedy
 
 
-def test_a_time_without_offset_does_not_depend_on_where_it_is_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_time_without_offset_is_utc_on_every_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     import time
 
     monkeypatch.setenv("TZ", "Pacific/Auckland")

@@ -25,14 +25,14 @@ def test_the_demo_does_not_write_over_an_earlier_one(favsync):
     assert favsync("demo", "--keep", "here", "--json").code == 0
     again = favsync("demo", "--keep", "here")
     assert again.code == 2
-    assert "holds a demo already" in again.err
+    assert "already contains a demo" in again.err
 
 
 def test_the_demo_names_a_folder_that_cannot_be_made(favsync, home):
     (home / "taken").write_text("")
     refused = favsync("demo", "--keep", "taken/here")
     assert refused.code == 2
-    assert "the folder taken/here cannot be made: Not a directory" in refused.err
+    assert "the folder taken/here cannot be created: Not a directory" in refused.err
 
 
 def test_the_demo_needs_no_setting_and_obeys_none(favsync, home):

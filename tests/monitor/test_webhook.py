@@ -170,7 +170,7 @@ def test_the_verb_sends_to_the_webhook_of_the_settings(
     assert "secret-id" not in said
     assert main(["digest", "--send"]) == 0
     assert main(["digest", "--send"]) == 0
-    assert capsys.readouterr().err == "ada: sent\nada: nothing to tell\n"
+    assert capsys.readouterr().err == "ada: sent\nada: no changes\n"
     assert [each["text"].split(":")[0] for each in got] == ["*ada", "*ada"]
     assert main(["digest", "--send", "--peek"]) == 2
 

@@ -140,7 +140,7 @@ def test_a_folder_with_other_files_is_refused(filled, export, tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
     code, said = export(filled, "--to", tmp_path, "--force")
     assert code == 2
-    assert "holds other files" in said
+    assert "contains other files" in said
     assert [path.name for path in tmp_path.iterdir() if path.suffix == ".txt"] == ["mine.txt"]
 
 

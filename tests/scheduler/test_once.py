@@ -152,7 +152,7 @@ def test_a_round_with_a_waiting_failed_account_pings_failure(database_url, engin
     assert main(["schedule", "--once"]) == 4
     assert main(["schedule", "--once"]) == 0
     assert [path for path, _ in pings[2:]] == ["/uuid/start", "/uuid/fail"]
-    assert pings[-1][1].startswith("ben: its last turn failed, 1 in a row")
+    assert pings[-1][1].startswith("ben: failed 1 times in a row")
 
 
 @pytest.mark.parametrize("words", [("sync",), ("schedule", "--once")])
