@@ -54,7 +54,7 @@ docs: $(VENV)/.test  ## the answers in docs/ again, from a made-up history
 	@$(python) -m tools.examples
 
 hostile: $(VENV)/.test  ## how many removals are false, against a service that misbehaves (short version); eight runs at once
-	@$(python) -m benchmarks.false_removals --quick $(ARGS)
+	@$(python) -m benchmarks.hostile --quick $(ARGS)
 	@FAVSYNC_TEST_ROUNDS=20 $(python) -m pytest -q -n $(WORKERS) tests/load/test_run_lock.py -k eight_accounts
 
 bench: $(VENV)/.test  ## time and space, beside other tools on the same machine; takes long

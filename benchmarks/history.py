@@ -34,7 +34,7 @@ from etl.load import runs
 from etl.load.baseline import find_accounts
 from etl.model.records import Item, Page
 from etl.sandbox.catalogue import Catalogue
-from etl.sandbox.markets import market_lists
+from etl.sandbox.composer import market_lists
 from etl.sync import RunOptions, RunResult, sync_account
 
 END = datetime(2026, 6, 30, 6, 0, tzinfo=UTC)

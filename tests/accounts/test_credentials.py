@@ -43,7 +43,7 @@ def sandbox(instant: object) -> Iterator[Sandbox]:
     with Sandbox(tracks=20, users=["ada", "ben", "cy", "dee"], now=clock.now) as running:
         running.switch(refresh="rotating", refresh_path="/oauth/token")
         for user in running.users.values():
-            user.refresh_token = running._world.tokens.refresh(user.name)
+            user.refresh_token = running.tokens.refresh(user.name)
         yield running
 
 
@@ -268,5 +268,5 @@ def test_when_the_service_refuses_most_accounts_no_token_dies(database_url, engi
                 reads(wrong, engine, name)
         instant(timedelta(hours=1))
     assert {token_row(engine, name).state for name in sandbox.users} == {"suspect"}
-    sandbox._world.tokens._grants[sandbox.users["ada"].access_token].expires_at = clock.now() + timedelta(hours=1)
+    sandbox.tokens._grants[sandbox.users["ada"].access_token].expires_at = clock.now() + timedelta(hours=1)
     assert reads(config, engine) == 20

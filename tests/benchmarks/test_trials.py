@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from benchmarks.false_removals.trials import START, USER, Tally, Watch
+from benchmarks.hostile.trials import START, USER, Tally, Watch
 from etl.sandbox import Sandbox
 
 

@@ -131,7 +131,7 @@ def day(request, new_database, tmp_path) -> Iterator[Day]:
         for number, user in enumerate(sandbox.users.values()):
             renews = number % 2 == 0
             sandbox.new_token(user, LIFETIME.total_seconds() if renews else 1e9)
-            user.refresh_token = sandbox._world.tokens.refresh(user.name) if renews else ""
+            user.refresh_token = sandbox.tokens.refresh(user.name) if renews else ""
         add(config, engine, sandbox, *names[:-1])
         environment = dict(os.environ) | {
             "FAVSYNC_DATABASE_URL": url,

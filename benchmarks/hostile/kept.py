@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.false_removals.trials import Tally
+from benchmarks.hostile.trials import Tally
 
 
 class Kept:

@@ -1,4 +1,4 @@
-"""A running stand-in with a client that is authorised as its first user: it asks over HTTP, as anybody would."""
+"""A running sandbox with an HTTP client that is authorised as its first user."""
 
 from __future__ import annotations
 
@@ -10,21 +10,17 @@ import httpx
 
 from etl.sandbox import Sandbox
 
-TRACKS, ALBUMS, PLAYLISTS = "/favourite/v1/tracks", "/favourite/v1/albums", "/favourite/v1/playlists"
+TRACKS, BY_IDS, USER = "/favourite/v1/tracks", "/track/v1/trackIds", "/user/getUserInfo"
 
 
 @dataclass
-class Bench:
+class SandboxClient:
     sandbox: Sandbox
     http: httpx.Client
 
     @property
-    def user(self) -> str:
-        return next(iter(self.sandbox.users))
-
-    @property
     def true_ids(self) -> list[int]:
-        return self.sandbox.favourites(self.user)
+        return self.sandbox.favourites("ada")
 
     def get(self, path: str = TRACKS, **params: Any) -> httpx.Response:
         return self.http.get(path, params=params)
@@ -32,17 +28,17 @@ class Bench:
     def post(self, path: str, **body: Any) -> httpx.Response:
         return self.http.post(path, json=body)
 
-    def ids(self, offset: int = 0, limit: int = 50, path: str = TRACKS) -> list[int]:
+    def ids(self, offset: int = 0, limit: int = 50, **headers: str) -> list[int]:
         """Ask for a page and return its ids."""
-        key = {TRACKS: "track_id", ALBUMS: "album_id", PLAYLISTS: "playlist_id"}[path]
-        return [int(item[key]) for item in self.get(path, offset=offset, limit=limit).json()["data"]]
+        answer = self.http.get(TRACKS, params={"offset": offset, "limit": limit}, headers=headers)
+        return [int(item["track_id"]) for item in answer.json()["data"]]
 
     def refusal(self, path: str = TRACKS, **params: Any) -> tuple[int, int]:
         """Return the HTTP status and the made-up code, counted from its base."""
         return status_and_code(self.get(path, **params))
 
 
-Open = Callable[..., Bench]
+Open = Callable[..., SandboxClient]
 
 
 def status_and_code(answer: httpx.Response) -> tuple[int, int]:

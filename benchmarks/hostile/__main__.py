@@ -1,10 +1,10 @@
 """How many removals are false, and how many are missed, when the service misbehaves: favsync and other tools, same scenarios.
 
-    python -m benchmarks.false_removals --runs 10000 --seed 1
-    python -m benchmarks.false_removals --runs 200 --tools favsync,dlt,airbyte --peers FOLDER
-    python -m benchmarks.false_removals --quick
+    python -m benchmarks.hostile --runs 10000 --seed 1
+    python -m benchmarks.hostile --runs 200 --tools favsync,dlt,airbyte --peers FOLDER
+    python -m benchmarks.hostile --quick
 
-FOLDER is a virtual environment with `benchmarks/false_removals/requirements.txt` installed. Ends with 1 if favsync removed one
+FOLDER is a virtual environment with `benchmarks/hostile/requirements.txt` installed. Ends with 1 if favsync removed one
 favourite falsely, or if a quiet sync did not end at the truth. With ``--results FILE`` the same command goes on where it was
 broken off, and ``--tables`` shows what is in it.
 """
@@ -21,11 +21,11 @@ from functools import partial
 from math import inf
 from pathlib import Path
 
-from benchmarks.false_removals.favsync import Favsync
-from benchmarks.false_removals.kept import Kept
-from benchmarks.false_removals.others import Other, is_installed
-from benchmarks.false_removals.tables import side_by_side, table, with_all
-from benchmarks.false_removals.trials import ALL_SCENARIOS, Tally, Tool, trial
+from benchmarks.hostile.favsync import Favsync
+from benchmarks.hostile.kept import Kept
+from benchmarks.hostile.others import Other, is_installed
+from benchmarks.hostile.tables import side_by_side, table, with_all
+from benchmarks.hostile.trials import ALL_SCENARIOS, Tally, Tool, trial
 from etl import __version__, clock, logs
 from etl.sandbox import Sandbox
 
@@ -71,7 +71,7 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.false_removals",
+        prog="python -m benchmarks.hostile",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -115,7 +115,7 @@ def _tool(name: str, peers: Path) -> Callable[[Sandbox], Tool] | None:
     command, package = PEERS[name]
     python = peers / "bin" / "python"
     if not is_installed(python, package):
-        wanted = "benchmarks/false_removals/requirements.txt"
+        wanted = "benchmarks/hostile/requirements.txt"
         print(f"{name}: not measured, as {peers} does not hold it (install {wanted} there)", file=sys.stderr)
         return None
     return partial(Other, python, command)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from benchmarks.false_removals.trials import Tally
+from benchmarks.hostile.trials import Tally
 
 COLUMNS = ("runs", "removals", "false", "missed", "late", "lacking", "held", "requests/run")
 Tallies = Mapping[str, Tally]
