@@ -1,12 +1,12 @@
-"""How many removals are false, and how many are missed, when the service misbehaves: favsync and other tools, same scenarios.
+"""Counts false and missed removals when the service misbehaves, for favsync and other tools in the same scenarios.
 
     python -m benchmarks.hostile --runs 10000 --seed 1
     python -m benchmarks.hostile --runs 200 --tools favsync,dlt,airbyte --peers FOLDER
     python -m benchmarks.hostile --quick
 
-FOLDER is a virtual environment with `benchmarks/hostile/requirements.txt` installed. Ends with 1 if favsync removed one
-favourite falsely, or if a quiet sync did not end at the truth. With ``--results FILE`` the same command goes on where it was
-broken off, and ``--tables`` shows what is in it.
+FOLDER is a virtual environment with `benchmarks/hostile/peers/requirements.txt` installed. The exit code is 1 if favsync
+removed a favourite falsely, or if a quiet sync did not end at the truth. With ``--results FILE`` the same command resumes an
+interrupted measurement, and ``--tables`` shows what the file holds.
 """
 
 from __future__ import annotations
@@ -21,11 +21,9 @@ from functools import partial
 from math import inf
 from pathlib import Path
 
-from benchmarks.hostile.favsync import Favsync
-from benchmarks.hostile.kept import Kept
-from benchmarks.hostile.others import Other, is_installed
-from benchmarks.hostile.tables import side_by_side, table, with_all
-from benchmarks.hostile.trials import ALL_SCENARIOS, Tally, Tool, trial
+from benchmarks.hostile.results import ResultsFile, Tally, side_by_side, table, with_all
+from benchmarks.hostile.tools import Favsync, PeerTool, Tool, is_installed
+from benchmarks.hostile.trials import ALL_SCENARIOS, trial
 from etl import __version__, clock, logs
 from etl.sandbox import Sandbox
 
@@ -47,7 +45,7 @@ BATCH = 36
 
 
 def main() -> int:
-    """Measure, print a table for each tool and one of all, and judge favsync."""
+    """Measure, print a table for each tool and one of all; return 1 if favsync was wrong."""
     options = _options()
     runs = QUICK_RUNS if options.quick else options.runs
     trials = max(1, runs // RUNS_A_TRIAL // len(options.scenarios))
@@ -57,10 +55,10 @@ def main() -> int:
         if make is None:
             continue
         tools[name] = {scenario: Tally() for scenario in options.scenarios}
-        for scenario, tally in _played(make, options, Kept(options.results, name, options.seed), trials):
+        for scenario, tally in _results(make, options, ResultsFile(options.results, name, options.seed), trials):
             tools[name][scenario].add(tally)
-            for story in tally.stories if name == "favsync" else ():
-                print(story, file=sys.stderr)
+            for message in tally.messages if name == "favsync" else ():
+                print(message, file=sys.stderr)
         title = _title(name, tools[name], options.seed)
         print(table(f"\n{title}", tools[name]), flush=True)
     if len(tools) > 1:
@@ -95,10 +93,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--results",
         type=Path,
-        help="a file that keeps what each trial counted; trials that are in it are not played again",
+        help="a file that keeps what each trial counted; trials that it holds are not run again",
     )
-    parser.add_argument("--minutes", type=float, default=inf, help="begin no trial after so long (default: play all)")
-    parser.add_argument("--tables", action="store_true", help="play nothing, show what --results holds")
+    parser.add_argument("--minutes", type=float, default=inf, help="begin no trial after so long (default: run all)")
+    parser.add_argument("--tables", action="store_true", help="run nothing, show what --results holds")
     parser.add_argument("--quick", "--short", action="store_true", help=f"favsync only, {QUICK_RUNS} syncs")
     options = parser.parse_args()
     if unknown := [name for name in options.scenarios if name not in ALL_SCENARIOS]:
@@ -109,27 +107,27 @@ def _options() -> argparse.Namespace:
 
 
 def _tool(name: str, peers: Path) -> Callable[[Sandbox], Tool] | None:
-    """Return what makes the tool; None, and a word, where it is not installed."""
+    """Return the factory of the tool; None, with a message, if it is not installed."""
     if name == "favsync":
         return Favsync
     command, package = PEERS[name]
     python = peers / "bin" / "python"
     if not is_installed(python, package):
-        wanted = "benchmarks/hostile/requirements.txt"
-        print(f"{name}: not measured, as {peers} does not hold it (install {wanted} there)", file=sys.stderr)
+        wanted = "benchmarks/hostile/peers/requirements.txt"
+        print(f"{name}: not measured, {peers} does not have it (install {wanted} there)", file=sys.stderr)
         return None
-    return partial(Other, python, command)
+    return partial(PeerTool, python, command)
 
 
-def _played(
-    make: Callable[[Sandbox], Tool], options: argparse.Namespace, kept: Kept, trials: int
+def _results(
+    make: Callable[[Sandbox], Tool], options: argparse.Namespace, kept: ResultsFile, trials: int
 ) -> Iterator[tuple[str, Tally]]:
-    """Play the trials that were not played yet, in several processes; yield the counts of each one."""
+    """Run the trials that are not in the file yet, in several processes; yield the tally of each one."""
     if options.tables:
-        yield from ((scenario, tally) for scenario, _, tally in kept.played() if scenario in options.scenarios)
+        yield from ((scenario, tally) for scenario, _, tally in kept.read() if scenario in options.scenarios)
         return
     wanted = {(scenario, number) for number in range(trials) for scenario in options.scenarios}
-    for scenario, number, tally in kept.played():
+    for scenario, number, tally in kept.read():
         if (scenario, number) in wanted:
             wanted.discard((scenario, number))
             yield scenario, tally
@@ -139,13 +137,13 @@ def _played(
         while orders and clock.monotonic() < until:
             batch, orders = orders[:BATCH], orders[BATCH:]
             for (scenario, number), tally in zip(
-                batch, pool.map(partial(_play, make, options.seed), batch), strict=True
+                batch, pool.map(partial(_run, make, options.seed), batch), strict=True
             ):
                 kept.add(scenario, number, tally)
                 yield scenario, tally
 
 
-def _play(make: Callable[[Sandbox], Tool], seed: int, order: tuple[str, int]) -> Tally:
+def _run(make: Callable[[Sandbox], Tool], seed: int, order: tuple[str, int]) -> Tally:
     scenario, number = order
     return trial(make, scenario, seed, number, ROUNDS)
 

@@ -1,8 +1,8 @@
 """One trial: a list that changes, a service that misbehaves, a tool that syncs, and the truth about all of it.
 
-A removal is *false* where the tool says that a track left though it was in the list at every moment from the end of the tool's
-last sync to the end of this one. It is *late* where a sync that ran wholly after the removal did not see it, and *missed* where
-even the quiet sync at the end of the trial did not. *Lacking*: favourites that the tool does not have after the quiet sync.
+A removal is *false* if the tool removes a track that was in the list at every moment from the end of the tool's last sync to the
+end of this one. It is *late* if a sync that ran wholly after the removal did not see it, and *missed* if even the quiet sync at
+the end of the trial did not. *Lacking*: favourites that the tool does not have after the quiet sync.
 
 The truth is the sandbox's own record of every change.
 """
@@ -10,11 +10,12 @@ The truth is the sandbox's own record of every change.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import Protocol
 
+from benchmarks.hostile.results import Tally
+from benchmarks.hostile.tools import Tool
 from etl import clock
 from etl.sandbox import SCENARIOS, Sandbox
 
@@ -28,47 +29,9 @@ LENGTHS = (0, 1, 2, 5, 20, 48, 49, 50, 51, 60, 98, 99, 100, 120, 147, 148, 180, 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-class Tool(Protocol):
-    """Something that copies the list and keeps which favourites are current."""
-
-    def sync(self, at: datetime) -> frozenset[int]:
-        """Sync, it being ``at``, and return the tracks that are favourites according to the tool."""
-        ...
-
-    def settle(self) -> frozenset[int]:
-        """Do what an operator does who knows that the last sync was right; return the favourites."""
-        ...
-
-    def close(self) -> None:
-        """Let go of everything."""
-        ...
-
-
-@dataclass
-class Tally:
-    """What trials add up to."""
-
-    runs: int = 0
-    removals: int = 0
-    false: int = 0
-    late: int = 0
-    missed: int = 0
-    lacking: int = 0
-    requests: int = 0
-    trials: int = 0
-    held: int = 0
-    seconds: float = 0.0
-    stories: list[str] = field(default_factory=list)
-
-    def add(self, other: Tally) -> None:
-        """Add another's counts."""
-        for each in fields(self):
-            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
-
-
 @dataclass
 class Watch:
-    """Compares what a tool says after each sync with what happened. ``there``: the list when the last sync had ended."""
+    """Compares a tool's favourites after each sync with the truth. ``there``: the list at the end of the last sync."""
 
     sandbox: Sandbox
     tally: Tally
@@ -96,13 +59,13 @@ class Watch:
         self.tally.false += len(false)
         self.tally.late += len(lingering - self.lingering)
         if false:
-            self.tally.stories.append(
+            self.tally.messages.append(
                 f"{self.name}: falsely removed {sorted(false)[:5]} of {len(now)} in run {self.tally.runs}"
             )
         self.active, self.lingering, self.there, self.end = active, lingering, now, len(history)
 
     def settle(self, tool: Tool) -> None:
-        """Let the operator decide, and count what is still wrong."""
+        """Let the operator approve, and count what is still wrong."""
         active = tool.settle()
         now = frozenset(self.sandbox.favourites(USER))
         self.tally.held += active != self.active
@@ -110,15 +73,13 @@ class Watch:
         self.tally.false += len((self.active - active) & now)
         self.tally.missed += len(active - now)
         self.tally.lacking += len(now - active)
-        self.tally.late -= len(
-            self.lingering
-        )  # what the quiet sync missed, or had to be decided on, is not merely late
+        self.tally.late -= len(self.lingering)  # what the quiet sync missed, or held, is not merely late
         if wrong := (active ^ now):
-            self.tally.stories.append(f"{self.name}: after the quiet sync {sorted(wrong)[:5]} are wrong")
+            self.tally.messages.append(f"{self.name}: after the quiet sync {sorted(wrong)[:5]} are wrong")
 
 
 def trial(make: Callable[[Sandbox], Tool], scenario: str, seed: int, number: int, rounds: int = 4) -> Tally:
-    """Play one trial of ``scenario``; the same numbers give the same trial."""
+    """Run one trial of ``scenario``; the same numbers give the same trial."""
     chance = Random(f"{seed} {scenario} {number}")
     tally = Tally(trials=1)
     begun = clock.monotonic()
@@ -133,7 +94,7 @@ def trial(make: Callable[[Sandbox], Tool], scenario: str, seed: int, number: int
             for round_number in range(1, rounds + 1):
                 _change(sandbox, chance, chance.randrange(4))
                 sandbox.play(hostile)
-                sandbox.before_request = _meddler(sandbox, chance, scenario, number + round_number)
+                sandbox.before_request = _list_changer(sandbox, chance, scenario, number + round_number)
                 watch.sync(tool, START + timedelta(hours=hours * round_number))
                 sandbox.before_request = None
                 sandbox.play(None)
@@ -160,8 +121,8 @@ def _change(sandbox: Sandbox, chance: Random, count: int) -> None:
             sandbox.move_to_front(USER, chance.choice(tracks))
 
 
-def _meddler(sandbox: Sandbox, chance: Random, scenario: str, number: int) -> Callable[[object], None] | None:
-    """Return what changes the list between requests, beside what the scenario does."""
+def _list_changer(sandbox: Sandbox, chance: Random, scenario: str, number: int) -> Callable[[object], None] | None:
+    """Return the hook that changes the list between requests, besides the scenario."""
     asked = 0
     if scenario == "one_change":
 
@@ -180,7 +141,7 @@ def _meddler(sandbox: Sandbox, chance: Random, scenario: str, number: int) -> Ca
 
 
 def _move(sandbox: Sandbox, chance: Random) -> None:
-    """Let a track pass from behind a page that was read to before it, and another one leave, so that offsets stay."""
+    """Move a track from behind the pages read to before them and remove another one, so that offsets stay."""
     tracks = sandbox.favourites(USER)
     if len(tracks) > 1 and chance.random() < 0.5:
         sandbox.move_to_front(USER, chance.choice(tracks))

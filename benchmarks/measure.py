@@ -1,7 +1,7 @@
-"""One run of one tool: a whole process, and what it took.
+"""One run of one tool: a whole process, and what it takes.
 
-Invariants: every tool gets a new database and the same list; time, CPU and memory are those of the process with its children, by
-`os.wait4`; a tool that does not end in time is killed and shown as such.
+Every tool gets a new database and the same list. Time, processor time and memory are those of the process with its children, by
+`os.wait4`. A tool that does not end in time is killed and shown as such.
 """
 
 from __future__ import annotations
@@ -10,58 +10,33 @@ import json
 import os
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
 import time
-from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
 from sqlalchemy import make_url
 
 LIMIT_SECONDS = 600
+_RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What one run of a tool took. ``failure``: why there is no number; empty where there is one.
-
-    ``rows``: tuples that PostgreSQL wrote; on SQLite, how many rows the database holds more (or fewer) than before.
-    """
-
-    tool: str
-    size: int
-    engine: str
-    latency_ms: int
-    phase: str
-    wall_seconds: float = 0.0
-    cpu_seconds: float = 0.0
-    memory_mb: float = 0.0
-    database_mb: float = 0.0
-    rows: int = 0
-    requests: int = 0
-    failure: str = ""
-    measured_on: str = ""
-
-    def as_json(self) -> dict[str, object]:
-        """Return it as it is kept."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class Taken:
-    """What a process took."""
+    """What a process took. ``failure``: why there is no number; empty if there is one."""
 
     wall_seconds: float
     cpu_seconds: float
     memory_mb: float
-    failure: str
+    failure: str = ""
+    database_mb: float = 0.0
+    requests: int = 0
 
 
-def timed(command: list[str], environment: dict[str, str], log: Path) -> Taken:
+def timed(command: list[str], environment: dict[str, str], log: Path) -> Sample:
     """Run ``command`` to its end, or to the limit."""
     begun = time.perf_counter()
     with log.open("wb") as output:
@@ -86,23 +61,19 @@ def timed(command: list[str], environment: dict[str, str], log: Path) -> Taken:
     elif running.returncode != 0:
         failure = f"failed ({running.returncode})"
         print(log.read_text(errors="replace")[-2000:], file=sys.stderr)
-    return Taken(wall, used.ru_utime + used.ru_stime, used.ru_maxrss * _RSS_UNIT / 1e6, failure)
-
-
-_RSS_UNIT = 1 if sys.platform == "darwin" else 1024
+    return Sample(wall, used.ru_utime + used.ru_stime, used.ru_maxrss * _RSS_UNIT / 1e6, failure)
 
 
 class Database:
     """A new database of one engine, and how large it is."""
 
     def __init__(self, engine: str, folder: Path, server_url: str) -> None:
-        self.engine = engine
-        self._server_url = server_url
+        self._is_sqlite = engine == "sqlite"
         self._folder = folder / "database"
         for left in (self._folder, folder / "dlt"):
             shutil.rmtree(left, ignore_errors=True)
         self._folder.mkdir()
-        if engine == "sqlite":
+        if self._is_sqlite:
             self.url = f"sqlite:///{self._folder}/measured.db"
         else:
             with psycopg.connect(server_url, autocommit=True) as connection:
@@ -116,44 +87,28 @@ class Database:
         return (self._bytes() - self._empty_bytes) / 1e6
 
     def _bytes(self) -> int:
-        if self.engine == "sqlite":
+        if self._is_sqlite:
             return sum(path.stat().st_size for path in self._folder.iterdir())
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute("CHECKPOINT")
             row = connection.execute("SELECT pg_database_size(current_database())").fetchone()
         return int(row[0]) if row else 0
 
-    def rows(self) -> int:
-        """Return how many rows there are (SQLite), or were written so far (PostgreSQL)."""
-        if self.engine == "sqlite":
-            return sum(_rows_in(path) for path in self._folder.glob("*.db"))
-        with psycopg.connect(self.url, autocommit=True) as connection:
-            row = connection.execute(
-                "SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0) FROM pg_stat_user_tables"
-            ).fetchone()
-        return int(row[0]) if row else 0
-
-
-def _rows_in(path: Path) -> int:
-    with closing(sqlite3.connect(path)) as connection:
-        names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
-        return sum(connection.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0] for (name,) in names)
-
 
 class Service:
-    """The sandbox in a process of its own."""
+    """The sandbox in a process of its own (`benchmarks.service`)."""
 
     def __init__(self, size: int) -> None:
         self._running = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.speed.service", str(size)],
+            [sys.executable, "-m", "benchmarks.service", str(size)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
         self.address: dict[str, str] = self._answer()
 
-    def tell(self, *request: object) -> int:
-        """Have it do something; return what it says."""
+    def send(self, *request: object) -> int:
+        """Send one request, such as ``("added", 0.01)``, and return its answer."""
         assert self._running.stdin
         self._running.stdin.write(json.dumps(request) + "\n")
         self._running.stdin.flush()

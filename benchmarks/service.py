@@ -1,9 +1,9 @@
-"""The sandbox as a process of its own, told by lines of JSON what to change.
+"""The sandbox as a process of its own, controlled by lines of JSON.
 
-    python -m benchmarks.speed.service 10000
+    python -m benchmarks.service 10000
 
-Each line is a request, each answered by one line: ``["reset"]``, ``["added", 0.01]``, ``["moved", 0.01]``,
-``["facts", 0.05]``, ``["latency", 0.05]``, ``["requests"]``. The same requests give every tool the same lists.
+Each line is a request, answered by one line: ``["reset"]``, ``["added", 0.01]``, ``["moved", 0.01]``, ``["facts", 0.05]``,
+``["latency", 0.05]``, ``["requests"]``. The same requests give every tool the same lists.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SEED = 1
 
 
 class Service:
-    """A list that can be changed and set back."""
+    """A list that can be changed and reset."""
 
     def __init__(self, tracks: int) -> None:
         self.sandbox = Sandbox(tracks=tracks, seed=SEED)
@@ -29,12 +29,12 @@ class Service:
         self._titles: dict[int, str] = {}
 
     def answer(self, request: list[Any]) -> object:
-        """Do what ``request`` says, and return what is to be told."""
+        """Carry out ``request`` and return its answer."""
         name, *arguments = request
         return getattr(self, name)(*arguments)
 
     def reset(self) -> None:
-        """Serve the list of the beginning, with the facts of the beginning."""
+        """Serve the first list and the first titles again."""
         self.sandbox.set_favourites(USER, self._first)
         for track_id, title in self._titles.items():
             self.sandbox.change_track(track_id, track_title=title)
@@ -61,7 +61,7 @@ class Service:
         return [track_id for track_id in self.sandbox.catalogue.track_ids if track_id not in there][:count]
 
     def facts(self, share: float) -> int:
-        """Give a share of the favourites other titles."""
+        """Change the titles of a share of the favourites."""
         now = self.sandbox.favourites(USER)
         chosen = random.Random(SEED + 1).sample(now, max(1, round(len(now) * share)))
         for track_id in chosen:
