@@ -5,6 +5,7 @@ code that reads that API, so that a misunderstanding there is not repeated here.
 """
 
 from etl.sandbox import faults
+from etl.sandbox.distortions import Distortion
 from etl.sandbox.faults import FAULTS, Fault
 from etl.sandbox.malformed import MALFORMED_ROWS
 from etl.sandbox.messages import SandboxReply, SandboxRequest
@@ -13,12 +14,15 @@ from etl.sandbox.scenarios import SCENARIOS
 from etl.sandbox.state import SandboxUser, ScriptedChange
 from etl.sandbox.switches import POSITIONS, Switches
 from etl.sandbox.world import RequestRecord
+from etl.sandbox.wrong_services import WRONG_SERVICES
 
 __all__ = [
     "FAULTS",
     "MALFORMED_ROWS",
     "POSITIONS",
     "SCENARIOS",
+    "WRONG_SERVICES",
+    "Distortion",
     "Fault",
     "RequestRecord",
     "Sandbox",

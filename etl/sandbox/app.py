@@ -22,6 +22,7 @@ from etl.sandbox.messages import (
 )
 from etl.sandbox.pages import faulty_answer, favourites_reply
 from etl.sandbox.state import SandboxList
+from etl.sandbox.tokens import user_id
 from etl.sandbox.world import APP_ID, RequestRecord, World
 
 TRACKS, USER, TRACKS_BY_IDS = "/favourite/v1/tracks", "/user/getUserInfo", "/track/v1/trackIds"
@@ -74,7 +75,7 @@ def _answer(world: World, request: SandboxRequest, record: RequestRecord) -> San
         raise Refusal("throttled")
     if request.path == TRACKS:
         return favourites_reply(world, world.lists[name or ""], request, record)
-    reply = _by_ids(world, request) if request.path == TRACKS_BY_IDS else _user(world.lists[name or ""])
+    reply = _by_ids(world, request) if request.path == TRACKS_BY_IDS else _user(world, world.lists[name or ""])
     fault = world.next_fault("others", world.count("others"))
     record.fault = fault.name if fault else None
     if isinstance(fault, AnswerFault):
@@ -82,15 +83,18 @@ def _answer(world: World, request: SandboxRequest, record: RequestRecord) -> San
     return replace(reply, delivery=fault) if isinstance(fault, DeliveryFault) else reply
 
 
-def _user(account: SandboxList) -> SandboxReply:
+def _user(world: World, account: SandboxList) -> SandboxReply:
+    active = world.active_distortion()
+    user_info = active.distortion.user_info if active else "own"
+    if user_info == "fails":
+        raise Refusal("unavailable")
     user = account.user
     url = "https://img.example.invalid/group10/M00/00/01/a0000000000000000000000000000001_200_200.jpg"
-    avatar = {"width": 200, "height": 200, "url": url}
     return enveloped(
         {
-            "user_id": user.user_id,
-            "user_name": user.name,
-            "avatar": avatar,
+            "user_id": user.user_id if user_info == "own" else user_id(world.seed, "another user"),
+            "user_name": user.name if user_info == "own" else "another user",
+            "avatar": {"width": 200, "height": 200, "url": url},
             "region": user.region,
             "plan": user.plan,
         }
@@ -104,6 +108,8 @@ def _by_ids(world: World, request: SandboxRequest) -> SandboxReply:
     found: list[bytes] = []
     for track_id in map(int, words):
         try:
+            if track_id in world.catalogue.withdrawn:
+                raise LookupError
             found.append(world.catalogue.item(track_id))
         except LookupError:
             if world.switches.unknown_ids == "error":

@@ -31,6 +31,7 @@ class Catalogue:
         self._raw: dict[int, bytes] = {}
         self._changes: dict[int, Fields] = {}
         self._indices = {track_id: index for index, track_id in enumerate(self._composer.track_ids)}
+        self.withdrawn: set[int] = set()
         self.track_ids: tuple[int, ...] = (*self._composer.track_ids, DOCUMENTED_TRACK)
 
     def item(self, track_id: int) -> bytes:
@@ -55,6 +56,12 @@ class Catalogue:
             fields = self._composer.track_fields(self._indices[track_id])
             corrupt(fields, self._rows, self._share, self._seed, track_id)
         return fields | self._changes.get(track_id, {})
+
+    def label_fields(self, track_id: int) -> tuple[int, int]:
+        """Return the ids of the track's first artist and of its album; 0 for a track served from raw bytes alone."""
+        if track_id not in self._indices:
+            return 0, 0
+        return self._composer.label_ids(self._indices[track_id])
 
     def warm(self, track_ids: Iterable[int]) -> None:
         """Encode the tracks now, so that the first reader does not wait for it."""
@@ -92,4 +99,5 @@ class Catalogue:
             return self._raw[track_id]
         if track_id == DOCUMENTED_TRACK and track_id not in self._changes:
             return DOCUMENTED_EXAMPLE
-        return msgspec.json.encode(self.fields(track_id)).replace(LONE_SURROGATE.encode(), rb"\ud83d")
+        fields = self.fields(track_id)
+        return msgspec.json.encode(fields).replace(LONE_SURROGATE.encode(), rb"\ud83d") if fields else b"null"

@@ -116,6 +116,11 @@ class Composer:
             ],
         }
 
+    def label_ids(self, index: int) -> tuple[int, int]:
+        """Return the ids of the artist and the album of track ``index``."""
+        album = self._album(bisect_right(self._firsts, index) - 1)
+        return album.artist.artist_id, album.album_id
+
     def _make_artist(self, index: int) -> FakeArtist:
         rng = Rng(self._seed, "artist", index)
         culture = rng.pick(WORDS.cultures)

@@ -102,5 +102,8 @@ MALFORMED_ROWS: Mapping[str, MalformedRow] = {
     "title_lone_surrogate": MalformedRow(
         "a title holds half an emoji (`\\ud83d`), which strict decoders refuse", _append_to_title(LONE_SURROGATE)
     ),
+    "ids_as_floats": MalformedRow("ids are numbers such as `1000.0`", _convert_ids(float)),
+    "entry_without_id": MalformedRow("an entry has no `track_id`", _drop("track_id")),
+    "entry_null": MalformedRow("an entry is `null`", dict.clear),  # the catalogue writes no fields as null
     "single_as_object": MalformedRow("a list of one entry is that object", lambda _: None),  # see `pages`
 }

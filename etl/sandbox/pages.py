@@ -5,6 +5,7 @@ from __future__ import annotations
 from email.utils import formatdate
 from typing import NamedTuple
 
+from etl.sandbox.distortions import ListRequest, ServedPage
 from etl.sandbox.faults import AnswerFault, DeliveryFault, Fault, ListFault
 from etl.sandbox.messages import Refusal, SandboxReply, SandboxRequest, envelope, failure_body, json_list
 from etl.sandbox.state import SandboxList
@@ -33,7 +34,26 @@ def favourites_reply(
     record.fault = fault.name if fault else None
     if isinstance(fault, AnswerFault):
         return faulty_answer(fault, world, request)
-    body = _page(world, account, _page_range(world, request), fault, number)
+    now, asked, distortion = world.now(), _page_range(world, request), world.active_distortion()
+    address = f"{account.user.name} {request.target}"
+    if distortion:
+        bypasses = "no-cache" in request.headers.get("cache-control", "")
+        if body := distortion.cached(address, now, bypasses=bypasses):
+            return SandboxReply(body=body)
+        page, total, is_refused = distortion.page(
+            world.catalogue, account, ListRequest(number, asked.offset, asked.limit, request.connection), now
+        )
+    else:
+        page, total, is_refused = _page(world, account, asked, fault, number)
+    if is_refused or (asked.offset and asked.offset >= total and world.switches.past_end == "error"):
+        raise Refusal("past_end")
+    if asked.offset + asked.limit >= total > 0:
+        account.is_read_to_end = True
+    page = account.last_page = _with_fault(page, account.last_page, fault)
+    is_null = isinstance(fault, ListFault) and fault.name == "null_page"
+    body = _body(world, asked, page, total, is_null, number)
+    if distortion and distortion.distortion.cache_seconds:
+        distortion.cache[address] = (now, body)
     return SandboxReply(body=body, delivery=fault if isinstance(fault, DeliveryFault) else None)
 
 
@@ -54,23 +74,20 @@ def faulty_answer(fault: AnswerFault, world: World, request: SandboxRequest) -> 
     return SandboxReply(fault.status, body, fault.content_type, tuple(headers))
 
 
-def _page(world: World, account: SandboxList, asked: PageRange, fault: Fault | None, number: int) -> bytes:
-    switches = world.switches
+def _page(world: World, account: SandboxList, asked: PageRange, fault: Fault | None, number: int) -> ServedPage:
+    """Return the page of the true list, or of a stale one, in the order that is switched on."""
     ids = account.stale(fault.behind) if isinstance(fault, ListFault) and fault.name == "stale" else account.tracks
-    if switches.order == "shuffled_per_request":
+    if world.switches.order == "shuffled_per_request":
         ids = world.rng("order", number).sample(ids, len(ids))
-    if asked.offset and asked.offset >= len(ids) and switches.past_end == "error":
-        raise Refusal("past_end")
-    if asked.offset + asked.limit >= len(ids) > 0:
-        account.is_read_to_end = True
-    page = _with_fault(ids[asked.offset : asked.offset + asked.limit], account.last_page, fault)
-    account.last_page = page
-    is_null = asked.offset >= len(ids) > 0 and switches.past_end == "null"
-    is_null |= isinstance(fault, ListFault) and fault.name == "null_page"
+    return ServedPage(ids[asked.offset : asked.offset + asked.limit], len(ids))
+
+
+def _body(world: World, asked: PageRange, page: list[int], total: int, is_null: bool, number: int) -> bytes:
     entries = [world.catalogue.item(track_id) for track_id in page]
-    is_object = len(entries) == 1 and "single_as_object" in switches.malformed
+    is_object = len(entries) == 1 and "single_as_object" in world.switches.malformed
+    is_null |= asked.offset >= total > 0 and world.switches.past_end == "null"
     payload = b"null" if is_null else entries[0] if is_object else json_list(entries)
-    return envelope(payload, counts=_counts(world, len(page), len(ids), number))
+    return envelope(payload, counts=_counts(world, len(page), total, number))
 
 
 def _page_range(world: World, request: SandboxRequest) -> PageRange:

@@ -6,43 +6,14 @@ repeated. A scenario is a value: switch positions, and functions from a generato
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from random import Random
-from typing import Any, Literal, NamedTuple
 
 from etl.sandbox import faults
-from etl.sandbox.faults import FAULTS, Fault
+from etl.sandbox.faults import FAULTS
 from etl.sandbox.malformed import MALFORMED_ROWS
-from etl.sandbox.state import SandboxList
-
-
-class Effect(NamedTuple):
-    """A change of a list between two requests; ``at`` None = where the service puts new favourites."""
-
-    change: Literal["add", "remove", "move", "empty"]
-    track_id: int = 0
-    at: int | None = None
-
-
-class RequestContext(NamedTuple):
-    """What a scenario may look at when it decides about a request."""
-
-    account: SandboxList
-    track_ids: Sequence[int]
-    offset: int
-
-
-@dataclass(frozen=True, slots=True)
-class Scenario:
-    """What goes wrong. ``rate`` is how often; ``hits_all`` = every documented GET, not only the favourites."""
-
-    description: str
-    rate: float = 0.0
-    positions: Mapping[str, Any] = field(default_factory=dict)
-    fault: Callable[[Random], Fault] | None = None
-    effect: Callable[[Random, RequestContext], Effect | None] | None = None
-    hits_all: bool = False
+from etl.sandbox.scenario import Effect, RequestContext, Scenario
+from etl.sandbox.wrong_services import WRONG_SERVICES
 
 
 def scenario_named(name: str | None) -> tuple[str, Scenario]:
@@ -72,6 +43,8 @@ def _emptied(_: Random, context: RequestContext) -> Effect | None:
     return Effect("empty") if is_due and account.tracks else None
 
 
+# Rows that spoil the whole page or the identity of an entry; each has a scenario or a test of its own.
+NOT_DIRTY_DATA = {"single_as_object", "title_lone_surrogate", "ids_as_floats", "entry_null", "entry_without_id"}
 _STORM = (
     faults.http(500),
     faults.http(502, html=True),
@@ -121,7 +94,8 @@ _SCENARIOS: Mapping[str, Scenario] = {
     ),
     "dirty_data": Scenario(
         "entries are empty, doubled, missing or of another type than documented",
-        positions={"malformed": frozenset(MALFORMED_ROWS) - {"single_as_object", "title_lone_surrogate"}},
+        positions={"malformed": frozenset(MALFORMED_ROWS) - NOT_DIRTY_DATA},
     ),
+    **WRONG_SERVICES,
 }
 SCENARIOS: Mapping[str, str] = {name: scenario.description for name, scenario in _SCENARIOS.items()}

@@ -107,6 +107,10 @@ class SandboxList:
             return self.tracks
         return self._earlier[max(0, len(self._earlier) - behind)][1]
 
+    def as_of(self, instant: datetime) -> list[int]:
+        """Return the list as it was at ``instant``, or as far back as is remembered."""
+        return next((tracks for until, tracks in self._earlier if until > instant), self.tracks)
+
     def _require(self, track_id: int) -> None:
         if track_id not in self._present:
             raise ValueError(f"Track {track_id} is no favourite of {self.user.name}.")

@@ -15,9 +15,11 @@ from random import Random
 from typing import Any
 
 from etl.sandbox.catalogue import Catalogue
+from etl.sandbox.distortions import ActiveDistortion, Distortion, activate
 from etl.sandbox.faults import Fault, named
 from etl.sandbox.rng import random_for
-from etl.sandbox.scenarios import Effect, RequestContext, scenario_named
+from etl.sandbox.scenario import Effect, RequestContext
+from etl.sandbox.scenarios import scenario_named
 from etl.sandbox.state import SandboxList, SandboxUser, ScriptedChange
 from etl.sandbox.switches import Switches
 from etl.sandbox.tokens import Tokens, user_id
@@ -83,8 +85,9 @@ class World:
         self.failures: list[BaseException] = []
         self.before_request: Callable[[RequestRecord], None] | None = None
         self.base = switches
-        self.play(None)
         self.lists: dict[str, SandboxList] = {}
+        self._withdrawn_from: dict[int, list[tuple[SandboxList, int]]] = {}
+        self.play(None)
         self.users = {name: self._add_user(name, tracks) for name in users}
         for account in self.lists.values():
             self.catalogue.warm(account.tracks[:_WARMED])
@@ -183,14 +186,14 @@ class World:
             self.scripted.extend(queued)
 
     def play(self, scenario: str | None) -> None:
-        """Follow this scenario from now on; None = quiet. Its switch positions override the base ones.
+        """Follow this scenario from now on; None = quiet. Its switch positions and its distortion replace the others.
 
         Raises: ValueError for an unknown name.
         """
         with self.lock:
             self.scenario_name, self.scenario = scenario_named(scenario)
-            self.switches = replace(self.base, **self.scenario.positions)
-            self.catalogue.set_malformed(self.switches.malformed, self.switches.malformed_share)
+            self._set_switches(self.base)
+            self.distort(self.scenario.distortion)
 
     def switch(self, **positions: Any) -> None:
         """Change switches from now on.
@@ -198,8 +201,48 @@ class World:
         Raises: ValueError for a position that does not exist; TypeError for a switch that does not.
         """
         with self.lock:
-            self.base = replace(self.base, **positions)
-            self.play(self.scenario_name)
+            self._set_switches(replace(self.base, **positions))
+
+    def _set_switches(self, base: Switches) -> None:
+        self.base = base
+        self.switches = replace(base, **self.scenario.positions)
+        self.catalogue.set_malformed(self.switches.malformed, self.switches.malformed_share)
+
+    def distort(self, distortion: Distortion | None) -> None:
+        """Be wrong in this way from now on, by the sandbox's clock; None = be right."""
+        with self.lock:
+            tracks = dict.fromkeys(track_id for each in self.lists.values() for track_id in each.tracks)
+            self._distortion = distortion and activate(distortion, self.seed, self.now(), self.catalogue, tracks)
+
+    def active_distortion(self) -> ActiveDistortion | None:
+        """Return the distortion that applies now."""
+        distortion = self._distortion
+        return distortion if distortion and distortion.is_active(self.now()) else None
+
+    def withdraw_track(self, track_id: int, region: str | None = None) -> None:
+        """Withdraw a track: it leaves the lists, and the catalogue or only the market ``region``.
+
+        Raises: LookupError for a track that the catalogue does not have.
+        """
+        with self.lock:
+            fields = self.catalogue.fields(track_id)
+            if region is None:
+                self.catalogue.withdrawn.add(track_id)
+            else:
+                markets = [code for code in str(fields["available_markets"]).split(",") if code != region]
+                self.catalogue.change(track_id, {"available_markets": ",".join(markets)})
+            for each in self.lists.values():
+                if track_id in each and region in (None, each.user.region):
+                    self._withdrawn_from.setdefault(track_id, []).append((each, each.tracks.index(track_id)))
+                    each.remove(track_id)
+
+    def restore_track(self, track_id: int) -> None:
+        """Undo `withdraw_track`: the track comes back into the lists that it left. Its markets stay changed."""
+        with self.lock:
+            self.catalogue.withdrawn.discard(track_id)
+            for each, index in self._withdrawn_from.pop(track_id, ()):
+                if track_id not in each:
+                    each.add(track_id, index)
 
     def new_token(self, user: str | SandboxUser, lifetime_seconds: float | None = None) -> str:
         """Issue another access token for a user, and return it."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from etl.sandbox import FAULTS, MALFORMED_ROWS, POSITIONS, SCENARIOS, Sandbox, Switches
+from etl.sandbox import FAULTS, MALFORMED_ROWS, POSITIONS, SCENARIOS, Distortion, Sandbox, Switches
 from tests.sandbox.client import Open
 
 PAGE = Path(__file__).parents[2].joinpath("docs", "sandbox.md").read_text("utf-8")
@@ -31,19 +31,21 @@ def test_the_page_lists_every_switch_row_and_fault() -> None:
     assert {field.name for field in fields(Switches)} | positions <= named_in("## Switches")
     assert named_in("### Malformed rows") >= MALFORMED_ROWS.keys()
     assert named_in("## Faults") >= FAULTS.keys()
+    assert named_in("## Services that are consistently wrong") >= {field.name for field in fields(Distortion)}
     for name, several in POSITIONS.items():
         assert getattr(Switches(), name) == several[0]
 
 
 def test_the_page_describes_every_scenario() -> None:
-    rows = dict(re.findall(r"^\| `(\w+)` \| [\d.]* ?\| (.*) \|$", PAGE, re.MULTILINE))
+    tables = PAGE[PAGE.index("\n## Scenarios") : PAGE.index("\n## Switches")]
+    rows = dict(re.findall(r"^\| `(\w+)` \| (?:[\d.]* ?\| )?(.*) \|$", tables, re.MULTILINE))
     assert rows.keys() >= SCENARIOS.keys()
     for name, description in SCENARIOS.items():
         assert rows[name].startswith(description)
 
 
 def test_the_page_names_all_that_a_sandbox_offers() -> None:
-    internal = {"list_of", "rng", "count", "change_list", "next_fault"}
+    internal = {"list_of", "rng", "count", "change_list", "next_fault", "active_distortion"}
     offered = {name for kind in Sandbox.__mro__[:2] for name in vars(kind) if not name.startswith("_")}
     assert offered - set(re.findall(r"\w+", PAGE)) <= {"start", "stop", *internal}
 
