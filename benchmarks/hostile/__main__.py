@@ -2,10 +2,11 @@
 
     python -m benchmarks.hostile --runs 10000 --seed 1
     python -m benchmarks.hostile --runs 200 --tools favsync,dlt,airbyte --peers FOLDER
+    python -m benchmarks.hostile --runs 0 --days 5 [--long]
     python -m benchmarks.hostile --quick
 
 FOLDER is a virtual environment with `benchmarks/hostile/peers/requirements.txt` installed. The exit code is 1 if favsync
-removed a favourite falsely, or if a quiet sync did not end at the truth. With ``--results FILE`` the same command resumes an
+removed a favourite falsely, or did not end at the truth; lies that are longer than the removal grace (``--long``) do not count. With ``--results FILE`` the same command resumes an
 interrupted measurement, and ``--tables`` shows what the file holds.
 """
 
@@ -21,7 +22,10 @@ from functools import partial
 from math import inf
 from pathlib import Path
 
-from benchmarks.hostile.results import ResultsFile, Tally, side_by_side, table, with_all
+from benchmarks.hostile import days
+from benchmarks.hostile.days import KINDS
+from benchmarks.hostile.days_favsync import FavsyncSubject
+from benchmarks.hostile.results import DaysTally, ResultsFile, Tally, days_table, side_by_side, table, with_all
 from benchmarks.hostile.tools import Favsync, PeerTool, Tool, is_installed
 from benchmarks.hostile.trials import ALL_SCENARIOS, trial
 from etl import __version__, clock, logs
@@ -48,7 +52,7 @@ def main() -> int:
     """Measure, print a table for each tool and one of all; return 1 if favsync was wrong."""
     options = _options()
     runs = QUICK_RUNS if options.quick else options.runs
-    trials = max(1, runs // RUNS_A_TRIAL // len(options.scenarios))
+    trials = max(1, runs // RUNS_A_TRIAL // len(options.scenarios)) if runs else 0
     tools: dict[str, dict[str, Tally]] = {}
     for name in options.tools.split(","):
         make = Favsync if options.tables else _tool(name, options.peers)
@@ -63,8 +67,23 @@ def main() -> int:
         print(table(f"\n{title}", tools[name]), flush=True)
     if len(tools) > 1:
         print(f"\n{side_by_side(tools)}")
-    ours = tools.get("favsync", {}).values()
+    weeks = _days(options) if options.quick or options.days else {}
+    ours = [*tools.get("favsync", {}).values(), *([] if options.long else weeks.values())]
     return 1 if any(tally.false or tally.missed or tally.lacking for tally in ours) else 0
+
+
+def _days(options: argparse.Namespace) -> dict[str, DaysTally]:
+    """Run favsync through weeks under lies, print the table, and return the counts by kind."""
+    tallies = {kind: DaysTally() for kind in KINDS}
+    plan = days.plan(options.seed, options.days, is_quick=options.quick, is_long=options.long)
+    with ProcessPoolExecutor(options.jobs, initializer=logs.configure, initargs=("text", "error")) as pool:
+        for weeks, tally in zip(plan, pool.map(partial(days.run_weeks, FavsyncSubject), plan), strict=True):
+            tallies[weeks.kind].add(tally)
+            for message in tally.messages:
+                print(message, file=sys.stderr)
+    lies = "longer than the grace" if options.long else "shorter than the grace"
+    print(days_table(f"\nfavsync {VERSIONS['favsync']}: days that pass, lies {lies}, seed {options.seed}", tallies))
+    return tallies
 
 
 def _options() -> argparse.Namespace:
@@ -97,7 +116,16 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--minutes", type=float, default=inf, help="begin no trial after so long (default: run all)")
     parser.add_argument("--tables", action="store_true", help="run nothing, show what --results holds")
-    parser.add_argument("--quick", "--short", action="store_true", help=f"favsync only, {QUICK_RUNS} syncs")
+    parser.add_argument(
+        "--days", type=int, default=0, help="weeks under lies: so many trials of each kind and schedule"
+    )
+    parser.add_argument("--long", action="store_true", help="with --days: lies of two days and more, which may do harm")
+    parser.add_argument(
+        "--quick",
+        "--short",
+        action="store_true",
+        help=f"favsync only: {QUICK_RUNS} syncs, and a week of each kind of lie",
+    )
     options = parser.parse_args()
     if unknown := [name for name in options.scenarios if name not in ALL_SCENARIOS]:
         parser.error(f"there is no scenario {unknown[0]!r}, only {', '.join(ALL_SCENARIOS)}")

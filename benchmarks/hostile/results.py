@@ -32,6 +32,41 @@ class Tally:
             setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
 
 
+@dataclass
+class DaysTally:
+    """The sums over trials of `benchmarks.hostile.days`, whose docstring defines them."""
+
+    trials: int = 0
+    runs: int = 0
+    removals: int = 0
+    false: int = 0
+    bounds: int = 0
+    missed: int = 0
+    waiting: int = 0
+    lacking: int = 0
+    holds: int = 0
+    requests: int = 0
+    messages: list[str] = field(default_factory=list)
+
+    def add(self, other: DaysTally) -> None:
+        """Add another's counts."""
+        for each in fields(self):
+            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
+
+
+def days_table(title: str, tallies: Mapping[str, DaysTally]) -> str:
+    """Return the table of the days in Markdown: a row for each kind of service, and one for all."""
+    names = [each.name for each in fields(DaysTally) if each.name not in ("messages", "requests")]
+    total = DaysTally()
+    for tally in tallies.values():
+        total.add(tally)
+    rows = [f"| kind | {' | '.join(names)} | requests/run |", f"|---|{'---:|' * (len(names) + 1)}"]
+    for kind, tally in [*tallies.items(), ("**all**", total)]:
+        cells = [f"{getattr(tally, name):,}" for name in names]
+        rows.append(f"| {kind} | {' | '.join(cells)} | {tally.requests / max(tally.runs, 1):.1f} |")
+    return "\n".join([title, "", *rows])
+
+
 Tallies = Mapping[str, Tally]
 
 

@@ -236,13 +236,18 @@ class World:
                     self._withdrawn_from.setdefault(track_id, []).append((each, each.tracks.index(track_id)))
                     each.remove(track_id)
 
+    def withdrawn_tracks(self) -> list[int]:
+        """Return the tracks that `withdraw_track` took out of a list and that were not restored."""
+        with self.lock:
+            return list(self._withdrawn_from)
+
     def restore_track(self, track_id: int) -> None:
         """Undo `withdraw_track`: the track comes back into the lists that it left. Its markets stay changed."""
         with self.lock:
             self.catalogue.withdrawn.discard(track_id)
             for each, index in self._withdrawn_from.pop(track_id, ()):
                 if track_id not in each:
-                    each.add(track_id, index)
+                    each.add(track_id, min(index, len(each.tracks)))
 
     def new_token(self, user: str | SandboxUser, lifetime_seconds: float | None = None) -> str:
         """Issue another access token for a user, and return it."""
