@@ -1,6 +1,6 @@
 """The least that any design must do: fetch, decode, hash, write in bulk what is new; no history, no proof, no checks.
 
-    python floor.py DATABASE_URL        (the API is told by API_URL, API_TOKEN, API_APP_ID)
+    API_URL=… API_TOKEN=… API_APP_ID=… python floor.py DATABASE_URL
 
 Only the standard library, msgspec and psycopg; pages by four threads, markets as shared sets.
 """
@@ -91,7 +91,7 @@ def digest(body: bytes) -> bytes:
 
 
 class Rows:
-    """The rows that new items give."""
+    """The rows of new items."""
 
     def __init__(self) -> None:
         self.albums: dict[int, str | None] = {}
@@ -147,7 +147,7 @@ class Sqlite:
             self.connection.execute(f"CREATE TABLE IF NOT EXISTS {name} ({columns.format(blob=blob)})")
 
     def rows(self, sql: str) -> list[tuple]:
-        """Return what a query gives."""
+        """Return the rows of a query."""
         return self.connection.execute(sql).fetchall()
 
     def delete(self, table: str, ids: list[int]) -> None:
@@ -199,8 +199,7 @@ def main() -> None:
         return
     known = {bytes(row[0]) for row in database.rows("SELECT digest FROM tracks")}
     rows, decode = Rows(), msgspec.json.Decoder(Track).decode
-    identify = msgspec.json.Decoder(Track).decode
-    order = [identify(item).track_id if known else None for item in items]
+    order = [decode(item).track_id if known else None for item in items]
     for item, hashed in zip(items, digests, strict=True):
         if hashed not in known:
             rows.add(item, hashed, decode)
