@@ -67,7 +67,7 @@ docs: $(VENV)/.test  ## write the example answers in docs/ again, from a generat
 	@$(python) -m tools.examples
 
 hostile: $(VENV)/.test  ## count false removals against a faulty service (short version); eight runs at once
-	@$(python) -m benchmarks.false_removals --quick $(ARGS)
+	@$(python) -m benchmarks.hostile --quick $(ARGS)
 	@FAVSYNC_TEST_ROUNDS=20 $(python) -m pytest -q -n $(WORKERS) tests/load/test_run_lock.py -k eight_processes
 
 bench: $(VENV)/.test  ## time and space, beside other tools on the same machine; takes long

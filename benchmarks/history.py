@@ -1,13 +1,12 @@
-"""Makes a database with years of history, through `etl.sync` itself, with a made-up listener and a clock that is moved.
+"""Makes a database with years of history: real syncs of a made-up listener's list, on a clock that is moved.
 
     python -m benchmarks.history --accounts 1 --favourites 10000 --days 1095 sqlite:///history.db
 
-Used by the benchmark of the views, the tests of the reports and the pictures in the documentation. The same arguments give
-the same history, to the microsecond, on both engines.
+Used by the timings of the views, the tests of the reports and the pictures in the documentation. The same arguments give the
+same history, to the microsecond, on both engines.
 
-A listener has a taste: artists that matter more and less as time goes by. Favourites come in bursts, most on Fridays; many go
-within weeks, some stay for good, a few come back. The service has its moods: it is away, moves under the reader, or shows an
-empty list.
+A listener prefers artists, and the preference drifts. Favourites come in bursts, most on Fridays; many go within weeks, some stay
+for good, a few come back. The service is sometimes unreachable, changes its order between pages, or shows an empty list.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ from etl.errors import ApiUnreachable
 from etl.load.accounts import ensure_account, find_accounts
 from etl.model.records import Item, Page
 from etl.sandbox.catalogue import Catalogue
-from etl.sandbox.markets import market_lists
+from etl.sandbox.composer import market_lists
 from etl.sync import RunOptions, RunResult, sync_account
 
 END = datetime(2026, 6, 30, 6, 0, tzinfo=UTC)
@@ -45,7 +44,7 @@ FOR_GOOD = 0.4
 
 @dataclass
 class Listener:
-    """Somebody who favourites and unfavourites. ``tracks`` is the list as the API shows it, the newest first."""
+    """A user who adds and removes favourites. ``tracks`` is the list as the API shows it, the newest first."""
 
     name: str
     region: str
@@ -58,7 +57,7 @@ class Listener:
     returning: dict[int, list[int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Group the catalogue by artist, and choose who matters."""
+        """Group the catalogue by artist, in order of preference."""
         self._unheard: dict[str, list[int]] = {}
         for track_id in self.catalogue.track_ids[:-1]:
             self._unheard.setdefault(_artist(self.catalogue, track_id), []).append(track_id)
@@ -67,7 +66,7 @@ class Listener:
         self._there: set[int] = set()
 
     def live(self, day: int) -> None:
-        """Let ``day`` happen."""
+        """Make the changes of one day."""
         for track_id in self.leaving.pop(day, ()):
             self._remove(track_id, day)
         for track_id in self.returning.pop(day, ()):
@@ -82,7 +81,7 @@ class Listener:
                 self._add(found, day)
 
     def _wanted(self, day: int) -> int:
-        """Return how long the list ought to be: 35 % at first, then growing in waves."""
+        """Return the length the list should have: 35 % at first, then growing in waves."""
         passed = day / max(1, self.days)
         grown = 0.35 + 0.65 * passed**1.3 + 0.06 * math.sin(passed * 17) * (1 - passed)
         return round(self.goal * grown)
@@ -93,7 +92,7 @@ class Listener:
         return not is_away and self.chance.random() < (0.85 if weekday == 4 else 0.3)
 
     def _discovered(self, day: int) -> int | None:
-        """Return a track not heard before: near the part of the artists that the taste has drifted to."""
+        """Return a track not heard before, near the artists that are preferred now; None if all are heard."""
         middle = len(self._artists) * (0.12 + 0.7 * day / max(1, self.days))
         for _ in range(12):
             at = int(self.chance.gauss(middle, len(self._artists) * 0.08)) if self.chance.random() < 0.75 else 0
@@ -124,7 +123,7 @@ def _artist(catalogue: Catalogue, track_id: int) -> str:
 
 @dataclass
 class ListSource:
-    """What a run needs of Boomplay, over a listener's list; time passes with every request."""
+    """The API of a run, over a listener's list; time passes with every request."""
 
     listener: Listener
     time: time_machine.Coordinates
@@ -133,7 +132,7 @@ class ListSource:
     retries: int = 0
 
     def favourite_tracks(self, offset: int, limit: int) -> Page:
-        """Return what stands at ``offset`` and after."""
+        """Return the page that begins at ``offset``."""
         self.requests += 1
         self.time.shift(timedelta(milliseconds=137))
         if self.mood == "away":
@@ -150,7 +149,7 @@ class ListSource:
         return None
 
     def user(self) -> User:
-        """Return whose list it is."""
+        """Return the listener."""
         return User(f"user-{self.listener.name}", self.listener.name.title(), self.listener.region, "Premium")
 
 
@@ -162,7 +161,7 @@ def _item(catalogue: Catalogue, track_id: int) -> Item:
 def _changed_facts(
     catalogue: Catalogue, listeners: Sequence[Listener], chance: random.Random, lists: Sequence[str]
 ) -> None:
-    """Let the service correct titles, and give or take markets, an album at a time."""
+    """Correct titles, genres and markets, an album at a time."""
     lucky = chance.choice(listeners)
     if not lucky.tracks:
         return
@@ -192,7 +191,7 @@ def _mood(chance: random.Random, favourites: int) -> str:
 def make_history(
     engine: Engine, *, accounts: int, favourites: int, days: int, every: int = 1, seed: int = 1
 ) -> Iterator[RunResult]:
-    """Sync ``accounts`` accounts every ``every`` days, for ``days`` days that end at `END`, and give each run's report.
+    """Sync ``accounts`` accounts every ``every`` days, for ``days`` days that end at `END`, and yield each run's result.
 
     ``favourites``: of each account, at the end. The database is migrated; accounts are made.
     """
@@ -233,7 +232,7 @@ def _listener(number: int, catalogue: Catalogue, favourites: int, days: int, see
 
 
 def main() -> None:
-    """Make a database as the arguments say, and tell what is in it."""
+    """Make the database, and print how its runs ended."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.history", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--accounts", type=int, default=1)
     parser.add_argument("--favourites", type=int, default=2_000, help="of each account, at the end")

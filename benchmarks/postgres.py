@@ -12,7 +12,7 @@ from sqlalchemy import make_url
 
 @contextmanager
 def postgres_server(url: str | None = None) -> Iterator[str]:
-    """Give the URL of a server whose user may create databases: ``url``, else that of one which is started for this."""
+    """Yield the URL of a server whose user may create databases: ``url``, else a server that is started for this."""
     if url:
         yield url
         return

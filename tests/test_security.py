@@ -102,7 +102,7 @@ def test_no_command_says_a_secret_and_no_file_holds_one(sandbox: Sandbox, comman
         for words in COMMANDS if echo is None else COMMANDS[:5]:
             sandbox.script([echo] * 40 if echo else [])
             result = command.run(environ, *words.format(folder=tmp_path).split())
-            sandbox._world.script.clear()
+            sandbox.scripted.clear()
             assert found_in(secrets, result.stdout + result.stderr) == [], (words, echo)
             assert result.returncode != 70, result.stderr
             if echo and words == "sync":

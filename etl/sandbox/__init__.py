@@ -1,31 +1,33 @@
-"""A stand-in Boomplay API, shipped with favsync: for its demo, its tests and its benchmarks.
+"""A stand-in for the Boomplay API, for favsync's demo, tests and benchmarks. See ``docs/sandbox.md``.
 
-Modelled on the public documentation alone; nothing was recorded from the service. It imports nothing of
-favsync's own reading of that API, so that a misunderstanding there is not repeated here. See ``docs/sandbox.md``.
-
-From the door inwards: `sandbox` and `running` (Python), `server` (sockets), `app` (routes), `control`, `oauth`, `lookups` and
-`pages` (answers), `world` (state and decisions), then the parts: `catalogue`, `state`, `tokens`, `scenarios`, `switches`,
-`faults`.
+It is modelled on the public documentation alone; nothing was recorded from the service. It imports none of favsync's own
+code that reads that API, so that a misunderstanding there is not repeated here. Others use the names below.
 """
 
 from etl.sandbox import faults
-from etl.sandbox.dirt import DIRT
+from etl.sandbox.distortions import Distortion
 from etl.sandbox.faults import FAULTS, Fault
-from etl.sandbox.running import run
-from etl.sandbox.sandbox import Sandbox
+from etl.sandbox.malformed import MALFORMED_ROWS
+from etl.sandbox.messages import SandboxReply, SandboxRequest
+from etl.sandbox.sandbox import Sandbox, run
 from etl.sandbox.scenarios import SCENARIOS
 from etl.sandbox.state import SandboxUser, ScriptedChange
 from etl.sandbox.switches import POSITIONS, Switches
 from etl.sandbox.world import RequestRecord
+from etl.sandbox.wrong_services import WRONG_SERVICES
 
 __all__ = [
-    "DIRT",
     "FAULTS",
+    "MALFORMED_ROWS",
     "POSITIONS",
     "SCENARIOS",
+    "WRONG_SERVICES",
+    "Distortion",
     "Fault",
     "RequestRecord",
     "Sandbox",
+    "SandboxReply",
+    "SandboxRequest",
     "SandboxUser",
     "ScriptedChange",
     "Switches",

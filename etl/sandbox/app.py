@@ -1,144 +1,131 @@
-"""The stand-in's routes: which request is answered by what, and whether it may be.
+"""The sandbox's routes: which request gets which answer, and whether it may.
 
-Every answer is modelled on Boomplay's documentation, none is recorded from the service.
+Every answer is modelled on Boomplay's documentation; none is recorded from the service. Only the endpoints that favsync
+calls are answered.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Literal
 
-from etl.sandbox import control, lookups, oauth
-from etl.sandbox.pages import broken, favourites_reply
-from etl.sandbox.refusals import Refusal, refused
+from etl.sandbox import control, oauth
+from etl.sandbox.faults import AnswerFault, DeliveryFault
+from etl.sandbox.messages import (
+    Refusal,
+    SandboxReply,
+    SandboxRequest,
+    envelope,
+    enveloped,
+    json_list,
+    refused,
+)
+from etl.sandbox.pages import faulty_answer, favourites_reply
 from etl.sandbox.state import SandboxList
-from etl.sandbox.wire import SandboxReply, SandboxRequest
-from etl.sandbox.world import APP_ID, RequestRecord, World, masked
+from etl.sandbox.tokens import user_id
+from etl.sandbox.world import APP_ID, RequestRecord, World
 
-FAVOURITES = ("/favourite/v1/tracks", "/favourite/v1/albums", "/favourite/v1/playlists")
-
-_OF_USERS: Mapping[str, Callable[[World, SandboxList], SandboxReply]] = {
-    "/user/getUserInfo": lookups.user,
-    "/user/playlists": lookups.user_playlists,
-}
-_OF_APPS: Mapping[str, Callable[[World, SandboxRequest], SandboxReply]] = {
-    "/track/v1/trackIds": lambda world, request: lookups.by_ids(world, request, world.catalogue.item),
-    "/album/v1/albumIds": lambda world, request: lookups.by_ids(
-        world, request, lambda number: world.catalogue.album(number, is_long=True)
-    ),
-    "/artist/v1/artistIds": lambda world, request: lookups.by_ids(world, request, world.catalogue.artist),
-    "/playlist/v1/playlistIds": lambda world, request: lookups.by_ids(
-        world, request, lambda number: world.catalogue.playlist(number, is_long=True)
-    ),
-    "/search/v1": lookups.search,
-    "/charts/v1/weekly/albums": lambda world, _: lookups.weekly_albums(world),
-}
-_WITH_WORD: Mapping[str, Callable[[World, str], SandboxReply]] = {
-    "/track/v1/isrc/": lookups.by_isrc,
-    "/track/v1/analysis/": lookups.track_plays,
-    "/album/v1/analysis/": lookups.album_plays,
-    "/charts/v1/playlist/detail/": lookups.chart,
-}
+TRACKS, USER, TRACKS_BY_IDS = "/favourite/v1/tracks", "/user/getUserInfo", "/track/v1/trackIds"
+MAX_IDS = 20
 
 
-class App:
-    """Answers requests out of a `World`."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-
-    def answer(self, request: SandboxRequest) -> SandboxReply:
-        """Return the reply to any request."""
-        world = self._world
-        with world.lock:
-            if request.path.startswith(control.PREFIX):
-                return control.answer(world, request)
-            record = _record(world, request)
-            reply = self._answer_or_refuse(request, record)
-            if request.method == "HEAD":
-                reply = replace(reply, body=b"")
-            record.status = 0 if reply.delivery and not reply.delivery.share else reply.status
-            return replace(reply, delay_seconds=delay) if (delay := world.switches.latency_seconds) else reply
-
-    def _answer_or_refuse(self, request: SandboxRequest, record: RequestRecord) -> SandboxReply:
-        world = self._world
+def answer(world: World, request: SandboxRequest) -> SandboxReply:
+    """Return the reply to any request."""
+    with world.lock:
+        if request.path.startswith(control.PREFIX):
+            return control.answer(world, request)
+        token = request.headers.get("authorization", "").removeprefix("Bearer ")
+        record = RequestRecord(
+            world.count("requests"),
+            world.now(),
+            request.method,
+            request.path,
+            request.query,
+            token=f"{token[:4]}…" if token else "",
+        )
+        world.records.append(record)
         try:
-            return _answered(world, request, record)
+            reply = _answer(world, request, record)
         except Refusal as refusal:
-            return refused(refusal, world.switches)
+            reply = refused(refusal, world.switches)
         except BaseException as failure:  # noqa: BLE001 - also a hook's pytest.fail, which `Sandbox` raises again
             world.failures.append(failure)
-            return refused(Refusal("bug", repr(failure)), world.switches)
+            reply = refused(Refusal("bug", repr(failure)), world.switches)
+        if request.method == "HEAD":
+            reply = replace(reply, body=b"")
+        record.status = 0 if reply.delivery and not reply.delivery.share else reply.status
+        delay = world.switches.latency_seconds
+        return replace(reply, delay_seconds=delay) if delay else reply
 
 
-def _record(world: World, request: SandboxRequest) -> RequestRecord:
-    token = request.headers.get("authorization", "").removeprefix("Bearer ")
-    number = world.count("requests")
-    record = RequestRecord(number, world.now(), request.method, request.path, request.query, masked(token))
-    world.records.append(record)
-    return record
-
-
-def _answered(world: World, request: SandboxRequest, record: RequestRecord) -> SandboxReply:
+def _answer(world: World, request: SandboxRequest, record: RequestRecord) -> SandboxReply:
     if request.path == "/oauth/consent":
-        _check_method(request, "GET")
+        _require_method(request, "GET")
         return oauth.consent(world, request)
     if token_endpoint := oauth.token_endpoint(world, request.path):
-        _check_method(request, "POST")
+        _require_method(request, "POST")
         return token_endpoint(world, request)
-    if request.path in FAVOURITES or request.path in _OF_USERS:
-        return _user_reply(world, request, record)
-    return _app_reply(world, request, record)
-
-
-def _user_reply(world: World, request: SandboxRequest, record: RequestRecord) -> SandboxReply:
-    _check_method(request, "GET")
-    name = _authorised(world, request, "user")
-    account = world.accounts[name or ""]
-    record.user = name
-    _check_throttle(world)
-    if request.path in FAVOURITES:
-        return favourites_reply(world, account, request, record)
-    return _perhaps_broken(world, request, record, _OF_USERS[request.path](world, account))
-
-
-def _app_reply(world: World, request: SandboxRequest, record: RequestRecord) -> SandboxReply:
-    answer = _app_endpoint(request.path)
-    if answer is None:
+    if request.path not in (TRACKS, USER, TRACKS_BY_IDS):
         raise Refusal("no_page", request.path)
-    _check_method(request, "GET")
-    record.user = _authorised(world, request, "app")
-    _check_throttle(world)
-    return _perhaps_broken(world, request, record, answer(world, request))
-
-
-def _app_endpoint(path: str) -> Callable[[World, SandboxRequest], SandboxReply] | None:
-    if path in _OF_APPS:
-        return _OF_APPS[path]
-    prefix, _, word = path.rpartition("/")
-    answer = _WITH_WORD.get(f"{prefix}/")
-    return (lambda world, _: answer(world, word)) if answer and word else None
-
-
-def _perhaps_broken(world: World, request: SandboxRequest, record: RequestRecord, reply: SandboxReply) -> SandboxReply:
-    fault = world.fault("others", world.count("others"))
+    _require_method(request, "GET")
+    name = _authorised(world, request, "app" if request.path == TRACKS_BY_IDS else "user")
+    record.user = name
+    switches = world.switches
+    if switches.throttling != "none" and world.count("throttled") % switches.throttle_every == 0:
+        raise Refusal("throttled")
+    if request.path == TRACKS:
+        return favourites_reply(world, world.lists[name or ""], request, record)
+    reply = _by_ids(world, request) if request.path == TRACKS_BY_IDS else _user(world, world.lists[name or ""])
+    fault = world.next_fault("others", world.count("others"))
     record.fault = fault.name if fault else None
-    return broken(reply, fault, world, request)
+    if isinstance(fault, AnswerFault):
+        return faulty_answer(fault, world, request)
+    return replace(reply, delivery=fault) if isinstance(fault, DeliveryFault) else reply
 
 
-def _check_method(request: SandboxRequest, method: str) -> None:
+def _user(world: World, account: SandboxList) -> SandboxReply:
+    active = world.active_distortion()
+    user_info = active.distortion.user_info if active else "own"
+    if user_info == "fails":
+        raise Refusal("unavailable")
+    user = account.user
+    url = "https://img.example.invalid/group10/M00/00/01/a0000000000000000000000000000001_200_200.jpg"
+    return enveloped(
+        {
+            "user_id": user.user_id if user_info == "own" else user_id(world.seed, "another user"),
+            "user_name": user.name if user_info == "own" else "another user",
+            "avatar": {"width": 200, "height": 200, "url": url},
+            "region": user.region,
+            "plan": user.plan,
+        }
+    )
+
+
+def _by_ids(world: World, request: SandboxRequest) -> SandboxReply:
+    words = [word for word in request.query.get("ids", "").split(",") if word]
+    if not 1 <= len(words) <= MAX_IDS or any(not word.isdecimal() or len(word) > 18 for word in words):
+        raise Refusal("parameter", f"ids must be 1 to {MAX_IDS} numbers")
+    found: list[bytes] = []
+    for track_id in map(int, words):
+        try:
+            if track_id in world.catalogue.withdrawn:
+                raise LookupError
+            found.append(world.catalogue.item(track_id))
+        except LookupError:
+            if world.switches.unknown_ids == "error":
+                raise Refusal("unknown_id", str(track_id)) from None
+            if world.switches.unknown_ids == "null":
+                found.append(b"null")
+    return SandboxReply(body=envelope(json_list(found)))
+
+
+def _require_method(request: SandboxRequest, method: str) -> None:
     if request.method != method:
         raise Refusal("method", f"only {method}")
 
 
-def _check_throttle(world: World) -> None:
-    if world.switches.throttling != "none" and world.count("throttled") % world.switches.throttle_every == 0:
-        raise Refusal("throttled")
-
-
 def _authorised(world: World, request: SandboxRequest, kind: Literal["user", "app"]) -> str | None:
-    """Return the name of the token's user, None for an app token, which only the endpoints for apps take."""
+    """Return the name of the token's user; None for an app token, which only the endpoints for apps take."""
     headers, switches = request.headers, world.switches
     if headers.get("app_id") != APP_ID:
         raise Refusal("app_id")
@@ -154,7 +141,8 @@ def _authorised(world: World, request: SandboxRequest, kind: Literal["user", "ap
         raise Refusal("token_revoked")
     if grant.expires_at <= world.now():
         raise Refusal("token_expired")
-    is_wrong_kind = grant.user is None if kind == "user" else grant.user and not switches.user_token_everywhere
-    if is_wrong_kind:
-        raise Refusal("token_kind", f"an {kind} token" if kind == "app" else "a user token")
+    if kind == "user" and grant.user is None:
+        raise Refusal("token_kind", "a user token")
+    if kind == "app" and grant.user is not None and not switches.user_token_everywhere:
+        raise Refusal("token_kind", "an app token")
     return grant.user

@@ -1,7 +1,7 @@
 """Faults: ways in which one answer can go wrong.
 
-Three kinds. A `ListFault` changes which items are answered, in a sound envelope. An `AnswerFault` answers something else
-instead. A `DeliveryFault` breaks the sending of a sound answer. `FAULTS` names one of each sort.
+A `ListFault` changes which items are answered, in a sound envelope. An `AnswerFault` answers something else instead. A
+`DeliveryFault` breaks the sending of a sound answer. `FAULTS` names the usual ones; the functions make others to measure.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class AnswerFault:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryFault:
-    """How the bytes go out: ``share`` of the body (0 = not even the head) in ``pieces`` over ``seconds``, and ``then`` what."""
+    """How the bytes are sent: ``share`` of the body (0 = not even the head) in ``pieces`` over ``seconds``, ``then`` what."""
 
     name: str
     share: float
@@ -55,24 +55,9 @@ class DeliveryFault:
 Fault = ListFault | AnswerFault | DeliveryFault
 
 
-def empty_page() -> ListFault:
-    """Answer an empty page, wherever in the list."""
-    return ListFault("empty_page")
-
-
-def null_page() -> ListFault:
-    """Answer ``data: null``, wherever in the list."""
-    return ListFault("null_page")
-
-
 def short_page(missing: int = 3, where: Literal["end", "start", "middle"] = "end") -> ListFault:
-    """Leave out ``missing`` items of the page. No handshake of pages can see what is missing in the middle."""
+    """Leave out ``missing`` items of the page. What is missing in the middle cannot be seen from outside."""
     return ListFault("short_page", missing=missing, where=where)
-
-
-def repeated_page() -> ListFault:
-    """Answer the page that this account was given last."""
-    return ListFault("repeated_page")
 
 
 def stale(behind: int = 1) -> ListFault:
@@ -87,19 +72,9 @@ def http(status: int, *, retry_after: str | float | None = None, html: bool = Fa
     return AnswerFault(f"http_{status}", status, retry_after=retry_after)
 
 
-def code(number: int = 1) -> AnswerFault:
-    """Answer 200 with a ``code`` that is not 0."""
-    return AnswerFault("code", body=b'{"desc":"made-up failure","code":%d,"data":null}' % number)
-
-
 def answer(body: bytes, content_type: str = "application/json;charset=UTF-8", status: int = 200) -> AnswerFault:
     """Answer these bytes."""
     return AnswerFault("answer", status, body, content_type)
-
-
-def huge_body(size: int = HUGE_BYTES) -> AnswerFault:
-    """Answer sound JSON of about ``size`` bytes."""
-    return AnswerFault("huge_body", pad=size)
 
 
 def redirect(location: str = "same", status: int = 302) -> AnswerFault:
@@ -117,11 +92,6 @@ def truncated(share: float = 0.5) -> DeliveryFault:
     return DeliveryFault("truncated", share, "close")
 
 
-def disconnect() -> DeliveryFault:
-    """Close the connection without an answer."""
-    return DeliveryFault("disconnect", 0, "close")
-
-
 def stall(seconds: float = 60.0, share: float = 0.0) -> DeliveryFault:
     """Send nothing, or only ``share`` of the body, for ``seconds``; then close the connection."""
     return DeliveryFault("stall", share, "close", seconds)
@@ -133,10 +103,10 @@ def drip(seconds: float = 2.0, pieces: int = 20) -> DeliveryFault:
 
 
 FAULTS: Mapping[str, Fault] = {
-    "empty_page": empty_page(),
-    "null_page": null_page(),
+    "empty_page": ListFault("empty_page"),
+    "null_page": ListFault("null_page"),
     "short_page": short_page(),
-    "repeated_page": repeated_page(),
+    "repeated_page": ListFault("repeated_page"),
     "stale": stale(),
     "http_400": http(400),
     "http_401": http(401),
@@ -153,7 +123,7 @@ FAULTS: Mapping[str, Fault] = {
     "http_503": http(503, html=True),
     "http_503_seconds": http(503, retry_after="1"),
     "http_504": http(504, html=True),
-    "code_1": code(1),
+    "code_1": answer(b'{"desc":"made-up failure","code":1,"data":null}'),
     "html_200": answer(_HTML, "text/html"),
     "empty_body": answer(b""),
     "not_json": answer(b'{"desc":null,"code":0,"data":[{"track_id":'),
@@ -167,13 +137,13 @@ FAULTS: Mapping[str, Fault] = {
     "data_missing": answer(b'{"desc":null,"code":0}'),
     "item_null": answer(b'{"desc":null,"code":0,"counts":1,"data":[null]}'),
     "item_without_id": answer(b'{"desc":null,"code":0,"counts":1,"data":[{"track_title":"Nobody"}]}'),
-    "huge_body": huge_body(),
+    "huge_body": AnswerFault("huge_body", pad=HUGE_BYTES),
     "redirect_same": redirect(),
     "redirect_elsewhere": redirect("http://elsewhere.example.invalid/favourite/v1/tracks"),
     "reset": reset(),
     "reset_at_once": reset(0),
     "truncated": truncated(),
-    "disconnect": disconnect(),
+    "disconnect": DeliveryFault("disconnect", 0, "close"),
     "stall": stall(),
     "stall_in_body": stall(share=0.5),
     "drip": drip(),
@@ -181,12 +151,12 @@ FAULTS: Mapping[str, Fault] = {
 
 
 def named(fault: Fault | str | None) -> Fault | None:
-    """Return the fault that a name in `FAULTS` stands for; a fault, or None for no fault, is returned as it is.
+    """Return the fault with a name in `FAULTS`; a fault, or None for no fault, is returned as it is.
 
     Raises: ValueError for an unknown name.
     """
     if not isinstance(fault, str):
         return fault
     if fault not in FAULTS:
-        raise ValueError(f"there is no fault {fault!r}, only {', '.join(FAULTS)}")
+        raise ValueError(f"There is no fault {fault!r}, only {', '.join(FAULTS)}.")
     return FAULTS[fault]

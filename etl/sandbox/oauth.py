@@ -1,4 +1,4 @@
-"""Getting tokens: client credentials, the consent page in the browser, code exchange, refresh.
+"""The token endpoints: client credentials, the consent page in the browser, code exchange, refresh.
 
 The documentation contradicts itself on nearly all of this, hence the switches.
 """
@@ -13,9 +13,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from etl.sandbox.refusals import Refusal
-from etl.sandbox.state import SandboxUser
-from etl.sandbox.wire import HTML, SandboxReply, SandboxRequest, enveloped
+from etl.sandbox.messages import HTML, Refusal, SandboxReply, SandboxRequest, enveloped
 from etl.sandbox.world import APP_ID, APP_SECRET, World
 
 _PAGE = """<!doctype html>
@@ -42,13 +40,11 @@ def app_token(world: World, request: SandboxRequest) -> SandboxReply:
     asked = _posted(request)
     if "refresh_token" in asked and world.switches.refresh_path == request.path:
         return refreshed(world, request)
-    _check_app(asked)
     accepted = world.switches.grant_type
     given = asked.get("grant_type")
     if accepted != "any" and given != (None if accepted == "absent" else accepted):
         raise Refusal("grant_type", f"only {accepted}")
-    token = world.tokens.access(None, world.switches.token_lifetime_seconds)
-    return _token_reply(world, {"access_token": token, "expires_in": _lifetime(world)})
+    return _token_reply(world, world.tokens.access(None, world.switches.token_lifetime_seconds))
 
 
 def consent(world: World, request: SandboxRequest) -> SandboxReply:
@@ -56,7 +52,7 @@ def consent(world: World, request: SandboxRequest) -> SandboxReply:
 
     Raises: Refusal for missing parameters, an unknown app, or a redirect_uri that is not registered; none redirects.
     """
-    query = request.query
+    query, switches = request.query, world.switches
     missing = [name for name in _REQUIRED if not query.get(name)]
     if missing:
         raise Refusal("parameter", f"{', '.join(missing)} missing")
@@ -66,8 +62,17 @@ def consent(world: World, request: SandboxRequest) -> SandboxReply:
         raise Refusal("redirect_uri")
     if "decision" not in query:
         return SandboxReply(body=_page(world, query).encode(), content_type=HTML)
-    is_approved = query["decision"] == "approve" and world.switches.consent != "denied"
-    return _redirect(world, query, _granted(world, query) if is_approved else {"error": "access_denied"})
+    if query["decision"] != "approve" or switches.consent == "denied":
+        values = {"error": "access_denied"}
+    elif (query.get("user") or next(iter(world.users))) not in world.users:
+        raise Refusal("parameter", "there is no such user")
+    else:
+        user = world.list_of(query.get("user")).user
+        if switches.consent == "query_code":
+            values = {"code": world.tokens.code(user.name, query["redirect_uri"])}
+        else:
+            values = {"access_token": world.new_token(user), "expires_in": str(int(switches.token_lifetime_seconds))}
+    return _redirect(world, query, values)
 
 
 def exchanged(world: World, request: SandboxRequest) -> SandboxReply:
@@ -76,17 +81,17 @@ def exchanged(world: World, request: SandboxRequest) -> SandboxReply:
     Raises: Refusal for wrong credentials or a code that does not work.
     """
     asked = _posted(request)
-    _check_app(asked)
     code = world.tokens.exchanged(str(asked.get("code", "")))
     if code is None:
         raise Refusal("code")
     if asked.get("redirect_uri", code.redirect_uri) != code.redirect_uri:
         raise Refusal("redirect_uri")
-    user = world.accounts[code.user].user
-    tokens: dict[str, Any] = {"access_token": _renewed(world, user), "expires_in": _lifetime(world)}
+    user = world.users[code.user]
+    more = {}
+    access_token = world.new_token(user)
     if world.switches.refresh != "none":
-        user.refresh_token = tokens["refresh_token"] = world.tokens.refresh(user.name)
-    return _token_reply(world, tokens | {"user_id": user.user_id})
+        user.refresh_token = more["refresh_token"] = world.tokens.refresh(user.name)
+    return _token_reply(world, access_token, **more, user_id=user.user_id)
 
 
 def refreshed(world: World, request: SandboxRequest) -> SandboxReply:
@@ -95,21 +100,20 @@ def refreshed(world: World, request: SandboxRequest) -> SandboxReply:
     Raises: Refusal for wrong credentials, or a refresh token that does not work.
     """
     asked = _posted(request)
-    _check_app(asked)
-    spent = str(asked.get("refresh_token", ""))
-    name = world.tokens.refreshed_user(spent)
+    used = str(asked.get("refresh_token", ""))
+    name = world.tokens.refreshed_user(used)
     if name is None:
         raise Refusal("refresh_token")
-    user = world.accounts[name].user
-    tokens: dict[str, Any] = {"access_token": _renewed(world, user), "expires_in": _lifetime(world)}
+    more = {}
+    access_token = world.new_token(name)
     if world.switches.refresh == "rotating":
-        world.tokens.spend(spent)
-        user.refresh_token = tokens["refresh_token"] = world.tokens.refresh(name)
-    return _token_reply(world, tokens)
+        world.tokens.spend(used)
+        world.users[name].refresh_token = more["refresh_token"] = world.tokens.refresh(name)
+    return _token_reply(world, access_token, **more)
 
 
 def token_endpoint(world: World, path: str) -> Callable[[World, SandboxRequest], SandboxReply] | None:
-    """Return what answers a POST to ``path``, None if no token is to be had there."""
+    """Return the function that answers a POST to ``path``, None if it is no token endpoint."""
     if path == "/oauth/token":
         return app_token
     if path == world.switches.exchange_path and world.switches.consent == "query_code":
@@ -118,24 +122,19 @@ def token_endpoint(world: World, path: str) -> Callable[[World, SandboxRequest],
 
 
 def _posted(request: SandboxRequest) -> dict[str, Any]:
+    """Return the posted object, which must hold app id and secret."""
     try:
-        decoded: dict[str, Any] = msgspec.json.decode(request.body, type=dict[str, Any])
+        asked: dict[str, Any] = msgspec.json.decode(request.body, type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise Refusal("body") from None
-    return decoded
-
-
-def _check_app(asked: dict[str, Any]) -> None:
     secret = str(asked.get("app_secret", "")).encode()
     if asked.get("app_id") != APP_ID or not hmac.compare_digest(secret, APP_SECRET.encode()):
         raise Refusal("app_secret")
+    return asked
 
 
-def _lifetime(world: World) -> int:
-    return int(world.switches.token_lifetime_seconds)
-
-
-def _token_reply(world: World, tokens: dict[str, Any]) -> SandboxReply:
+def _token_reply(world: World, access_token: str, **more: str) -> SandboxReply:
+    tokens = {"access_token": access_token, "expires_in": int(world.switches.token_lifetime_seconds), **more}
     if world.switches.token_answer == "enveloped":  # noqa: S105 - a position
         return enveloped(tokens)
     return SandboxReply(body=msgspec.json.encode({_camel(name): value for name, value in tokens.items()}))
@@ -144,20 +143,6 @@ def _token_reply(world: World, tokens: dict[str, Any]) -> SandboxReply:
 def _camel(name: str) -> str:
     first, *rest = name.split("_")
     return first + "".join(word.title() for word in rest)
-
-
-def _granted(world: World, query: dict[str, str]) -> dict[str, str]:
-    account = world.accounts.get(query.get("user") or next(iter(world.accounts)))
-    if account is None:
-        raise Refusal("parameter", "there is no such user")
-    if world.switches.consent == "query_code":
-        return {"code": world.tokens.code(account.user.name, query["redirect_uri"])}
-    return {"access_token": _renewed(world, account.user), "expires_in": str(_lifetime(world))}
-
-
-def _renewed(world: World, user: SandboxUser) -> str:
-    user.access_token = world.tokens.access(user.name, world.switches.token_lifetime_seconds)
-    return user.access_token
 
 
 def _redirect(world: World, query: dict[str, str], values: dict[str, str]) -> SandboxReply:
@@ -178,5 +163,5 @@ def _page(world: World, query: dict[str, str]) -> str:
         for name, value in query.items()
         if name not in ("user", "decision")
     ]
-    users = "".join(f"<option>{escape(name)}</option>" for name in world.accounts)
+    users = "".join(f"<option>{escape(name)}</option>" for name in world.users)
     return _PAGE.format(fields="\n".join(hidden), users=users)

@@ -1,71 +1,60 @@
-"""Pages of the three favourites lists, and what scenarios make of them."""
+"""Pages of the favourites list, and what faults make of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
 from email.utils import formatdate
+from typing import NamedTuple
 
+from etl.sandbox.distortions import ListRequest, ServedPage
 from etl.sandbox.faults import AnswerFault, DeliveryFault, Fault, ListFault
-from etl.sandbox.refusals import Refusal, failure_body
+from etl.sandbox.messages import Refusal, SandboxReply, SandboxRequest, envelope, failure_body, json_list
 from etl.sandbox.state import SandboxList
-from etl.sandbox.wire import SandboxReply, SandboxRequest, envelope, json_list
 from etl.sandbox.world import RequestRecord, World
 
 DEFAULT_LIMIT, MAX_LIMIT = 20, 50
-CAPPED_AT = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
+class PageRange(NamedTuple):
     """What is asked for, after defaults and limits."""
 
     offset: int
     limit: int
 
 
-@dataclass(frozen=True, slots=True)
-class Favourites:
-    """One of the three lists: its ids and how an entry is served. ``is_paged`` = paging is documented for it."""
-
-    path: str
-    ids: list[int]
-    entry: Callable[[int], bytes]
-    is_paged: bool = False
-
-
-def favourites_of(world: World, account: SandboxList, path: str) -> Favourites:
-    """Return the list that is served under ``path``."""
-    if path == "/favourite/v1/tracks":
-        return Favourites(path, account.tracks, world.catalogue.item, is_paged=True)
-    if path == "/favourite/v1/albums":
-        return Favourites(path, account.albums, world.catalogue.album)
-    return Favourites(path, account.playlists, world.catalogue.playlist)
-
-
 def favourites_reply(
     world: World, account: SandboxList, request: SandboxRequest, record: RequestRecord
 ) -> SandboxReply:
-    """Answer a favourites request, after whatever happens to the list and to the answer.
+    """Answer a favourites request, after the changes of the list and with the faults that are due.
 
     Raises: Refusal for parameters that the switches refuse.
     """
     number = world.count("favourites")
-    world.disturb(account, record, number)
-    fault = world.fault("favourites", number)
+    world.change_list(account, record, number)
+    fault = world.next_fault("favourites", number)
     record.fault = fault.name if fault else None
     if isinstance(fault, AnswerFault):
         return faulty_answer(fault, world, request)
-    favourites = favourites_of(world, account, request.path)
-    body = _page(world, account, favourites, request, fault, number)
+    now, asked, distortion = world.now(), _page_range(world, request), world.active_distortion()
+    address = f"{account.user.name} {request.target}"
+    if distortion:
+        bypasses = "no-cache" in request.headers.get("cache-control", "")
+        if body := distortion.cached(address, now, bypasses=bypasses):
+            return SandboxReply(body=body)
+        page, total, is_refused = distortion.page(
+            world.catalogue, account, ListRequest(number, asked.offset, asked.limit, request.connection), now
+        )
+    else:
+        page, total, is_refused = _page(world, account, asked, fault, number)
+    if is_refused or (asked.offset and asked.offset >= total and world.switches.past_end == "error"):
+        raise Refusal("past_end")
+    if asked.offset + asked.limit >= total > 0:
+        account.is_read_to_end = True
+    page = account.last_page = _with_fault(page, account.last_page, fault)
+    is_null = isinstance(fault, ListFault) and fault.name == "null_page"
+    body = _body(world, asked, page, total, is_null, number)
+    if distortion and distortion.distortion.cache_seconds:
+        distortion.cache[address] = (now, body)
     return SandboxReply(body=body, delivery=fault if isinstance(fault, DeliveryFault) else None)
-
-
-def broken(reply: SandboxReply, fault: Fault | None, world: World, request: SandboxRequest) -> SandboxReply:
-    """Return what a fault makes of a reply that is no favourites list."""
-    if isinstance(fault, AnswerFault):
-        return faulty_answer(fault, world, request)
-    return replace(reply, delivery=fault) if isinstance(fault, DeliveryFault) else reply
 
 
 def faulty_answer(fault: AnswerFault, world: World, request: SandboxRequest) -> SandboxReply:
@@ -85,46 +74,32 @@ def faulty_answer(fault: AnswerFault, world: World, request: SandboxRequest) -> 
     return SandboxReply(fault.status, body, fault.content_type, tuple(headers))
 
 
-def _page(
-    world: World,
-    account: SandboxList,
-    favourites: Favourites,
-    request: SandboxRequest,
-    fault: Fault | None,
-    number: int,
-) -> bytes:
-    asked = _asked(world, favourites, request)
-    ids = favourites.ids
-    if isinstance(fault, ListFault) and fault.name == "stale" and favourites.is_paged:
-        ids = account.stale(fault.behind)
-    if world.switches.order == "shuffled_per_request" and favourites.is_paged:
-        ids = world.chance("order", number).sample(ids, len(ids))
-    if asked.offset and asked.offset >= len(ids) and world.switches.past_end == "error":
-        raise Refusal("past_end")
-    if favourites.is_paged and asked.offset + asked.limit >= len(ids) > 0:
-        account.is_read_to_end = True
-    page = _spoilt(ids[asked.offset : asked.offset + asked.limit], account.last_page.get(favourites.path), fault)
-    account.last_page[favourites.path] = page
-    is_null = asked.offset >= len(ids) > 0 and world.switches.past_end == "null"
-    is_null |= isinstance(fault, ListFault) and fault.name == "null_page"
-    payload = b"null" if is_null else _payload(world, favourites, page)
-    return envelope(payload, counts=_counts(world, len(page), len(ids), number))
+def _page(world: World, account: SandboxList, asked: PageRange, fault: Fault | None, number: int) -> ServedPage:
+    """Return the page of the true list, or of a stale one, in the order that is switched on."""
+    ids = account.stale(fault.behind) if isinstance(fault, ListFault) and fault.name == "stale" else account.tracks
+    if world.switches.order == "shuffled_per_request":
+        ids = world.rng("order", number).sample(ids, len(ids))
+    return ServedPage(ids[asked.offset : asked.offset + asked.limit], len(ids))
 
 
-def _asked(world: World, favourites: Favourites, request: SandboxRequest) -> Range:
+def _body(world: World, asked: PageRange, page: list[int], total: int, is_null: bool, number: int) -> bytes:
+    entries = [world.catalogue.item(track_id) for track_id in page]
+    is_object = len(entries) == 1 and "single_as_object" in world.switches.malformed
+    is_null |= asked.offset >= total > 0 and world.switches.past_end == "null"
+    payload = b"null" if is_null else entries[0] if is_object else json_list(entries)
+    return envelope(payload, counts=_counts(world, len(page), total, number))
+
+
+def _page_range(world: World, request: SandboxRequest) -> PageRange:
     switches = world.switches
-    offset, limit = _whole(request, "offset", 0), _whole(request, "limit", DEFAULT_LIMIT)
+    offset, limit = _integer(request, "offset", 0), _integer(request, "limit", DEFAULT_LIMIT)
     if switches.limit_out_of_range == "error" and (offset < 0 or not 1 <= limit <= MAX_LIMIT):
         raise Refusal("parameter", "limit must be 1 to 50, and offset at least 0")
-    offset, limit = max(offset, 0), min(max(limit, 1), MAX_LIMIT)
-    if not favourites.is_paged and switches.paging != "honoured":
-        return Range(0, CAPPED_AT if switches.paging == "capped" else len(favourites.ids))
-    if switches.page_cap is not None:
-        limit = min(limit, switches.page_cap)
-    return Range(0 if switches.ignore_offset else offset, limit)
+    limit = min(max(limit, 1), MAX_LIMIT, switches.page_cap or MAX_LIMIT)
+    return PageRange(0 if switches.ignore_offset else max(offset, 0), limit)
 
 
-def _whole(request: SandboxRequest, name: str, default: int) -> int:
+def _integer(request: SandboxRequest, name: str, default: int) -> int:
     text = request.query.get(name)
     if text is None:
         return default
@@ -133,7 +108,7 @@ def _whole(request: SandboxRequest, name: str, default: int) -> int:
     return int(text)
 
 
-def _spoilt(page: list[int], before: list[int] | None, fault: Fault | None) -> list[int]:
+def _with_fault(page: list[int], before: list[int] | None, fault: Fault | None) -> list[int]:
     match fault:
         case ListFault("empty_page" | "null_page"):
             return []
@@ -149,13 +124,6 @@ def _spoilt(page: list[int], before: list[int] | None, fault: Fault | None) -> l
     return page
 
 
-def _payload(world: World, favourites: Favourites, page: list[int]) -> bytes:
-    entries = [favourites.entry(number) for number in page]
-    if len(entries) == 1 and "single_as_object" in world.switches.dirt:
-        return entries[0]
-    return json_list(entries)
-
-
 def _counts(world: World, page: int, total: int, number: int) -> int | None:
     match world.switches.counts:
         case "absent":
@@ -165,4 +133,4 @@ def _counts(world: World, page: int, total: int, number: int) -> int | None:
         case "total":
             return total
     wobbling = (total, page, 0, total + 7, total * 3 // 4, max(0, total - page))
-    return world.chance("counts", number).choice(wobbling)
+    return world.rng("counts", number).choice(wobbling)

@@ -1,7 +1,7 @@
-"""Tokens and codes of the stand-in.
+"""Tokens and codes of the sandbox.
 
 Tokens look like the documented ones: 44 characters of standard base64 with ``+`` and ``=``. They are made from the seed and
-open nothing but this stand-in.
+open nothing but this sandbox.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ _CODE_LIFETIME = timedelta(minutes=10)
 
 
 @dataclass(slots=True)
-class Grant:
-    """What a token gives: to whom, until when. ``user`` None = an app token."""
+class AccessGrant:
+    """Whom an access token belongs to, and until when. ``user`` None = an app token."""
 
     user: str | None
     expires_at: datetime
@@ -25,7 +25,7 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
-class Code:
+class ConsentCode:
     """A code of the consent page, to be exchanged once for a token."""
 
     user: str
@@ -40,42 +40,42 @@ class Tokens:
         self._seed = seed
         self._now = now
         self._issued = 0
-        self._grants: dict[str, Grant] = {}
+        self._grants: dict[str, AccessGrant] = {}
         self._refresh: dict[str, str] = {}
-        self._codes: dict[str, Code] = {}
+        self._codes: dict[str, ConsentCode] = {}
 
     def access(self, user: str | None, lifetime_seconds: float) -> str:
         """Issue an access token; for ``user`` None, an app token."""
-        token = self._made("access", 32)
-        self._grants[token] = Grant(user, self._now() + timedelta(seconds=lifetime_seconds))
+        token = self._new("access", 32)
+        self._grants[token] = AccessGrant(user, self._now() + timedelta(seconds=lifetime_seconds))
         return token
 
     def refresh(self, user: str) -> str:
-        """Issue a refresh token, which stays good until it is used up or revoked."""
-        token = self._made("refresh", 32)
+        """Issue a refresh token, which works until it is used up or revoked."""
+        token = self._new("refresh", 32)
         self._refresh[token] = user
         return token
 
     def code(self, user: str, redirect_uri: str) -> str:
         """Issue a code for one exchange."""
-        code = self._made("code", 24)
-        self._codes[code] = Code(user, redirect_uri, self._now() + _CODE_LIFETIME)
+        code = self._new("code", 24)
+        self._codes[code] = ConsentCode(user, redirect_uri, self._now() + _CODE_LIFETIME)
         return code
 
-    def grant(self, token: str) -> Grant | None:
-        """Return what an access token gives, None for one that was never issued."""
+    def grant(self, token: str) -> AccessGrant | None:
+        """Return the grant of an access token, None for one that was never issued."""
         return self._grants.get(token)
 
     def refreshed_user(self, token: str) -> str | None:
-        """Return whose refresh token this is, None for one that does not work."""
+        """Return the user of a refresh token, None for one that does not work."""
         return self._refresh.get(token)
 
     def spend(self, token: str) -> None:
-        """Make a refresh token useless."""
+        """Use up a refresh token."""
         self._refresh.pop(token, None)
 
-    def exchanged(self, code: str) -> Code | None:
-        """Take back a code, None for one that does not work (any more)."""
+    def exchanged(self, code: str) -> ConsentCode | None:
+        """Use up a code; None for one that does not work."""
         known = self._codes.pop(code, None)
         return known if known and known.expires_at > self._now() else None
 
@@ -86,12 +86,12 @@ class Tokens:
                 grant.expires_at = min(grant.expires_at, self._now())
 
     def revoke(self, user: str) -> None:
-        """Make all tokens of a user useless."""
+        """Revoke all tokens of a user."""
         for grant in self._grants.values():
             grant.is_revoked = grant.is_revoked or grant.user == user
-        self._refresh = {token: whose for token, whose in self._refresh.items() if whose != user}
+        self._refresh = {token: owner for token, owner in self._refresh.items() if owner != user}
 
-    def _made(self, kind: str, size: int) -> str:
+    def _new(self, kind: str, size: int) -> str:
         while True:
             self._issued += 1
             digest = blake2b(f"{self._seed}/{kind}/{self._issued}".encode(), digest_size=size).digest()

@@ -1,35 +1,43 @@
-"""The stand-in's whole state, and the decisions about each request.
+"""The sandbox's whole state: catalogue, users, tokens, switches, scenario and the record of requests.
 
-Invariants: everything that changes is changed under ``lock``; what goes wrong with the n-th favourites request depends on
-(seed, n) alone, besides what was scripted.
+Everything that changes is changed under ``lock``, so every method may be called from any thread. What goes wrong with the
+n-th favourites request depends on (seed, n) alone, besides what was scripted.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from random import Random
+from typing import Any
 
 from etl.sandbox.catalogue import Catalogue
-from etl.sandbox.chance import random_for
-from etl.sandbox.faults import Fault
-from etl.sandbox.scenarios import Effect, RequestContext, Scenario, mutation, scenario_named
-from etl.sandbox.state import SandboxList, SandboxUser
+from etl.sandbox.distortions import ActiveDistortion, Distortion, activate
+from etl.sandbox.faults import Fault, named
+from etl.sandbox.rng import random_for
+from etl.sandbox.scenario import Effect, RequestContext
+from etl.sandbox.scenarios import scenario_named
+from etl.sandbox.state import SandboxList, SandboxUser, ScriptedChange
 from etl.sandbox.switches import Switches
 from etl.sandbox.tokens import Tokens, user_id
 
 APP_ID = "sandbox-app"
 APP_SECRET = "sandbox-secret-opens-nothing"  # noqa: S105 - it opens nothing
+REDIRECT_URIS = ("http://localhost:8888/", "http://127.0.0.1:8888/callback")
 _REGIONS = ("NG", "GH", "KE", "TZ", "ZA", "ET", "CD", "CI", "EG", "AO")
 _REMEMBERED_REQUESTS = 200_000
+_WARMED = 100_000
 
 
 @dataclass(slots=True)
 class RequestRecord:
-    """One request as it was received, and what became of it; ``token`` is masked, ``status`` 0 until answered."""
+    """One request as received, and its result. ``token`` is masked, ``status`` is 0 until answered.
+
+    ``offset`` and ``limit`` are None if absent or no number.
+    """
 
     number: int
     time: datetime
@@ -43,144 +51,277 @@ class RequestRecord:
 
     @property
     def offset(self) -> int | None:
-        """The ``offset`` asked for, None if absent or no number."""
+        """The ``offset`` that was asked for."""
         return _number(self.query.get("offset"))
 
     @property
     def limit(self) -> int | None:
-        """The ``limit`` asked for, None if absent or no number."""
+        """The ``limit`` that was asked for."""
         return _number(self.query.get("limit"))
 
 
-@dataclass(slots=True)
 class World:
-    """Catalogue, accounts, tokens, switches, scenario, script and records of one stand-in."""
+    """The state of one sandbox, and the methods that look at it and change it.
 
-    seed: int
-    catalogue: Catalogue
-    base: Switches
-    redirect_uris: set[str]
-    now: Callable[[], datetime]
-    switches: Switches = field(init=False)
-    scenario: Scenario = field(init=False)
-    tokens: Tokens = field(init=False)
-    accounts: dict[str, SandboxList] = field(default_factory=dict)
-    script: deque[Fault | None] = field(default_factory=deque)
-    records: deque[RequestRecord] = field(default_factory=lambda: deque(maxlen=_REMEMBERED_REQUESTS))
-    failures: list[BaseException] = field(default_factory=list)
-    before_request: Callable[[RequestRecord], None] | None = None
-    counts: Counter[str] = field(default_factory=Counter)
-    lock: threading.RLock = field(default_factory=threading.RLock)
+    ``before_request`` is called before each favourites answer is computed, one at a time; it may change the lists. All other
+    requests wait meanwhile, so it must not send one itself. ``scripted`` are the faults of the next favourites requests.
+    ``failures`` are the errors inside the sandbox, which the client saw as HTTP 500.
+    """
 
-    def __post_init__(self) -> None:
-        """Start quiet."""
-        self.tokens = Tokens(self.seed, self.now)
+    def __init__(
+        self, tracks: int, seed: int, switches: Switches, users: Sequence[str], now: Callable[[], datetime]
+    ) -> None:
+        if not users:
+            raise ValueError("A sandbox needs at least one user.")
+        self.seed = seed
+        self.now = now
+        self.catalogue = Catalogue(tracks + tracks // 2 + 40, seed)
+        self.tokens = Tokens(seed, now)
+        self.redirect_uris = set(REDIRECT_URIS)
+        self.lock = threading.RLock()
+        self.records: deque[RequestRecord] = deque(maxlen=_REMEMBERED_REQUESTS)
+        self.counts: Counter[str] = Counter()
+        self.scripted: deque[Fault | None] = deque()
+        self.failures: list[BaseException] = []
+        self.before_request: Callable[[RequestRecord], None] | None = None
+        self.base = switches
+        self.lists: dict[str, SandboxList] = {}
+        self._withdrawn_from: dict[int, list[tuple[SandboxList, int]]] = {}
         self.play(None)
+        self.users = {name: self._add_user(name, tracks) for name in users}
+        for account in self.lists.values():
+            self.catalogue.warm(account.tracks[:_WARMED])
 
-    def play(self, scenario: str | None) -> None:
-        """Follow this scenario from now on; its switch positions go over the base ones.
-
-        Raises: ValueError for an unknown name.
-        """
-        self.scenario = scenario_named(scenario)
-        self.switches = replace(self.base, **self.scenario.positions)
-        self.catalogue.set_dirt(self.switches.dirt, self.switches.dirt_share)
-
-    def add_user(self, name: str, tracks: int) -> SandboxUser:
-        """Add a user with ``tracks`` favourites, and tokens."""
-        number = len(self.accounts)
-        user = SandboxUser(name, user_id(self.seed, name), _REGIONS[number % len(_REGIONS)], "Free")
-        chance = random_for(self.seed, "favourites", name)
+    def _add_user(self, name: str, tracks: int) -> SandboxUser:
+        user = SandboxUser(name, user_id(self.seed, name), _REGIONS[len(self.lists) % len(_REGIONS)], "Free")
         made_up = self.catalogue.track_ids[:-1]
-        self.accounts[name] = SandboxList(
-            user,
-            chance.sample(made_up, min(tracks, len(made_up))),
-            albums=_some(chance, self.catalogue.album_ids),
-            playlists=_some(chance, self.catalogue.playlist_ids),
-            now=self.now,
-        )
+        favourites = random_for(self.seed, "favourites", name).sample(made_up, min(tracks, len(made_up)))
+        self.lists[name] = SandboxList(user, favourites, self.now)
         user.access_token = self.tokens.access(name, self.switches.token_lifetime_seconds)
         user.refresh_token = self.tokens.refresh(name)
         return user
 
-    def newest_index(self, account: SandboxList) -> int:
-        """Return where the service puts a new favourite: the front, or the end under ``order="insertion"``."""
-        return len(account.tracks) if self.switches.order == "insertion" else 0
+    @property
+    def requests(self) -> list[RequestRecord]:
+        """The requests so far, without those to the control path."""
+        with self.lock:
+            return list(self.records)
 
-    def favourite(self, account: SandboxList, track_id: int, at: int | None) -> None:
-        """Add a favourite.
+    def list_of(self, user: str | SandboxUser | None) -> SandboxList:
+        """Return the list of a user; None = the first user.
+
+        Raises: LookupError for an unknown name.
+        """
+        name = user.name if isinstance(user, SandboxUser) else user or next(iter(self.lists))
+        if name not in self.lists:
+            raise LookupError(f"The sandbox has no user {name!r}, only {', '.join(self.lists)}.")
+        return self.lists[name]
+
+    def favourites(self, user: str | SandboxUser) -> list[int]:
+        """Return the true current list of favourite tracks, in the API's order."""
+        with self.lock:
+            return list(self.list_of(user).tracks)
+
+    def history(self, user: str | SandboxUser) -> list[ScriptedChange]:
+        """Return every true change of the list since the beginning, in order: (instant in UTC, change, track id)."""
+        with self.lock:
+            return list(self.list_of(user).history)
+
+    def favourite(self, user: str | SandboxUser | None, track_id: int, at: int | None = None) -> None:
+        """Add a favourite at index ``at``; None = the front, or the end under ``order="insertion"``.
 
         Raises: ValueError if it is one already; LookupError for a track that the catalogue does not have.
         """
-        self.catalogue.item(track_id)
-        account.add(track_id, self.newest_index(account) if at is None else at)
+        with self.lock:
+            self.catalogue.item(track_id)
+            account = self.list_of(user)
+            account.add(track_id, self._newest_index(account) if at is None else at)
 
-    def carry_out(self, account: SandboxList, intent: Effect) -> None:
-        """Make the change that a scenario or the switch ``mutation`` intends."""
-        match intent:
-            case Effect("add", track_id, at):
-                self.favourite(account, track_id, at)
-            case Effect("remove", track_id):
-                account.remove(track_id)
-            case Effect("move", track_id, at):
-                account.move(track_id, self.newest_index(account) if at is None else at)
-            case Effect("empty"):
-                account.replace(())
-                account.was_emptied = True
+    def unfavourite(self, user: str | SandboxUser | None, track_id: int) -> None:
+        """Remove a favourite.
 
-    def chance(self, purpose: str, number: int) -> Random:
-        """Return the chance of the ``number``-th request of a kind, for one purpose."""
-        return random_for(self.seed, self.scenario.name, purpose, number)
+        Raises: ValueError if it is none.
+        """
+        with self.lock:
+            self.list_of(user).remove(track_id)
 
-    def disturb(self, account: SandboxList, record: RequestRecord, number: int) -> None:
-        """Let the hook, the switch ``mutation`` and the scenario change the list before this favourites request."""
-        if self.before_request:
-            self.before_request(record)
-        situation = RequestContext(account, self.catalogue.track_ids, record.offset or 0)
-        if self.switches.mutation != "none":
-            self._try(account, mutation(self.switches, self.chance("mutation", number), situation))
-        if self.scenario.intent:
-            chance = self.chance("change", number)
-            if chance.random() < self.rate:
-                self._try(account, self.scenario.intent(chance, situation))
+    def move_to_front(self, user: str | SandboxUser, track_id: int) -> None:
+        """Make a favourite the first of the list.
 
-    def fault(self, group: str, number: int) -> Fault | None:
-        """Return what goes wrong with this request: the script's next entry, else the scenario's choice."""
-        if group == "favourites" and self.script:
-            return self.script.popleft()
-        if not self.scenario.fault or not (group == "favourites" or self.scenario.hits_all):
-            return None
-        chance = self.chance(f"{group} fault", number)
-        return self.scenario.fault(chance) if chance.random() < self.rate else None
+        Raises: ValueError if it is none.
+        """
+        with self.lock:
+            self.list_of(user).move(track_id, 0)
+
+    def set_favourites(self, user: str | SandboxUser, track_ids: Iterable[int]) -> None:
+        """Make the list exactly this, in this order, at one instant.
+
+        Raises: ValueError if a track is listed twice; LookupError for one that the catalogue does not have.
+        """
+        wanted = list(track_ids)
+        with self.lock:
+            self.catalogue.warm(wanted)
+            self.list_of(user).replace(wanted)
+
+    def change_track(self, track_id: int, **wire_fields: Any) -> None:
+        """Serve the track with these fields from now on, for example ``track_title="New"``.
+
+        Raises: LookupError for a track that the catalogue does not have.
+        """
+        with self.lock:
+            self.catalogue.change(track_id, wire_fields)
+
+    def set_raw_item(self, track_id: int, body: bytes) -> None:
+        """Serve exactly ``body`` as the track, which need not exist yet."""
+        with self.lock:
+            self.catalogue.set_raw(track_id, body)
+
+    def script(self, faults: Iterable[Fault | str | None]) -> None:
+        """Queue the faults of the next favourites requests, one each: faults, names in `FAULTS`, None = no fault.
+
+        Raises: ValueError for an unknown name.
+        """
+        queued = [named(fault) for fault in faults]
+        with self.lock:
+            self.scripted.extend(queued)
+
+    def play(self, scenario: str | None) -> None:
+        """Follow this scenario from now on; None = quiet. Its switch positions and its distortion replace the others.
+
+        Raises: ValueError for an unknown name.
+        """
+        with self.lock:
+            self.scenario_name, self.scenario = scenario_named(scenario)
+            self._set_switches(self.base)
+            self.distort(self.scenario.distortion)
+
+    def switch(self, **positions: Any) -> None:
+        """Change switches from now on.
+
+        Raises: ValueError for a position that does not exist; TypeError for a switch that does not.
+        """
+        with self.lock:
+            self._set_switches(replace(self.base, **positions))
+
+    def _set_switches(self, base: Switches) -> None:
+        self.base = base
+        self.switches = replace(base, **self.scenario.positions)
+        self.catalogue.set_malformed(self.switches.malformed, self.switches.malformed_share)
+
+    def distort(self, distortion: Distortion | None) -> None:
+        """Be wrong in this way from now on, by the sandbox's clock; None = be right."""
+        with self.lock:
+            tracks = dict.fromkeys(track_id for each in self.lists.values() for track_id in each.tracks)
+            self._distortion = distortion and activate(distortion, self.seed, self.now(), self.catalogue, tracks)
+
+    def active_distortion(self) -> ActiveDistortion | None:
+        """Return the distortion that applies now."""
+        distortion = self._distortion
+        return distortion if distortion and distortion.is_active(self.now()) else None
+
+    def withdraw_track(self, track_id: int, region: str | None = None) -> None:
+        """Withdraw a track: it leaves the lists, and the catalogue or only the market ``region``.
+
+        Raises: LookupError for a track that the catalogue does not have.
+        """
+        with self.lock:
+            fields = self.catalogue.fields(track_id)
+            if region is None:
+                self.catalogue.withdrawn.add(track_id)
+            else:
+                markets = [code for code in str(fields["available_markets"]).split(",") if code != region]
+                self.catalogue.change(track_id, {"available_markets": ",".join(markets)})
+            for each in self.lists.values():
+                if track_id in each and region in (None, each.user.region):
+                    self._withdrawn_from.setdefault(track_id, []).append((each, each.tracks.index(track_id)))
+                    each.remove(track_id)
+
+    def withdrawn_tracks(self) -> list[int]:
+        """Return the tracks that `withdraw_track` took out of a list and that were not restored."""
+        with self.lock:
+            return list(self._withdrawn_from)
+
+    def restore_track(self, track_id: int) -> None:
+        """Undo `withdraw_track`: the track comes back into the lists that it left. Its markets stay changed."""
+        with self.lock:
+            self.catalogue.withdrawn.discard(track_id)
+            for each, index in self._withdrawn_from.pop(track_id, ()):
+                if track_id not in each:
+                    each.add(track_id, min(index, len(each.tracks)))
+
+    def new_token(self, user: str | SandboxUser, lifetime_seconds: float | None = None) -> str:
+        """Issue another access token for a user, and return it."""
+        with self.lock:
+            known = self.list_of(user).user
+            lifetime = self.switches.token_lifetime_seconds if lifetime_seconds is None else lifetime_seconds
+            known.access_token = self.tokens.access(known.name, lifetime)
+            return known.access_token
+
+    def expire_token(self, user: str | SandboxUser) -> None:
+        """Let all access tokens of a user expire now."""
+        with self.lock:
+            self.tokens.expire(self.list_of(user).user.name)
+
+    def revoke_token(self, user: str | SandboxUser) -> None:
+        """Revoke all tokens of a user, refresh tokens too."""
+        with self.lock:
+            self.tokens.revoke(self.list_of(user).user.name)
+
+    def register_redirect_uri(self, uri: str) -> None:
+        """Accept this redirect_uri on the consent page, character for character."""
+        with self.lock:
+            self.redirect_uris.add(uri)
+
+    def rng(self, purpose: str, number: int) -> Random:
+        """Return the generator of the ``number``-th request of a kind, for one purpose."""
+        return random_for(self.seed, self.scenario_name, purpose, number)
 
     def count(self, group: str) -> int:
         """Return the number of this request in its group, from 1."""
         self.counts[group] += 1
         return self.counts[group]
 
+    def change_list(self, account: SandboxList, record: RequestRecord, number: int) -> None:
+        """Let the hook and the scenario change the list before this favourites request."""
+        if self.before_request:
+            self.before_request(record)
+        if not self.scenario.effect:
+            return
+        rng = self.rng("change", number)
+        if rng.random() < self._rate:
+            effect = self.scenario.effect(rng, RequestContext(account, self.catalogue.track_ids, record.offset or 0))
+            match effect:
+                case Effect("add", track_id, at):
+                    self.favourite(account.user, track_id, at)
+                case Effect("remove", track_id):
+                    account.remove(track_id)
+                case Effect("move", track_id):
+                    account.move(track_id, self._newest_index(account))
+                case Effect("empty"):
+                    account.replace(())
+                    account.was_emptied = True
+
+    def next_fault(self, group: str, number: int) -> Fault | None:
+        """Return the fault of this request: the next one of the script, else the scenario's choice."""
+        if group == "favourites" and self.scripted:
+            return self.scripted.popleft()
+        if not self.scenario.fault or not (group == "favourites" or self.scenario.hits_all):
+            return None
+        rng = self.rng(f"{group} fault", number)
+        return self.scenario.fault(rng) if rng.random() < self._rate else None
+
     @property
-    def rate(self) -> float:
-        """How often the scenario strikes."""
+    def _rate(self) -> float:
         wanted = self.switches.fault_rate
         return self.scenario.rate if wanted is None else wanted
 
-    def _try(self, account: SandboxList, intent: Effect | None) -> None:
-        if intent:
-            self.carry_out(account, intent)
+    def _newest_index(self, account: SandboxList) -> int:
+        return len(account.tracks) if self.switches.order == "insertion" else 0
 
 
 def utc_now() -> datetime:
     """Return the current instant in UTC."""
     return datetime.now(UTC)
-
-
-def masked(token: str) -> str:
-    """Return enough of a token to tell it from another, and no more."""
-    return f"{token[:4]}…" if token else ""
-
-
-def _some(chance: Random, numbers: Sequence[int]) -> list[int]:
-    return chance.sample(numbers, min(len(numbers), 30))
 
 
 def _number(text: str | None) -> int | None:

@@ -43,7 +43,7 @@ def sandbox(instant: object) -> Iterator[Sandbox]:
     with Sandbox(tracks=20, users=["ada", "ben", "cy", "dee"], now=clock.now) as running:
         running.switch(refresh="rotating", refresh_path="/oauth/token")
         for user in running.users.values():
-            user.refresh_token = running._world.tokens.refresh(user.name)
+            user.refresh_token = running.tokens.refresh(user.name)
         yield running
 
 
@@ -265,6 +265,6 @@ def test_a_widespread_refusal_makes_no_token_dead(database_url, engine, sandbox,
                 reads(config, engine, name)
         instant(timedelta(hours=1))
     assert {token_row(engine, name).state for name in sandbox.users} == {"suspect"}
-    grant = sandbox._world.tokens._grants[sandbox.users["ada"].access_token]
+    grant = sandbox.tokens._grants[sandbox.users["ada"].access_token]
     grant.is_revoked, grant.expires_at = False, clock.now() + timedelta(hours=1)
     assert reads(config, engine) == 20

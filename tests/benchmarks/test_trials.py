@@ -1,33 +1,36 @@
-"""What the benchmark counts as a false removal, a late one and a missed one."""
+"""What the hostile benchmark counts as a false removal, a late one and a missed one."""
 
 from collections.abc import Callable, Iterable
 
-from benchmarks.false_removals.trials import START, USER, Tally, Watch
+from benchmarks.hostile.results import Tally
+from benchmarks.hostile.trials import START, USER, Watch
 from etl.sandbox import Sandbox
 
 
-class Told:
-    """A tool that says what it is told to say, after the list has changed during its sync."""
+class FakeTool:
+    """A tool that returns given favourites, after the list changed during its sync."""
 
     def __init__(self) -> None:
-        self.says: frozenset[int] = frozenset()
+        self.favourites: frozenset[int] = frozenset()
         self.meanwhile: Callable[[], object] = lambda: None
 
     def sync(self, _at: object) -> frozenset[int]:
         self.meanwhile()
-        return self.says
+        return self.favourites
 
     def settle(self) -> frozenset[int]:
-        return self.says
+        return self.favourites
 
     def close(self) -> None:
         pass
 
 
-def told(watch: Watch, tool: Told, says: Iterable[int], meanwhile: Callable[[], object] = lambda: None) -> Tally:
+def counted(
+    watch: Watch, tool: FakeTool, favourites: Iterable[int], meanwhile: Callable[[], object] = lambda: None
+) -> Tally:
     """Sync once and return what that added to the counts of removals, false ones and late ones."""
     before = Tally(removals=watch.tally.removals, false=watch.tally.false, late=watch.tally.late)
-    tool.says, tool.meanwhile = frozenset(says), meanwhile
+    tool.favourites, tool.meanwhile = frozenset(favourites), meanwhile
     watch.sync(tool, START)
     after = watch.tally
     return Tally(
@@ -35,32 +38,32 @@ def told(watch: Watch, tool: Told, says: Iterable[int], meanwhile: Callable[[], 
     )
 
 
-def test_a_removal_is_false_where_the_track_was_in_the_list_all_the_time() -> None:
+def test_a_removal_is_false_if_the_track_never_left() -> None:
     with Sandbox(tracks=5, users=(USER,)) as sandbox:
         tracks = sandbox.favourites(USER)
-        watch, tool = Watch(sandbox, Tally(), "test"), Told()
-        told(watch, tool, tracks)
-        assert told(watch, tool, tracks[1:]) == Tally(removals=0, false=1)
+        watch, tool = Watch(sandbox, Tally(), "test"), FakeTool()
+        counted(watch, tool, tracks)
+        assert counted(watch, tool, tracks[1:]) == Tally(removals=0, false=1)
 
 
-def test_it_is_true_where_the_track_left_and_is_back_whenever_it_left() -> None:
+def test_a_removal_is_true_if_the_track_left_and_came_back() -> None:
     with Sandbox(tracks=5, users=(USER,)) as sandbox:
         gone, *rest = sandbox.favourites(USER)
-        watch, tool = Watch(sandbox, Tally(), "test"), Told()
-        told(watch, tool, [gone, *rest])
+        watch, tool = Watch(sandbox, Tally(), "test"), FakeTool()
+        counted(watch, tool, [gone, *rest])
         sandbox.unfavourite(USER, gone)
         sandbox.favourite(USER, gone)
-        assert told(watch, tool, rest) == Tally(removals=1, false=0)
-        told(watch, tool, [gone, *rest], meanwhile=lambda: sandbox.unfavourite(USER, gone))
-        assert told(watch, tool, rest, meanwhile=lambda: sandbox.favourite(USER, gone)) == Tally(removals=1, false=0)
+        assert counted(watch, tool, rest) == Tally(removals=1, false=0)
+        counted(watch, tool, [gone, *rest], meanwhile=lambda: sandbox.unfavourite(USER, gone))
+        assert counted(watch, tool, rest, meanwhile=lambda: sandbox.favourite(USER, gone)) == Tally(removals=1, false=0)
 
 
-def test_what_a_sync_could_have_seen_is_late_and_what_the_last_one_does_not_see_is_missed() -> None:
+def test_an_unseen_removal_is_late_and_at_the_end_missed() -> None:
     with Sandbox(tracks=5, users=(USER,)) as sandbox:
         gone, *rest = sandbox.favourites(USER)
-        watch, tool = Watch(sandbox, Tally(), "test"), Told()
-        told(watch, tool, [gone, *rest])
-        assert told(watch, tool, [gone, *rest], meanwhile=lambda: sandbox.unfavourite(USER, gone)) == Tally()
-        assert told(watch, tool, [gone, *rest]) == Tally(late=1)
+        watch, tool = Watch(sandbox, Tally(), "test"), FakeTool()
+        counted(watch, tool, [gone, *rest])
+        assert counted(watch, tool, [gone, *rest], meanwhile=lambda: sandbox.unfavourite(USER, gone)) == Tally()
+        assert counted(watch, tool, [gone, *rest]) == Tally(late=1)
         watch.settle(tool)
         assert (watch.tally.late, watch.tally.missed, watch.tally.lacking) == (0, 1, 0)

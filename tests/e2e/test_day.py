@@ -157,7 +157,7 @@ def _prepared(url: str, shared: SharedClock, sandbox: Sandbox, folder: Path) -> 
     for index, user in enumerate(sandbox.users.values()):
         is_renewable = index % 2 == 0
         sandbox.new_token(user, lifetime if is_renewable else 1e9)
-        user.refresh_token = sandbox._world.tokens.refresh(user.name) if is_renewable else ""
+        user.refresh_token = sandbox.tokens.refresh(user.name) if is_renewable else ""
     variables = {
         "FAVSYNC_DATABASE_URL": url,
         "FAVSYNC_ENCRYPTION_KEY": new_key(),

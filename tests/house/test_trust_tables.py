@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from benchmarks.false_removals.trials import ALL_SCENARIOS
+from benchmarks.hostile.trials import ALL_SCENARIOS
 from tests.house.source import ROOT
 
 TOOLS = 3

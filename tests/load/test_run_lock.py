@@ -14,7 +14,6 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.exc import OperationalError
 
-from benchmarks.side_by_side import USERS, play
 from etl.db.engine import open_engine
 from etl.errors import RunInProgress
 from etl.load.run_lock import run_lock
@@ -23,6 +22,7 @@ from etl.replay.review import review_run
 from etl.sandbox import Sandbox
 from tests.conftest import NewDatabase
 from tests.support.lists import FakeSource, item
+from tests.support.parallel_accounts import USERS, play
 from tests.support.stage import ROOT, Stage, favsync, settings, stage_at
 
 ROUNDS = int(os.environ.get("FAVSYNC_TEST_ROUNDS", "4"))  # `make hostile` plays twenty
@@ -47,7 +47,7 @@ def run_under_way(sandbox: Sandbox, environ: dict[str, str]) -> Iterator[subproc
                 assert run.poll() is None
             yield run
         finally:
-            sandbox._world.before_request = None
+            sandbox.before_request = None
             may_go_on.set()
             run.communicate()
 

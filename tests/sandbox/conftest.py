@@ -8,20 +8,19 @@ import httpx
 import pytest
 
 from etl.sandbox import Sandbox
-from tests.sandbox.bench import Bench, Open
+from tests.sandbox.client import Open, SandboxClient
 
 
 @pytest.fixture
 def opened() -> Iterator[Open]:
-    """Open stand-ins, each with a client, and close them all in the end."""
+    """Open sandboxes, each with a client, and close them all in the end."""
     with ExitStack() as stack:
 
-        def opened(**options: Any) -> Bench:
+        def opened(**options: Any) -> SandboxClient:
             sandbox = stack.enter_context(Sandbox(**options))
-            user = next(iter(sandbox.users.values()))
-            headers = {"app_id": sandbox.app_id, "Authorization": f"Bearer {user.access_token}"}
+            headers = {"app_id": sandbox.app_id, "Authorization": f"Bearer {sandbox.users['ada'].access_token}"}
             # verify=False: plain HTTP needs no certificates, and loading them would take longer than the test
             client = httpx.Client(base_url=sandbox.url, headers=headers, timeout=60, trust_env=False, verify=False)
-            return Bench(sandbox, stack.enter_context(client))
+            return SandboxClient(sandbox, stack.enter_context(client))
 
         yield opened

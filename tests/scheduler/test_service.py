@@ -158,7 +158,7 @@ def test_an_outage_backs_off_until_it_ends(database_url, engine, sandbox, servin
         sandbox.script(["http_500"] * 2)
         tick(service)
         waits.append((next_run(engine, "ada").next_run_at - clock.now()) / timedelta(minutes=1))
-        sandbox._world.script.clear()
+        sandbox.scripted.clear()
         move(minutes=waits[-1])
     assert [round(least <= wait <= 1.2 * least) for wait, least in zip(waits, (5, 10, 20, 40), strict=True)] == [1] * 4
     assert next_run(engine, "ada").failures_in_a_row == 4

@@ -82,7 +82,7 @@ def test_a_stop_abandons_a_longer_run_without_a_change(database_url, engine, san
     assert service.wait(LONG)
     assert open_tracks(engine, "ada") == set()
     assert next_run(engine, "ada") is None
-    sandbox._world.script.clear()
+    sandbox.scripted.clear()
     tick(serving())
     assert outcomes(engine, "ada")[-1] == "succeeded"
     assert open_tracks(engine, "ada") == set(sandbox.favourites("ada"))

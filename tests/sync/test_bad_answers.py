@@ -47,7 +47,7 @@ def stage(url: str, sandbox: Sandbox, command: Commands) -> Iterator[Stage]:
 @pytest.fixture(autouse=True)
 def _nothing_left_of_the_script(sandbox: Sandbox) -> Iterator[None]:
     yield
-    sandbox._world.script.clear()
+    sandbox.scripted.clear()
 
 
 # What is answered -> exit code, and words that the line must hold.
@@ -201,7 +201,7 @@ def test_installed_command_gives_the_same_error(
         sandbox.script([fault] * 5)
         result = run()
         told.append((result.returncode, result.stdout, result.stderr))
-        sandbox._world.script.clear()
+        sandbox.scripted.clear()
     assert told[0] == told[1]
 
 

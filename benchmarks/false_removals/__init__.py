@@ -1,1 +1,0 @@
-"""How many removals are false, and how many are missed, when the service misbehaves? See `benchmarks.false_removals.__main__`."""

@@ -1,0 +1,125 @@
+"""One run of one tool: a whole process, and what it takes.
+
+Every tool gets a new database and the same list. Time, processor time and memory are those of the process with its children, by
+`os.wait4`. A tool that does not end in time is killed and shown as such.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from sqlalchemy import make_url
+
+LIMIT_SECONDS = 600
+_RSS_UNIT = 1 if sys.platform == "darwin" else 1024
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What a process took. ``failure``: why there is no number; empty if there is one."""
+
+    wall_seconds: float
+    cpu_seconds: float
+    memory_mb: float
+    failure: str = ""
+    database_mb: float = 0.0
+    requests: int = 0
+
+
+def timed(command: list[str], environment: dict[str, str], log: Path) -> Sample:
+    """Run ``command`` to its end, or to the limit."""
+    begun = time.perf_counter()
+    with log.open("wb") as output:
+        running = subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+        )
+        is_late = threading.Event()
+
+        def stop() -> None:
+            is_late.set()
+            os.killpg(running.pid, signal.SIGKILL)
+
+        timer = threading.Timer(LIMIT_SECONDS, stop)
+        timer.start()
+        _, status, used = os.wait4(running.pid, 0)
+        timer.cancel()
+    running.returncode = os.waitstatus_to_exitcode(status)
+    wall = time.perf_counter() - begun
+    failure = ""
+    if is_late.is_set():
+        failure = f"not done in {LIMIT_SECONDS // 60} minutes"
+    elif running.returncode != 0:
+        failure = f"failed ({running.returncode})"
+        print(log.read_text(errors="replace")[-2000:], file=sys.stderr)
+    return Sample(wall, used.ru_utime + used.ru_stime, used.ru_maxrss * _RSS_UNIT / 1e6, failure)
+
+
+class Database:
+    """A new database of one engine, and how large it is."""
+
+    def __init__(self, engine: str, folder: Path, server_url: str) -> None:
+        self._is_sqlite = engine == "sqlite"
+        self._folder = folder / "database"
+        for left in (self._folder, folder / "dlt"):
+            shutil.rmtree(left, ignore_errors=True)
+        self._folder.mkdir()
+        if self._is_sqlite:
+            self.url = f"sqlite:///{self._folder}/measured.db"
+        else:
+            with psycopg.connect(server_url, autocommit=True) as connection:
+                connection.execute("DROP DATABASE IF EXISTS favsync_bench WITH (FORCE)")
+                connection.execute("CREATE DATABASE favsync_bench TEMPLATE template0")
+            self.url = make_url(server_url).set(database="favsync_bench").render_as_string(hide_password=False)
+        self._empty_bytes = self._bytes()
+
+    def megabytes(self) -> float:
+        """Return what was added to the size of an empty database."""
+        return (self._bytes() - self._empty_bytes) / 1e6
+
+    def _bytes(self) -> int:
+        if self._is_sqlite:
+            return sum(path.stat().st_size for path in self._folder.iterdir())
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute("CHECKPOINT")
+            row = connection.execute("SELECT pg_database_size(current_database())").fetchone()
+        return int(row[0]) if row else 0
+
+
+class Service:
+    """The sandbox in a process of its own (`benchmarks.service`)."""
+
+    def __init__(self, size: int) -> None:
+        self._running = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.service", str(size)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.address: dict[str, str] = self._answer()
+
+    def send(self, *request: object) -> int:
+        """Send one request, such as ``("added", 0.01)``, and return its answer."""
+        assert self._running.stdin
+        self._running.stdin.write(json.dumps(request) + "\n")
+        self._running.stdin.flush()
+        return int(self._answer() or 0)
+
+    def _answer(self):
+        assert self._running.stdout
+        return json.loads(self._running.stdout.readline())
+
+    def stop(self) -> None:
+        """End it."""
+        assert self._running.stdin
+        self._running.stdin.close()
+        self._running.wait()
