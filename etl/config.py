@@ -11,6 +11,7 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import platformdirs
 
 from etl.errors import SettingsError
+from etl.model.records import RemovalGrace
 from etl.settings import (
     KEY_WANTED,
     SETTINGS,
@@ -61,6 +63,15 @@ class Config(Settings):
         for name in (setting.name for setting in SETTINGS if setting.is_secret):
             value = getattr(self, name)
             yield from (each.reveal() for each in (value if isinstance(value, tuple) else [value]) if each is not None)
+
+    @property
+    def grace(self) -> RemovalGrace:
+        """How long a favourite must be missing before its removal is recorded.
+
+        Without a removal grace there is no withdrawal grace either, unless it is set.
+        """
+        is_set = self.sources.get("withdrawal_grace", SettingSource("default")).kind != "default"
+        return RemovalGrace(self.removal_grace, self.withdrawal_grace if self.removal_grace or is_set else timedelta(0))
 
     def shown(self) -> Iterator[tuple[str, str | int | float | None, SettingSource, str]]:
         """Yield (setting, value with secrets masked, source, environment variable) of every setting."""
@@ -141,7 +152,7 @@ def _read_file(file: Path) -> tuple[dict[str, object], bool]:
     try:
         with file.open("rb") as opened:
             is_exposed = bool(os.fstat(opened.fileno()).st_mode & 0o077)
-            table = tomllib.load(opened)
+            table = tomllib.loads(opened.read().decode("utf-8-sig"))  # an editor may have written a byte order mark
     except OSError as fault:
         remedy = "name a readable TOML file with --config, or omit the option"
         raise SettingsError(f"the settings file {name} cannot be read: {fault.strerror}", remedy=remedy) from fault

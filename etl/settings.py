@@ -12,6 +12,7 @@ import difflib
 import ipaddress
 import re
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 from urllib.parse import urlsplit
@@ -74,6 +75,8 @@ def plain_value(value: object) -> str | int | float | None:
         return value
     if isinstance(value, tuple | frozenset):
         return ",".join(map(str, value)) or None
+    if isinstance(value, timedelta):
+        return _length_text(value)
     return f"{value.minimum},{value.ratio:g}" if isinstance(value, RemovalThreshold) else str(value)
 
 
@@ -100,6 +103,25 @@ def removal_threshold(text: str) -> RemovalThreshold:
     return RemovalThreshold(int(minimum), float(ratio))
 
 
+def length_of_time(text: str) -> timedelta:
+    """Return the time that ``48h``, ``7d``, ``30m`` or ``0`` means.
+
+    Raises: ValueError.
+    """
+    found = re.fullmatch(r"([0-9]{1,5})\s*([mhd]?)", text.lower())
+    if found is None or (not found[2] and int(found[1])):
+        raise ValueError("is not a length of time")
+    unit = {"m": "minutes", "h": "hours", "d": "days", "": "hours"}[found[2]]
+    return timedelta(**{unit: int(found[1])})
+
+
+def _length_text(length: timedelta) -> str:
+    minutes = int(length.total_seconds() // 60)
+    if minutes >= 3 * 1440 and minutes % 1440 == 0:
+        return f"{minutes // 1440}d"
+    return f"{minutes // 60}h" if minutes and minutes % 60 == 0 else f"{minutes}m" if minutes else "0"
+
+
 def _header_text(text: str) -> str:
     """Check text that is sent in an HTTP header."""
     if not re.fullmatch(r"[!-~]+", text):
@@ -108,7 +130,8 @@ def _header_text(text: str) -> str:
 
 
 def _token(text: str) -> SecretText:
-    return SecretText(_header_text(text))
+    bare = text.strip("\"'\ufeff")  # as pasted from a document or a shell
+    return SecretText(_header_text(re.sub(r"(?i)^bearer\s+", "", bare)))
 
 
 def key_list(text: str) -> tuple[SecretText, ...]:
@@ -254,6 +277,7 @@ def _setting(
     return dataclasses.field(default=default, metadata=about)
 
 
+_LENGTH = "a length of time such as 48h, 7d or 0 (at once)"
 _AS_RECEIVED = "alone, as received from Boomplay"
 _A_PATH, _A_WORD = "a path such as /oauth/token", "one word, as the service documents it"
 _DATABASES = (
@@ -300,6 +324,8 @@ class Settings:
     removal_brake: RemovalThreshold = _setting(
         "FAVSYNC_REMOVAL_BRAKE", RemovalThreshold(), _THRESHOLD, removal_threshold, in_file=str | list[float]
     )
+    removal_grace: timedelta = _setting("FAVSYNC_REMOVAL_GRACE", timedelta(hours=48), _LENGTH, length_of_time)
+    withdrawal_grace: timedelta = _setting("FAVSYNC_WITHDRAWAL_GRACE", timedelta(days=7), _LENGTH, length_of_time)
     keep_raw: bool = _setting(
         "FAVSYNC_KEEP_RAW", True, "true, or false to store no item as received", truth, in_file=bool
     )

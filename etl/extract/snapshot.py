@@ -104,6 +104,7 @@ class RunOptions(msgspec.Struct, frozen=True):
         """Return the options that the settings define."""
         return cls(
             threshold=config.removal_brake,
+            grace=config.grace,
             concurrency=config.page_concurrency,
             keep_bodies=config.keep_raw,
             trigger=trigger,
