@@ -26,6 +26,7 @@ from etl.load.favourites import write_changes, write_rejects
 from etl.load.raw import items_of
 from etl.load.run_lock import run_lock
 from etl.load.snapshot import load_delta
+from etl.model.encoding import snapshot_digest
 from etl.model.records import (
     Baseline,
     FavouriteChanges,
@@ -169,15 +170,15 @@ def _load(
     only a proven run close an interval.
     """
     account, (delta, known_ids) = run.account, found
-    before = read_open_favourites(connection, account.account_id, ref.present)
-    ref = replace(ref, labelled=_labelled(connection, before, ref))
-    changes = decide_changes(before, ref, run.options.threshold)
     loaded = load_delta(
         connection, delta, known_ids, keep_bodies=run.options.keep_bodies, tracks_at=snapshot.observed_at
     )
+    before = read_open_favourites(connection, account.account_id, ref.present)
+    ref = replace(ref, snapshot_id=loaded.snapshot_id, labelled=_labelled(connection, before, ref))
+    changes = decide_changes(before, ref, run.options.threshold)
     result = _result(run, snapshot, changes, loaded.changed, delta.known_rejects + len(loaded.rejects))
     result = replace(result, finished_at=clock.now())
-    runs.finish(connection, result, replace(ref, snapshot_id=loaded.snapshot_id))
+    runs.finish(connection, result, ref)
     write_changes(connection, account.account_id, changes, before.memory)
     if result.proven:
         mark_superseded(connection, account.account_id, ref.run_id)
@@ -247,6 +248,8 @@ def plan_account(engine: Engine | None, account: Account, api: FavouritesApi, op
     delta, _ = _delta(run, snapshot, baseline)
     changed, rejected = 0, delta.known_rejects
     ref = _snapshot_ref(run, snapshot, owner, _ask_catalogue(run, snapshot, lookup))
+    if baseline is not None and baseline.digest == snapshot_digest(item.digest for item in snapshot.items):
+        ref = replace(ref, snapshot_id=baseline.snapshot_id)
     if engine is None:
         rejected += sum(len(batch.rejects) for batch in normalise_batches(delta))
         before = OpenFavourites()
@@ -292,7 +295,7 @@ def _result(run: Run, snapshot: Snapshot, changes: FavouriteChanges, changed: in
         reasons.append("an item without an id is in the list: it could be any track, so nothing is removed")
     reasons += changes.reasons
     if changes.missing:
-        reasons.append(f"{changes.missing} favourites are missing from the list; they stay until that is certain")
+        reasons.append(f"{changes.missing} missing from the list; removals are recorded when they are certain")
     if changes.held:
         reasons.insert(0, f"{len(changes.held)} removals wait for `favsync runs approve {run.result.run_id or 'N'}`")
     return replace(

@@ -198,7 +198,12 @@ def _read(
     fetch: FetchPage, options: RunOptions, expected: int, limits: tuple[int, int] = (PAGE_LIMIT, PAGE_LIMIT)
 ) -> PageChain:
     return read_list(
-        fetch, concurrency=options.concurrency, expected=expected, limits=limits, progress=options.progress
+        fetch,
+        concurrency=options.concurrency,
+        expected=expected,
+        limits=limits,
+        now=clock.now,
+        progress=options.progress,
     )
 
 

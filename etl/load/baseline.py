@@ -87,13 +87,16 @@ class FavouriteQueries:
             return frozenset()
         with read_transaction(self._engine) as connection:
             missed = _missed(connection, self._account_id)
-            looks = {group.since: group.looks for group in read_memory(connection, self._account_id).groups}
-        return frozenset(
-            interval.track_id
-            for interval in missed
-            if interval.missing_since is not None
-            and not may_close(interval.missing_since, looks.get(interval.missing_since, 0), started_at, grace)
-        )
+            memory = read_memory(connection, self._account_id)
+        looks = {group.since: group.looks for group in memory.groups}
+
+        def is_settled(interval: FavouriteInterval) -> bool:
+            since = interval.missing_since
+            is_withdrawn = memory.catalogue.get(interval.track_id) is RemovalReason.WITHDRAWN
+            wait = grace.withdrawal if is_withdrawn else grace.removal
+            return since is not None and not may_close(since, looks.get(since, 0), started_at, wait)
+
+        return frozenset(interval.track_id for interval in missed if is_settled(interval))
 
 
 def open_count(connection: Connection, account_id: int) -> int:

@@ -19,7 +19,6 @@ from etl.model.records import (
     MissingGroup,
     OpenFavourites,
     PendingAddition,
-    RemovalGrace,
     RemovalMemory,
     RemovalReason,
     RemovalThreshold,
@@ -284,6 +283,6 @@ def labelled_tracks(missing: Collection[int], labels: Mapping[int, Iterable[obje
     return frozenset(found)
 
 
-def may_close(missing_since: datetime, looks: int, started_at: datetime, grace: RemovalGrace) -> bool:
+def may_close(missing_since: datetime, looks: int, started_at: datetime, wait: timedelta) -> bool:
     """True if one more whole snapshot, begun at ``started_at``, could close a favourite; then it must be confirmed."""
-    return looks + 1 >= LOOKS and started_at - missing_since >= grace.removal
+    return looks + 1 >= LOOKS and started_at - missing_since >= wait
