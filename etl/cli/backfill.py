@@ -111,9 +111,6 @@ def _import(
     from etl.backfill.import_files import ImportOptions, import_paths
     from etl.errors import UsageError
 
-    missing = [path for path in paths if not path.exists()]
-    if missing:
-        raise UsageError(f"there is no file or folder {str(missing[0])!r}", remedy="check what --from names")
     engine = _engine(context)
     accounts = _accounts(context, engine, name, makes_default=True)
     if len(accounts) != 1:
@@ -175,6 +172,7 @@ def _details(engine: Engine, account: Account, result: FileImportResult) -> dict
         "superseded": [{"run_id": run_id, "by": by} for run_id, by in later.items() if by is not None],
         "problems": [{"file": fault.file, "place": fault.place, "problem": fault.fault} for fault in result.faults],
         "passed_over": [fault.file for fault in result.passed_over],
+        "notes": [str(note) for note in result.notes],
     }
 
 
@@ -208,10 +206,12 @@ def _tell_import(context: Context, details: dict[str, Any]) -> None:
         context.say(f"problem: {fault['file']}:{place} {fault['problem']}")
     if len(faults) > SHOWN_FAULTS:
         context.say(f"problem: … and {len(faults) - SHOWN_FAULTS:,} more (--json lists all)")
+    for note in details["notes"][:SHOWN_FAULTS]:
+        context.say(f"note: {note}")
     passed = details["passed_over"]
     if passed:
         more = ", …" if len(passed) > SHOWN_PASSED else ""
-        context.say(f"passed over, for their kind: {', '.join(passed[:SHOWN_PASSED])}{more} ({len(passed):,} in all)")
+        context.say(f"not read, for their kind: {', '.join(passed[:SHOWN_PASSED])}{more} ({len(passed):,} in all)")
 
 
 # The list itself.

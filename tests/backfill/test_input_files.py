@@ -18,7 +18,7 @@ def found(*paths):
 
 
 def tracks(result):
-    return [[each.track_id for each in past.items] for past in result.lists]
+    return [[each.track_id for each in past.items] for past in result.snapshots]
 
 
 def faults(result):
