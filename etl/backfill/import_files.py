@@ -67,7 +67,7 @@ def import_paths(
 
     with run_lock(engine, account.account_id, account.name):
         imported = in_transaction(engine, work)
-    faults = [*found.faults, *_lost_facts(engine, imported.landed)]
+    faults = [*found.faults, *_lost_facts(engine, found, imported.landed)]
     return FileImportResult(imported, tuple(faults), tuple(found.passed_over), tuple(found.notes))
 
 
@@ -98,9 +98,10 @@ def _database_snapshots(found: ParsedInput, account: Account, now: datetime) -> 
     return pasts
 
 
-def _lost_facts(engine: Engine, landed: Sequence[ImportedRun]) -> list[FileError]:
-    """Return a fault for each imported track whose item cannot be read: only its id is known."""
-    labels = {each.run_id: each.past.label for each in landed}
+def _lost_facts(engine: Engine, found: ParsedInput, landed: Sequence[ImportedRun]) -> list[FileError]:
+    """Return a fault for each track in the files whose item cannot be read: only its id is known."""
+    files = {past.label for past in found.snapshots}
+    labels = {each.run_id: each.past.label for each in landed if each.past.label in files}
     query = select(rejects).where(rejects.c.run_id.in_(labels), rejects.c.track_id.is_not(None))
     with read_transaction(engine) as connection:
         rows = connection.execute(query.order_by(rejects.c.run_id, rejects.c.position)).all()

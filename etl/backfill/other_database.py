@@ -49,17 +49,14 @@ def snapshots_in(path: Path, account: Account) -> OtherDatabase:
     Raises: UsageError, where it is no favsync database of this schema, holds no such account, or is damaged.
     """
     engine = _read_only(path)
-    name = printable(path)
     try:
         with database_errors(engine), engine.connect() as connection:
-            _require_schema(connection, name)
-            return _snapshots(connection, _other_account(connection, name, account), name)
+            _require_schema(connection, path)
+            return _snapshots(connection, _other_account(connection, account), path)
     except DatabaseError as error:
-        raise UsageError(f"{name} cannot be read: {error.message}", remedy="is it a whole favsync database?") from error
+        raise UsageError(f"cannot be read: {error.message}", remedy="is it a whole favsync database?") from error
     except _DAMAGED as error:
-        raise UsageError(
-            f"{name} is damaged: {type(error).__name__}: {error}", remedy="import a backup of it"
-        ) from error
+        raise UsageError(f"is damaged: {type(error).__name__}: {error}", remedy="import a backup of it") from error
     finally:
         engine.dispose()
 
@@ -78,7 +75,7 @@ def _read_only(path: Path) -> Engine:
     return engine
 
 
-def _require_schema(connection: Connection, name: str) -> None:
+def _require_schema(connection: Connection, path: Path) -> None:
     """Check that the tables are tables, at the newest schema, and that no value unpacks without limit.
 
     Raises: UsageError.
@@ -87,35 +84,35 @@ def _require_schema(connection: Connection, name: str) -> None:
     real = {row.name for row in rows if row.type == "table" and "VIRTUAL" not in row.sql.upper().split("(")[0]}
     # A view of the name of a table could run for ever.
     if any(row.name in TABLES and row.name not in real for row in rows):
-        raise UsageError(f"{name} is not a favsync database: a view has the name of one of its tables")
+        raise UsageError("is not a favsync database: a view has the name of one of its tables")
     found = migrate.current_of(connection) if "alembic_version" in real else None
     if found is None:
-        raise UsageError(f"{name} is a SQLite database, but not one of favsync")
+        raise UsageError("is a SQLite database, but not one of favsync")
     if found != migrate.newest():
         raise UsageError(
-            f"{name} is at schema {found}, this favsync reads {migrate.newest()}",
-            remedy=f"run `favsync db upgrade --database-url sqlite:///{name}` on a copy, and import that",
+            f"is at schema {found}, this favsync reads {migrate.newest()}",
+            remedy=f"run `favsync db upgrade --database-url sqlite:///{printable(path)}` on a copy, and import that",
         )
     for column in (snapshots.c["items"], raw_blocks.c.body):
         for packed in connection.execute(select(column)).scalars():
             unpacking = zlib.decompressobj()
             unpacking.decompress(packed, MAX_UNPACKED_BYTES)
             if unpacking.unconsumed_tail:
-                raise UsageError(f"{name}: a value of {column} unpacks to more than {MAX_UNPACKED_BYTES >> 20} MiB")
+                raise UsageError(f"a value of {column} unpacks to more than {MAX_UNPACKED_BYTES >> 20} MiB")
 
 
-def _other_account(connection: Connection, name: str, account: Account) -> Any:
+def _other_account(connection: Connection, account: Account) -> Any:
     rows = connection.execute(select(accounts).order_by(accounts.c.name)).all()
     row = next((row for row in rows if row.name == account.name), rows[0] if len(rows) == 1 else None)
     if row is None:
         names = ", ".join(row.name for row in rows) or "none"
-        raise UsageError(f"{name} holds no account {account.name}", remedy=f"its accounts are: {names}")
+        raise UsageError(f"holds no account {account.name}", remedy=f"its accounts are: {names}")
     if row.boomplay_user_id and account.boomplay_user_id not in (None, row.boomplay_user_id):
-        raise UsageError(f"account {row.name} in {name} is another Boomplay user than account {account.name} here")
+        raise UsageError(f"its account {row.name} is another Boomplay user than account {account.name}")
     return row
 
 
-def _snapshots(connection: Connection, row: Any, name: str) -> OtherDatabase:
+def _snapshots(connection: Connection, row: Any, path: Path) -> OtherDatabase:
     query = select(runs).where(runs.c.account_id == row.account_id, is_observation)
     observed = connection.execute(query.order_by(runs.c.observed_at, runs.c.run_id)).all()
     lists = SnapshotReader(connection)
@@ -126,7 +123,7 @@ def _snapshots(connection: Connection, row: Any, name: str) -> OtherDatabase:
         items.update(_items(connection, [each for each in ids if each not in items]))
         pasts.append(
             PastSnapshot(
-                label=f"{Path(name).name}, run {run.run_id}",
+                label=f"{printable(Path(path.name))}, run {run.run_id}",
                 started_at=run.started_at,
                 observed_at=run.observed_at,
                 items=tuple(items[each] for each in ids),

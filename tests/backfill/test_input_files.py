@@ -54,7 +54,7 @@ def test_what_would_unpack_to_more_than_is_allowed_is_named_and_not_unpacked(tmp
             archive.writestr("2025-11-04.json.gz" if name.startswith("gzip") else "2025-11-04.json", inner)
     result = found(tmp_path)
     assert tracks(result) == [[7]]
-    assert "is larger than 1 GiB" in "".join(faults(result).values())
+    assert "is larger than" in "".join(faults(result).values())
 
 
 def test_a_gzip_of_several_parts_is_read_to_its_end_also_within_a_zip(tmp_path):

@@ -34,12 +34,12 @@ def test_files_of_one_time_in_a_folder_are_pages_of_one_list_in_the_order_of_the
     for name, ids in (("page-10.json", (4, 5)), ("page-2.json", (1, 2)), ("page-9.json", (2, 4))):
         (folder / name).write_text(body(*ids))
     (folder / ".DS_Store").write_bytes(b"x")
-    (folder / "notes.md").write_text("not an export")
+    (tmp_path / "2025-01-01.md").write_text("not an export")
     result = found(tmp_path)
     (past,) = result.snapshots
     assert tracks(past) == [1, 2, 4, 5]
     assert past.proves_absence
-    assert [fault.file.rpartition("/")[2] for fault in result.passed_over] == ["notes.md"]
+    assert [fault.file.rpartition("/")[2] for fault in result.passed_over] == ["2025-01-01.md"]
     assert not result.faults
 
 
@@ -95,7 +95,7 @@ def test_a_time_that_is_yet_to_come_is_refused(tmp_path):
     path.write_text(body(1))
     result = found(path, observed_at=LATER + timedelta(seconds=1))
     assert not result.snapshots
-    assert "yet to come" in result.faults[0].fault
+    assert "in the future" in result.faults[0].fault
 
 
 def test_a_part_proves_nothing(tmp_path):
@@ -134,7 +134,7 @@ def test_a_list_one_of_whose_pages_cannot_be_used_is_a_part(tmp_path, name, cont
 
 @pytest.mark.parametrize(
     ("name", "proven"),
-    [("2.json", [False, False, True]), ("2025-11-03-2.json", [False, True, True]), ("2025-11-05.json", [True] * 3)],
+    [("2.json", [False, False, False]), ("2025-11-03-2.json", [False, True, True]), ("2025-11-05.json", [True] * 3)],
 )
 def test_a_file_that_cannot_be_used_may_be_a_page_of_a_list_that_is_dated_within(tmp_path, name, proven):
     for day in (2, 8):
@@ -156,7 +156,7 @@ def test_fewer_favourites_than_the_service_counts_are_a_part(tmp_path):
     path.write_text(body(1, 2, counts=200))
     result = found(path)
     assert not result.snapshots[0].proven
-    assert "counts 200 favourites, the files hold 2" in result.faults[0].fault
+    assert "states 200 favourites, the files hold 2" in result.faults[0].fault
 
 
 def test_an_empty_list_is_whole_where_the_user_says_so_but_what_it_removes_needs_a_second_word(tmp_path):
