@@ -11,7 +11,15 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from etl.backfill.parsed_file import TIMES, ParsedFile, id_only_item, refuse_own_output, time_from, track_id_from
+from etl.backfill.parsed_file import (
+    TIMES,
+    FileError,
+    ParsedFile,
+    id_only_item,
+    refuse_own_output,
+    time_from,
+    track_id_from,
+)
 
 DELIMITERS = ",;\t|"
 MAX_CELL = 1 << 30
@@ -71,7 +79,7 @@ def _read_rows(found: ParsedFile, lines: Sequence[str], start: int, delimiter: s
         if row is None or fault:
             found.add_invalid(body, place, fault)
             continue
-        if last > first + 1 and any(_looks_like_row(line, delimiter) for line in lines[first + 1 : last]):
+        if last > first + 1 and any(_holds_rows(cell, delimiter) for cell in row):
             found.fail(place, f"a quoted cell goes on to line {last} and holds what look like rows")
         instant = None if columns.observed_at is None else time_from(row[columns.observed_at])
         found.entries.append((id_only_item(track_id_from(row[columns.track_id]) or 0), instant))
@@ -120,7 +128,8 @@ def _header(found: ParsedFile, row: Sequence[str], place: str) -> _Columns | Non
     ids = _id_columns(names)
     if len(ids) == 1:
         if names[ids[0]] == "id":
-            found.notes.append(f"{place}: the column {row[ids[0]].strip()[:40]!r} is read as the track id")
+            note = f"the column {row[ids[0]].strip()[:40]!r} is read as the track id"
+            found.notes.append(FileError(found.label, place, note))
         observed_at = next((names.index(name) for name in TIMES if name in names), None)
         return _Columns(ids[0], observed_at, len(row), names)
     numbers = [cell for cell in row if track_id_from(cell)]
@@ -146,8 +155,10 @@ def _id_columns(names: Sequence[str]) -> list[int]:
     return named or ([] if others else plain)
 
 
-def _looks_like_row(line: str, delimiter: str) -> bool:
-    return any(track_id_from(cell.strip().strip('"')) for cell in line.split(delimiter))
+def _holds_rows(cell: str, delimiter: str) -> bool:
+    """True if a line of the cell holds a track id: a quote that is out of place may have swallowed rows."""
+    parts = (part for line in cell.splitlines() for part in line.split(delimiter)) if "\n" in cell else ()
+    return any(track_id_from(part.strip().strip('"')) for part in parts)
 
 
 def _bytes(text: str) -> bytes:

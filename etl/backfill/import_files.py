@@ -15,7 +15,8 @@ from sqlalchemy import Connection, Engine, select
 
 from etl.backfill.input_files import printable
 from etl.backfill.other_database import snapshots_in
-from etl.backfill.snapshots import FileError, ParsedInput, read_inputs
+from etl.backfill.parsed_file import FileError
+from etl.backfill.snapshots import ParsedInput, read_inputs
 from etl.db.engine import in_transaction, read_transaction
 from etl.db.tables import rejects
 from etl.errors import UsageError

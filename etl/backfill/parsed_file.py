@@ -30,20 +30,21 @@ class OwnOutputError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class ParseError:
-    """Something in a file that could not be read. ``place``: where in the file, empty for the whole of it."""
+class FileError:
+    """A problem with a file: the file, the place in it (empty for the whole of it), and what is wrong."""
 
+    file: str
     place: str
     fault: str
 
     def __str__(self) -> str:
-        """Return place and fault as one line."""
-        return f"{self.place}: {self.fault}" if self.place else self.fault
+        """Return it as one line."""
+        return f"{self.file}: {self.place + ': ' if self.place else ''}{self.fault}"
 
 
 @dataclass(slots=True)
 class ParsedFile:
-    """What a file holds: items in order, each with its own time if it has one.
+    """What the file ``label`` holds: items in order, each with its own time if it has one.
 
     ``observed_at``: the time that the file states for all entries. ``empty_at``: times of pages without entries.
     ``problems``: what could not be read. ``doubts``: why the file may not be the whole list; they matter only where the
@@ -52,12 +53,13 @@ class ParsedFile:
     states. ``pages``, ``pages_with_next``: how many answers there are, and how many of them name a next one.
     """
 
+    label: str
     entries: list[tuple[Item, datetime | None]] = field(default_factory=list)
     observed_at: datetime | None = None
     empty_at: set[datetime] = field(default_factory=set)
-    problems: list[ParseError] = field(default_factory=list)
-    doubts: list[ParseError] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    problems: list[FileError] = field(default_factory=list)
+    doubts: list[FileError] = field(default_factory=list)
+    notes: list[FileError] = field(default_factory=list)
     is_partial: bool = False
     counts: int = 0
     pages: int = 0
@@ -65,12 +67,12 @@ class ParsedFile:
 
     def fail(self, place: str, fault: str, *, is_partial: bool = True) -> None:
         """Note a problem."""
-        self.problems.append(ParseError(place, fault))
+        self.problems.append(FileError(self.label, place, fault))
         self.is_partial |= is_partial
 
     def doubt(self, place: str, fault: str) -> None:
         """Note why the file may not be the whole list."""
-        self.doubts.append(ParseError(place, fault))
+        self.doubts.append(FileError(self.label, place, fault))
         self.is_partial = True
 
     def add_invalid(self, body: bytes, place: str, fault: str) -> None:

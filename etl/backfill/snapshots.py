@@ -20,7 +20,7 @@ from etl.backfill.csv_format import read_csv
 from etl.backfill.file_dates import AmbiguousDate, date_from_name
 from etl.backfill.input_files import HIDDEN, OTHER_FORMAT, SQLITE, ZIP, InputFile, UnusableInput, iter_files, read_file
 from etl.backfill.json_format import read_json
-from etl.backfill.parsed_file import OwnOutputError, ParsedFile
+from etl.backfill.parsed_file import FileError, OwnOutputError, ParsedFile
 from etl.errors import UsageError
 from etl.model.records import Digest, Item, Review
 from etl.replay.import_snapshots import PastSnapshot
@@ -29,19 +29,6 @@ CLOSE = timedelta(days=1)
 NO_TIME = "has no time, neither in the file nor in its name: state it with --observed-at"
 NOT_IMPORTED = (HIDDEN, OTHER_FORMAT)
 LINES = (".jsonl", ".ndjson")
-
-
-@dataclass(frozen=True, slots=True)
-class FileError:
-    """A problem with a file: the file, the place in it, and what is wrong."""
-
-    file: str
-    place: str
-    fault: str
-
-    def __str__(self) -> str:
-        """Return it as one line."""
-        return f"{self.file}: {self.place + ': ' if self.place else ''}{self.fault}"
 
 
 @dataclass(slots=True)
@@ -72,9 +59,12 @@ class _Group:
         return self.labels[0] if len(self.labels) == 1 else f"{self.labels[0]} and {len(self.labels) - 1} more"
 
 
-def parse_file(content: bytes, name: str = "") -> ParsedFile:
-    """Return what the file ``content`` holds. ``name`` decides between JSON and JSON lines where both fit."""
-    found = ParsedFile()
+def parse_file(content: bytes, name: str, label: str = "") -> ParsedFile:
+    """Return what the file ``content`` holds.
+
+    ``name`` decides between JSON and JSON lines where both fit. ``label``: what errors call the file.
+    """
+    found = ParsedFile(label)
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # spreadsheets and PowerShell write it
         content = content.decode("utf-16", "replace").encode("utf-8", "surrogatepass")
     if content.startswith(codecs.BOM_UTF8):
@@ -92,7 +82,7 @@ def parse_file(content: bytes, name: str = "") -> ParsedFile:
         else:
             read_csv(found, content)
     except OwnOutputError as error:
-        found = ParsedFile()
+        found = ParsedFile(label)
         found.fail("", str(error))
     return found
 
@@ -133,15 +123,11 @@ class _Builder:
             (self.found.faults if content.is_problem else self.found.passed_over).append(error)
             self._miss(error, content.names)
             return
-        parsed = parse_file(content, source.names[0].removesuffix(".gz"))
-        errors = [FileError(source.label, problem.place, problem.fault) for problem in parsed.problems]
-        self.found.faults += errors
-        self.found.notes += [FileError(source.label, "", note) for note in parsed.notes]
-        if errors and not any(item.track_id is not None for item, _ in parsed.entries):
-            self._miss(errors[0], source.names, parsed.observed_at)
-            if errors[-1].place:
-                fault = "no track was found in it, so nothing of it is imported"
-                self.found.faults.append(FileError(source.label, "", fault))
+        parsed = parse_file(content, source.names[0].removesuffix(".gz"), source.label)
+        self.found.faults += parsed.problems
+        self.found.notes += parsed.notes
+        if parsed.problems and not any(item.track_id is not None for item, _ in parsed.entries):
+            self._miss(parsed.problems[0], source.names, parsed.observed_at)
             return
         try:
             default = self._observed_at or parsed.observed_at or date_from_name(source.names)
@@ -150,7 +136,7 @@ class _Builder:
             self.found.faults.append(ambiguous)
             self._missing.append((ambiguous, None))
             return
-        self._group(source.label, parsed, default)
+        self._group(parsed, default)
 
     def _miss(self, error: FileError, names: Iterable[str], stated: datetime | None = None) -> None:
         """Note a file that is not read, with its time if it has one: it may be a page of a list."""
@@ -159,7 +145,7 @@ class _Builder:
         except AmbiguousDate:
             self._missing.append((error, None))
 
-    def _group(self, label: str, parsed: ParsedFile, default: datetime | None) -> None:
+    def _group(self, parsed: ParsedFile, default: datetime | None) -> None:
         """Add each entry of a file to the snapshot of its time."""
         timeless = 0
         touched = {self._observed_at} if self._observed_at and parsed.empty_at else set(parsed.empty_at)
@@ -174,7 +160,7 @@ class _Builder:
             known = self._items.setdefault(item.digest, item)
             self._groups.setdefault(instant, _Group()).items.setdefault(known.key, known)
         if timeless or not touched:
-            fault = FileError(label, "", f"{timeless:,} entries have no time" if touched else NO_TIME)
+            fault = FileError(parsed.label, "", f"{timeless:,} entries have no time" if touched else NO_TIME)
             self.found.faults.append(fault)
             self._missing.append((fault, None))
         # An entry that cannot be read may belong to any time of the file.
@@ -183,15 +169,14 @@ class _Builder:
         )
         for instant in touched:
             group = self._groups.setdefault(instant, _Group())
-            group.labels.append(label)
+            group.labels.append(parsed.label)
             group.is_partial |= is_partial
             group.counts = max(group.counts, parsed.counts)
             group.pages += parsed.pages
             group.pages_with_next += parsed.pages_with_next
-            group.doubts += [FileError(label, doubt.place, doubt.fault) for doubt in parsed.doubts]
+            group.doubts += parsed.doubts
         if parsed.is_partial:  # its own time may be in what is missing
-            reason = (parsed.problems or parsed.doubts)[0]
-            self._missing.append((FileError(label, reason.place, reason.fault), default))
+            self._missing.append(((parsed.problems or parsed.doubts)[0], default))
 
     def finish(self, now: datetime) -> ParsedInput:
         """Make the snapshots.

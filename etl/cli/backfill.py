@@ -43,10 +43,10 @@ PARTIAL, HELD = 6, 7
     "--observed-at",
     metavar="TIME",
     type=INSTANT,
-    help="When the exports were made. [default: what each file, else its name, tells]",
+    help="When the exports were made. [default: the time in each file, else in its name]",
 )
 @click.option(
-    "--complete", is_flag=True, help="The exports of each time are the whole list: what they lack was not there."
+    "--complete", is_flag=True, help="The exports of each time are the whole list: a missing track was not a favourite."
 )
 @json_option
 @pass_context
@@ -58,12 +58,12 @@ def backfill(
     Without --from, every page is read and every item looked at again. A reading that is broken off goes on where it stopped
     when the command is given again within a day.
 
-    With --from, exports may be answers of the API, JSON lists, JSON lines (objects with a track_id, or ids alone), CSV with
-    a column track_id, or another favsync database; each file alone, in folders or in zips. They may come in any order, and
-    twice. Files of one PATH that tell the same time are pages of one list. Their time is --observed-at, or a field
-    observed_at, exported_at or fetched_at in the file, or a date in its name or in that of its folder (a date alone is
-    00:00 UTC); never when the file was written. An export that is not --complete adds, and removes nothing; an empty one
-    that is --complete waits for `favsync runs approve` before it removes.
+    With --from, exports may be answers of the API, JSON lists, JSON lines, CSV with a column track_id, or another favsync
+    database; each file alone, in folders or in zips. They may come in any order, and twice. Files of the same time are pages
+    of one list. Their time is --observed-at, or a field observed_at, exported_at or fetched_at in the file, or a date in its
+    name or in that of its folder (a date alone is 00:00 UTC); never when the file was written. An export that is not
+    --complete adds favourites and removes none. Neither does one of which a file may be missing: every file that is not
+    read is named, and the exit code is 6. An empty --complete export removes only after `favsync runs approve`.
 
     \b
     favsync backfill
@@ -72,7 +72,7 @@ def backfill(
     favsync backfill --from ids.csv --observed-at 2024-05-01T12:00
     """
     if not paths and (observed_at is not None or complete):
-        raise click.UsageError("--observed-at and --complete say something of files: name them with --from")
+        raise click.UsageError("--observed-at and --complete describe files: name them with --from")
     context.say_what_is_lost()
     if paths:
         return _import(context, account, paths, observed_at=observed_at, is_complete=complete)
@@ -115,7 +115,7 @@ def _import(
     accounts = _accounts(context, engine, name, makes_default=True)
     if len(accounts) != 1:
         names = ", ".join(account.name for account in accounts) or "none is enabled"
-        raise UsageError("which account's exports are these?", remedy=f"name the account; there are: {names}")
+        raise UsageError("the account of these exports is not named", remedy=f"name one of the accounts: {names}")
     orders = ImportOptions(observed_at, is_complete, context.config.removal_brake, context.config.keep_raw)
     result = import_paths(engine, accounts[0], paths, orders, clock.now())
     details = _details(engine, accounts[0], result)
@@ -181,8 +181,8 @@ def _tell_import(context: Context, details: dict[str, Any]) -> None:
         what = "the whole list" if each["complete"] else "a part"
         line = f"{each['observed_at']:%Y-%m-%d %H:%M:%S} UTC  {each['from']}: {each['items']:,} items, {what}"
         if each["was_there"]:
-            gone = ", retracted meanwhile" if each["retracted_at"] else ""
-            context.show(f"{line}: there already as run {each['run_id']}{gone}; skipped")
+            gone = ", which is retracted" if each["retracted_at"] else ""
+            context.show(f"{line}: already imported as run {each['run_id']}{gone}")
         else:
             counts = [f"{each[word]:,} {word}" for word in ("added", "removed", "changed") if each[word]]
             bad = [f"{each['rejected']:,} unreadable"] if each["rejected"] else []
@@ -194,11 +194,11 @@ def _tell_import(context: Context, details: dict[str, Any]) -> None:
         ]
         context.show(f"{details['account']}: intervals of the history: {', '.join(history)}")
     for run_id in details["held"]:
-        context.say(f"run {run_id} now holds removals: `favsync runs show {run_id}`, then approve or reject it")
+        context.say(f"run {run_id} now holds removals: see `favsync runs show {run_id}`, then approve or reject it")
     for each in details["superseded"]:
         context.say(
-            f"run {each['run_id']} lacks more favourites than the brake lets go at once, and removes none of them:"
-            f" run {each['by']} read the list after it and speaks for itself"
+            f"run {each['run_id']} misses more favourites than may be removed at once, so it removes none:"
+            f" run {each['by']} read the list later and replaces it"
         )
     faults = details["problems"]
     for fault in faults[:SHOWN_FAULTS]:

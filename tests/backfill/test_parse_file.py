@@ -14,7 +14,7 @@ BODY = '{"desc":null,"code":0,"counts":2,"data":[{"track_id":1,"track_title":"á»
 
 
 def parse(content: bytes | str, name: str = "x.json"):
-    return parse_file(content if isinstance(content, bytes) else content.encode(), name)
+    return parse_file(content if isinstance(content, bytes) else content.encode(), name, "x")
 
 
 def ids(content: bytes | str, name: str = "x.json") -> list[int | None]:
@@ -97,7 +97,7 @@ def test_a_broken_line_is_kept_and_named_and_the_others_are_read():
     found = parse('{"track_id":1}\n{"track_id":2,\n{"track_id":3}\n', "x.jsonl")
     assert [each.track_id for each, _ in found.entries] == [1, None, 3]
     assert found.entries[1][0].body == b'{"track_id":2,'
-    assert str(found.problems[0]) == "line 2: is not JSON"
+    assert str(found.problems[0]) == "x: line 2: is not JSON"
     assert not found.is_partial, "the line is there, so nothing is missing"
 
 
@@ -113,7 +113,7 @@ def test_a_row_that_is_not_read_is_kept_byte_for_byte():
     found = parse('track_id,title\n1,"two\nlines"\nabc,"y"\n\n3,z\n', "x.csv")
     assert [each.track_id for each, _ in found.entries] == [1, None, 3]
     assert found.entries[1][0].body == b'abc,"y"'
-    assert str(found.problems[0]) == "line 4: 'abc' is not a track id"
+    assert str(found.problems[0]) == "x: line 4: 'abc' is not a track id"
 
 
 def test_rows_after_a_quote_out_of_place_are_read():

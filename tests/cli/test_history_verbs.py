@@ -101,7 +101,7 @@ def test_an_empty_list_before_one_that_is_not_removes_nothing_and_says_why(run: 
         Path(f"2025-11-{day}.json").write_text(body(*ids))
     code, _, err = run("backfill", "--from", ".", "--complete")
     assert code == 0
-    assert "run 2 lacks more favourites than the brake lets go at once, and removes none of them: run 3 read" in err
+    assert "run 2 misses more favourites than may be removed at once, so it removes none: run 3 read" in err
     assert len(json.loads(run("as-of", "2025-11-04", "--json")[1])) == 20
     assert run("rebuild", "--check")[0] == 0
 
