@@ -25,7 +25,7 @@ from etl.errors import UsageError
 from etl.model.records import Digest, Item, Review
 from etl.replay.import_snapshots import PastSnapshot
 
-CLOSE = timedelta(days=1)
+CLOSE, VERY_CLOSE = timedelta(days=1), timedelta(hours=1)
 NO_TIME = "has no time, neither in the file nor in its name: state it with --observed-at"
 NOT_IMPORTED = (HIDDEN, OTHER_FORMAT)
 LINES = (".jsonl", ".ndjson")
@@ -243,10 +243,13 @@ def _require_lists(earlier: PastSnapshot, later: PastSnapshot) -> None:
 
     Raises: UsageError.
     """
-    if later.observed_at - earlier.observed_at >= CLOSE or not (earlier.proven or later.proven):
+    gap = later.observed_at - earlier.observed_at
+    if gap >= CLOSE or not (earlier.proven or later.proven):
         return
     one, other = ({item.key for item in each.items} for each in (earlier, later))
-    if one != other and 2 * len(one & other) <= min(len(one), len(other)):
+    # A last page may hold no more than the track that it shares with the page before.
+    size = max(len(one), len(other)) if gap < VERY_CLOSE else min(len(one), len(other))
+    if one != other and 2 * len(one & other) <= size:
         times = f"{earlier.observed_at:%Y-%m-%dT%H:%M:%SZ} and {later.observed_at:%Y-%m-%dT%H:%M:%SZ}"
         raise UsageError(
             f"nothing was imported: {earlier.label} and {later.label} are less than a day apart ({times}) and share"

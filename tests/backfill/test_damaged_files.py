@@ -1,7 +1,7 @@
 """Damaged exports remove and invent nothing: files are cut, changed, renamed, reordered and doubled at random.
 
 Two kinds of damage leave a file that is as good as another one, so no reader can see them, and they are left out here: a cut
-between two rows of CSV or JSON lines, and numbers in a bare list that become other numbers.
+between two rows of CSV or JSON lines, and a number that becomes another number.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from tests.support.past import LATER
 TITLES = ["", "Ọmọ", "a, b", 'say "x"', "line\nbreak", "31", "[1]", "{", "née;|\t", "54"]
 DAYS = ("2025-11-03", "2025-11-10")
 FORMS = ("body", "list", "ids", "csv", "semicolons", "table of ids", "lines", "pages")
+SEPARATORS = b",;\n\r ]}"
 OTHER_NAMES = ("{} (1)", "Copy of {}", "{}.part", "{}.bak", "x", ".{}", "{} 10.00 EST", "{}_10-00-PM", "{}T10-00-00")
 
 tracks = st.dictionaries(st.integers(10_000_000, 99_999_999), st.sampled_from(TITLES), min_size=2, max_size=8)
@@ -69,13 +70,14 @@ def damaged(content: bytes, kind: str, at: int, byte: bytes, form: str) -> bytes
     """Return the content after one damage at the byte ``at``; unchanged where the damage would make another good file."""
     is_table = suffix(form) != ".json"
     ends_a_row = is_table and content.endswith(b"\n")
-    is_in_number = content[max(at - 1, 0) : at + 2].isdigit() and form in ("ids", "table of ids")
+    around = content[at : at + 1], content[max(at - (kind == "insert"), 0) : at + 1]
+    is_number_split = all(part.isdigit() for part in around) and byte in SEPARATORS
     lines = content.splitlines(keepends=True)
     has_header = form in ("csv", "semicolons", "table of ids")
     result = content
     if kind == "cut" and not (is_table and content[:at].endswith(b"\n")):
         result = content[:at]
-    elif kind in ("flip", "insert") and not (is_in_number and byte in b",\n\r"):
+    elif kind in ("flip", "insert") and not is_number_split:
         result = content[:at] + byte + content[at + (kind == "flip") :]
     elif kind == "drop" and not content[at : at + 1].isdigit() and content[at : at + 1] != b"\n":
         result = content[:at] + content[at + 1 :]

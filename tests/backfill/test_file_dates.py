@@ -1,4 +1,4 @@
-"""The times that names of files tell."""
+"""The times in the names of files."""
 
 import pytest
 
@@ -39,7 +39,7 @@ from etl.backfill.file_dates import AmbiguousDate, date_from_name
         ("1899-11-03.json", None),
     ],
 )
-def test_a_name_tells_a_time_or_none(name, time):
+def test_a_name_has_a_time_or_none(name, time):
     found = date_from_name([name])
     assert (found and found.replace(tzinfo=None).isoformat()) == time
 
@@ -49,7 +49,7 @@ def test_the_files_own_name_goes_before_its_folders():
     assert date_from_name(["page-1.json", "2025-11-03", "exports"]).day == 3
 
 
-def test_a_name_with_two_times_is_not_guessed_at():
+def test_a_name_with_two_times_is_ambiguous():
     with pytest.raises(AmbiguousDate, match="more than one time"):
         date_from_name(["2025-11-03_to_2025-12-03.json"])
     assert date_from_name(["2025-11-03_2025-11-03.json"]).day == 3
@@ -74,6 +74,6 @@ def test_a_name_with_two_times_is_not_guessed_at():
         "2025-11-03-01-99.json",
     ],
 )
-def test_a_time_that_can_be_read_in_several_ways_is_ambiguous(name):
+def test_a_time_with_several_readings_is_ambiguous(name):
     with pytest.raises(AmbiguousDate):
         date_from_name([name, "2025-11-04"])

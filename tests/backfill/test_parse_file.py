@@ -87,7 +87,7 @@ def test_an_id_alone_is_the_same_item_in_every_form():
         ("{broken", [], "byte 1"),
     ],
 )  # fmt: skip
-def test_broken_json_is_read_up_to_the_byte_that_is_named(content, tracks, place):
+def test_broken_json_is_read_up_to_the_named_byte(content, tracks, place):
     found = parse(content)
     assert [each.track_id for each, _ in found.entries] == tracks
     assert (found.is_partial, found.problems[-1].place) == (True, place)
