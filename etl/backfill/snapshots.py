@@ -105,6 +105,8 @@ def read_inputs(
 
 
 class _Builder:
+    """Collects the files of a call by their time, and what may be missing."""
+
     def __init__(self, observed_at: datetime | None, is_complete: bool) -> None:
         self.found = ParsedInput()
         self._observed_at, self._is_complete = observed_at, is_complete

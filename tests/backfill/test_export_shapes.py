@@ -246,7 +246,7 @@ PAGES = [
 ]  # fmt: skip
 ISOLATED = [
     shape("an impossible year", {f"{DAY}.json": [A, B, C, D], "x.json": {"exported_at": "0001-01-01T00:00:00+01:00", "data": [A]}}, (*ALL, D), 6, "exported_at"),
-    shape("a time in the future", {f"{DAY}.json": [A, B], "2999-01-01.json": [A]}, WITHOUT_C, 6, "in the future"),
+    shape("a time in the future", {f"{DAY}.json": [A, B], "2099-01-01.json": [A]}, WITHOUT_C, 6, "in the future"),
     shape("deep JSON", {f"{DAY}.json": [A, B, C, D], "2026-03-05.json": "[" * 100_000}, (*ALL, D), 6, "nested too deeply"),
     shape("deep pages", {f"{DAY}.json": [A, B, C, D], "2026-03-05.json": '{"data":[' * 100_000}, (*ALL, D), 6, "nested too deeply"),
     shape("a number without end", {f"{DAY}.json": f'[{{"track_id":{A},"x":{"9" * 9_999}}},{B}]'}, WITHOUT_C, 0),
