@@ -1,9 +1,5 @@
-"""Backfill: the past as observations, from files and from a resumable reading of the whole list.
+"""Backfill: past snapshots from files or from another database, and a resumable read of the whole list.
 
-From the caller inwards::
-
-    live       a full reading that can be broken off and taken up again
-    importing  files become runs of an account, in one transaction
-    sources    which files a path names          dating    what time a name tells
-    grouping   files become lists with a time    formats   what a file holds
+Others use `import_files.import_paths` with its `ImportOptions` and `FileImportResult`, and `full_refresh.checkpointing` and
+`full_refresh.full_refresh`. `page_checkpoint` reads and writes the table ``walk_pages``.
 """

@@ -1,97 +1,166 @@
-"""CSV with a column of track ids, or a bare list of ids."""
+"""CSV exports: a column of track ids, or a bare list of ids.
+
+Only the id, and ``observed_at`` if there is such a column, are read. A row counts only if it has as many cells as the header.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from etl.backfill.parsed_file import TIMES, ParsedFile, bytes_of, id_only_item, keep_invalid, time_from, track_id_from
+from etl.backfill.parsed_file import (
+    TIMES,
+    FileError,
+    ParsedFile,
+    id_only_item,
+    refuse_own_output,
+    time_from,
+    track_id_from,
+)
 
-ID_COLUMNS = ("track_id", "trackid", "id")
-
-
-def read_csv(found: ParsedFile, text: str) -> None:
-    """Read CSV with a column ``track_id``, or a bare list of ids; of the other columns only ``observed_at`` is used."""
-    lines = list(io.StringIO(text, newline=""))
-    columns: _CsvColumns | None = None
-    is_open = not lines[-1].endswith(("\n", "\r"))
-    for number, row in _rows(found, lines, _delimiter(next(line for line in lines if line.strip()))):
-        if not any(cell.strip() for cell in row):
-            continue
-        if columns is None:
-            columns = _columns(row)
-            if columns is None:
-                found.fail(f"line {number}", "there is no column track_id")
-                return
-            if columns.are_named:
-                width = len(row)
-                continue
-            width = 1
-            if len(row) > 1:
-                may_lack = all(track_id_from(bytes_of(cell)) for cell in row)
-                found.fail(f"line {number}", "there is no header, so the first column alone is read", is_cut=may_lack)
-        if is_open and number == len(lines) and len(row) < width:
-            found.fail(f"line {number}", "the file breaks off in this row")
-            if columns.track_id >= len(row) - 1:
-                continue  # the id may be cut, too: another track's
-        _read_row(found, row, columns, f"line {number}")
-
-
-def _rows(found: ParsedFile, lines: Sequence[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield each row with the number of its last line.
-
-    A quote that is out of place, or never closed, would swallow the rows after it: such a line is read by itself, as it stands.
-    """
-    begun = 0
-    while begun < len(lines):
-        rows = csv.reader((lines[at] for at in range(begun, len(lines))), delimiter=delimiter, strict=True)
-        last = 0
-        try:
-            for row in rows:
-                last = rows.line_num
-                yield begun + last, row
-            return
-        except csv.Error:
-            begun += last + 1
-            is_cut = begun == len(lines) and not lines[-1].endswith(("\n", "\r"))
-            found.fail(f"line {begun}", "a quote is out of place, so the line is read as it stands", is_cut=is_cut)
-            yield begun, lines[begun - 1].rstrip("\r\n").split(delimiter)
+DELIMITERS = ",;\t|"
+MAX_CELL = 1 << 30
+_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class _CsvColumns:
+class _Columns:
+    """Where the columns are. ``names``: all names, empty where the file has no header."""
+
     track_id: int
     observed_at: int | None
-    are_named: bool
+    width: int
+    names: tuple[str, ...]
 
 
-def _columns(row: list[str]) -> _CsvColumns | None:
-    """Find the columns in the first row, which may be one of ids already."""
-    names = [cell.strip().lower().replace(" ", "_").replace("-", "_") for cell in row]
-    found = next((names.index(name) for name in ID_COLUMNS if name in names), None)
-    if found is not None:
-        return _CsvColumns(found, next((names.index(name) for name in TIMES if name in names), None), are_named=True)
-    return None if track_id_from(bytes_of(row[0])) is None else _CsvColumns(0, None, are_named=False)
+def read_csv(found: ParsedFile, content: bytes) -> None:
+    """Read UTF-8 CSV into ``found``.
 
-
-def _read_row(found: ParsedFile, row: list[str], columns: _CsvColumns, place: str) -> None:
-    shown = _cell(row, columns.track_id)
-    track_id = track_id_from(bytes_of(shown))
-    if track_id is None:
-        keep_invalid(found, bytes_of(",".join(row)), place, f"{shown[:40]!r} is not a track id")
-        return
-    told = _cell(row, columns.observed_at)
-    instant = time_from(told)
-    if told and instant is None:
-        found.fail(place, f"{told[:40]!r} is not a time, so that the row has the time of the file", is_cut=False)
-    found.entries.append((id_only_item(track_id), instant))
-
-
-def _cell(row: list[str], column: int | None) -> str:
-    return row[column].strip() if column is not None and column < len(row) else ""
+    Raises: OwnOutputError.
+    """
+    lines = list(io.StringIO(content.decode("utf-8", "surrogateescape"), newline=""))
+    start = next(number for number, line in enumerate(lines) if line.strip(" \t\r\n"))
+    previous = csv.field_size_limit(MAX_CELL)
+    try:
+        if match := _SEPARATOR_LINE.fullmatch(lines[start]):
+            start, delimiter = start + 1, match[1]
+        else:
+            delimiter = _delimiter(lines[start])
+        _read_rows(found, lines, start, delimiter)
+    finally:
+        csv.field_size_limit(previous)
 
 
 def _delimiter(line: str) -> str:
-    return max(",;\t|", key=line.count)
+    """Return the separator that makes a header of ``line``, else the one that makes the most cells."""
+    # csv.Sniffer fails on one column, and guesses; the header is evidence.
+    rows = {each: next(csv.reader([line], delimiter=each)) for each in DELIMITERS}
+    return max(DELIMITERS, key=lambda each: (bool(_id_columns(_names(rows[each]))), len(rows[each])))
+
+
+def _read_rows(found: ParsedFile, lines: Sequence[str], start: int, delimiter: str) -> None:
+    columns: _Columns | None = None
+    is_open = not lines[-1].endswith(("\n", "\r"))
+    if is_open:
+        found.doubt_last_line(len(lines))
+    for first, last, row in _rows(lines, start, delimiter):
+        place, body = f"line {first + 1}", _bytes("".join(lines[first:last]).rstrip("\r\n"))
+        if columns is None or (columns.names and sorted(columns.names) == sorted(_names(row or ()))):
+            columns = _header(found, row or (), place)  # also that of a file that was put behind another
+            if columns is None:
+                return
+            if columns.names:
+                continue
+        is_last_cell = is_open and last == len(lines) and columns.track_id == columns.width - 1
+        fault = _row_fault(found, columns, row, is_last_cell=is_last_cell)
+        if row is None or fault:
+            found.add_invalid(body, place, fault)
+            continue
+        if last > first + 1 and any(_holds_rows(cell, delimiter) for cell in row):
+            found.fail(place, f"a quoted cell goes on to line {last} and holds what look like rows")
+        instant = None if columns.observed_at is None else time_from(row[columns.observed_at])
+        found.entries.append((id_only_item(track_id_from(row[columns.track_id]) or 0), instant))
+    if columns is None:
+        found.fail("", "the file has no rows")
+
+
+def _row_fault(found: ParsedFile, columns: _Columns, row: Sequence[str] | None, *, is_last_cell: bool) -> str:
+    """Return why a row cannot be read, empty if it can. ``is_last_cell``: the file ends in its track id."""
+    if row is None:
+        return "a quote is out of place, so the row is not read"
+    if len(row) != columns.width:
+        return f"this row and the first one differ in their number of cells: {len(row):,} and {columns.width:,}"
+    track_id = track_id_from(row[columns.track_id])
+    if track_id is None:
+        return f"{row[columns.track_id].strip()[:40]!r} is not a track id"
+    if is_last_cell and found.may_be_cut(track_id):
+        return "the file ends in this number, so it may be cut"
+    stated = "" if columns.observed_at is None else row[columns.observed_at].strip()
+    return f"{stated[:40]!r} is not a possible time" if stated and time_from(stated) is None else ""
+
+
+def _rows(lines: Sequence[str], start: int, delimiter: str) -> Iterator[tuple[int, int, list[str] | None]]:
+    """Yield each row with its first line and the line after it; None for a line whose quotes are wrong.
+
+    After such a line, reading goes on with the next one: a quote that is never closed must not swallow all rows after it.
+    """
+    while start < len(lines):
+        rows = csv.reader((lines[at] for at in range(start, len(lines))), delimiter=delimiter, strict=True)
+        read = 0
+        try:
+            for row in rows:
+                if any(cell.strip() for cell in row):
+                    yield start + read, start + rows.line_num, row
+                read = rows.line_num
+            return
+        except csv.Error:
+            yield start + read, start + read + 1, None
+            start += read + 1
+
+
+def _header(found: ParsedFile, row: Sequence[str], place: str) -> _Columns | None:
+    """Find the columns in the first row, which may be one of ids; None where there are none, and the file says why."""
+    names = _names(row)
+    refuse_own_output(names)
+    ids = _id_columns(names)
+    if len(ids) == 1:
+        if names[ids[0]] == "id":
+            note = f"the column {row[ids[0]].strip()[:40]!r} is read as the track id"
+            found.notes.append(FileError(found.label, place, note))
+        observed_at = next((names.index(name) for name in TIMES if name in names), None)
+        return _Columns(ids[0], observed_at, len(row), names)
+    numbers = [cell for cell in row if track_id_from(cell)]
+    if not ids and numbers and track_id_from(row[0]) and len(numbers) == 1:
+        if len(row) > 1:
+            found.fail(place, "there is no header: the first column is read as the track id, and the file as a part")
+        return _Columns(0, None, len(row), ())
+    shown = ", ".join(_bytes(cell.strip()[:40]).decode("utf-8", "replace") or "(empty)" for cell in row[:20])
+    wanted = "two columns may be the track id" if len(ids) > 1 else "there is no column track_id"
+    found.fail(place, f"{wanted}; the columns are: {shown}")
+    return None
+
+
+def _names(row: Sequence[str]) -> tuple[str, ...]:
+    return tuple(re.sub(r"[\s_-]+", "_", cell.strip().strip("\"'").strip().lower()) for cell in row)
+
+
+def _id_columns(names: Sequence[str]) -> list[int]:
+    """Return where the track id is. A column ``id`` counts only if no other column may be the id of a track."""
+    named = [at for at, name in enumerate(names) if name in ("track_id", "trackid")]
+    plain = [at for at, name in enumerate(names) if name == "id"]
+    others = [name for name in names if name != "id" and (name.endswith("id") or "track" in name.split("_"))]
+    return named or ([] if others else plain)
+
+
+def _holds_rows(cell: str, delimiter: str) -> bool:
+    """True if a line of the cell holds a track id: a quote that is out of place may have swallowed rows."""
+    parts = (part for line in cell.splitlines() for part in line.split(delimiter)) if "\n" in cell else ()
+    return any(track_id_from(part.strip().strip('"')) for part in parts)
+
+
+def _bytes(text: str) -> bytes:
+    """Return the bytes that ``text`` was decoded from, also where they are not UTF-8."""
+    return text.encode("utf-8", "surrogateescape")

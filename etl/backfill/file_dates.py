@@ -1,7 +1,4 @@
-"""What time a file's name tells.
-
-A date alone stands for its first instant, UTC, as everywhere in favsync.
-"""
+"""The time in a file's name. A date alone means its first instant in UTC, as everywhere in favsync."""
 
 from __future__ import annotations
 
@@ -9,44 +6,77 @@ import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
+# Four digits after a date are a time only after a T: 2025-11-03-0049.json is more likely a page than 00:49.
 _DATED = re.compile(
-    r"(?<!\d)(?P<year>(?:19|20)\d{2})(?P<gap>[-_.]?)(?P<month>\d{2})(?P=gap)(?P<day>\d{2})"
-    r"(?:(?:[T _-](?P<spaced>\d{2}[:.h_-]\d{2}(?:[:.m_-]\d{2})?)|T(?P<short>\d{4})|[T _-]?(?P<long>\d{6}))"
-    r"(?P<zone>Z|[+-]\d{2}:?\d{2})?)?(?!\d)"
+    r"""(?<!\d)(?P<year>(?:19|20)\d{2})(?P<gap>[-_.]?)(?P<month>\d{2})(?P=gap)(?P<day>\d{2})
+    (?:(?:(?:[T_-]|\s+(?:at\s+)?)
+          (?:(?P<twelve>\d{1,2}(?:[:._-]\d{2}){0,2})[\s_-]?(?P<half>[ap])\.?m\.?(?![a-z])
+            |(?P<clock>\d{2}[:.h_-]\d{2}(?:[:.m_-]\d{2})?)|(?P<compact>(?<=T)\d{4}|\d{6}))
+        |(?P<joined>\d{6}))
+      (?:[.,]\d{3,9})?
+      (?P<zone>[\s_]?(?:Z|UTC|GMT)(?![A-Za-z0-9+-])|[+-]\d{2}:\d{2}|\+\d{4}|(?<=\d{4})-\d{4})?)?(?!\d)""",
+    re.VERBOSE | re.IGNORECASE,
 )
-"""Four digits after a date are a time only behind a T: ``2025-11-03-0049.json`` is more likely a page than 00:49."""
+_HALF = re.compile(r"[\s_.-]*[ap]\.?m\.?(?![a-z])", re.IGNORECASE)
+_ZONE = re.compile(
+    r"[\s_.-]*\(?(?:Z|UTC|GMT|[ECMP][SD]T|CES?T|EES?T|WES?T|WAT|CAT|EAT|SAST|BST|IST|MSK|[JK]ST|SGT|HKT|A[CEW][SD]T|NZ[SD]T"
+    r"|(?:Africa|America|Asia|Atlantic|Australia|Europe|Pacific)[/_-]\w+)(?![A-Za-z])"
+)
+_PLUS = re.compile(r"[\s_]?[+\u2212]\d")
+_MINUS = re.compile(r"[\s_]?-(?:0\d|1[0-4])(?:[-_.:]?\d{2})?(?!\d)")
 
 
 class AmbiguousDate(ValueError):
-    """A name tells two times."""
+    """A name has several times, or a time that can be read in several ways."""
 
 
 def date_from_name(names: Iterable[str]) -> datetime | None:
-    """Return the time that the first of ``names`` tells that tells one (a file's name, then those of its folders).
+    """Return the time in the first of ``names`` that has one (the name of a file, then those of its folders).
 
-    Raises: Ambiguous, where a name tells several.
+    Raises: AmbiguousDate.
     """
     for name in names:
         times = {time for match in _DATED.finditer(name) if (time := _time(match)) is not None}
         if len(times) > 1:
-            raise AmbiguousDate(f"the name {name!r} tells more than one time")
+            raise AmbiguousDate(f"the name {name!r} has more than one time")
         if times:
             return times.pop()
     return None
 
 
 def _time(match: re.Match[str]) -> datetime | None:
+    """Return the time of a match, None where it is no date.
+
+    Raises: AmbiguousDate, where what follows makes another time of it than the one that was read.
+    """
     year, month, day = (int(match[name]) for name in ("year", "month", "day"))
-    digits = re.sub(r"\D", "", match["spaced"] or match["short"] or match["long"] or "")
-    hour, minute, second = (int(digits[at : at + 2] or 0) for at in (0, 2, 4))
     try:
+        datetime(year, month, day, tzinfo=UTC)
+    except ValueError:
+        return None
+    name, rest = match.string, match.string[match.end() :]
+    clock, is_half = match["clock"] or match["compact"] or match["joined"], match["twelve"] is not None
+    has_clock = clock is not None or is_half
+    is_offset = not match["zone"] and (_PLUS.match(rest) or (has_clock and _MINUS.match(rest)))
+    if _ZONE.match(rest) or (not is_half and _HALF.match(rest)) or is_offset:
+        raise AmbiguousDate(f"the time in the name {name!r} can be read in several ways")
+    if is_half:
+        hour, minute, second = ([int(part) for part in re.split(r"\D", match["twelve"])] + [0, 0])[:3]
+        is_hour, hour = 1 <= hour <= 12, hour % 12 + (12 if match["half"] in "pP" else 0)
+    else:
+        digits = re.sub(r"\D", "", clock or "")
+        hour, minute, second = (int(digits[at : at + 2] or 0) for at in (0, 2, 4))
+        is_hour = True
+    try:
+        if not is_hour:
+            raise ValueError(hour)
         return datetime(year, month, day, hour, minute, second, tzinfo=_zone(match["zone"])).astimezone(UTC)
     except (ValueError, OverflowError):
-        return None
+        raise AmbiguousDate(f"the name {name!r} has a date, but no possible time after it") from None
 
 
 def _zone(text: str | None) -> tzinfo:
-    if text is None or text == "Z":
+    if text is None or text[-1] not in "0123456789":
         return UTC
     sign = -1 if text[0] == "-" else 1
     return timezone(sign * timedelta(hours=int(text[1:3]), minutes=int(text[-2:])))

@@ -1,12 +1,12 @@
-"""A full reading of the list that can be broken off and taken up again.
+"""A full read of the list that can be interrupted and resumed.
 
-Each page is kept as it comes. The next reading gives the kept pages to the same judge as if they had just been fetched: two
-pages prove that nothing was skipped between them whenever each was read (`etl.extract.pagination`). The last kept page is fetched
-again, so its boundary shows at once whether the list moved meanwhile; the end of the list, and the second walk that confirms
-removals, are always fetched.
+Each page is stored when it arrives. The next read passes stored pages to the same completeness check as fetched ones: two pages
+prove that nothing was skipped between them whenever each was read (`etl.extract.pagination`). The last stored page is fetched
+again, so its boundary shows whether the list moved. The end of the list, and the second read that confirms removals, are always
+fetched.
 
-Invariants: the run's bounds begin with the first kept page; pages older than a day, or than the account's newest
-observation, are not used; once a page has to be read again, no kept one is used any more.
+Invariants: the run starts with its first stored page. Pages older than a day, or than the account's newest snapshot, are not
+used. Once a page must be read again, no stored page is used any more.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from sqlalchemy import Engine
 
 from etl import clock
 from etl.backfill import page_checkpoint
-from etl.backfill.page_checkpoint import CheckpointPage
 from etl.boomplay.payloads import User
 from etl.db.engine import in_transaction, read_transaction, write_transaction
 from etl.load.accounts import Account
@@ -36,22 +35,17 @@ USABLE_FOR = timedelta(hours=24)
 
 
 class CheckpointingApi:
-    """A source that keeps each page, and answers from kept pages first; safe to share between threads.
+    """A `FavouritesApi` that stores each page, and answers from stored pages first; safe to share between threads.
 
-    ``expected``: a guess at the length of the list, 0 for none. ``has_earlier``: the account was observed before.
+    ``expected``: a guess at the length of the list, 0 for none. ``has_earlier``: the account has an earlier snapshot.
     """
 
     def __init__(
-        self,
-        source: FavouritesApi,
-        engine: Engine,
-        account_id: int,
-        kept: list[CheckpointPage],
-        newest: Baseline | None,
+        self, source: FavouritesApi, engine: Engine, account_id: int, stored: list[Page], newest: Baseline | None
     ) -> None:
         self._source, self._engine, self._account_id = source, engine, account_id
-        self._kept = {each.page.offset: each.page for each in kept}
-        self._asked: set[int] = set()
+        self._stored = {page.offset: page for page in stored}
+        self._requested: set[int] = set()
         self._lock = threading.Lock()
         self.items: dict[Digest, Item] = {}
         self.has_earlier = newest is not None
@@ -61,16 +55,16 @@ class CheckpointingApi:
 
     @property
     def requests(self) -> int:
-        """Count the requests sent so far."""
+        """The number of requests sent so far."""
         return self._source.requests
 
     @property
     def retries(self) -> int:
-        """Count those of them that were sent again."""
+        """The number of requests that were repeated."""
         return self._source.retries
 
     def user(self) -> User:
-        """Return whose list it is."""
+        """Return the owner of the list."""
         return self._source.user()
 
     def catalogue(self, track_ids: Sequence[int], known_id: int | None) -> Mapping[int, Item | None] | None:
@@ -78,12 +72,12 @@ class CheckpointingApi:
         return self._source.catalogue(track_ids, known_id)
 
     def favourite_tracks(self, offset: int, limit: int) -> Page:
-        """Return a kept page, once; else fetch it, and keep it."""
-        page = self._reused(offset, limit)
+        """Return a stored page, once; else fetch it and store it."""
+        page = self._reuse(offset, limit)
         if page is None:
             fetched_at = clock.now()
             page = self._source.favourite_tracks(offset, limit)
-            if len(page.items) > 1:
+            if len(page.items) > 1:  # the end of a list is always fetched again
                 with self._lock, write_transaction(self._engine) as connection:
                     page_checkpoint.save_page(connection, self._account_id, page, fetched_at)
         with self._lock:
@@ -92,12 +86,12 @@ class CheckpointingApi:
                 self.expected = max(self.expected, page.counts)
         return page
 
-    def _reused(self, offset: int, limit: int) -> Page | None:
+    def _reuse(self, offset: int, limit: int) -> Page | None:
         with self._lock:
-            if offset in self._asked:
-                self._kept.clear()
-            self._asked.add(offset)
-            page = self._kept.pop(offset, None)
+            if offset in self._requested:
+                self._stored.clear()
+            self._requested.add(offset)
+            page = self._stored.pop(offset, None)
             if page is None or page.limit != limit:
                 return None
             self.reused_pages += 1
@@ -107,9 +101,9 @@ class CheckpointingApi:
 
 @dataclass(frozen=True, slots=True)
 class FullRefreshResult:
-    """How a full reading went. ``reused_pages``: pages that an earlier one had kept.
+    """The outcome of a full read. ``reused_pages``: pages that an earlier, interrupted read had stored.
 
-    ``rekept``: items whose bodies are stored again. ``refolded``: tracks whose facts were not what their items say.
+    ``rekept``: items whose bodies are stored again. ``refolded``: tracks whose attributes did not match their items.
     """
 
     report: RunResult
@@ -119,49 +113,44 @@ class FullRefreshResult:
 
 
 def checkpointing(engine: Engine, account: Account, source: FavouritesApi) -> tuple[CheckpointingApi, datetime | None]:
-    """Return ``source`` with what an earlier reading has kept, and when the first page of that was fetched."""
+    """Return ``source`` with the pages that an interrupted read stored, and when the first of them was fetched."""
     with read_transaction(engine) as connection:
         newest = read_baseline(connection, account.account_id)
-        kept = page_checkpoint.saved_pages(connection, account.account_id, _usable_since(newest))
-    usable = kept[:-1]
-    since = min((each.fetched_at for each in usable), default=None)
-    return CheckpointingApi(source, engine, account.account_id, usable, newest), since
-
-
-def _usable_since(newest: Baseline | None) -> datetime:
-    day_ago = clock.now() - USABLE_FOR
-    return day_ago if newest is None else max(day_ago, newest.observed_at)
+        usable_since = clock.now() - USABLE_FOR
+        if newest is not None:
+            usable_since = max(usable_since, newest.observed_at)
+        stored = page_checkpoint.saved_pages(connection, account.account_id, usable_since)[:-1]
+    since = min((fetched_at for _, fetched_at in stored), default=None)
+    return CheckpointingApi(source, engine, account.account_id, [page for page, _ in stored], newest), since
 
 
 def full_refresh(
-    engine: Engine, account: Account, source: CheckpointingApi, since: datetime | None, way: RunOptions
+    engine: Engine, account: Account, source: CheckpointingApi, since: datetime | None, options: RunOptions
 ) -> FullRefreshResult:
-    """Read the whole list, going on from what ``source`` has kept, and look at each of its items anew.
+    """Read the whole list, resuming from the pages in ``source``, and check every item of it again.
 
-    Raises: RunInProgress, DatabaseError, KeyboardInterrupt (what was read by then is kept).
+    Raises: RunInProgress, DatabaseError, KeyboardInterrupt (pages read so far are stored).
     """
-    report = sync_account(engine, account, source, replace(way, trigger=Trigger.BACKFILL, reading_since=since))
+    report = sync_account(engine, account, source, replace(options, trigger=Trigger.BACKFILL, reading_since=since))
     if report.error is not None:
         return FullRefreshResult(report, source.reused_pages)
     with write_transaction(engine) as connection:
         page_checkpoint.delete_pages(connection, account.account_id)
     if not source.has_earlier:
         return FullRefreshResult(report, source.reused_pages)
-    rekept, refolded = _renewed(engine, account, source, way)
+    rekept, refolded = _refresh_stored(engine, account, source, options)
     return FullRefreshResult(report, source.reused_pages, rekept, refolded)
 
 
-def _renewed(engine: Engine, account: Account, source: CheckpointingApi, way: RunOptions) -> tuple[int, int]:
-    """Keep bodies that are missing, and fold the facts of all tracks in the list again, whatever was known of their items."""
+def _refresh_stored(engine: Engine, account: Account, source: CheckpointingApi, options: RunOptions) -> tuple[int, int]:
+    """Store missing bodies, and replay the attributes of all tracks in the list; return how many changed of both."""
     track_ids = {item.track_id for item in source.items.values() if item.track_id is not None}
     with run_lock(engine, account.account_id, account.name):
         with read_transaction(engine) as connection:
             differs = bool(replay_tracks(connection, track_ids, write=False))
-        rekept = (
-            in_transaction(engine, lambda connection: restore_bodies(connection, source.items))
-            if way.keep_bodies
-            else 0
-        )
+        rekept = 0
+        if options.keep_bodies:
+            rekept = in_transaction(engine, lambda connection: restore_bodies(connection, source.items))
         if not differs and not rekept:
             return 0, 0
         return rekept, len(in_transaction(engine, lambda connection: replay_tracks(connection, track_ids)).tracks)

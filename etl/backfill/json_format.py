@@ -1,287 +1,277 @@
-"""What an exported file holds: JSON (bodies of the API, lists), JSON lines, CSV.
+"""JSON exports: answers of the API, lists, several documents one after the other, JSON lines.
 
-Nothing is lost: an entry without a readable track id is kept byte for byte as an item without an id, and named as a problem
-with its place; a file that breaks off gives what stands before the break. Either way the file is no proof of absence.
+The reader goes through a document value by value. So a broken document is read up to the byte where it breaks, and each item
+keeps its exact bytes. It reads the text as Latin-1: JSON's structure is ASCII, and one character per byte keeps offsets exact.
 """
 
 from __future__ import annotations
 
-import codecs
 import json
 import re
-from collections.abc import Iterator
-from itertools import islice
-from typing import Any
+from datetime import datetime
 
-import msgspec
-from msgspec import Raw
-
-from etl.backfill.csv_format import read_csv
-from etl.backfill.parsed_file import TIMES, ParsedFile, bytes_of, id_only_item, keep_invalid, time_from, track_id_from
+from etl.backfill.parsed_file import TIMES, ParsedFile, id_only_item, refuse_own_output, time_from, track_id_from
 from etl.model.encoding import digest_of
 from etl.model.records import Item
 
-LISTS = ("data", "tracks", "items", "favourites", "track_ids", "ids")
-SQLITE = b"SQLite format 3\x00"
-ZIP = b"PK\x03\x04"
-MAX_TRIES = 10_000
-_REST = "what begins here is broken, and is not read"
-_BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-_LIST_START = re.compile(rf'"(?:{"|".join(LISTS)})"\s*:\s*\[')
-_PAGE_START = re.compile(rf'\{{[^{{}}\[\]]*"(?:{"|".join(LISTS)})"\s*:\s*\[')
-_BLANK = re.compile(r"[\s,]*")
-_OWN_TIME = re.compile(rf'"({"|".join(TIMES)})"\s*:\s*"([^"]*)"')
-_objects = msgspec.json.Decoder(dict[str, Raw]).decode
-_arrays = msgspec.json.Decoder(list[Raw]).decode
-_any = json.JSONDecoder(strict=False).raw_decode
+LISTS = ("data", "tracks", "items", "favourites", "favorites", "track_ids", "ids")
+COUNTS = ("counts", "count", "total", "total_count", "totalCount")
+NEXT = ("next", "next_page", "nextPage", "next_url", "next_cursor", "nextCursor", "has_more", "hasMore", "has_next")
+MAX_DEPTH = 8
+NOT_A_TIME = "{} is not a possible time, such as 2025-11-03T14:30:00Z"
+_BLANK = re.compile(r"[ \t\r\n]*")
+_LOST_TEXT = re.compile(rb"\xef\xbf\xbd|\\u[fF]{3}[dD]")
+# Numbers stay text: an id such as 54230701.0 stays exact, and no number is too long to convert.
+_decode = json.JSONDecoder(strict=False, parse_int=str, parse_float=str).raw_decode
 
 
-def parse_file(content: bytes, name: str = "") -> ParsedFile:
-    """Return what the file ``content`` holds; never raises. ``name`` decides between JSON and JSON lines where both fit."""
-    found = ParsedFile()
-    content = _as_utf8(content)
-    text = content.decode("utf-8", "surrogateescape")
-    start = text.lstrip()[:1]
-    if not start:
-        found.fail("", "the file is empty")
-    elif content.startswith((SQLITE, ZIP)):
-        found.fail("", "it is a database or an archive within an archive: unpack it, and name it with --from")
-    elif "\x00" in text[:4096]:
-        found.fail("", "it is neither JSON, JSON lines, CSV, a zip nor a favsync database")
-    elif start in "[{":
-        _read_json(found, content, text, is_lines=name.lower().endswith((".jsonl", ".ndjson")))
-    elif start in '"' and name.lower().endswith((".json", ".jsonl", ".ndjson")):
-        _read_lines(found, text)
-    else:
-        read_csv(found, text)
-    return found
+class _BrokenJsonError(ValueError):
+    """The document is no JSON from the byte ``at`` on."""
+
+    def __init__(self, at: int, fault: str) -> None:
+        super().__init__(fault)
+        self.at = at
 
 
-def _as_utf8(content: bytes) -> bytes:
-    """Return the content without a byte order mark; spreadsheets and PowerShell write UTF-16, which always has one."""
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return content.decode("utf-16", "replace").encode("utf-8", "surrogatepass")
-    return content.removeprefix(codecs.BOM_UTF8)
-
-
-def _read_json(found: ParsedFile, content: bytes, text: str, *, is_lines: bool) -> None:
+def read_json(found: ParsedFile, content: bytes, *, is_lines: bool) -> None:
+    """Read UTF-8 JSON into ``found``. ``is_lines``: each line is a document of its own."""
+    text = content.decode("latin-1")
     first, _, rest = text.strip().partition("\n")
     if is_lines or (rest.strip() and _is_json(first)):
         _read_lines(found, text)
-        return
-    try:
-        value = content.strip()
-        _arrays(value) if value[:1] == b"[" else _objects(value)
-    except _BROKEN:
-        _read_values(found, text)
     else:
-        _read_value(found, value, "")
-
-
-def _read_values(found: ParsedFile, text: str) -> None:
-    """Read a document that is odd or broken, or several one after the other, as pages are that were put into one file."""
-    values: list[tuple[int, int]] = []
-    at = 0
-    while (at := _BLANK.match(text, at).end()) < len(text) and (end := _end_of(text, at)):  # type: ignore[union-attr]
-        values.append((at, end))
-        at = end
-    is_whole = at == len(text)
-    if not values or (len(values) == 1 and is_whole):
-        _read_bit_by_bit(found, text)
-    else:
-        byte = counted = 0
-        for begun, end in values:
-            byte, counted = byte + len(bytes_of(text[counted:begun])), begun
-            _read_value(found, bytes_of(text[begun:end]), f"byte {byte}")
-    if not is_whole and not found.is_cut:
-        byte, fault = (len(bytes_of(text)), "the JSON breaks off") if not values else (len(bytes_of(text[:at])), _REST)
-        found.fail(f"byte {byte}", fault)
+        reader = _Reader(found, text)
+        try:
+            reader.read_document()
+        except _BrokenJsonError as error:
+            found.fail(f"byte {error.at}", f"{error}; what comes before is read")
+    lost = sum(_has_lost_text(item.body) for item, _ in found.entries if item.track_id is not None)
+    if lost:
+        fault = f"text is lost in {lost:,} of its items: it holds U+FFFD, or bytes that are not UTF-8"
+        found.fail("", fault, is_partial=False)
 
 
 def _is_json(text: str) -> bool:
     try:
-        json.loads(text, strict=False)
+        return _decode(text.strip())[1] == len(text.strip())
     except (ValueError, RecursionError):
         return False
-    return True
+
+
+def _has_lost_text(body: bytes) -> bool:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return True
+    return _LOST_TEXT.search(body) is not None
 
 
 def _read_lines(found: ParsedFile, text: str) -> None:
-    """Read JSON lines. A line that is broken is kept as an item without an id."""
-    for number, line in enumerate(text.split("\n"), start=1):
-        body = line.strip()
+    """Read JSON lines. A broken line is kept as an item without an id; the lines after it are read."""
+    lines = text.split("\n")
+    for number, line in enumerate(lines, start=1):
+        body, entries = line.strip(), len(found.entries)
         if not body:
             continue
         place = f"line {number}"
-        if _is_json(body):
-            _read_value(found, bytes_of(body), place)
+        if number == len(lines):
+            found.doubt_last_line(number)
+            track_id = track_id_from(body)
+            if track_id and found.may_be_cut(track_id):
+                found.add_invalid(body.encode("latin-1"), place, "the file ends in this number, so it may be cut")
+                continue
+        try:
+            _Reader(found, body, place).read_document()
+        except _BrokenJsonError:
+            del found.entries[entries:]
+            found.add_invalid(body.encode("latin-1"), place, "is not JSON")
+
+
+class _ObjectFields:
+    """The members of an object. ``lists``: names of lists that were read. ``unread``: other members that hold tracks."""
+
+    def __init__(self, first_entry: int) -> None:
+        self.first_entry = first_entry
+        self.values: dict[str, object] = {}
+        self.lists: list[str] = []
+        self.doubled: list[str] = []
+        self.unread: list[str] = []
+
+    def find_time(self) -> tuple[str, datetime | None]:
+        """Return the name of the member that states a time, and the time; an empty name if none does."""
+        name = next((name for name in TIMES if self.values.get(name) is not None), "")
+        return name, time_from(self.values[name]) if name else None
+
+    def no_list(self) -> str:
+        """Return why the object is not a list of tracks; empty if nothing speaks against it."""
+        code = str(self.values.get("code") or 0)[:20]
+        if code != "0":
+            return f"it is an answer with code {code}, not a list"
+        names = ", ".join(name[:40] for name in list(self.values)[:10])
+        return f"it holds no list of tracks ({', '.join(LISTS)}); its fields are {names}"
+
+
+class _Reader:
+    """Reads one document into a `ParsedFile`. ``line``: the place to name; without one, places are byte offsets."""
+
+    def __init__(self, found: ParsedFile, text: str, line: str = "") -> None:
+        self._found, self._text, self._line = found, text, line
+
+    def read_document(self) -> None:
+        """Read every value of the document.
+
+        Raises: _BrokenJsonError, OwnOutputError.
+        """
+        at = self._skip(0)
+        while at < len(self._text):
+            if self._text[at] == "[":
+                at = self._list(at, 0)
+            elif self._text[at] == "{":
+                at = self._object(at, 0)
+            elif self._line:
+                start, (value, at) = at, self._value(at)
+                self._add_id(value, start, at)
+            else:
+                raise _BrokenJsonError(at, "neither a list nor an object begins here")
+            at = self._skip(at)
+            if self._text.startswith(",", at):  # between documents that were written one after the other
+                at = self._skip(at + 1)
+
+    def _list(self, at: int, depth: int) -> int:
+        """Read the entries of the list that begins at ``at``; return where it ends."""
+        after, at = ",", self._skip(at + 1)
+        if self._text.startswith("]", at):
+            return at + 1
+        while after == ",":
+            start = at = self._skip(at)
+            is_object, value = self._text.startswith("{", at), None
+            if is_object:
+                end = self._object(at, depth + 1)
+            else:
+                value, end = self._value(at)
+            after, at = self._delimiter(end, ",]")
+            if not is_object:  # only now is it certain that a number does not go on
+                self._add_id(value, start, end)
+        return at
+
+    def _object(self, start: int, depth: int) -> int:
+        """Read an item, or a page that holds a list of items; return where it ends."""
+        if depth > MAX_DEPTH:
+            raise _BrokenJsonError(start, "the JSON is nested too deeply")
+        page, place = _ObjectFields(len(self._found.entries)), self._line or f"byte {start}"
+        try:
+            end = self._members(start, depth, page)
+        except _BrokenJsonError:
+            if page.lists:
+                self._end_page(page, place)
+            raise
+        fields = page.values
+        refuse_own_output(fields)
+        if "track_id" in fields:
+            del self._found.entries[page.first_entry :]
+            self._add_item(page, self._text[start:end].encode("latin-1"), place)
+        elif page.lists or any(name in fields and fields[name] is None for name in LISTS):
+            self._end_page(page, place)
+        elif "code" in fields or page.unread or any(name in fields for name in LISTS):
+            self._found.fail(place, page.no_list())
+        elif depth == 0 and page.find_time()[0]:
+            self._set_file_time(page, place)
         else:
-            keep_invalid(found, bytes_of(body), place, "is not JSON")
+            self._found.add_invalid(self._text[start:end].encode("latin-1"), place, "holds no track_id")
+        return end
 
+    def _members(self, start: int, depth: int, page: _ObjectFields) -> int:
+        """Read the members of an object into ``page``; return where the object ends."""
+        after, at = ",", self._skip(start + 1)
+        if self._text.startswith("}", at):
+            return at + 1
+        while after == ",":
+            at = self._skip(at)
+            if not self._text.startswith('"', at):
+                raise self._broken(at)
+            key, at = self._value(at)
+            name = str(key)
+            at = begin = self._skip(self._delimiter(at, ":")[1])
+            if name in page.values or name in page.lists:
+                page.doubled.append(name)
+            if name in LISTS and self._text.startswith("[", at) and "track_id" not in page.values:
+                page.lists.append(name)
+                at = self._list(at, depth)
+            else:
+                page.values[name], at = self._value(at)
+                if self._text[begin] in "[{" and '"track_id"' in self._text[begin:at]:
+                    page.unread.append(name)
+            after, at = self._delimiter(at, ",}")
+        return at
 
-def _read_bit_by_bit(found: ParsedFile, text: str) -> None:
-    """Read a document that is odd or broken, item by item; what lies between a break and the next item is told."""
-    _own_time(found, dict(_OWN_TIME.findall(text[:2000])))
-    start = text.find("[") if text.lstrip()[0] == "[" else -1
-    if start < 0 and (list_ := _LIST_START.search(text)):
-        start = list_.end() - 1
-    if start < 0:
-        found.fail(f"byte {len(bytes_of(text))}", "the JSON is broken, and no list of tracks was found in it")
-        return
-    byte = counted = 0
-    for body, place, fault in _pieces(text, start + 1):
-        byte, counted = byte + len(bytes_of(text[counted:place])), place
-        if body is not None:
-            _read_value(found, bytes_of(body), f"byte {byte}", is_top=False)
+    def _end_page(self, page: _ObjectFields, place: str) -> None:
+        """Apply what a page states besides its list: a refusal, its time, the length of the list, a next page."""
+        found, fields = self._found, page.values
+        if str(fields.get("code") or 0) != "0":
+            del found.entries[page.first_entry :]
+            found.fail(place, page.no_list())
+            return
+        if len(page.lists) > 1 or page.doubled:
+            names = ", ".join(dict.fromkeys([*page.lists, *page.doubled]))
+            found.fail(place, f"one object has several lists, or a field twice ({names}): all of it is read, as a part")
+        for name in page.unread:
+            found.fail(place, f"the tracks in {name[:40]!r} are not read: favsync does not know a list of this name")
+        found.counts = max(found.counts, *(track_id_from(fields.get(name)) or 0 for name in COUNTS))
+        found.pages += 1
+        found.pages_with_next += any(str(fields.get(name) or 0).lower() not in ("0", "false", "null") for name in NEXT)
+        name, instant = page.find_time()
+        if name and instant is None:
+            found.fail(place, NOT_A_TIME.format(name), is_partial=False)
+        elif instant and len(found.entries) == page.first_entry:
+            found.empty_at.add(instant)
+        found.entries[page.first_entry :] = [(item, own or instant) for item, own in found.entries[page.first_entry :]]
+
+    def _set_file_time(self, page: _ObjectFields, place: str) -> None:
+        """Take the time of an object that holds nothing else, as the first line of JSON lines may be."""
+        name, instant = page.find_time()
+        if instant is None:
+            self._found.fail(place, NOT_A_TIME.format(name), is_partial=False)
+        elif self._found.observed_at not in (None, instant):
+            self._found.fail(place, f"the file states two times, {self._found.observed_at} and {instant}")
+        self._found.observed_at = self._found.observed_at or instant
+
+    def _add_item(self, page: _ObjectFields, body: bytes, place: str) -> None:
+        track_id = track_id_from(page.values["track_id"])
+        name, instant = page.find_time()
+        if track_id is None or "track_id" in page.doubled:
+            self._found.add_invalid(body, place, "does not hold one track_id that is a whole number")
+        elif name and instant is None:
+            self._found.add_invalid(body, place, NOT_A_TIME.format(name))
         else:
-            found.fail(f"byte {byte}", fault)
+            self._found.entries.append((Item(body, digest_of(body), track_id), instant))
 
-
-def _pieces(text: str, at: int) -> Iterator[tuple[str | None, int, str]]:
-    """Yield the elements of the array that goes on at ``at``, each with its place; None and what is wrong where it breaks off.
-
-    After a break it goes on with the next thing that is an item or a page of the API, whatever list that is in.
-    """
-    is_broken = False
-    while (at := _BLANK.match(text, at).end()) < len(text):  # type: ignore[union-attr]
-        if text[at] == "]":
-            following = _next_item(text, at + 1) if is_broken else None
-            if following is None:
-                return
-            at = following
-        elif end := _end_of(text, at):
-            yield text[at:end], at, ""
-            at = end
-        elif page := _PAGE_START.match(text, at):
-            is_broken, at = True, page.end()
+    def _add_id(self, value: object, start: int, end: int) -> None:
+        track_id = track_id_from(value)
+        if track_id is None:
+            body = self._text[start:end].encode("latin-1")
+            self._found.add_invalid(body, self._line or f"byte {start}", "is not a track id")
         else:
-            following = _next_item(text, at + 1)
-            yield (
-                None,
-                at,
-                "the JSON breaks off" if following is None else "the JSON is broken here: something was passed over",
-            )
-            if following is None:
-                return
-            is_broken, at = True, following
-    yield None, len(text), "the JSON breaks off"
+            self._found.entries.append((id_only_item(track_id), None))
 
+    def _delimiter(self, at: int, wanted: str) -> tuple[str, int]:
+        """Return which of the ``wanted`` characters comes next, and where it ends."""
+        at = self._skip(at)
+        mark = self._text[at : at + 1]
+        if not mark or mark not in wanted:
+            raise self._broken(at)
+        return mark, at + 1
 
-def _end_of(text: str, at: int) -> int | None:
-    try:
-        _, end = _any(text, at)
-    except (ValueError, RecursionError):
-        return None
-    return int(end)
+    def _value(self, at: int) -> tuple[object, int]:
+        try:
+            return _decode(self._text, at)
+        except json.JSONDecodeError as error:
+            raise self._broken(error.pos) from None
+        except RecursionError:
+            raise _BrokenJsonError(at, "the JSON is nested too deeply") from None
 
+    def _broken(self, at: int) -> _BrokenJsonError:
+        return _BrokenJsonError(at, "the JSON is broken here" if at < len(self._text) else "the JSON ends too early")
 
-def _next_item(text: str, at: int) -> int | None:
-    """Return where the next object begins that has a track id, or is a page of the API."""
-    for brace in islice(re.compile(r"\{").finditer(text, at), MAX_TRIES):
-        if _PAGE_START.match(text, brace.start()):
-            return brace.start()
-        end = _end_of(text, brace.start())
-        if end and "track_id" in json.loads(text[brace.start() : end], strict=False):
-            return brace.start()
-    return None
-
-
-def _read_value(found: ParsedFile, body: bytes, place: str, *, is_top: bool = True) -> None:
-    """Read a list, an answer of the API, or one entry."""
-    if body[:1] == b"[" and is_top:
-        for number, each in enumerate(_raw_list(body), start=1):
-            _read_value(found, each, f"{place} entry {number}".lstrip(), is_top=False)
-        return
-    fields = _fields(body) if body[:1] == b"{" else {}
-    name = next(
-        (name for name in LISTS if fields.get(name, b"")[:1] in (b"[", b"n") and "track_id" not in fields), None
-    )
-    if name is None and "code" in fields and "track_id" not in fields:
-        found.fail(place, _no_list(fields))
-    elif name is None and is_top and "track_id" not in fields and _own_time(found, _plain(fields)):
-        return
-    elif name is None:
-        _read_entry(found, body, fields, place)
-    else:
-        _read_container(found, fields, fields[name], place)
-
-
-def _read_container(found: ParsedFile, fields: dict[str, bytes], listed: bytes, place: str) -> None:
-    if fields.get("code", b"0") != b"0":
-        found.fail(place, _no_list(fields))
-        return
-    counts = _loads(fields.get("counts", b""))
-    found.counts = max(found.counts, counts if isinstance(counts, int) else 0)
-    plain = _plain(fields)
-    if plain:
-        _own_time(found, plain, place)
-    for number, each in enumerate(_raw_list(listed), start=1):
-        _read_value(found, each, f"{place} entry {number}".lstrip(), is_top=False)
-
-
-def _no_list(fields: dict[str, bytes]) -> str:
-    code = fields["code"].decode(errors="replace")[:20]
-    return "it holds no list of tracks" if code == "0" else f"it is an answer with code {code}, not a list"
-
-
-def _read_entry(found: ParsedFile, body: bytes, fields: dict[str, bytes], place: str) -> None:
-    """Read an item of the API, or an id alone."""
-    track_id = track_id_from(fields.get("track_id", b"") if fields else body)
-    if track_id is None:
-        keep_invalid(found, body, place, "holds no track id")
-        return
-    item = Item(body, digest_of(body), track_id) if fields else id_only_item(track_id)
-    told = next((name for name in TIMES if name in fields), None)
-    instant = time_from(_loads(fields[told])) if told else None
-    if told and instant is None:
-        found.fail(place, f"{told} is not a time, so that the entry has the time of the file", is_cut=False)
-    found.entries.append((item, instant))
-
-
-def _own_time(found: ParsedFile, fields: dict[str, Any], place: str = "") -> bool:
-    """Take the time that a file tells of itself; say whether it tells one."""
-    told = next((name for name in TIMES if name in fields), None)
-    if told is None:
-        return False
-    instant = time_from(fields[told])
-    if instant is None:
-        found.fail(place, f"its {told} is not a time with a date, such as 2025-11-03T14:30:00Z", is_cut=False)
-    elif found.observed_at not in (None, instant):
-        found.fail(
-            place, f"it tells two times: {found.observed_at:%Y-%m-%dT%H:%M:%SZ} and {instant:%Y-%m-%dT%H:%M:%SZ}"
-        )
-    else:
-        found.observed_at = instant
-    return True
-
-
-def _fields(body: bytes) -> dict[str, bytes]:
-    """Return the fields of an object, each as it was written; lenient where msgspec is strict."""
-    try:
-        return {name: bytes(value) for name, value in _objects(body).items()}
-    except _BROKEN:
-        value = _loads(body)
-        return {name: json.dumps(each).encode() for name, each in value.items()} if isinstance(value, dict) else {}
-
-
-def _raw_list(body: bytes) -> list[bytes]:
-    try:
-        return [bytes(each) for each in _arrays(body)]
-    except _BROKEN:
-        text = body.decode("utf-8", "surrogateescape")
-        return (
-            [bytes_of(each) for each, *_ in _pieces(text, text.find("[") + 1) if each is not None]
-            if text[:1] == "["
-            else []
-        )
-
-
-def _plain(fields: dict[str, bytes]) -> dict[str, Any]:
-    return {name: _loads(fields[name]) for name in TIMES if name in fields}
-
-
-def _loads(body: bytes) -> Any:
-    try:
-        return json.loads(body.decode("utf-8", "replace"), strict=False)
-    except (ValueError, RecursionError):
-        return None
+    def _skip(self, at: int) -> int:
+        match = _BLANK.match(self._text, at)
+        return match.end() if match else at

@@ -1,11 +1,7 @@
-"""Pages kept of a full reading that broke off, for the next one to go on from.
-
-Only pages of more than one item are kept: the end of a list is always asked for anew.
-"""
+"""Stores the pages of an interrupted full read, so that the next one can resume. Sole owner of the table ``walk_pages``."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
@@ -19,16 +15,8 @@ from etl.model.records import Item, Page
 Head = tuple[int, int | None, list[int | None]]
 
 
-@dataclass(frozen=True, slots=True)
-class CheckpointPage:
-    """A page and when its fetching began."""
-
-    page: Page
-    fetched_at: datetime
-
-
 def save_page(connection: Connection, account_id: int, page: Page, fetched_at: datetime) -> None:
-    """Keep a page, in the place of one of the same offset."""
+    """Store a page, replacing one of the same offset. ``fetched_at``: when its request began."""
     head: Head = (page.limit, page.counts, [item.track_id for item in page.items])
     body = pack_bodies([msgspec.msgpack.encode(head), *(item.body for item in page.items)])
     row = (account_id, page.offset, body, bulk.instants(connection)(fetched_at))
@@ -36,17 +24,15 @@ def save_page(connection: Connection, account_id: int, page: Page, fetched_at: d
     bulk.insert(connection, walk_pages, columns, [row], key=columns[:2], update=columns[2:])
 
 
-def saved_pages(connection: Connection, account_id: int, since: datetime) -> list[CheckpointPage]:
-    """Return the pages of the account that were fetched after ``since``, by offset."""
+def saved_pages(connection: Connection, account_id: int, since: datetime) -> list[tuple[Page, datetime]]:
+    """Return the pages of the account that were fetched after ``since``, by offset, each with its ``fetched_at``."""
     query = select(walk_pages).where(walk_pages.c.account_id == account_id, walk_pages.c.fetched_at > since)
-    return [
-        CheckpointPage(_page(row.page_offset, bytes(row.body)), row.fetched_at)
-        for row in connection.execute(query.order_by(walk_pages.c.page_offset))
-    ]
+    rows = connection.execute(query.order_by(walk_pages.c.page_offset))
+    return [(_page(row.page_offset, bytes(row.body)), row.fetched_at) for row in rows]
 
 
 def delete_pages(connection: Connection, account_id: int) -> None:
-    """Delete the account's pages: the reading has come to its end, or they are too old."""
+    """Delete the account's pages, once a read is complete."""
     connection.execute(delete(walk_pages).where(walk_pages.c.account_id == account_id))
 
 

@@ -1,12 +1,12 @@
-"""What reading a file gives: items with their times, and problems with their places.
+"""What the readers of a file return: entries in order, what could not be read, and where.
 
-Nothing is lost: an entry without a readable track id is kept byte for byte as an item without an id, and named as a problem
-with its place.
+An entry without a readable track id is kept byte for byte as an item without an id. Such an item blocks removals.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -14,71 +14,115 @@ from etl.model.encoding import digest_of
 from etl.model.records import Item
 
 MAX_ID = 2**63 - 1
+EARLIEST_YEAR = 2000
 TIMES = ("observed_at", "exported_at", "fetched_at")
-_DIGITS = re.compile(r"[0-9]{1,19}")
+_ID = re.compile(r"([0-9]{1,19})(?:\.0+)?")
+# Columns of favsync's reports, verbs and exported tables. No answer of the API has one of them in an item.
+_OWN_COLUMNS = frozenset(
+    "account account_id added_after answer change changed_at favourite_id first_seen_at genre_id is_current market_code"
+    " market_set_id missing_since old_value raw_item_id removed_after run_id valid_from valid_to".split()
+)
+_OWN_PAIR = frozenset({"position", "artist_id"})
+
+
+class OwnOutputError(ValueError):
+    """The file is favsync's own output: a report, a history or an exported table."""
 
 
 @dataclass(frozen=True, slots=True)
-class ParseError:
-    """Something in a file that could not be read. ``place``: where in the file, empty for the whole of it."""
+class FileError:
+    """A problem with a file: the file, the place in it (empty for the whole of it), and what is wrong."""
 
+    file: str
     place: str
     fault: str
 
     def __str__(self) -> str:
-        """Return it as a person reads it."""
-        return f"{self.place}: {self.fault}" if self.place else self.fault
+        """Return it as one line."""
+        return f"{self.file}: {self.place + ': ' if self.place else ''}{self.fault}"
 
 
 @dataclass(slots=True)
 class ParsedFile:
-    """What a file holds: items in order, each with its own time where it has one.
+    """What the file ``label`` holds: items in order, each with its own time if it has one.
 
-    ``observed_at``: the time that the file itself tells. ``is_cut``: something is missing that could be any track.
-    ``counts``: the largest of the service's own ``counts``: of the page or of the list, so never less than what there is.
+    ``observed_at``: the time that the file states for all entries. ``empty_at``: times of pages without entries.
+    ``problems``: what could not be read. ``doubts``: why the file may not be the whole list; they matter only where the
+    user says that it is. ``notes``: how the file was read, where it could be read in several ways.
+    ``is_partial``: something is missing that could be any track. ``counts``: the largest number of favourites that a page
+    states. ``pages``, ``pages_with_next``: how many answers there are, and how many of them name a next one.
     """
 
+    label: str
     entries: list[tuple[Item, datetime | None]] = field(default_factory=list)
     observed_at: datetime | None = None
-    problems: list[ParseError] = field(default_factory=list)
-    is_cut: bool = False
+    empty_at: set[datetime] = field(default_factory=set)
+    problems: list[FileError] = field(default_factory=list)
+    doubts: list[FileError] = field(default_factory=list)
+    notes: list[FileError] = field(default_factory=list)
+    is_partial: bool = False
     counts: int = 0
+    pages: int = 0
+    pages_with_next: int = 0
 
-    def fail(self, place: str, fault: str, *, is_cut: bool = True) -> None:
+    def fail(self, place: str, fault: str, *, is_partial: bool = True) -> None:
         """Note a problem."""
-        self.problems.append(ParseError(place, fault))
-        self.is_cut |= is_cut
+        self.problems.append(FileError(self.label, place, fault))
+        self.is_partial |= is_partial
+
+    def doubt(self, place: str, fault: str) -> None:
+        """Note why the file may not be the whole list."""
+        self.doubts.append(FileError(self.label, place, fault))
+        self.is_partial = True
+
+    def add_invalid(self, body: bytes, place: str, fault: str) -> None:
+        """Keep an entry without an id, and note why it has none."""
+        self.fail(place, fault, is_partial=False)
+        self.entries.append((Item(body, digest_of(body), None), None))
+
+    def doubt_last_line(self, line: int) -> None:
+        """Note that the last line has no line end: a file that was cut looks like this."""
+        self.doubt(
+            f"line {line}", "the last line has no line end, so the file may be cut; if it is not, add a line end"
+        )
+
+    def may_be_cut(self, track_id: int) -> bool:
+        """True if a number at the very end of the file may be the beginning of a longer one: it is shorter than others."""
+        others = [item.track_id for item, _ in self.entries if item.track_id is not None]
+        return not others or len(str(track_id)) < len(str(max(others)))
+
+
+def refuse_own_output(columns: Collection[str]) -> None:
+    """Check the columns of a row or the fields of an object.
+
+    Raises: OwnOutputError, where they are those of favsync's own output, which holds other accounts and past states.
+    """
+    if (own := _OWN_COLUMNS.intersection(columns)) or _OWN_PAIR.issubset(columns):
+        raise OwnOutputError(
+            f"this is favsync's own output (column {min(own or _OWN_PAIR)}), which may hold other accounts and past states:"
+            " import the database itself with --from DATABASE"
+        )
 
 
 def time_from(value: object) -> datetime | None:
-    """Return the instant that an ISO 8601 text means, UTC where it names no offset; None where it is none."""
+    """Return the instant of an ISO 8601 text, in UTC if it has no offset; None where it is none, or an impossible one."""
     if not isinstance(value, str):
         return None
     try:
-        typed = datetime.fromisoformat(value.strip())
-    except ValueError:
+        parsed = datetime.fromisoformat(value.strip())
+        instant = (parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed).astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return (typed.replace(tzinfo=UTC) if typed.tzinfo is None else typed).astimezone(UTC)
+    return instant if instant.year >= EARLIEST_YEAR else None
 
 
-def track_id_from(value: bytes) -> int | None:
-    """Return the track id that these bytes spell, with or without quotes; None where they spell none."""
-    digits = value.decode("ascii", "replace").strip().strip('"').strip()
-    return int(digits) if _DIGITS.fullmatch(digits) and 0 < int(digits) <= MAX_ID else None
+def track_id_from(value: object) -> int | None:
+    """Return the track id in a text of decimal digits, also of the form ``54230701.0``; None for anything else."""
+    match = _ID.fullmatch(value.strip()) if isinstance(value, str) else None
+    return int(match[1]) if match and 0 < int(match[1]) <= MAX_ID else None
 
 
 def id_only_item(track_id: int) -> Item:
-    """Return the item of a track of which nothing but the id is known."""
+    """Return the item of a track of which only the id is known."""
     body = b'{"track_id":%d}' % track_id
     return Item(body, digest_of(body), track_id)
-
-
-def keep_invalid(found: ParsedFile, body: bytes, place: str, fault: str) -> None:
-    """Keep an entry without an id, and note why it has none."""
-    found.fail(place, fault, is_cut=False)
-    found.entries.append((Item(body, digest_of(body), None), None))
-
-
-def bytes_of(text: str) -> bytes:
-    """Return the bytes that ``text`` was decoded from, also where they are no UTF-8."""
-    return text.encode("utf-8", "surrogateescape")

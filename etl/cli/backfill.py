@@ -87,9 +87,6 @@ def backfill(
     warn_no_raw(context)
     if not paths:
         return _refresh(context, account)
-    missing = [path for path in paths if not path.exists()]
-    if missing:
-        raise UsageError(f"there is no file or folder {str(missing[0])!r}", remedy="check the paths after --from")
     engine = context.open_database(create=True)
     accounts = target_accounts(engine, [account] if account else [], may_create=True)
     if len(accounts) != 1:
@@ -136,6 +133,7 @@ def _import_fields(engine: Engine, account: Account, result: FileImportResult) -
         "superseded": [{"run_id": run_id, "by": by} for run_id, by in later.items() if by is not None],
         "problems": [{"file": fault.file, "place": fault.place, "problem": fault.fault} for fault in result.faults],
         "passed_over": [fault.file for fault in result.passed_over],
+        "notes": [str(note) for note in result.notes],
     }
 
 
@@ -172,6 +170,7 @@ def _import_messages(details: dict[str, Any]) -> Iterator[str]:
         yield f"problem: {problem['file']}:{place} {problem['problem']}"
     if len(problems) > SHOWN_PROBLEMS:
         yield f"problem: … and {len(problems) - SHOWN_PROBLEMS:,} more (--json lists all)"
+    yield from (f"note: {note}" for note in details["notes"][:SHOWN_PROBLEMS])
     if skipped:
         more = ", …" if len(skipped) > SHOWN_SKIPPED else ""
         yield f"skipped, unsupported file types: {', '.join(skipped[:SHOWN_SKIPPED])}{more} ({len(skipped):,} in total)"

@@ -1,4 +1,4 @@
-"""A full reading that breaks off and goes on: what was proven is not fetched again, and nothing is believed too easily."""
+"""An interrupted full read resumes: stored pages are not fetched again, and removals are confirmed by fetched ones."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from etl.sync import RunOptions, sync_account
 from tests.support.lists import FakeSource, item
 from tests.support.past import account_in, assert_rebuilt
 
-WAY = RunOptions(concurrency=1)
+OPTIONS = RunOptions(concurrency=1)
 
 
 class Breaking(FakeSource):
-    """A source that is lost after so many requests, and notes which offsets were asked for."""
+    """A source that fails after a number of requests, and records the offsets."""
 
     after: int = 10**9
 
@@ -45,9 +45,9 @@ def engine(database_url):
     engine.dispose()
 
 
-def read(engine, account, source, way=WAY):
+def read(engine, account, source, options=OPTIONS):
     kept, since = checkpointing(engine, account, source)
-    return full_refresh(engine, account, kept, since, way)
+    return full_refresh(engine, account, kept, since, options)
 
 
 def kept_pages(engine):
@@ -60,7 +60,7 @@ def open_tracks(engine):
         return set(connection.execute(select(favourites.c.track_id).where(favourites.c.valid_to.is_(None))).scalars())
 
 
-def test_what_was_read_is_not_fetched_again(engine):
+def test_stored_pages_are_not_fetched_again(engine):
     ada = account_in(engine)
     items = [item(n) for n in range(1, 500)]
     first = read(engine, ada, Breaking(items, after=6))
@@ -77,7 +77,7 @@ def test_what_was_read_is_not_fetched_again(engine):
     assert_rebuilt(engine, ada)
 
 
-def test_the_runs_bounds_begin_with_the_first_kept_page(engine):
+def test_the_run_starts_with_its_first_stored_page(engine):
     ada = account_in(engine)
     items = [item(n) for n in range(1, 300)]
     began = clock.now()
@@ -102,16 +102,16 @@ def test_pages_of_yesterday_are_not_used(engine):
     assert (done.reused_pages, done.report.outcome) == (0, Outcome.SUCCEEDED)
 
 
-def test_pages_from_before_another_observation_are_not_used(engine):
+def test_pages_older_than_a_snapshot_are_not_used(engine):
     ada = account_in(engine)
     items = [item(n) for n in range(1, 300)]
     read(engine, ada, Breaking(items, after=4))
-    sync_account(engine, ada, FakeSource(items), WAY)
+    sync_account(engine, ada, FakeSource(items), OPTIONS)
     assert read(engine, ada, Breaking(items)).reused_pages == 0
 
 
 @pytest.mark.parametrize("change", ["a new one in front", "one of the read ones is gone", "all of it"])
-def test_a_list_that_moved_meanwhile_is_read_again_where_it_moved(engine, change):
+def test_a_list_that_moved_meanwhile_is_read_again(engine, change):
     ada = account_in(engine)
     items = [item(n) for n in range(1, 600)]
     read(engine, ada, Breaking(items, after=8))
@@ -122,7 +122,7 @@ def test_a_list_that_moved_meanwhile_is_read_again_where_it_moved(engine, change
     }[change]
     done = read(engine, ada, Breaking(moved))
     assert done.report.proven
-    assert {int(each.track_id) for each in moved} <= open_tracks(engine), "nothing that is there is missed"
+    assert {int(each.track_id) for each in moved} <= open_tracks(engine), "no favourite is missed"
     again = sync_account(engine, ada, FakeSource(moved), RunOptions(concurrency=1))
     assert again.proven
     assert_rebuilt(engine, ada)
@@ -131,28 +131,28 @@ def test_a_list_that_moved_meanwhile_is_read_again_where_it_moved(engine, change
 def test_removals_are_confirmed_by_pages_that_were_fetched(engine):
     ada = account_in(engine)
     everything = [item(n) for n in range(1, 600)]
-    sync_account(engine, ada, FakeSource(everything), WAY)
+    sync_account(engine, ada, FakeSource(everything), OPTIONS)
     fewer = everything[5:]
     read(engine, ada, Breaking(fewer, after=8))
     source = Breaking(fewer)
     done = read(engine, ada, source)
     assert (done.report.outcome, done.report.removed) == (Outcome.SUCCEEDED, 5)
     assert done.reused_pages == 7
-    assert source.asked.count(0) >= 1, "the second walk begins at the beginning, with the service"
+    assert source.asked.count(0) >= 1, "the second read fetches from the start"
     assert_rebuilt(engine, ada)
 
 
-def test_kept_pages_alone_remove_nothing(engine):
+def test_stored_pages_alone_remove_nothing(engine):
     ada = account_in(engine)
     everything = [item(n) for n in range(1, 600)]
-    sync_account(engine, ada, FakeSource(everything), WAY)
+    sync_account(engine, ada, FakeSource(everything), OPTIONS)
     read(engine, ada, Breaking(everything[5:], after=8))
     done = read(engine, ada, Breaking(everything))
     assert done.report.removed == 0
     assert len(open_tracks(engine)) == 599
 
 
-def test_an_interruption_keeps_what_was_read(engine):
+def test_an_interrupted_read_keeps_its_pages(engine):
     ada = account_in(engine)
     items = [item(n) for n in range(1, 500)]
 
@@ -168,7 +168,7 @@ def test_an_interruption_keeps_what_was_read(engine):
     assert read(engine, ada, Breaking(items)).reused_pages == 4
 
 
-def test_a_second_reading_looks_at_every_item_again_and_keeps_bodies_that_were_dropped(engine):
+def test_a_second_read_checks_every_item_and_restores_bodies(engine):
     ada = account_in(engine)
     items = [item(n) for n in range(1, 120)]
     read(engine, ada, FakeSource(items), RunOptions(keep_bodies=False))
@@ -184,7 +184,7 @@ def test_a_second_reading_looks_at_every_item_again_and_keeps_bodies_that_were_d
     assert_rebuilt(engine, ada)
 
 
-def test_the_run_is_on_record_as_a_backfill(engine):
+def test_the_run_has_the_trigger_backfill(engine):
     ada = account_in(engine)
     report = read(engine, ada, FakeSource([item(1)])).report
     assert report.trigger == "backfill"

@@ -1,4 +1,4 @@
-"""From files to lists with a time: pages of one list, folders, zips, and what is not guessed."""
+"""From files to snapshots: pages, folders, zips, times."""
 
 import gzip
 import json
@@ -28,25 +28,25 @@ def tracks(past):
     return [each.track_id for each in past.items]
 
 
-def test_files_of_one_time_in_a_folder_are_pages_of_one_list_in_the_order_of_their_numbers(tmp_path):
+def test_files_of_one_time_are_pages_in_the_order_of_numbers(tmp_path):
     folder = tmp_path / "2025-11-03"
     folder.mkdir()
     for name, ids in (("page-10.json", (4, 5)), ("page-2.json", (1, 2)), ("page-9.json", (2, 4))):
         (folder / name).write_text(body(*ids))
     (folder / ".DS_Store").write_bytes(b"x")
-    (folder / "notes.md").write_text("not an export")
+    (tmp_path / "2025-01-01.md").write_text("not an export")
     result = found(tmp_path)
-    (past,) = result.lists
+    (past,) = result.snapshots
     assert tracks(past) == [1, 2, 4, 5]
     assert past.proves_absence
-    assert [fault.file.rpartition("/")[2] for fault in result.passed_over] == ["notes.md"]
+    assert [fault.file.rpartition("/")[2] for fault in result.passed_over] == ["2025-01-01.md"]
     assert not result.faults
 
 
-def test_files_of_several_times_are_several_lists_oldest_first(tmp_path):
+def test_files_of_several_times_are_snapshots_oldest_first(tmp_path):
     for day, ids in (("2025-11-05", (3,)), ("2025-11-03", (1,)), ("2025-11-04", (2,))):
         (tmp_path / f"{day}.json").write_text(body(*ids))
-    assert [tracks(past) for past in found(tmp_path).lists] == [[1], [2], [3]]
+    assert [tracks(past) for past in found(tmp_path).snapshots] == [[1], [2], [3]]
 
 
 def test_a_zip_and_a_gzip_are_read_as_what_is_in_them(tmp_path):
@@ -55,16 +55,16 @@ def test_a_zip_and_a_gzip_are_read_as_what_is_in_them(tmp_path):
         archive.writestr("2025-11-03/2.json", body(2))
         archive.writestr("__MACOSX/2025-11-03/1.json", "x")
     (tmp_path / "2025-11-04.json.gz").write_bytes(gzip.compress(body(9).encode()))
-    assert [tracks(past) for past in found(tmp_path).lists] == [[1, 2], [9]]
+    assert [tracks(past) for past in found(tmp_path).snapshots] == [[1, 2], [9]]
 
 
-def test_a_broken_zip_and_a_file_that_is_no_export_are_named_and_the_rest_is_read(tmp_path):
+def test_files_that_are_no_exports_are_named_and_the_rest_read(tmp_path):
     (tmp_path / "2025-11-03.zip").write_bytes(b"PK\x03\x04broken")
     (tmp_path / "2025-11-04.json.gz").write_bytes(gzip.compress(b"[1]")[:-9])
     (tmp_path / "2025-11-05.json").write_text("")
     (tmp_path / "2025-11-06.json").write_text(body(1))
     result = found(tmp_path)
-    assert [tracks(past) for past in result.lists] == [[1]]
+    assert [tracks(past) for past in result.snapshots] == [[1]]
     assert {fault.file.rpartition("/")[2] for fault in result.faults} == {
         "2025-11-03.zip",
         "2025-11-04.json.gz",
@@ -77,39 +77,39 @@ def test_the_time_is_never_when_the_file_was_written(tmp_path):
     path.write_text(body(1))
     os.utime(path, (1_700_000_000, 1_700_000_000))
     result = found(path)
-    assert not result.lists
+    assert not result.snapshots
     assert "--observed-at" in result.faults[0].fault
-    (given,) = found(path, observed_at=START).lists
+    (given,) = found(path, observed_at=START).snapshots
     assert given.observed_at == START
 
 
-def test_the_users_word_goes_before_the_file_and_that_before_its_name(tmp_path):
+def test_the_option_precedes_the_file_and_the_file_its_name(tmp_path):
     path = tmp_path / "2025-11-03.json"
     path.write_text('{"observed_at":"2025-11-02T10:00:00Z","data":[1]}')
-    assert found(path).lists[0].observed_at.day == 2
-    assert found(path, observed_at=START).lists[0].observed_at == START
+    assert found(path).snapshots[0].observed_at.day == 2
+    assert found(path, observed_at=START).snapshots[0].observed_at == START
 
 
-def test_a_time_that_is_yet_to_come_is_refused(tmp_path):
+def test_a_time_in_the_future_is_refused(tmp_path):
     path = tmp_path / "x.json"
     path.write_text(body(1))
     result = found(path, observed_at=LATER + timedelta(seconds=1))
-    assert not result.lists
-    assert "yet to come" in result.faults[0].fault
+    assert not result.snapshots
+    assert "in the future" in result.faults[0].fault
 
 
 def test_a_part_proves_nothing(tmp_path):
     path = tmp_path / "2025-11-03.json"
     path.write_text(body(1))
-    (past,) = found(path, is_complete=False).lists
+    (past,) = found(path, is_complete=False).snapshots
     assert (past.proven, past.proves_absence, past.decision) == (False, False, None)
 
 
-def test_a_list_that_breaks_off_is_a_part_whatever_the_user_says(tmp_path):
+def test_a_cut_list_is_a_part_even_with_complete(tmp_path):
     path = tmp_path / "2025-11-03.json"
     path.write_text(body(1, 2)[:-12])
     result = found(path)
-    assert not result.lists[0].proven
+    assert not result.snapshots[0].proven
     assert result.faults
 
 
@@ -123,46 +123,46 @@ def test_a_list_that_breaks_off_is_a_part_whatever_the_user_says(tmp_path):
         ("2.zip", b"PK\x03\x04broken"),
     ],
 )
-def test_a_list_one_of_whose_pages_cannot_be_used_is_a_part(tmp_path, name, content):
+def test_a_list_with_an_unusable_page_is_a_part(tmp_path, name, content):
     for day in ("2025-11-03", "2025-11-04"):
         (tmp_path / day).mkdir()
         (tmp_path / day / "1.json").write_text("[1]")
     (tmp_path / "2025-11-03" / name).write_bytes(content)
-    assert [past.proven for past in found(tmp_path).lists] == [False, True]
-    assert [past.proven for past in found(tmp_path / "2025-11-03", observed_at=START).lists] == [False]
+    assert [past.proven for past in found(tmp_path).snapshots] == [False, True]
+    assert [past.proven for past in found(tmp_path / "2025-11-03", observed_at=START).snapshots] == [False]
 
 
 @pytest.mark.parametrize(
     ("name", "proven"),
-    [("2.json", [False, False, True]), ("2025-11-03-2.json", [False, True, True]), ("2025-11-05.json", [True] * 3)],
+    [("2.json", [False, False, False]), ("2025-11-03-2.json", [False, True, True]), ("2025-11-05.json", [True] * 3)],
 )
-def test_a_file_that_cannot_be_used_may_be_a_page_of_a_list_that_is_dated_within(tmp_path, name, proven):
+def test_a_broken_file_makes_parts_of_lists_within_a_day(tmp_path, name, proven):
     for day in (2, 8):
         (tmp_path / f"{day}-1.json").write_text(f'{{"observed_at":"2025-11-0{day}T10:00:00Z","data":[1]}}')
     (tmp_path / "2025-11-09.json").write_text("[1]")
     (tmp_path / name).write_text('{"observed_at":"2025')
-    assert [past.proven for past in found(tmp_path).lists] == proven
+    assert [past.proven for past in found(tmp_path).snapshots] == proven
 
 
-def test_a_list_with_an_entry_without_an_id_is_whole_but_proves_no_absence(tmp_path):
+def test_a_list_with_an_unknown_entry_proves_no_absence(tmp_path):
     path = tmp_path / "2025-11-03.csv"
     path.write_text("track_id\n1\nabc\n")
-    (past,) = found(path).lists
+    (past,) = found(path).snapshots
     assert (past.proven, past.proves_absence, len(past.items)) == (True, False, 2)
 
 
-def test_fewer_favourites_than_the_service_counts_are_a_part(tmp_path):
+def test_fewer_favourites_than_counted_are_a_part(tmp_path):
     path = tmp_path / "2025-11-03.json"
     path.write_text(body(1, 2, counts=200))
     result = found(path)
-    assert not result.lists[0].proven
-    assert "counts 200 favourites, the files hold 2" in result.faults[0].fault
+    assert not result.snapshots[0].proven
+    assert "states 200 favourites, the files hold 2" in result.faults[0].fault
 
 
-def test_an_empty_list_is_whole_where_the_user_says_so_but_what_it_removes_needs_a_second_word(tmp_path):
+def test_an_empty_complete_list_waits_for_approval(tmp_path):
     for day, ids in (("2025-11-03", ()), ("2025-11-04", (1,))):
         (tmp_path / f"{day}.json").write_text(body(*ids))
-    empty, other = found(tmp_path).lists
+    empty, other = found(tmp_path).snapshots
     assert (empty.items, empty.proves_absence, empty.decision) == ((), True, None)
     assert other.decision is Review.APPROVED
 
