@@ -16,8 +16,10 @@ import statistics
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Self
 
 import time_machine
 from sqlalchemy import Engine, func, select, text
@@ -53,6 +55,10 @@ class Memory:
         """Return a page."""
         self.requests += 1
         return Page(offset, limit, tuple(self.items[offset : offset + limit]), len(self.items))
+
+    def fresh(self) -> AbstractContextManager[Self]:
+        """Return itself: it has neither connections nor a cache."""
+        return nullcontext(self)
 
     def catalogue(self, track_ids: Sequence[int], known_id: int | None) -> Mapping[int, Item | None] | None:
         """Return None: this service has no catalogue."""
