@@ -18,9 +18,11 @@ import random
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Self
 
 import time_machine
 from sqlalchemy import Engine
@@ -143,6 +145,10 @@ class ListSource:
             tracks = tracks[turn:] + tracks[:turn]
         catalogue = self.listener.catalogue
         return Page(offset, limit, tuple(_item(catalogue, track_id) for track_id in tracks[offset : offset + limit]))
+
+    def fresh(self) -> AbstractContextManager[Self]:
+        """Return itself: it has neither connections nor a cache."""
+        return nullcontext(self)
 
     def catalogue(self, track_ids: Sequence[int], known_id: int | None) -> Mapping[int, Item | None] | None:
         """Return None: this service has no catalogue."""

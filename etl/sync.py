@@ -41,7 +41,7 @@ from etl.model.result import RunResult, outcome_of
 from etl.replay.review import mark_superseded
 from etl.replay.track_events import accounts_with_tracks
 from etl.replay.tracks import replay_tracks
-from etl.transform.delta import Delta, find_delta, is_unchanged, normalise_batches
+from etl.transform.delta import Delta, find_delta, is_unchanged, normalise_batches, require_readable
 from etl.transform.favourite_history import decide_changes
 from etl.transform.removals import CROWD, labelled_tracks
 from etl.transform.track_versions import track_changes
@@ -89,6 +89,7 @@ def _sync(engine: Engine, run: Run) -> RunResult:
     baseline = _baseline(run)
     snapshot, lookup = _take_snapshot(run, baseline)
     if baseline is not None and is_unchanged(snapshot, baseline):
+        require_readable(baseline.rejected, baseline.size)
         owner = _owner(engine, run) if _is_check_due(run) else None
         with write_transaction(engine) as connection:
             return _record_unchanged(connection, run, snapshot, baseline, owner)
@@ -173,10 +174,12 @@ def _load(
     loaded = load_delta(
         connection, delta, known_ids, keep_bodies=run.options.keep_bodies, tracks_at=snapshot.observed_at
     )
+    rejected = delta.known_rejects + len(loaded.rejects)
+    require_readable(rejected, len(snapshot.items))
     before = read_open_favourites(connection, account.account_id, ref.present)
     ref = replace(ref, snapshot_id=loaded.snapshot_id, labelled=_labelled(connection, before, ref))
     changes = decide_changes(before, ref, run.options.threshold)
-    result = _result(run, snapshot, changes, loaded.changed, delta.known_rejects + len(loaded.rejects))
+    result = _result(run, snapshot, changes, loaded.changed, rejected)
     result = replace(result, finished_at=clock.now())
     runs.finish(connection, result, ref)
     write_changes(connection, account.account_id, changes, before.memory)
@@ -261,6 +264,7 @@ def plan_account(engine: Engine | None, account: Account, api: FavouritesApi, op
                 known = stored_version_refs(connection, [track.track_id for track in batch.tracks])
                 changed += len(track_changes(known, batch.tracks, snapshot.observed_at).changed)
                 rejected += len(batch.rejects)
+    require_readable(rejected, len(snapshot.items))
     changes = decide_changes(before, ref, options.threshold)
     plan = {
         "added": [interval.track_id for interval in changes.opened],
@@ -291,8 +295,9 @@ def _snapshot_ref(
 
 def _result(run: Run, snapshot: Snapshot, changes: FavouriteChanges, changed: int, rejected: int) -> RunResult:
     reasons = [snapshot.reason, snapshot.note]
-    if snapshot.is_whole and snapshot.has_unknown:
-        reasons.append("an item without an id is in the list: it could be any track, so nothing is removed")
+    if snapshot.unknown:
+        entries = "1 entry has" if snapshot.unknown == 1 else f"{snapshot.unknown} entries have"
+        reasons.append(f"{entries} no readable id and could be any track, so nothing is removed")
     reasons += changes.reasons
     if changes.missing:
         reasons.append(f"{changes.missing} missing from the list; removals are recorded when they are certain")
@@ -300,9 +305,9 @@ def _result(run: Run, snapshot: Snapshot, changes: FavouriteChanges, changed: in
         reasons.insert(0, f"{len(changes.held)} removals wait for `favsync runs approve {run.result.run_id or 'N'}`")
     return replace(
         run.result,
-        outcome=outcome_of(proven=snapshot.is_whole, change=changes, changed=changed),
+        outcome=outcome_of(proven=snapshot.proves_absence, change=changes, changed=changed),
         reason="; ".join(filter(None, reasons)) or None,
-        proven=snapshot.is_whole,
+        proven=snapshot.proves_absence,
         favourites=changes.favourites,
         added=len(changes.opened),
         removed=len(changes.closed),

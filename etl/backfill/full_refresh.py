@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -23,6 +24,7 @@ from etl import clock
 from etl.backfill import page_checkpoint
 from etl.boomplay.payloads import User
 from etl.db.engine import in_transaction, read_transaction, write_transaction
+from etl.extract.snapshot import FavouritePages
 from etl.load.accounts import Account
 from etl.load.baseline import read_baseline
 from etl.load.raw import restore_bodies
@@ -62,6 +64,16 @@ class CheckpointingApi:
     def retries(self) -> int:
         """The number of requests that were repeated."""
         return self._source.retries
+
+    @property
+    def longest_call_seconds(self) -> float | None:
+        """The limit of one call of the source, if it has one."""
+        limit: float | None = getattr(self._source, "longest_call_seconds", None)
+        return limit
+
+    def fresh(self) -> AbstractContextManager[FavouritePages]:
+        """Return the source's own pages: a read that confirms neither uses checkpoints nor replaces them."""
+        return self._source.fresh()
 
     def user(self) -> User:
         """Return the owner of the list."""

@@ -3,7 +3,8 @@
 The list has no version and moves while it is read. One thing can be trusted: tracks that stay keep their relative order.
 
 * *Boundary*: page k+1 begins with the last item x of page k. Then no track that stayed was skipped between the two pages,
-  whenever each was read: a track that stayed is before x or after it, in both answers.
+  whenever each was read: a track that stayed is before x or after it, in both answers. Where the service hides rows of a page,
+  x is not at a known offset, so x is the last item of the longest end of page k with which page k+1 begins.
 * *End*: short and empty pages occur in the middle of lists, so the end is requested explicitly. The page that begins at the
   last item must hold exactly that item. A page that a fault cuts down to one item looks the same, so an answer from *another*
   offset must agree: the page after the last item is empty (or refused, and the last item is returned alone again), or the
@@ -11,11 +12,14 @@ The list has no version and moves while it is read. One thing can be trusted: tr
 
 The decision depends on the final chain alone, never on how it was built. A check that updated a running answer accepted 1 %
 of wrong reads in a simulation.
+
+A track that the list holds twice proves nothing about the list and disproves nothing: the list may have moved, or the service
+may list it twice for good. So such a read needs another one that shows the same positions (`confirmation`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import pairwise
 
@@ -26,6 +30,7 @@ from etl.model.records import Digest, Item, Page
 LAST_ITEM_ANSWERS = 2
 REFUSED = 0
 EMPTY_ANSWERS = 2
+END_ANSWERS = 3
 
 Key = int | Digest
 
@@ -34,9 +39,10 @@ class PageChain(msgspec.Struct, frozen=True):
     """One read of the list. ``reason`` says why it is not ``proven`` complete, and is empty if it is.
 
     ``items``: in list order, one per key. ``extras``: items that an answer held which a repair dropped; they were in the
-    list at some moment of the read. ``is_ordered``: proven by joined pages, not by equal sets. ``page_size``: items on the
-    largest page. ``total``: the service's ``counts``, if the same on all pages and not below the items read.
-    ``started_at`` is taken before the first request, ``ended_at`` after the last answer.
+    list at some moment of the read. ``is_ordered``: proven by joined pages, not by equal sets. ``positions``: the keys in
+    list order if a track is in the list twice, else empty. ``page_size``: items on the largest page. ``total``: the service's
+    ``counts``, if the same on all pages and not below the items read. ``started_at`` is taken before the first request,
+    ``ended_at`` after the last answer.
     """
 
     items: tuple[Item, ...]
@@ -44,6 +50,7 @@ class PageChain(msgspec.Struct, frozen=True):
     proven: bool
     reason: str
     is_ordered: bool = True
+    positions: tuple[Key, ...] = ()
     pages: int = 0
     page_size: int = 0
     total: int | None = None
@@ -67,10 +74,7 @@ def why_incomplete(pages: Sequence[Page]) -> str:
     for before, page in pairwise(body):
         if not is_contiguous(before, page):
             return f"the pages around offset {page.offset} do not fit together"
-    if not has_confirmed_end(pages):
-        return "the end of the list was not confirmed"
-    repeated = first_repeat(merge_pages(pages))
-    return "" if repeated is None else f"track {repeated} is in the list twice"
+    return "" if has_confirmed_end(pages) else "the end of the list was not confirmed"
 
 
 def has_confirmed_end(pages: Sequence[Page]) -> bool:
@@ -97,6 +101,42 @@ def is_contiguous(before: Page, page: Page) -> bool:
     return page.offset == before.offset + len(before.items) - 1 and page.items[0].key == before.items[-1].key
 
 
+def why_incomplete_with_hidden_rows(pages: Sequence[Page]) -> str:
+    """Return why ``pages`` are not proven to be the whole list of a service that hides rows, or an empty text if they are.
+
+    Each page was requested within the rows of the page before and begins with items at its end. Behind the last page that
+    adds items, three answers add none: from its last item on, from just after that, and from a whole limit further on.
+    """
+    if len(pages) <= END_ANSWERS or pages[0].offset != 0:
+        return "the end of the list was not confirmed"
+    *body, last, after, beyond = pages
+    for before, page in pairwise([*body, last]):
+        is_near = before.offset <= page.offset < before.offset + before.limit
+        if not is_near or not shared_items(before.items, page.items):
+            return f"the pages around offset {page.offset} do not overlap"
+    is_end = (
+        adds_nothing(body[-1], last)
+        and last.offset == body[-1].offset + len(body[-1].items) - 1
+        and adds_nothing(last, after)
+        and (after.offset == last.offset + 1 or (after.offset == last.offset and bool(after.items)))
+        and not beyond.items
+        and beyond.offset == last.offset + last.limit
+    )
+    return "" if is_end else "the end of the list was not confirmed"
+
+
+def shared_items(before: Sequence[Item], items: Sequence[Item]) -> int:
+    """Return the length of the longest end of ``before`` with which ``items`` begin."""
+    ends, begins = [item.key for item in before], [item.key for item in items]
+    longest = min(len(ends), len(begins))
+    return next((length for length in range(longest, 0, -1) if ends[-length:] == begins[:length]), 0)
+
+
+def adds_nothing(before: Page, page: Page) -> bool:
+    """True if ``page`` is empty or an end of ``before``."""
+    return shared_items(before.items, page.items) == len(page.items)
+
+
 def merge_pages(pages: Sequence[Page]) -> list[Item]:
     """Return the list that joined pages form: each page without the item that it shares with the page before."""
     items = list(pages[0].items) if pages else []
@@ -105,14 +145,34 @@ def merge_pages(pages: Sequence[Page]) -> list[Item]:
     return items
 
 
-def first_repeat(items: Sequence[Item]) -> int | None:
-    """Return the first track id that occurs in ``items`` at two positions that are not adjacent."""
-    seen: set[int] = set()
-    before: int | None = None
-    for item in items:
-        if item.track_id is not None and item.track_id != before and item.track_id in seen:
-            return item.track_id
-        before = item.track_id
-        if before is not None:
-            seen.add(before)
+def merge_overlapping_pages(pages: Sequence[Page]) -> list[Item]:
+    """Return the list that pages form which overlap by any number of items."""
+    items = list(pages[0].items) if pages else []
+    for before, page in pairwise(pages):
+        items += page.items[shared_items(before.items, page.items) :]
+    return items
+
+
+def proven_chain(listed: Sequence[Item], seen: Iterable[Item]) -> PageChain:
+    """Return the read that proves the list ``listed``. ``seen``: every item that any of its answers held."""
+    items = {item.key: item for item in listed}
+    keys = [item.key for item in listed]
+    return PageChain(
+        items=tuple(items.values()),
+        extras=tuple(item for item in seen if item.key not in items),
+        proven=True,
+        reason="",
+        positions=() if first_repeat(keys) is None else tuple(keys),
+    )
+
+
+def first_repeat(keys: Iterable[Key]) -> int | None:
+    """Return the first track id that occurs in ``keys`` at two positions that are not adjacent."""
+    seen: set[Key] = set()
+    before: Key | None = None
+    for key in keys:
+        if isinstance(key, int) and key != before and key in seen:
+            return key
+        before = key
+        seen.add(key)
     return None

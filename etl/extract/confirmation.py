@@ -8,13 +8,15 @@ them does not repeat itself. Every item that any read of the run saw counts as p
 A lagging replica repeats itself too, and it lacks the newest favourites. If one of those is missing, more reads must agree,
 and on a short list, where one answer is a whole read, many more. The same holds for a false end (a page cut to one item, then
 an empty page): it hides everything behind it, and so the last favourite of the list.
+
+A list that holds a track twice needs a second read too, also if it lacks nothing: the two must show the same positions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from etl.extract.completeness import PageChain
+from etl.extract.completeness import PageChain, first_repeat
 from etl.model.records import Item
 
 AGREEING_READS = 2
@@ -24,13 +26,13 @@ MAX_READS = 7
 
 
 def needs_another_read(reads: Sequence[PageChain], favourites: Collection[int], at_risk: Collection[int] = ()) -> bool:
-    """True if the removals that ``reads`` suggest are not confirmed yet, and another read may confirm them.
+    """True if what ``reads`` suggest is not confirmed yet, and another read may confirm it.
 
     ``favourites``: the open ones. ``at_risk``: those of them that a wrong list lacks first: young ones, and the last one.
     """
-    if not reads[-1].proven or not _missing(reads, favourites):
-        return False
     needed = _needed(reads, favourites, at_risk)
+    if not reads[-1].proven or not needed:
+        return False
     return _agreeing(reads) < needed and len(reads) < MAX_READS - AGREEING_READS + needed
 
 
@@ -38,9 +40,12 @@ def why_unconfirmed(reads: Sequence[PageChain], favourites: Collection[int], at_
     """Return why ``reads`` do not prove what the list lacks, or an empty text if they do."""
     if not reads[-1].proven:
         return reads[-1].reason
-    missing = _missing(reads, favourites)
-    if not missing or _agreeing(reads) >= _needed(reads, favourites, at_risk):
+    if _agreeing(reads) >= _needed(reads, favourites, at_risk):
         return ""
+    missing = _missing(reads, favourites)
+    repeated = first_repeat(reads[-1].positions)
+    if not missing and repeated is not None:
+        return f"track {repeated} is in the list twice, and no other read showed it at the same positions"
     return f"the list kept changing while it was read: {len(missing)} missing favourites are not confirmed"
 
 
@@ -60,8 +65,14 @@ def _missing(reads: Sequence[PageChain], favourites: Collection[int]) -> list[in
 
 
 def _needed(reads: Sequence[PageChain], favourites: Collection[int], at_risk: Collection[int]) -> int:
-    """Return how many reads must agree: a wrong list must not pass even if every other answer is wrong."""
-    if set(at_risk).isdisjoint(_missing(reads, favourites)):
+    """Return how many reads must agree: a wrong list must not pass even if every other answer is wrong.
+
+    0: the last read needs no other one.
+    """
+    missing = _missing(reads, favourites)
+    if not missing and not reads[-1].positions:
+        return 0
+    if set(at_risk).isdisjoint(missing):
         return AGREEING_READS
     return max(AGREEING_READS_IF_DOUBTFUL, -(-AGREEING_PAGES_IF_DOUBTFUL // max(1, reads[-1].pages)))
 
@@ -71,15 +82,15 @@ def _agreeing(reads: Sequence[PageChain]) -> int:
 
     A read that saw more than its list holds was contradicted: the list moved, or pages were cut.
     """
-    last = reads[-1]
     count = 0
     for read in reversed(reads):
-        if not read.proven or read.extras or read.is_ordered != last.is_ordered or _order(read) != _order(last):
+        if not read.proven or read.extras or _listed(read) != _listed(reads[-1]):
             break
         count += 1
     return count
 
 
-def _order(read: PageChain) -> object:
-    keys = [item.key for item in read.items]
-    return keys if read.is_ordered else frozenset(keys)
+def _listed(read: PageChain) -> object:
+    """Return what two reads must share to agree. A list with an order in one of them and none in the other has moved."""
+    keys = read.positions or tuple(item.key for item in read.items)
+    return read.is_ordered, keys if read.is_ordered else tuple(sorted(keys, key=repr))

@@ -2,81 +2,189 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import datetime
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
+from typing import Protocol
 
+import msgspec
 from msgspec.structs import replace
 
 from etl import clock, logs
-from etl.errors import FavsyncError
+from etl.errors import ApiRefused, ApiUnreachable, FavsyncError, PayloadError
 from etl.extract.completeness import PageChain
-from etl.extract.pagination import PAGE_LIMIT, PageRequest, Pagination
+from etl.extract.filtered_pagination import FilteredPagination
+from etl.extract.pagination import MAX_REQUESTS, PAGE_LIMIT, PageRequest, Pagination
+from etl.extract.remainder import MAX_USELESS_ANSWERS, Remainder
 from etl.extract.unordered_pagination import UnorderedPagination
 from etl.model.records import Page
 
 FetchPage = Callable[[int, int], Page]
 Progress = Callable[[int], None]
+# Errors about one page. Those about the token, the network or a postponed request end the run.
+REFUSALS = (ApiRefused, PayloadError)
 
 
-def read_list(
-    fetch: FetchPage,
-    *,
-    concurrency: int = 4,
-    expected: int = 0,
-    limits: tuple[int, int] = (PAGE_LIMIT, PAGE_LIMIT),
-    now: Callable[[], datetime] = clock.now,
-    progress: Progress | None = None,
-) -> PageChain:
+class ReadOptions(msgspec.Struct, frozen=True):
+    """How to read a list.
+
+    ``concurrency``: threads that fetch. ``expected``: a guess at the length of the list, in items. ``limits``: sizes of the
+    first page and of the others. ``answer_within_seconds``: the longest wait for an answer, None for no limit. ``progress``
+    receives the number of items read.
+    """
+
+    concurrency: int = 4
+    expected: int = 0
+    limits: tuple[int, int] = (PAGE_LIMIT, PAGE_LIMIT)
+    answer_within_seconds: float | None = None
+    progress: Progress | None = None
+
+
+class Reading(Protocol):
+    """One read in progress: send `next_requests` and pass on each answer, until ``result`` is set."""
+
+    result: PageChain | None
+
+    @property
+    def items_read(self) -> int:
+        """The number of different items seen so far."""
+        ...
+
+    def next_requests(self) -> list[PageRequest]:
+        """Return the requests to send now, beside those in flight."""
+        ...
+
+    def is_required(self, request: PageRequest) -> bool:
+        """True if the read cannot continue without the answer to ``request``."""
+        ...
+
+    def feed(self, request: PageRequest, page: Page) -> None:
+        """Add the answer to ``request``."""
+        ...
+
+    def skip(self, request: PageRequest) -> None:
+        """Continue without the answer to ``request``, which is not required."""
+        ...
+
+    def refuse(self, request: PageRequest, why: str) -> None:
+        """Take note that the service refuses a required page."""
+        ...
+
+
+def read_list(fetch: FetchPage, options: ReadOptions, *, now: Callable[[], datetime] | None = None) -> PageChain:
     """Read the whole list once and return the chain of pages, proven complete or not.
 
-    ``fetch(offset, limit)`` returns one page; ``concurrency`` threads call it. ``expected``: a guess at the length of the
-    list, in items. ``limits``: sizes of the first page and of the others. ``progress`` receives the number of items read.
+    ``fetch(offset, limit)`` returns one page; several threads call it. A list that cannot be proven is read to its end all
+    the same.
 
-    Raises: what ``fetch`` raises for a page that the read cannot do without.
+    Raises: what ``fetch`` raises, except for a refusal after the first page; ApiUnreachable, if a call does not return.
     """
+    now = now or clock.now  # looked up here, so that tests can set the clock
     started_at = now()
-    ordered = Pagination(first_limit=limits[0], limit=limits[1], concurrency=concurrency, expected=expected)
-    chain = _fetch_all(ordered, fetch, concurrency, progress)
-    pages, page_size, total = ordered.pages, ordered.page_size, ordered.total
+    chain = read_with(lambda reading: _fetch_all(reading, fetch, options), options)
+    return replace(chain, started_at=started_at, ended_at=now())
+
+
+def read_with(carry_out: Callable[[Reading], PageChain], options: ReadOptions) -> PageChain:
+    """Read the list by the pagination that suits the service. ``carry_out`` sends the requests of one to its end."""
+    first_limit, limit = options.limits
+    ordered = Pagination(
+        first_limit=first_limit, limit=limit, concurrency=options.concurrency, expected=options.expected
+    )
+    chain = carry_out(ordered)
+    pages, unread_from, rows = ordered.pages, ordered.unread_from, ordered.rows_read
     if not chain.proven and ordered.is_order_unstable:
         unordered = UnorderedPagination()
-        chain = _with_seen(_fetch_all(unordered, fetch, 1, progress), chain)
-        pages += unordered.pages
-    return replace(chain, pages=pages, page_size=page_size, total=total, started_at=started_at, ended_at=now())
+        chain = _with_seen(carry_out(unordered), chain)
+        pages, unread_from = pages + unordered.pages, unordered.unread_from
+    elif ordered.has_hidden_rows:
+        filtered = FilteredPagination(limit=limit, first_limit=first_limit, max_requests=MAX_REQUESTS)
+        reason, chain = chain.reason, _with_seen(carry_out(filtered), chain)
+        pages, unread_from, rows = filtered.pages, filtered.unread_from, filtered.rows_read
+        chain = chain if chain.proven else replace(chain, reason=reason)
+    shortfall = options.expected - len(chain.items)
+    if not chain.proven and unread_from is not None:
+        chain = carry_out(Remainder(unread_from, chain, max_requests=MAX_REQUESTS - ordered.requests))
+    elif chain.proven and chain.is_ordered and shortfall > 0:
+        hop = ordered.page_size or limit
+        probes = min(MAX_USELESS_ANSWERS, -(-shortfall // hop))
+        behind = carry_out(Remainder(rows, chain, hop=hop, max_useless=probes, is_needed=False))
+        chain = behind if len(behind.items) > len(chain.seen) else chain
+    total = ordered.total if ordered.total is not None and ordered.total >= len(chain.seen) else None
+    return replace(chain, pages=pages, page_size=ordered.page_size, total=total)
 
 
-def _fetch_all(
-    pagination: Pagination | UnorderedPagination, fetch: FetchPage, concurrency: int, progress: Progress | None
-) -> PageChain:
-    pool = ThreadPoolExecutor(concurrency, thread_name_prefix="favsync-page")
-    in_flight: dict[Future[Page], PageRequest] = {}
-    answers: SimpleQueue[Future[Page]] = SimpleQueue()  # waiting for any of several futures costs as much as a request
-    fetch_with_context = logs.with_context(fetch)
+def _fetch_all(reading: Reading, fetch: FetchPage, options: ReadOptions) -> PageChain:
+    workers = _Workers(logs.with_context(fetch), options.concurrency)
     try:
         while True:
-            requests = pagination.next_requests()
-            if pagination.result is not None:
-                return pagination.result
-            for request in requests:
-                future = pool.submit(fetch_with_context, request.offset, request.limit)
-                in_flight[future] = request
-                future.add_done_callback(answers.put)
-            answered = answers.get()
-            request = in_flight.pop(answered)
-            try:
-                page = answered.result()
-            except FavsyncError:
-                if pagination.is_required(request):
-                    raise
-                pagination.skip(request)
-            else:
-                pagination.feed(request, page)
-            if progress is not None:
-                progress(pagination.items_read)
+            requests = reading.next_requests()
+            if reading.result is not None:
+                return reading.result
+            workers.send(requests)
+            _take_answer(reading, *workers.next_answer(options.answer_within_seconds))
+            if options.progress is not None:
+                options.progress(reading.items_read)
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        workers.end()
+
+
+class _Workers:
+    """Threads that fetch pages. They are daemons: an executor keeps the process alive until its last request ends."""
+
+    def __init__(self, fetch: FetchPage, count: int) -> None:
+        self._fetch = fetch
+        self._count = count
+        self._requests: SimpleQueue[PageRequest | None] = SimpleQueue()
+        self._answers: SimpleQueue[tuple[PageRequest, Page | BaseException]] = SimpleQueue()
+        for _ in range(count):
+            threading.Thread(target=self._work, name="favsync-page", daemon=True).start()
+
+    def send(self, requests: Iterable[PageRequest]) -> None:
+        """Let the threads fetch these pages."""
+        for request in requests:
+            self._requests.put(request)
+
+    def next_answer(self, within_seconds: float | None) -> tuple[PageRequest, Page | BaseException]:
+        """Return the next page, or the error in its place.
+
+        Raises: ApiUnreachable, if none arrives in time: a server that drips its headers escapes the client's deadline.
+        """
+        try:
+            return self._answers.get(timeout=within_seconds)
+        except Empty:
+            message = f"favourite tracks: no request was answered within {within_seconds:g} s"
+            raise ApiUnreachable(message, remedy="check the network, then try again later") from None
+
+    def end(self) -> None:
+        """Let each thread end after its current request, whose answer is ignored."""
+        with suppress(Empty):
+            while True:
+                self._requests.get_nowait()
+        for _ in range(self._count):
+            self._requests.put(None)
+
+    def _work(self) -> None:
+        while (request := self._requests.get()) is not None:
+            try:
+                self._answers.put((request, self._fetch(request.offset, request.limit)))
+            except BaseException as error:  # noqa: BLE001 # it is raised by the thread that reads
+                self._answers.put((request, error))
+
+
+def _take_answer(reading: Reading, request: PageRequest, answer: Page | BaseException) -> None:
+    if isinstance(answer, Page):
+        reading.feed(request, answer)
+    elif not isinstance(answer, FavsyncError):
+        raise answer
+    elif not reading.is_required(request):
+        reading.skip(request)
+    elif isinstance(answer, REFUSALS) and reading.items_read:
+        reading.refuse(request, str(answer))
+    else:
+        raise answer
 
 
 def _with_seen(chain: PageChain, earlier: PageChain) -> PageChain:

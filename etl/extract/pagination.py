@@ -6,7 +6,7 @@ everything after them. If the next try fails too, the list has moved further up:
 is read again.
 
 Only `why_incomplete` proves a list, and an empty list only in a read that saw nothing. ``counts`` sizes the look-ahead and
-proves nothing. Requests, repairs and restarts are bounded.
+proves nothing. Requests, repairs and restarts are bounded. After that, ``unread_from`` says where `remainder` reads on.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from etl.extract.completeness import (
     has_confirmed_end,
     is_contiguous,
     merge_pages,
+    proven_chain,
+    shared_items,
     why_incomplete,
 )
 from etl.model.records import Item, Page
@@ -30,6 +32,7 @@ MAX_REQUESTS = 25_000
 MAX_REPAIRS = 24
 MAX_FAILURES_AT_ONE_OFFSET = 4
 MAX_RESTARTS = 3
+FAILURES_OF_HIDDEN_ROWS = 2
 LOOK_AHEAD = 3
 
 
@@ -47,6 +50,9 @@ class Pagination:
     The caller may have up to ``concurrency`` requests in flight and answer them in any order. ``expected`` is a guess at the
     length of the list; it only sizes the look-ahead. ``first_limit``: size of the first page, so that two reads have their
     page boundaries at different items and request different URLs.
+
+    If the list is not proven, ``unread_from`` is the offset from which nothing was read, None if the read came to an end.
+    ``has_hidden_rows``: the service seems to drop rows from pages (`filtered_pagination`).
     """
 
     def __init__(
@@ -60,6 +66,8 @@ class Pagination:
     ) -> None:
         self.result: PageChain | None = None
         self.is_order_unstable = False
+        self.has_hidden_rows = False
+        self.unread_from: int | None = None
         self._limit, self._first_limit = limit, first_limit or limit
         self._concurrency = max(1, concurrency)
         self._horizon = expected
@@ -82,6 +90,11 @@ class Pagination:
     def pages(self) -> int:
         """The number of pages in the chain."""
         return len(self._chain)
+
+    @property
+    def rows_read(self) -> int:
+        """The number of rows that the pages of the chain cover, also if some of them are hidden."""
+        return self._chain[-1].offset + (self.page_size or self._limit) if self._chain else 0
 
     @property
     def requests(self) -> int:
@@ -131,6 +144,10 @@ class Pagination:
             return
         self._asked.discard(request.offset)
         self._refused.add(request.offset)
+
+    def refuse(self, request: PageRequest, why: str) -> None:
+        """End the read: the service refuses a page that it cannot continue without."""
+        self._give_up(why, unread_from=request.offset + max(1, self.page_size - 1))
 
     def feed(self, request: PageRequest, page: Page) -> None:
         """Add the answer to ``request`` and extend the chain as far as the received answers allow."""
@@ -233,7 +250,7 @@ class Pagination:
     def _start_over(self, why: str) -> None:
         """Read from the first page again, at most `MAX_RESTARTS` times."""
         if self._restarts == MAX_RESTARTS:
-            self._give_up(why)
+            self._give_up(why, unread_from=0)
         else:
             self._restarts += 1
             self._cut(0)
@@ -243,8 +260,13 @@ class Pagination:
         at = page.offset
         self._failures[at] = self._failures.get(at, 0) + 1
         self._repairs += 1
-        if self._repairs > MAX_REPAIRS or self._failures[at] > MAX_FAILURES_AT_ONE_OFFSET:
-            self._give_up(self._why_broken(page))
+        # Pages share more than was requested after an addition too, but once; hidden rows do it at every try.
+        before = self._chain[-1]
+        is_overlapping = shared_items(before.items, page.items) > before.offset + len(before.items) - at
+        self.has_hidden_rows = is_overlapping and self._failures[at] >= FAILURES_OF_HIDDEN_ROWS
+        is_exhausted = self._repairs > MAX_REPAIRS or self._failures[at] > MAX_FAILURES_AT_ONE_OFFSET
+        if self.has_hidden_rows or is_exhausted:
+            self._give_up(self._why_broken(page), unread_from=at)
             return
         self._trouble_at = max(self._trouble_at, at)
         self._cut(max(0, len(self._chain) - self._step_back))
@@ -277,11 +299,9 @@ class Pagination:
         if order != before and set(order) == set(before):
             self.is_order_unstable = True
 
-    def _give_up(self, why: str) -> None:
+    def _give_up(self, why: str, unread_from: int | None = None) -> None:
+        self.unread_from = unread_from
         self.result = PageChain(items=tuple(self._seen.values()), extras=(), proven=False, reason=why)
 
     def _finish(self) -> None:
-        listed = {item.key: item for item in merge_pages(self._chain)}
-        items, in_list = tuple(listed.values()), listed.keys()
-        extras = tuple(item for key, item in self._seen.items() if key not in in_list)
-        self.result = PageChain(items=items, extras=extras, proven=True, reason="")
+        self.result = proven_chain(merge_pages(self._chain), self._seen.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Protocol, Self
 
@@ -15,8 +16,7 @@ from etl.config import Config
 from etl.errors import ApiError, CredentialsError, WrongUser
 from etl.extract.completeness import PageChain
 from etl.extract.confirmation import all_items, needs_another_read, why_unconfirmed
-from etl.extract.fetch import FetchPage, Progress, read_list
-from etl.extract.pagination import PAGE_LIMIT
+from etl.extract.fetch import REFUSALS, FetchPage, Progress, ReadOptions, read_list
 from etl.model.records import (
     Baseline,
     Item,
@@ -39,7 +39,15 @@ SMALLEST_STEP = timedelta(microseconds=1)
 log = logs.get(__name__)
 
 
-class FavouritesApi(Protocol):
+class FavouritePages(Protocol):
+    """Pages of favourites."""
+
+    def favourite_tracks(self, offset: int, limit: int) -> Page:
+        """Return the items at ``offset`` and after, at most ``limit``."""
+        ...
+
+
+class FavouritesApi(FavouritePages, Protocol):
     """What a run needs of Boomplay: pages of favourites, their owner, and request counts."""
 
     @property
@@ -52,8 +60,8 @@ class FavouritesApi(Protocol):
         """The number of those that were sent again."""
         ...
 
-    def favourite_tracks(self, offset: int, limit: int) -> Page:
-        """Return the items at ``offset`` and after, at most ``limit``."""
+    def fresh(self) -> AbstractContextManager[FavouritePages]:
+        """Return the same pages by another way: new connections, and no answer stored by a cache."""
         ...
 
     def user(self) -> User:
@@ -80,8 +88,8 @@ class FavouriteLookup(Protocol):
         """Return the favourites that are missing already and that a snapshot begun at ``started_at`` cannot close."""
         ...
 
-    def at_risk(self, missing: Collection[int], young_since: datetime) -> Collection[int]:
-        """Return those of ``missing`` that a wrong list lacks first: added after ``young_since``, or last in the list."""
+    def at_risk(self, missing: Collection[int], young_since: datetime | None) -> Collection[int]:
+        """Return those of ``missing`` that a wrong list lacks first: last in the list, or added after ``young_since``."""
         ...
 
 
@@ -124,19 +132,28 @@ def take_snapshot(
     Raises: what ``api`` raises for a page that a read cannot do without.
     """
     monotonic_start = clock.monotonic()
-    reads = [_read(api.favourite_tracks, options, baseline.size if baseline else 0)]
+    way = ReadOptions(
+        concurrency=options.concurrency,
+        expected=baseline.size if baseline else 0,
+        answer_within_seconds=getattr(api, "longest_call_seconds", None),
+        progress=options.progress,
+    )
+    reads = [read_list(api.favourite_tracks, way)]
     favourites: Collection[int] = ()
     at_risk: Collection[int] = ()
     # A read that equals the stored list lacks no favourite, so they need not be looked up.
-    if baseline is None or not reads[0].proven or not is_same_list(reads[0].seen, baseline):
+    is_plain = reads[0].proven and not reads[0].positions
+    if baseline is None or not is_plain or not is_same_list(reads[0].seen, baseline):
         favourites = set(lookup.open_tracks()).difference(lookup.settled(started_at, options.grace))
-        at_risk = _at_risk(lookup, reads, favourites, started_at)
+        # While a grace runs, later snapshots show what a lagging replica lacked.
+        young_since = None if options.grace.removal else started_at - YOUNG
+        at_risk = _at_risk(lookup, reads, favourites, young_since)
         while needs_another_read(reads, favourites, at_risk):
             say = log.info if len(reads) == 1 else log.debug
-            say("reading again to confirm removals", reads=len(reads))
-            shared = _sharing_items(api.favourite_tracks, reads[-1].seen)
-            reads.append(_read(shared, options, len(reads[-1].items), LIMITS[len(reads) % len(LIMITS)]))
-            at_risk = _at_risk(lookup, reads, favourites, started_at)
+            say("reading again to confirm", reads=len(reads))
+            again = replace(way, expected=len(reads[-1].items), limits=LIMITS[len(reads) % len(LIMITS)])
+            reads.append(_read_again(api, reads[-1], again))
+            at_risk = _at_risk(lookup, reads, favourites, young_since)
     reason = why_unconfirmed(reads, favourites, at_risk)
     begin = min(started_at, options.reading_since or started_at)
     begin, end, note = _ordered_times(baseline, begin, reads[-1].ended_at or begin, clock.monotonic() - monotonic_start)
@@ -194,17 +211,13 @@ def _reason(item: Item | None, region: str | None) -> RemovalReason:
     return RemovalReason.WITHDRAWN if region and markets and region not in markets else RemovalReason.UNFAVOURITED
 
 
-def _read(
-    fetch: FetchPage, options: RunOptions, expected: int, limits: tuple[int, int] = (PAGE_LIMIT, PAGE_LIMIT)
-) -> PageChain:
-    return read_list(
-        fetch,
-        concurrency=options.concurrency,
-        expected=expected,
-        limits=limits,
-        now=clock.now,
-        progress=options.progress,
-    )
+def _read_again(api: FavouritesApi, earlier: PageChain, options: ReadOptions) -> PageChain:
+    """Read the list by another way. A refusal is a read that proves nothing, beside the earlier ones."""
+    with api.fresh() as pages:
+        try:
+            return read_list(_sharing_items(pages.favourite_tracks, earlier.seen), options)
+        except REFUSALS as error:
+            return PageChain(items=(), extras=(), proven=False, reason=str(error), ended_at=clock.now())
 
 
 def _sharing_items(fetch: FetchPage, known_items: Sequence[Item]) -> FetchPage:
@@ -219,10 +232,10 @@ def _sharing_items(fetch: FetchPage, known_items: Sequence[Item]) -> FetchPage:
 
 
 def _at_risk(
-    lookup: FavouriteLookup, reads: Sequence[PageChain], favourites: Collection[int], started_at: datetime
+    lookup: FavouriteLookup, reads: Sequence[PageChain], favourites: Collection[int], young_since: datetime | None
 ) -> Collection[int]:
     missing = set(favourites).difference(item.track_id for read in reads for item in read.seen)
-    return lookup.at_risk(missing, started_at - YOUNG) if missing else ()
+    return lookup.at_risk(missing, young_since) if missing else ()
 
 
 def _ordered_times(

@@ -21,6 +21,7 @@ class UnorderedPagination:
 
     def __init__(self, *, limit: int = PAGE_LIMIT, max_requests: int = 1_000) -> None:
         self.result: PageChain | None = None
+        self.unread_from: int | None = None
         self._limit = limit
         self._left = max_requests
         self._passes = 0
@@ -60,6 +61,11 @@ class UnorderedPagination:
         self._is_waiting = False
         if self._is_at_end:
             self._close(is_whole=True)
+
+    def refuse(self, request: PageRequest, why: str) -> None:
+        """End the read: the service refuses a page that it cannot continue without."""
+        self.unread_from = request.offset + self._limit
+        self._conclude(proven=False)
 
     def feed(self, request: PageRequest, page: Page) -> None:
         """Add the answer to ``request``."""

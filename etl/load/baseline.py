@@ -70,13 +70,15 @@ class FavouriteQueries:
                 self._open = open_tracks(connection, self._account_id)
         return self._open
 
-    def at_risk(self, missing: Collection[int], young_since: datetime) -> frozenset[int]:
-        """Return those of ``missing`` that were added after ``young_since`` or are the last favourite in the list."""
+    def at_risk(self, missing: Collection[int], young_since: datetime | None) -> frozenset[int]:
+        """Return those of ``missing`` that are the last favourite in the list or were added after ``young_since``."""
         if self._engine is None:
             return frozenset()
         with read_transaction(self._engine) as connection:
-            among = _open_among(connection, self._account_id, missing)
-            young = frozenset(interval.track_id for interval in among if interval.valid_from > young_since)
+            young: frozenset[int] = frozenset()
+            if young_since is not None:
+                among = _open_among(connection, self._account_id, missing)
+                young = frozenset(interval.track_id for interval in among if interval.valid_from > young_since)
             if self._baseline is None:
                 return young
             return young | last_track(connection, self._baseline.snapshot_id, self.open_tracks())

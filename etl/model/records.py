@@ -110,14 +110,14 @@ class Snapshot(msgspec.Struct, frozen=True):
     page_size: int = 0
 
     @property
-    def has_unknown(self) -> bool:
-        """True if an item has no readable id. It could be any track, so nothing may be removed."""
-        return any(item.track_id is None for item in self.items)
+    def unknown(self) -> int:
+        """The number of items without a readable id. Each could be any track, so nothing may be removed."""
+        return sum(item.track_id is None for item in self.items)
 
     @property
     def proves_absence(self) -> bool:
         """True if a favourite that is not in ``items`` was not in the list."""
-        return self.is_whole and not self.has_unknown
+        return self.is_whole and not self.unknown
 
     @property
     def track_ids(self) -> tuple[int, ...]:

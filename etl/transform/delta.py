@@ -6,12 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
+from etl.errors import PayloadError
 from etl.model.encoding import snapshot_digest
 from etl.model.records import Baseline, Digest, Item, Outcome, Reject, Snapshot, Track
 from etl.transform.normalise import InvalidItem, normalise
 
 # The tracks and rows of a list of 100,000 need too much memory at once.
 BATCH = 5_000
+# Of fewer entries, a bad one or two are no sign of another format.
+SMALLEST_LIST = 4
 
 
 class Delta(msgspec.Struct, frozen=True):
@@ -36,9 +39,9 @@ class NormalisedBatch(msgspec.Struct, frozen=True):
 
 
 def is_unchanged(snapshot: Snapshot, baseline: Baseline) -> bool:
-    """True if the snapshot is whole and says nothing that the baseline did not say."""
+    """True if the snapshot proves absence and says nothing that the baseline did not say."""
     same_counts = (snapshot.total, snapshot.page_size or None) == (baseline.total, baseline.page_size)
-    return snapshot.is_whole and same_counts and is_same_list(snapshot.items, baseline)
+    return snapshot.proves_absence and same_counts and is_same_list(snapshot.items, baseline)
 
 
 def is_same_list(items: Sequence[Item], baseline: Baseline) -> bool:
@@ -55,6 +58,18 @@ def find_delta(items: Sequence[Item], known: Mapping[Digest, bool]) -> Delta:
     positions = [position for position, item in enumerate(items) if item.digest not in known]
     positions.sort(key=lambda position: items[position].track_id or 0)
     return Delta(items, positions, sum(not known.get(item.digest, True) for item in items))
+
+
+def require_readable(rejected: int, items: int) -> None:
+    """Refuse a list most of which cannot be read: its format has changed, and what it lacks is unknown.
+
+    Raises: PayloadError.
+    """
+    if items >= SMALLEST_LIST and rejected > items / 2:
+        raise PayloadError(
+            f"favourite tracks: {rejected} of {items} entries cannot be read, so nothing was stored",
+            remedy="look for a newer favsync: the service has changed, or a proxy answers in its place",
+        )
 
 
 def normalise_batches(delta: Delta) -> Iterator[NormalisedBatch]:

@@ -89,3 +89,33 @@ def test_a_short_list_that_lacks_one_at_risk_needs_twenty_four_pages():
 def test_sets_are_compared_where_there_is_no_order():
     walks = [page_chain([1, 2], is_ordered=False), page_chain([2, 1], is_ordered=False)]
     assert not confirm(walks, favourites={1, 2, 3}).needs_read
+
+
+def test_a_read_with_an_order_does_not_agree_with_one_without():
+    reads = [page_chain([1, 2]), page_chain([1, 2], is_ordered=False)]
+    assert confirm(reads, favourites={1, 2, 3}).needs_read
+    assert confirm(reads[::-1], favourites={1, 2, 3}).needs_read
+
+
+def repeating(*track_ids):
+    return replace(page_chain(sorted(set(track_ids))), positions=track_ids)
+
+
+def test_a_list_with_a_repeat_needs_a_second_read_even_if_it_lacks_nothing():
+    assert confirm([repeating(1, 2, 1)], favourites={1, 2}).needs_read
+    assert confirm([repeating(1, 2, 1)] * 2, favourites={1, 2}) == confirm([repeating(1, 2, 1)] * 3, favourites={1})
+    assert confirm([repeating(1, 2, 1)] * 2, favourites={1, 2}).is_whole
+
+
+def test_repeats_at_other_positions_do_not_agree():
+    reads = [repeating(1, 2, 1), repeating(1, 2, 1, 2)]
+    assert confirm(reads, favourites={1, 2}).needs_read
+    assert confirm(reads, favourites={1, 2, 3}).needs_read
+    lasting = confirm([repeating(1, 2, 1) if n % 2 else repeating(2, 1, 2) for n in range(MAX_READS)], {1, 2})
+    assert not lasting.is_whole
+    assert "is in the list twice" in lasting.reason
+
+
+def test_a_repeat_that_is_gone_in_the_next_read_was_a_move():
+    assert confirm([repeating(1, 2, 1), page_chain([1, 2])], favourites={1, 2}).is_whole
+    assert confirm([repeating(1, 2, 1), page_chain([1, 2])], favourites={1, 2, 3}).needs_read

@@ -1,41 +1,121 @@
-"""Reading a list with a fetch function: what one page chain saw is not lost."""
+"""Whole reads: refused pages, what is behind them, and requests that are never answered."""
 
-import random
+import threading
 
-from etl.extract.fetch import read_list
-from tests.support.lists import page
+import pytest
 
+from etl.errors import ApiRefused, ApiUnreachable, CredentialsError, PayloadError, RateLimited
+from etl.extract.confirmation import needs_another_read
+from etl.extract.fetch import ReadOptions, read_list
+from tests.support.lists import START, hiding, page, page_chain
 
-def ids(items):
-    return {item.track_id for item in items}
-
-
-def test_item_removed_during_the_read_is_an_extra():
-    listed, requests = list(range(120)), []
-
-    def fetch(offset, limit):
-        requests.append(offset)
-        if len(requests) == 2:
-            listed.remove(10)
-        return page(listed[offset : offset + limit], offset)
-
-    walk = read_list(fetch, concurrency=1)
-    assert (walk.proven, walk.is_ordered) == (True, True)
-    assert ids(walk.items) == set(listed)
-    assert ids(walk.extras) == {10}
+ONE_AT_A_TIME = ReadOptions(concurrency=1)
 
 
-def test_extras_of_the_ordered_read_survive_the_unordered_one():
-    listed, chance, requests = list(range(30)), random.Random(1), []
+def seen(chain):
+    return {item.track_id for item in chain.seen}
+
+
+def refusing(error, offsets, length=1_300):
+    whole = hiding(range(length), ())
 
     def fetch(offset, limit):
-        requests.append(offset)
-        chance.shuffle(listed)
-        if len(requests) == 2:
-            return page([30], offset)  # listed for a moment only
-        return page(listed[offset : offset + limit], offset)
+        if offset in offsets:
+            raise error
+        return whole(offset, limit)
 
-    walk = read_list(fetch, concurrency=1)
-    assert (walk.proven, walk.is_ordered) == (True, False)
-    assert ids(walk.items) == set(range(30))
-    assert ids(walk.extras) == {30}
+    return fetch
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+@pytest.mark.parametrize("error", [ApiRefused("HTTP 400", status=400), PayloadError("no list")])
+def test_refused_deep_pages_leave_what_was_read(error, concurrency):
+    fetch = refusing(error, range(1_000, 10_000))
+    chain = read_list(fetch, ReadOptions(concurrency=concurrency, expected=1_300))
+    assert not chain.proven
+    assert chain.reason == str(error)
+    assert seen(chain) >= set(range(1_000))
+
+
+def test_one_refused_page_hides_nothing_behind_it():
+    chain = read_list(refusing(ApiRefused("HTTP 400"), range(98, 99), 400), ONE_AT_A_TIME)
+    assert not chain.proven
+    assert seen(chain) >= set(range(99)) | set(range(147, 400))
+
+
+@pytest.mark.parametrize(
+    "error", [CredentialsError("HTTP 401"), ApiUnreachable("no network"), RateLimited("later", retry_at=START)]
+)
+def test_other_errors_end_the_run_at_any_page(error):
+    for offset in (0, 98):
+        with pytest.raises(type(error)):
+            read_list(refusing(error, range(offset, 10_000)), ONE_AT_A_TIME)
+
+
+def test_a_refused_first_page_is_an_error():
+    with pytest.raises(ApiRefused):
+        read_list(refusing(ApiRefused("HTTP 400"), range(10_000)), ONE_AT_A_TIME)
+
+
+def test_what_is_behind_a_page_that_stays_empty_is_read():
+    whole = hiding(range(400), ())
+    chain = read_list(lambda offset, limit: page([], offset) if offset == 98 else whole(offset, limit), ONE_AT_A_TIME)
+    assert not chain.proven
+    assert chain.reason == "the page at offset 98 stayed empty"
+    assert seen(chain) >= set(range(99)) | set(range(148, 400))
+
+
+def test_every_item_of_a_service_with_one_item_a_page_is_read():
+    chain = read_list(hiding(range(60), (), cap=1), ONE_AT_A_TIME)
+    assert not chain.proven
+    assert "one item a page" in chain.reason
+    assert seen(chain) == set(range(60))
+
+
+def test_reading_on_is_bounded():
+    sent = []
+
+    def fetch(offset, limit):
+        sent.append(offset)
+        return page([] if offset == 49 else range(min(offset, 49), 50), offset, limit)
+
+    assert not read_list(fetch, ONE_AT_A_TIME).proven
+    assert len(sent) < 40
+
+
+def test_a_request_without_an_answer_fails_the_read_and_blocks_no_exit():
+    release = threading.Event()
+    workers = []
+
+    def fetch(offset, limit):
+        workers.append(threading.current_thread())
+        release.wait()
+        return page([], offset, limit)
+
+    with pytest.raises(ApiUnreachable, match="no request was answered within 0 s"):
+        read_list(fetch, ReadOptions(answer_within_seconds=0))
+    release.set()
+    assert all(worker.daemon for worker in workers)
+    assert all(each.daemon for each in threading.enumerate() if each.name == "favsync-page")
+
+
+def test_an_unforeseen_error_of_a_thread_is_raised_by_the_read():
+    with pytest.raises(ZeroDivisionError):
+        read_list(lambda offset, _limit: page([offset // 0]), ONE_AT_A_TIME)
+
+
+def test_items_of_the_ordered_read_contradict_a_list_without_order():
+    orders = [[1, 2, 3], [3, 1, 2], [2, 3, 1]]
+    sent = []
+
+    def fetch(offset, limit):
+        sent.append(offset)
+        ids = orders[len(sent) % 3] + ([9] if len(sent) == 2 else [])
+        return page(ids[offset : offset + limit], offset, limit)
+
+    chain = read_list(fetch, ONE_AT_A_TIME)
+    assert chain.proven
+    assert not chain.is_ordered
+    assert seen(chain) == {1, 2, 3, 9}
+    assert [item.track_id for item in chain.extras] == [9]
+    assert needs_another_read([page_chain([1, 2, 3], is_ordered=False), chain], favourites={1, 2, 3, 4})

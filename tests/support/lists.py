@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 from etl.boomplay.payloads import User
 from etl.extract.completeness import PageChain
 from etl.extract.confirmation import all_items, needs_another_read, why_unconfirmed
-from etl.extract.pagination import PageRequest, Pagination
-from etl.extract.unordered_pagination import UnorderedPagination
+from etl.extract.fetch import Reading
+from etl.extract.pagination import PageRequest
 from etl.model.encoding import digest_of
 from etl.model.records import Item, Page
 
@@ -76,7 +77,7 @@ def page_chain(
 
 
 def read(
-    reading: Pagination | UnorderedPagination,
+    reading: Reading,
     answer: Callable[[PageRequest], Page],
     *,
     choose: Callable[[int], int] = lambda _count: 0,
@@ -89,6 +90,16 @@ def read(
             ask = under_way.pop(choose(len(under_way)))
             reading.feed(ask, answer(ask))
     return reading.result
+
+
+def hiding(rows: Sequence[int], hidden: Collection[int], cap: int = 50) -> Callable[[int, int], Page]:
+    """Return the fetch of a service that cuts a page out of ``rows`` and then drops the ``hidden`` ones."""
+
+    def fetch(offset: int, limit: int) -> Page:
+        cut = rows[offset : offset + min(limit, cap)]
+        return page([track_id for track_id in cut if track_id not in hidden], offset, limit)
+
+    return fetch
 
 
 @dataclass(frozen=True)
@@ -125,6 +136,10 @@ class FakeSource:
         if self.before is not None:
             self.before(self.requests)
         return Page(offset, limit, tuple(self.items[offset : offset + limit]))
+
+    def fresh(self) -> AbstractContextManager[Self]:
+        """Return itself: it has neither connections nor a cache."""
+        return nullcontext(self)
 
     def catalogue(self, track_ids: Sequence[int], known_id: int | None) -> Mapping[int, Item | None] | None:
         """Return None: this service has no catalogue."""

@@ -7,15 +7,19 @@ track was in the list the whole time from its last sighting to the end of the ru
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, Self
 
 from msgspec.structs import replace
 
 from etl.boomplay.payloads import User
 from etl.extract.completeness import PageChain
-from etl.extract.pagination import PageRequest, Pagination
+from etl.extract.fetch import Reading, ReadOptions, read_with
+from etl.extract.pagination import PageRequest
+from etl.extract.snapshot import LIMITS
 from etl.model.records import Item, Page
 from tests.support.lists import SMALL, START, Confirmation, confirm
 
@@ -32,12 +36,18 @@ Changes = Sequence[Change]
 
 @dataclass
 class MovingList:
-    """``before_requests[n]``: what happens before the n-th request. ``cap``: items a page, whatever is asked for."""
+    """``before_requests[n]``: what happens before the n-th request. ``cap``: items a page, whatever is asked for.
+
+    ``hidden``: tracks that the service drops from a page after it has cut the page out of the list. ``limits``: sizes of the
+    first page and of the others, of each reading in turn.
+    """
 
     ids: list[int]
     before_requests: list[Changes] = field(default_factory=list)
     cap: int = 50
     concurrency: int = 1
+    hidden: Collection[int] = ()
+    limits: Sequence[tuple[int, int]] = LIMITS
     item: Callable[[int], Item] = SMALL.__getitem__
     requests: int = 0
     retries: int = 0
@@ -73,9 +83,14 @@ class MovingList:
                 self.change(self.before_requests[self.requests])
             self.requests += 1
             self._time += 1
-            ids = self.ids[offset : offset + min(limit, self.cap)]
+            rows = self.ids[offset : offset + min(limit, self.cap)]
+            ids = [track_id for track_id in rows if track_id not in self.hidden]
             self._seen_at.update(dict.fromkeys(ids, self._time))
             return Page(offset, limit, tuple(map(self.item, ids)), counts=len(self.ids))
+
+    def fresh(self) -> AbstractContextManager[Self]:
+        """Return itself: it has neither connections nor a cache."""
+        return nullcontext(self)
 
     def catalogue(self, track_ids: Sequence[int], known_id: int | None) -> Mapping[int, Item | None] | None:
         """Return None: this service has no catalogue."""
@@ -89,12 +104,12 @@ class MovingList:
         """Say whether a track has been in the list all the time since its last sighting."""
         return track_id in self.ids and self._left_at.get(track_id, -1) < self._seen_at[track_id]
 
-    def read(self, choose: Callable[[int], int]) -> PageChain:
+    def read(self, choose: Callable[[int], int], limits: tuple[int, int] = (50, 50), expected: int = 0) -> PageChain:
         """Read the list as `etl.extract.fetch` does, but with answers in the order that ``choose`` gives."""
-        reading = Pagination(concurrency=self.concurrency)
-        return replace(self._read(reading, choose), started_at=START, ended_at=START, pages=reading.pages)
+        options = ReadOptions(concurrency=self.concurrency, limits=limits, expected=expected)
+        return replace(read_with(partial(self._carry_out, choose), options), started_at=START, ended_at=START)
 
-    def _read(self, reading: Pagination, choose: Callable[[int], int]) -> PageChain:
+    def _carry_out(self, choose: Callable[[int], int], reading: Reading) -> PageChain:
         under_way: list[PageRequest] = []
         while reading.result is None:
             under_way += reading.next_requests()
@@ -105,9 +120,9 @@ class MovingList:
 
     def run(self, favourites: set[int], choose: Callable[[int], int] = lambda _count: 0) -> Confirmation:
         """Read the list as one run does, until what is missing is confirmed or cannot be."""
-        walks = [self.read(choose)]
-        while (seen := confirm(walks, favourites)).needs_read:
-            walks.append(self.read(choose))
+        reads = [self.read(choose, self.limits[0], len(favourites))]
+        while (seen := confirm(reads, favourites)).needs_read:
+            reads.append(self.read(choose, self.limits[len(reads) % len(self.limits)], len(reads[-1].items)))
         return seen
 
 

@@ -97,8 +97,32 @@ BAD: dict[str, tuple[Fault | str, int, str]] = {
 }
 
 
-@pytest.mark.parametrize(("fault", "code", "words"), BAD.values(), ids=BAD)
-@pytest.mark.parametrize("page", [1, 2], ids=["first page", "second page"])
+# Errors about the token, the network or a postponed request; the others are about the page alone.
+FATAL_WORDS = ("HTTP 401", "HTTP 429", "HTTP 50", "within 1 s", "broke")
+FATAL = {name: bad for name, bad in BAD.items() if bad[2].startswith(FATAL_WORDS)}
+REFUSALS = {name: bad for name, bad in BAD.items() if name not in FATAL}
+
+
+@pytest.mark.parametrize(("fault", "code", "words"), REFUSALS.values(), ids=REFUSALS)
+def test_a_refused_second_page_is_partial_and_removes_nothing(
+    stage: Stage, sandbox: Sandbox, url: str, command: Commands, fault: Fault | str, code: int, words: str
+) -> None:
+    before, removed = stage.open_tracks("default"), stage.removed_tracks("default")
+    sandbox.script([None] + [fault] * 40)
+    result = command.run(settings(sandbox, url), "sync")
+    assert result.returncode == 6, result.stderr
+    assert words in result.stdout + result.stderr
+    assert sandbox.users["ada"].access_token not in result.stdout + result.stderr
+    assert (stage.open_tracks("default"), stage.removed_tracks("default")) == (before, removed)
+    ((outcome, proven),) = stage.rows("SELECT outcome, proven FROM runs ORDER BY run_id DESC LIMIT 1")
+    assert (outcome, bool(proven)) == ("partial", False)
+
+
+@pytest.mark.parametrize(
+    ("page", "fault", "code", "words"),
+    [(page, *bad) for page, cases in ((1, BAD), (2, FATAL)) for bad in cases.values()],
+    ids=[f"page {page}: {name}" for page, cases in ((1, BAD), (2, FATAL)) for name in cases],
+)
 def test_a_bad_answer_is_one_clear_line_and_changes_nothing(
     stage: Stage, sandbox: Sandbox, url: str, command: Commands, page: int, fault: Fault | str, code: int, words: str
 ) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from etl.model.records import Item
 from etl.sandbox import Sandbox
 from tests.support.commands import Commands, commands
 from tests.support.lists import FakeSource, item, raw
@@ -86,18 +87,33 @@ def test_an_unreadable_favourite_that_leaves_is_removed(stage: Stage) -> None:
     ids=lambda odd: odd.body.decode(),
 )
 def test_item_without_id_adds_nothing_and_blocks_removals(stage: Stage, odd: object) -> None:
-    stage.sync(with_others(item(3), item(4)))
+    stage.sync(FakeSource(items=[item(3), item(4), item(1), item(2)]))
     report = stage.sync(FakeSource(items=[item(5), odd, item(1)]))  # type: ignore[list-item]
+    assert (report.outcome, report.proven, report.exit_code) == ("partial", False, 6)
     assert (report.added, report.removed, report.held, report.rejected) == (1, 0, 0, 1)
-    assert "could be any track" in (report.reason or "")
+    assert report.reason == "1 entry has no readable id and could be any track, so nothing is removed"
     assert stage.open_tracks() == {1, 2, 3, 4, 5}
     again = stage.sync(FakeSource(items=[item(5), odd, item(1)]))  # type: ignore[list-item]
-    assert (again.removed, again.rejected) == (0, 1)
+    assert (again.outcome, again.removed, again.rejected) == ("partial", 0, 1)
+    assert stage.folds_to_what_is_stored()
     report = stage.sync(FakeSource(items=[item(5), item(1), item(2)]))
     assert report.removed == 2
     removed_after = {row[5] for row in stage.history() if row[1] in (3, 4)}
     assert removed_after == {stage.run(1).started_at}
     assert stage.folds_to_what_is_stored()
+
+
+@pytest.mark.parametrize("odd", [NAMELESS, BROKEN], ids=["no id", "rejected"])
+def test_a_mostly_unreadable_list_fails_and_stores_nothing(stage: Stage, odd: Item) -> None:
+    stage.sync(FakeSource(items=[item(track_id) for track_id in range(1, 5)]))
+    before, history = stage.sizes(), stage.history()
+    bodies = [raw(odd.body.replace(b"7", b"%d" % n) + b" " * n, odd.track_id and n) for n in range(6, 10)]
+    report = stage.sync(FakeSource(items=[item(1), item(2), item(3), *bodies]))
+    assert (report.outcome, report.exit_code) == ("failed", 3)
+    assert report.reason == "favourite tracks: 4 of 7 entries cannot be read, so nothing was stored"
+    assert (stage.sizes(), stage.history()) == ({**before, "runs": before["runs"] + 1}, history)
+    half = stage.sync(FakeSource(items=[item(1), item(2), item(3), item(4), *bodies]))
+    assert half.outcome == ("partial" if odd is NAMELESS else "succeeded")
 
 
 def test_item_without_id_proves_no_earlier_absence(stage: Stage) -> None:
