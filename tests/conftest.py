@@ -74,6 +74,7 @@ def home(monkeypatch: pytest.MonkeyPatch, homes: Iterator[Path]) -> Path:
             monkeypatch.delenv(name)
     folder = next(homes)
     monkeypatch.setenv("HOME", str(folder))
+    monkeypatch.setenv("FAVSYNC_REMOVAL_GRACE", "0")  # tests of the grace set their own
     return folder
 
 
