@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from msgspec.structs import replace
@@ -18,6 +19,8 @@ from etl.db.engine import read_transaction
 from etl.db.migrate import ready_engine
 from etl.db.tables import raw_blocks
 from etl.errors import SettingsError, UsageError
+from etl.extract import snapshot
+from etl.extract.fetch import read_list
 from etl.load.accounts import find_accounts
 from etl.load.run_lock import run_lock
 from etl.model.records import RemovalGrace
@@ -349,8 +352,9 @@ GRACE = RemovalGrace(timedelta(hours=48), timedelta(days=7))
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the runs of every service obey `GRACE`."""
+    """Make the runs of every service obey `GRACE`, and date them by the clock that `move` moves."""
     configured = RunOptions.configured
+    monkeypatch.setattr(snapshot, "read_list", partial(read_list, now=lambda: clock.now()))
     monkeypatch.setattr(
         RunOptions, "configured", lambda config, **more: replace(configured(config, **more), grace=GRACE)
     )
