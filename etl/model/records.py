@@ -262,6 +262,7 @@ class MissingGroup(msgspec.Struct, frozen=True):
     snapshots that lacked them. ``tail``: members behind which no track of the list before stayed; empty once the list has
     another length. ``is_cut``: the tail looks cut off by a result window. ``gap``: the service's total minus the length
     before they went missing, None if there is no reliable total. ``rise``: the lowest growth of that gap since.
+    ``waits_since``: end of the last snapshot whose removals the operator rejected; looks and grace count from there.
     """
 
     since: datetime
@@ -271,6 +272,7 @@ class MissingGroup(msgspec.Struct, frozen=True):
     is_cut: bool = False
     gap: int | None = None
     rise: int = 0
+    waits_since: datetime | None = None
 
 
 class PendingAddition(msgspec.Struct, frozen=True):
@@ -281,10 +283,15 @@ class PendingAddition(msgspec.Struct, frozen=True):
 
 
 class ForeignList(msgspec.Struct, frozen=True):
-    """A list that looks like another user's: since when, and the additions that wait."""
+    """A list that looks like another user's: since when, and the additions that wait.
+
+    ``absence_at``: start of the newest snapshot before it that proves absence. The list itself proves nothing about the
+    account's own favourites.
+    """
 
     since: datetime
     pending: Mapping[int, PendingAddition] = msgspec.field(default_factory=dict)
+    absence_at: datetime | None = None
 
 
 class RemovalMemory(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select
 
-from etl.db.tables import accounts, runs, schedules
+from etl.db.tables import accounts, favourites, runs, schedules
 from etl.load.accounts import Account
+from etl.load.baseline import is_observation
 from etl.scheduler.next_run import NextRun
 
 CLOCK_TOLERANCE = timedelta(minutes=1)
@@ -74,6 +75,26 @@ def too_far_ahead(
         return []
     is_wrong = or_(schedules.c.failures_in_a_row == 0, schedules.c.updated_at > now + CLOCK_TOLERANCE)
     return _find(connection, default_schedule, and_(is_wrong, or_(*too_late)))
+
+
+def late_looks(connection: Connection, default_schedule: str, latest: datetime) -> list[DueAccount]:
+    """Return enabled accounts that run after ``latest`` although favourites are missing and wait for their grace.
+
+    A manual run found them, or the schedule changed. A back-off after failures keeps its time.
+    """
+    missed = select(favourites.c.account_id).where(
+        favourites.c.valid_to.is_(None), favourites.c.last_seen_at.is_not(None)
+    )
+    waiting = (
+        select(runs.c.missing - runs.c.held)
+        .where(runs.c.account_id == accounts.c.account_id, is_observation)
+        .correlate(accounts)
+        .order_by(runs.c.observed_at.desc(), runs.c.run_id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    is_late = (schedules.c.next_run_at > latest) & (schedules.c.failures_in_a_row == 0)
+    return _find(connection, default_schedule, and_(is_late, accounts.c.account_id.in_(missed), waiting > 0))
 
 
 def failing(connection: Connection) -> list[tuple[str, int]]:

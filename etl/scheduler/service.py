@@ -25,7 +25,7 @@ from etl.errors import CredentialsError, FavsyncError, RunInProgress, UsageError
 from etl.model.records import Outcome, Trigger
 from etl.scheduler import queue, schedule
 from etl.scheduler.leader import Leadership
-from etl.scheduler.next_run import NextRun, RunOutcome, next_run
+from etl.scheduler.next_run import NextRun, RunOutcome, look_delay, next_run
 from etl.scheduler.queue import DueAccount
 from etl.scheduler.systemd import notify
 from etl.scheduler.workers import Pool, ticker
@@ -170,8 +170,8 @@ class Service:
     def _reschedule(self) -> None:
         """Recompute the next run where it is out of date.
 
-        That is: the schedule changed, a manual run succeeded after failures, or the stored time is too far ahead, because it was
-        computed while a machine's clock was wrong.
+        That is: the schedule changed, a manual run succeeded after failures, the stored time is too far ahead, because it was
+        computed while a machine's clock was wrong, or favourites are missing and the next look is too late.
         """
         now, default = clock.now(), self._config.schedule
         with read_transaction(self._engine) as connection:
@@ -182,6 +182,12 @@ class Service:
         for each, count in failures.items():
             at = self._parsed(each.schedule, each.account.name).next_after(now, each.account.account_id)
             self._save(each, NextRun(at, count), now)
+        look_within = look_delay(self._options.grace.removal, 1)
+        if look_within is not None:
+            with read_transaction(self._engine) as connection:
+                late = queue.late_looks(connection, default, now + look_within)
+            for each in late:
+                self._save(each, NextRun(now + look_within, 0), now)
 
     def _fill(self) -> bool:
         """Start the runs that are due and have a free worker. True if there was one."""
@@ -262,7 +268,9 @@ class Service:
             is_proven=report.proven,
             is_busy=isinstance(report.error, RunInProgress),
             is_dead=isinstance(report.error, CredentialsError) and report.run_id is None,
+            is_stored=report.observed_at is not None,
             retry_at=report.retry_at,
+            look_within=look_delay(self._options.grace.removal, report.missing - report.held),
         )
         now, plan = clock.now(), self._parsed(due.schedule, due.account.name)
         self._save(due, next_run(plan, due.account.account_id, outcome, due.failures_in_a_row, now), now)

@@ -10,7 +10,7 @@ of one track never overlap. Only a snapshot that proves absence closes an interv
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from itertools import groupby
 
 import msgspec
@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from etl.model.records import (
     FavouriteChanges,
     FavouriteInterval,
+    ForeignList,
     OpenFavourites,
     PendingAddition,
     RemovalMemory,
@@ -42,8 +43,7 @@ def decide_changes(state: OpenFavourites, seen: SnapshotRef, threshold: RemovalT
     evidence = Evidence()
     if is_whole and not additions_wait:
         evidence = weigh(state, memory, missing, seen, threshold)
-    pending = state.memory.foreign.pending if state.memory.foreign else {}
-    opened = () if additions_wait else tuple(_opened(track_id, state, seen, pending) for track_id in added)
+    opened = () if additions_wait else tuple(_opened(track_id, state, seen, foreign) for track_id in added)
     closed = tuple(_closed(interval, seen, memory) for interval in evidence.closable)
     gone = {interval.track_id for interval in closed}
     if closed:
@@ -89,10 +89,12 @@ def _missing(
     return replace(interval, last_seen_at=interval.last_seen_at or state.seen_at, missing_since=since)
 
 
-def _opened(
-    track_id: int, state: OpenFavourites, seen: SnapshotRef, pending: Mapping[int, PendingAddition]
-) -> FavouriteInterval:
-    bounds = pending.get(track_id) or PendingAddition(seen.observed_at, state.absence_at)
+def _opened(track_id: int, state: OpenFavourites, seen: SnapshotRef, accepted: ForeignList | None) -> FavouriteInterval:
+    """Return the interval of a new track. ``accepted``: the list, if it looked foreign and is accepted now."""
+    refused = state.memory.foreign if accepted is None else None
+    bounds = PendingAddition(seen.observed_at, refused.absence_at if refused else state.absence_at)
+    if accepted is not None:
+        bounds = accepted.pending[track_id]
     return FavouriteInterval(track_id, bounds.valid_from, bounds.added_after, seen.run_id)
 
 

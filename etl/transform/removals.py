@@ -73,7 +73,9 @@ def weigh(
     for interval in missing:
         group = groups[interval.missing_since or seen.observed_at]
         wait = max(grace.removal, grace.withdrawal if interval.track_id in signs.waits else grace.removal)
-        if (grace.removal and group.looks < LOOKS) or (wait and seen.started_at - group.since < wait):
+        if (grace.removal and group.looks < LOOKS) or (
+            wait and seen.started_at - (group.waits_since or group.since) < wait
+        ):
             continue
         (asks if interval.track_id in signs.asks else due).append(interval)
     if not seen.user_confirmed:
@@ -160,18 +162,23 @@ def remember(state: OpenFavourites, seen: SnapshotRef, missing: Sequence[Favouri
     if seen.grace is None:
         groups = tuple(group for group in memory.groups if group.since in members)
         return replace(memory, groups=groups, catalogue=catalogue)
-    if not seen.proves_absence or seen.decision is Review.REJECTED:
+    if seen.decision is Review.REJECTED:
+        groups = tuple(_rejected(group, seen) for group in memory.groups if group.since in members)
+        return replace(memory, groups=groups, catalogue=catalogue, rejected=seen.snapshot_id)
+    if not seen.proves_absence:
         groups = tuple(group for group in memory.groups if group.since in members)
-        rejected = seen.snapshot_id if seen.decision is Review.REJECTED else memory.rejected
-        return replace(memory, groups=groups, catalogue=catalogue, rejected=rejected)
+        return replace(memory, groups=groups, catalogue=catalogue)
     length = len(seen.present)
     groups = tuple(_looked(group, seen) for group in memory.groups if group.since in members)
-    window = memory.window
-    if seen.decision is Review.APPROVED:
-        window = next((group.length for group in groups if group.is_cut), window)
     first = [interval.track_id for interval in missing if interval.missing_since == seen.observed_at]
     if first:
         groups += (_new_group(state, seen, first),)
+    if memory.rejected == seen.snapshot_id and memory.rejected is not None:
+        # Once the list changes, these removals need new evidence: the operator said that the old one was wrong.
+        groups = tuple(_rejected(group, seen) for group in groups)
+    window = memory.window
+    if seen.decision is Review.APPROVED:
+        window = next((group.length for group in groups if group.is_cut and group.tail), window)
     moves = memory.total_moves
     if seen.total is None or memory.total is None:
         moves = None
@@ -199,6 +206,11 @@ def _looked(group: MissingGroup, seen: SnapshotRef) -> MissingGroup:
     if group.gap is not None and seen.total is not None:
         rise = min(rise, seen.total - length - group.gap)
     return replace(group, looks=group.looks + 1, tail=tail, rise=rise)
+
+
+def _rejected(group: MissingGroup, seen: SnapshotRef) -> MissingGroup:
+    """Return ``group`` after the operator rejected the removals of ``seen``: looks and grace begin anew."""
+    return replace(group, looks=0, waits_since=seen.observed_at)
 
 
 def _new_group(state: OpenFavourites, seen: SnapshotRef, first: Collection[int]) -> MissingGroup:
@@ -231,7 +243,7 @@ def _is_total(memory: RemovalMemory) -> bool:
 def hold_additions(
     state: OpenFavourites, seen: SnapshotRef, added: Sequence[int], missing: int
 ) -> tuple[ForeignList | None, bool, str]:
-    """Return the foreign list to remember, whether the additions wait, and a sentence if they do.
+    """Return the list if it looks foreign, whether its additions wait, and a sentence if they do.
 
     A list looks foreign if at least five tracks are new and five missing, and these are more than half of the list and of the
     favourites. It is accepted after one grace if the service confirms the account's user.
@@ -250,14 +262,15 @@ def hold_additions(
         return None, False, ""
     bounds = dict(before.pending) if before else {}
     pending = {each: bounds.get(each) or PendingAddition(seen.observed_at, state.absence_at) for each in added}
-    since = before.since if before else seen.observed_at
+    since, absence_at = (before.since, before.absence_at) if before else (seen.observed_at, state.absence_at)
+    waiting = ForeignList(since, pending, absence_at)
     if seen.user_confirmed and seen.proves_absence and seen.started_at - since >= seen.grace.removal:
-        return ForeignList(since, pending), False, ""
+        return waiting, False, ""
     why = (
         f"{len(added)} of {len(seen.present)} tracks are new and {missing} of {len(state.open)} favourites are missing: "
         "this looks like another user's list"
     )
-    return ForeignList(since, pending), True, why
+    return waiting, True, why
 
 
 def labelled_tracks(missing: Collection[int], labels: Mapping[int, Iterable[object]]) -> frozenset[int]:

@@ -1,4 +1,4 @@
-"""Laws of the fold: a separate model tells the same, in whatever order observations arrive."""
+"""Laws of the replay: a separate plain model agrees, and the order of arrival does not matter."""
 
 from __future__ import annotations
 
@@ -8,10 +8,17 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.model.records import FavouriteInterval, OpenFavourites, RemovalThreshold, Review, SnapshotRef
+from etl.model.records import (
+    FavouriteInterval,
+    OpenFavourites,
+    RemovalGrace,
+    RemovalThreshold,
+    Review,
+    SnapshotRef,
+)
 from etl.transform.favourite_history import decide_changes, next_state, replay
 from tests.support.lists import START
-from tests.support.plain_model import Seen, history
+from tests.support.plain_model import Seen, history, history_with_grace
 
 TRACKS = range(1, 16)
 WORDS = [None, None, None, Review.APPROVED, Review.REJECTED]
@@ -33,6 +40,40 @@ def observations(draw: st.DrawFn, *, distinct: bool = False) -> list[SnapshotRef
     return found
 
 
+SMALL_LIST = range(1, 9)  # too few for a list to look foreign
+KEPT = 99  # always the last favourite, so that no tail goes missing and never all favourites
+
+
+@st.composite
+def looks(draw: st.DrawFn) -> tuple[list[SnapshotRef], timedelta]:
+    """Draw snapshots of a list that seldom changes, and a grace: no sign speaks against a removal."""
+    grace = timedelta(hours=draw(st.sampled_from([0, 2, 6, 12])))
+    present: list[int] = list(SMALL_LIST)
+    found, hour = [], 0.0
+    for number in range(1, draw(st.integers(1, 24)) + 1):
+        hour += draw(st.sampled_from([1, 1, 2, 5]))
+        for track in draw(st.lists(st.sampled_from(SMALL_LIST), max_size=2)) if draw(st.booleans()) else ():
+            present = [each for each in present if each != track] if track in present else [track, *present]
+        is_whole = draw(st.integers(0, 4)) > 0
+        seen = present if is_whole else [each for each in present if draw(st.booleans())]
+        decision = draw(st.sampled_from([*[None] * 8, Review.APPROVED, Review.REJECTED])) if is_whole else None
+        end = START + timedelta(hours=hour)
+        length = timedelta(hours=draw(st.sampled_from([0, 0.5, 0.5, 1.5])))
+        found.append(
+            SnapshotRef(
+                number,
+                end - length,
+                end,
+                (*seen, KEPT),
+                is_whole,
+                decision,
+                grace=RemovalGrace(grace, grace),
+                snapshot_id=sum(1 << each for each in seen),
+            )
+        )
+    return found, grace
+
+
 def plain(seen: SnapshotRef) -> Seen:
     return Seen(seen.started_at, seen.observed_at, frozenset(seen.present), seen.proves_absence, seen.decision)
 
@@ -42,10 +83,27 @@ def stay(i: FavouriteInterval) -> tuple[object, ...]:
 
 
 @given(observations(), st.sampled_from([RemovalThreshold(), RemovalThreshold(1, 0.1), RemovalThreshold(3, 0.5)]))
-def test_history_equals_the_plain_model(seen: list[SnapshotRef], brake: RemovalThreshold) -> None:
+def test_a_plain_model_returns_the_same_history(seen: list[SnapshotRef], brake: RemovalThreshold) -> None:
     told = replay(seen, brake).intervals
     assert {stay(i) for i in told} == history([plain(each) for each in seen], brake.minimum, brake.ratio)
     assert len({stay(i) for i in told}) == len(told)
+
+
+@given(looks())
+def test_a_plain_model_of_the_grace_returns_the_same_history(drawn: tuple[list[SnapshotRef], timedelta]) -> None:
+    seen, grace = drawn
+    replayed = replay(seen, RemovalThreshold(1000, 1)).intervals
+    assert {stay(i) for i in replayed} == history_with_grace([plain(each) for each in seen], grace)
+
+
+@given(looks(), st.integers(0, 24))
+def test_a_replay_with_grace_goes_on_from_any_state(drawn: tuple[list[SnapshotRef], timedelta], at: int) -> None:
+    seen, _ = drawn
+    whole = replay(seen, RemovalThreshold())
+    before = replay(seen[:at], RemovalThreshold())
+    after = replay(seen[at:], RemovalThreshold(), before.state)
+    assert after.state == whole.state
+    assert {**before.by_run, **after.by_run} == whole.by_run
 
 
 @given(observations(), st.randoms(use_true_random=False))
@@ -56,7 +114,7 @@ def test_any_order_of_arrival_gives_the_same_history(seen: list[SnapshotRef], ch
 
 
 @given(observations(distinct=True), st.integers(0, 9))
-def test_replay_equals_continuing_from_any_state(seen: list[SnapshotRef], at: int) -> None:
+def test_replay_equals_going_on_from_any_state(seen: list[SnapshotRef], at: int) -> None:
     ordered = sorted(seen, key=lambda each: each.observed_at)
     state = OpenFavourites()
     closed: list[FavouriteInterval] = []
@@ -73,7 +131,7 @@ def test_replay_equals_continuing_from_any_state(seen: list[SnapshotRef], at: in
 
 
 @given(observations())
-def test_intervals_never_overlap_and_bounds_are_ordered(seen: list[SnapshotRef]) -> None:
+def test_intervals_never_overlap_and_bounds_are_in_order(seen: list[SnapshotRef]) -> None:
     by_track: dict[int, list[FavouriteInterval]] = {}
     for interval in replay(seen, RemovalThreshold()).intervals:
         by_track.setdefault(interval.track_id, []).append(interval)

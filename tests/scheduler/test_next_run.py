@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from etl.scheduler.next_run import RunOutcome, failure_delay, next_run
+from etl.scheduler.next_run import RunOutcome, failure_delay, look_delay, next_run, repeat_delay
 from etl.scheduler.schedule import parse
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -57,3 +57,48 @@ def test_a_busy_account_is_not_a_failure() -> None:
 
 def test_a_dead_token_waits_for_its_schedule() -> None:
     assert next_run(HOURLY, 3, RunOutcome(is_dead=True), 4, NOW).next_run_at == HOURLY.next_after(NOW, 3)
+
+
+def hours_to_next(schedule: str, outcome: RunOutcome, failures: int = 0) -> float:
+    return (next_run(parse(schedule), 3, outcome, failures, NOW).next_run_at - NOW) / timedelta(hours=1)
+
+
+def waiting(hours: float, **more: bool) -> RunOutcome:
+    return RunOutcome(look_within=look_delay(timedelta(hours=hours), 1), **more)
+
+
+@pytest.mark.parametrize(
+    ("grace", "missing", "hours"), [(48, 1, 12), (48, 0, None), (48, -1, None), (1, 7, 0.25), (0, 3, None)]
+)
+def test_looks_are_a_quarter_of_the_grace_apart(grace: int, missing: int, hours: float | None) -> None:
+    assert look_delay(timedelta(hours=grace), missing) == (None if hours is None else timedelta(hours=hours))
+
+
+@pytest.mark.parametrize(("schedule", "grace", "hours"), [("every 7d", 48, 12), ("@weekly", 24, 6), ("@daily", 4, 1)])
+def test_missing_favourites_bring_the_next_look_forward(schedule: str, grace: int, hours: float) -> None:
+    assert hours_to_next(schedule, waiting(grace, is_proven=True)) == hours
+
+
+@pytest.mark.parametrize("schedule", ["every 1m", "every 1h", "every 1d", "*/5 * * * *", "0 3 * * *", "@weekly"])
+@pytest.mark.parametrize("outcome", [waiting(48, is_proven=True), waiting(480, is_stored=True)])
+def test_a_look_is_never_later_than_the_schedule(schedule: str, outcome: RunOutcome) -> None:
+    for failures in range(6):
+        assert next_run(parse(schedule), 3, outcome, failures, NOW).next_run_at <= parse(schedule).next_after(NOW, 3)
+
+
+@pytest.mark.parametrize(("failures", "minutes"), [(1, 30), (2, 90), (3, 270), (4, 810), (5, 1440), (1000, 1440)])
+def test_a_partial_look_is_repeated_three_times_later(failures: int, minutes: int) -> None:
+    assert repeat_delay(failures) == timedelta(minutes=minutes)
+
+
+@pytest.mark.parametrize(("failures", "hours"), [(0, 0.5), (1, 1.5), (2, 4.5), (3, 12), (50, 12)])
+def test_partial_looks_stay_within_a_quarter_of_the_grace(failures: int, hours: float) -> None:
+    assert hours_to_next("every 7d", waiting(48, is_stored=True), failures) == hours
+
+
+def test_a_failed_run_backs_off_though_favourites_are_missing() -> None:
+    assert next_run(HOURLY, 3, waiting(48), 3, NOW) == next_run(HOURLY, 3, FAILED, 3, NOW)
+
+
+def test_a_partial_run_without_missing_favourites_backs_off() -> None:
+    assert next_run(HOURLY, 3, RunOutcome(is_stored=True), 3, NOW) == next_run(HOURLY, 3, FAILED, 3, NOW)

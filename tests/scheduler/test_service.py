@@ -6,8 +6,10 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import timedelta
+from functools import partial
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import Engine, func, select, text
 
 from etl import clock
@@ -17,8 +19,11 @@ from etl.db.engine import read_transaction
 from etl.db.migrate import ready_engine
 from etl.db.tables import raw_blocks
 from etl.errors import SettingsError, UsageError
+from etl.extract import snapshot
+from etl.extract.fetch import read_list
 from etl.load.accounts import find_accounts
 from etl.load.run_lock import run_lock
+from etl.model.records import RemovalGrace
 from etl.monitor.status import statuses
 from etl.sandbox import Sandbox
 from etl.scheduler.schedule import parse
@@ -83,12 +88,14 @@ def serving(database_url: str, engine: Engine, sandbox: Sandbox) -> Iterator[Cal
         service.stop()
 
 
-def tick(service: Service) -> None:
-    """Tick until no run is active and no account is due."""
+def tick(service: Service, *, is_last: bool = False) -> None:
+    """Tick until no run is active and no account is due; stop the service after its last tick."""
     service.tick()
     assert service.wait(LONG)
     service.tick()
     assert service.wait(LONG)
+    if is_last:
+        service.stop()
 
 
 def test_a_scheduled_run_uses_the_settings_of_a_manual_one(database_url, engine, sandbox, serving):
@@ -338,3 +345,56 @@ def test_invalid_settings_prevent_the_start(database_url, engine, sandbox):
         Service(settings(database_url, sandbox, FAVSYNC_SCHEDULE="often"), engine)
     with pytest.raises(SettingsError, match="app id"):
         Service(settings(database_url, sandbox, BOOMPLAY_APP_ID=""), engine)
+
+
+GRACE = RemovalGrace(timedelta(hours=48), timedelta(days=7))
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the runs of every service obey `GRACE`, and date them by the clock that `move` moves."""
+    configured = RunOptions.configured
+    monkeypatch.setattr(snapshot, "read_list", partial(read_list, now=lambda: clock.now()))
+    monkeypatch.setattr(
+        RunOptions, "configured", lambda config, **more: replace(configured(config, **more), grace=GRACE)
+    )
+
+
+def test_a_missing_favourite_is_looked_for_and_removed(database_url, engine, sandbox, serving, move, waits):
+    add(settings(database_url, sandbox), engine, sandbox, "ada", schedule="@monthly")
+    tick(serving(), is_last=True)
+    sandbox.unfavourite("ada", sandbox.favourites("ada")[3])
+    postpone(engine, "ada", clock.now(), schedule="@monthly")
+    move(seconds=1)
+    for missing in (1, 1, 1, 1, 0):
+        tick(serving(), is_last=True)  # the time of the next look survives a restart
+        assert len(open_tracks(engine, "ada")) == 29 + missing
+        scheduled = parse("@monthly").next_after(clock.now(), number(engine, "ada"))
+        look_at = clock.now() + timedelta(hours=12)
+        assert next_run(engine, "ada").next_run_at == (min(scheduled, look_at) if missing else scheduled)
+        move(hours=12, seconds=1)
+
+
+def test_a_manual_run_that_misses_a_favourite_hastens_the_next(database_url, engine, sandbox, serving, move, waits):
+    config = settings(database_url, sandbox)
+    add(config, engine, sandbox, "ada", schedule="@monthly")
+    service = serving()
+    tick(service)
+    sandbox.unfavourite("ada", sandbox.favourites("ada")[3])
+    with connect(config, engine, "ada") as client, read_transaction(engine) as connection:
+        assert sync_account(engine, find_accounts(connection, ["ada"])[0], client, RunOptions(grace=GRACE)).missing == 1
+    tick(service)
+    scheduled = parse("@monthly").next_after(clock.now(), number(engine, "ada"))
+    assert next_run(engine, "ada").next_run_at == min(scheduled, clock.now() + timedelta(hours=12))
+
+
+def test_held_removals_bring_no_look_forward(database_url, engine, sandbox, serving, move, waits):
+    add(settings(database_url, sandbox), engine, sandbox, "ada", schedule="every 1d")
+    service = serving()
+    tick(service)
+    sandbox.set_favourites("ada", [])
+    move(days=1)
+    tick(service)
+    assert outcomes(engine, "ada")[-1] == "held"
+    scheduled = parse("every 1d").next_after(clock.now(), number(engine, "ada"))
+    assert next_run(engine, "ada").next_run_at == scheduled

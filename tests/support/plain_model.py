@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 
 @dataclass(frozen=True)
@@ -88,3 +88,70 @@ def _stays(track: int, ordered: Sequence[Seen], removes: Sequence[frozenset[int]
         sighting = max(n for n in range(first, last) if track in ordered[n].tracks)
         yield (track, ordered[first].end, added_after, ordered[last].end, ordered[sighting].start)
         at = last
+
+
+LOOKS = 5
+
+
+def history_with_grace(observations: Sequence[Seen], grace: timedelta) -> set[Stay]:
+    """Return every stay where removals wait for ``grace`` and nothing speaks against them. All observations have own ends."""
+    ordered = sorted(observations, key=lambda seen: seen.end)
+    void = _void(ordered)
+    tracks = frozenset().union(*(seen.tracks for seen in ordered)) if ordered else frozenset()
+    return {stay for track in tracks for stay in _stays_with_grace(track, ordered, void, grace)}
+
+
+def _void(ordered: Sequence[Seen]) -> list[bool]:
+    """Return for each observation whether it is the list that the operator rejected last, unchanged since."""
+    rejected: frozenset[int] | None = None
+    void = []
+    for seen in ordered:
+        if seen.is_whole and seen.word == "rejected":
+            rejected = seen.tracks
+        elif seen.is_whole and seen.tracks != rejected:
+            rejected = None
+        void.append(seen.is_whole and rejected is not None)
+    return void
+
+
+def _stays_with_grace(track: int, ordered: Sequence[Seen], void: Sequence[bool], grace: timedelta) -> Iterable[Stay]:
+    stay: tuple[datetime, datetime | None] | None = None
+    sighting = 0
+    for n, seen in enumerate(ordered):
+        if track in seen.tracks:
+            if stay is None:
+                trusted = [each.start for each in ordered[:n] if each.is_whole and each.word != "rejected"]
+                stay = (seen.end, max(trusted, default=None))
+            sighting = n
+        elif stay is not None:
+            first = _first_absence(ordered, sighting, n)
+            if first is not None and _may_go(ordered, void, first, n, grace):
+                yield (track, *stay, ordered[first].end, ordered[sighting].start)
+                stay = None
+    if stay is not None:
+        yield (track, *stay, None, None)
+
+
+def _can_remove(ordered: Sequence[Seen], n: int) -> bool:
+    seen = ordered[n]
+    return seen.is_whole and seen.word != "rejected" and (n == 0 or seen.start >= ordered[n - 1].end)
+
+
+def _first_absence(ordered: Sequence[Seen], sighting: int, n: int) -> int | None:
+    """Return the first observation after ``sighting``, up to ``n``, that proves the track absent."""
+    return next((m for m in range(sighting + 1, n + 1) if _can_remove(ordered, m)), None)
+
+
+def _may_go(ordered: Sequence[Seen], void: Sequence[bool], first: int, n: int, grace: timedelta) -> bool:
+    """True if observation ``n`` records the removal of a track that is absent from observation ``first`` on."""
+    if not _can_remove(ordered, n):
+        return False
+    if ordered[n].word == "approved":
+        return True
+    if void[n]:
+        return False
+    start = max((m for m in range(first, n) if void[m]), default=None)
+    counted = range(first if start is None else start + 1, n + 1)
+    looks = sum(ordered[m].is_whole for m in counted)
+    waited = ordered[n].start - ordered[first if start is None else start].end
+    return not grace or (looks >= LOOKS and waited >= grace)

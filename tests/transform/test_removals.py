@@ -8,9 +8,19 @@ from typing import Any
 
 import pytest
 
-from etl.model.records import RemovalGrace, RemovalReason, RemovalThreshold, Review, SnapshotRef
+from etl.model.records import (
+    FavouriteInterval,
+    MissingGroup,
+    OpenFavourites,
+    RemovalGrace,
+    RemovalMemory,
+    RemovalReason,
+    RemovalThreshold,
+    Review,
+    SnapshotRef,
+)
 from etl.transform.favourite_history import History, replay
-from etl.transform.removals import labelled_tracks
+from etl.transform.removals import labelled_tracks, may_close, weigh
 from tests.support.lists import START
 
 GRACE = RemovalGrace(timedelta(hours=48), timedelta(days=7))
@@ -206,3 +216,63 @@ def test_tracks_of_an_emptied_album_or_artist_are_found():
     assert labelled_tracks(range(10, 14), labels) == frozenset()
     pairs = {each: [("artist", each // 2)] for each in range(100)}
     assert labelled_tracks(range(6), pairs) == frozenset(range(6))
+
+
+def test_an_approval_of_the_first_cut_look_is_remembered():
+    looks = [look(0, range(300, 0, -1)), look(6, range(303, 3, -1), decision=Review.APPROVED)]
+    assert replay(looks, THRESHOLD).state.memory.window == 300
+    looks += every_hours(6, 60, range(304, 4, -1), start=12)
+    assert set(closed(replay(looks, THRESHOLD))) == {1, 2, 3, 4}
+
+
+def test_an_approval_without_a_cut_tail_remembers_no_window():
+    looks = [look(0, range(100, 0, -1)), look(6, range(103, 3, -1)), look(12, range(104, 3, -1))]
+    looks.append(look(18, range(104, 3, -1), decision=Review.APPROVED))
+    assert replay(looks, THRESHOLD).state.memory.window is None
+
+
+def test_a_rejected_list_that_changes_needs_the_grace_anew():
+    lacking = [each for each in range(1, 31) if each != 15]
+    looks = [look(0, range(1, 31)), look(6, lacking, decision=Review.REJECTED)]
+    looks += every_hours(6, 24 * 21, lacking, start=12)
+    assert not closed(replay(looks, THRESHOLD))
+    last = 12 + 24 * 21
+    looks += every_hours(6, 42, [31, *lacking], start=last + 6)
+    assert not closed(replay(looks, THRESHOLD))
+    looks += every_hours(6, 6, [31, *lacking], start=last + 54)
+    assert closed(replay(looks, THRESHOLD)) == {15: looks[2].observed_at}
+
+
+def test_members_of_a_group_that_return_keep_only_their_own_intervals():
+    looks = [look(0, range(1, 31)), *every_hours(6, 12, range(4, 31), start=6)]
+    looks += every_hours(6, 12, [1, *range(4, 31)], start=24)
+    looks += every_hours(6, 36, [1, 2, *range(4, 31)], start=42)
+    assert closed(replay(looks, THRESHOLD)) == {3: looks[1].observed_at}
+
+
+def test_a_member_that_leaves_again_waits_from_its_second_absence():
+    lacking = range(3, 31)
+    looks = [look(0, range(1, 31)), *every_hours(6, 24, lacking, start=6), look(36, [1, *lacking])]
+    looks += every_hours(6, 42, lacking, start=42)
+    history = replay(looks, THRESHOLD)
+    assert closed(history) == {2: looks[1].observed_at}
+    assert history.state.intervals[1].missing_since == looks[7].observed_at
+
+
+def test_a_look_that_may_close_is_always_confirmed():
+    for looks in range(8):
+        for hours in range(0, 60, 6):
+            group = MissingGroup(START, 29, looks + 1)
+            memory = RemovalMemory(groups=(group,), length=29)
+            lost = FavouriteInterval(30, START, None, 1, missing_since=START)
+            seen = look(hours + 1 / 60, range(1, 30))
+            state = OpenFavourites(frozenset(range(1, 31)), memory=memory)
+            if weigh(state, memory, [lost], seen, THRESHOLD).closable:
+                assert may_close(START, looks, seen.started_at, GRACE)
+
+
+def test_a_favourite_added_after_a_foreign_list_has_its_own_bounds():
+    own, other = range(1, 31), range(101, 131)
+    looks = [look(0, own), look(1, other, user_confirmed=False), look(2, [101, *own])]
+    (added,) = [each for each in replay(looks, THRESHOLD).intervals if each.track_id == 101]
+    assert (added.valid_from, added.added_after) == (looks[2].observed_at, looks[0].started_at)
