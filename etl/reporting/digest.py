@@ -31,7 +31,7 @@ from sqlalchemy.types import NullType
 from etl.db.tables import accounts, digests, runs
 from etl.db.types import Instant
 from etl.load.baseline import is_observation
-from etl.model.records import Outcome
+from etl.model.records import Outcome, Review
 from etl.reporting.column_types import column_converters, is_instant
 
 ATTRIBUTES: Final = ("title", "artists", "album")
@@ -171,7 +171,8 @@ def _in_range(view: TableClause, time: ColumnElement[Any], since: DigestRange) -
     is_later = view.c.run_id > (since.after_run or 0)
     if since.held_run is None or view is not _CHANGES:
         return is_later
-    return or_(is_later, and_(view.c.run_id == since.held_run, view.c.change == "removed"))
+    approved = select(runs.c.run_id).where(runs.c.run_id == since.held_run, runs.c.decision == Review.APPROVED)
+    return or_(is_later, and_(view.c.run_id.in_(approved), view.c.change == "removed"))
 
 
 def _newly_unavailable(account: str, first: datetime) -> Select[Any]:

@@ -187,6 +187,16 @@ def test_a_withdrawn_track_has_its_reason(synced: SyncedAccount) -> None:
     assert (row["track_id"], row["removal_reason"]) == (3, "withdrawn")
 
 
+def test_a_removal_is_listed_once_while_others_are_missing(synced: SyncedAccount) -> None:
+    synced.sync(LIST, GRACE)
+    for _ in range(4):
+        synced.sync(LIST[1:], GRACE)
+    synced.sync(LIST[2:], GRACE)
+    found = synced.next()
+    assert (ids(found.removed), found.newly_missing) == ([1], 1)
+    assert not synced.next().has_content
+
+
 def test_missing_tracks_are_listed_once_approved(synced: SyncedAccount) -> None:
     synced.sync(LIST, GRACE)
     synced.sync(LIST[1:], GRACE)
