@@ -135,7 +135,12 @@ def test_every_view_and_table_that_is_described_is_there(site: Site) -> None:
     }
     assert set(DATABASE["tables"]) - {"tokens"} <= set(tables)
     assert set(views()) <= set(tables)
-    assert {name for name, hidden in tables.items() if hidden} >= {"raw_blocks", "raw_items", "removal_memory", "snapshots"}
+    assert {name for name, hidden in tables.items() if hidden} >= {
+        "raw_blocks",
+        "raw_items",
+        "removal_memory",
+        "snapshots",
+    }
     for name in tables:
         assert site.get(f"/favsync/{name}").status_code == 200
 
