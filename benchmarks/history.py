@@ -32,7 +32,7 @@ from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.db.migrate import upgrade
 from etl.errors import ApiUnreachable
 from etl.load.accounts import ensure_account, find_accounts
-from etl.model.records import Item, Page
+from etl.model.records import Item, Page, RemovalGrace
 from etl.sandbox.catalogue import Catalogue
 from etl.sandbox.composer import market_lists
 from etl.sync import RunOptions, RunResult, sync_account
@@ -130,6 +130,7 @@ class ListSource:
     listener: Listener
     time: time_machine.Coordinates
     mood: str = "well"
+    has_catalogue: bool = True
     requests: int = 0
     retries: int = 0
 
@@ -151,8 +152,11 @@ class ListSource:
         return nullcontext(self)
 
     def catalogue(self, track_ids: Sequence[int], known_id: int | None) -> Mapping[int, Item | None] | None:
-        """Return None: this service has no catalogue."""
-        return None
+        """Return what the service says about tracks: every fourth that a listener let go is withdrawn."""
+        if not self.has_catalogue:
+            return None
+        known = self.listener.catalogue
+        return {track_id: _item(known, track_id) if track_id % 4 else None for track_id in track_ids}
 
     def user(self) -> User:
         """Return the listener."""
@@ -195,12 +199,15 @@ def _mood(chance: random.Random, favourites: int) -> str:
 
 
 def make_history(
-    engine: Engine, *, accounts: int, favourites: int, days: int, every: int = 1, seed: int = 1
+    engine: Engine, *, accounts: int, favourites: int, days: int, every: int = 1, seed: int = 1, grace: int = 0
 ) -> Iterator[RunResult]:
     """Sync ``accounts`` accounts every ``every`` days, for ``days`` days that end at `END`, and yield each run's result.
 
-    ``favourites``: of each account, at the end. The database is migrated; accounts are made.
+    ``favourites``: of each account, at the end. ``grace``: hours that a favourite is missing before its removal is recorded;
+    withdrawn ones 3.5 times as long. The catalogue can be asked after a third of the days. Half-way, a list looks empty once.
+    The database is migrated; accounts are made.
     """
+    options = RunOptions(concurrency=1, grace=RemovalGrace(timedelta(hours=grace), timedelta(hours=3.5 * grace)))
     catalogue = Catalogue(max(200, round(favourites * 2.6)), seed)
     chance = random.Random(seed)
     lists = market_lists(seed)
@@ -223,12 +230,15 @@ def make_history(
                 begin + timedelta(days=day, seconds=chance.randrange(1800), microseconds=chance.randrange(10**6))
             )
             for listener in listeners:
-                source = ListSource(listener, time, _mood(chance, len(listener.tracks)) if day else "well")
-                yield sync_account(engine, known[listener.name], source, RunOptions(concurrency=1))
+                mood = _mood(chance, len(listener.tracks)) if day else "well"
+                if grace and day == days // 2 // every * every and listener is listeners[-1]:
+                    mood = "empty"
+                source = ListSource(listener, time, mood, has_catalogue=day > days / 3)
+                yield sync_account(engine, known[listener.name], source, options)
                 time.shift(timedelta(seconds=1))
         for listener in listeners:  # and a last look at lists that nobody touched
             time.shift(timedelta(hours=1))
-            yield sync_account(engine, known[listener.name], ListSource(listener, time), RunOptions(concurrency=1))
+            yield sync_account(engine, known[listener.name], ListSource(listener, time), options)
 
 
 def _listener(number: int, catalogue: Catalogue, favourites: int, days: int, seed: int) -> Listener:
@@ -245,12 +255,13 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=1_095)
     parser.add_argument("--every", type=int, default=1, help="days between two syncs")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--grace", type=int, default=0, help="hours before a removal is recorded")
     parser.add_argument("url", help="sqlite:///FILE or postgresql://…")
     given = parser.parse_args()
     upgrade(given.url)
     engine = open_engine(given.url)
     outcomes: Counter[str] = Counter()
-    how = {name: getattr(given, name) for name in ("accounts", "favourites", "days", "every", "seed")}
+    how = {name: getattr(given, name) for name in ("accounts", "favourites", "days", "every", "seed", "grace")}
     for report in make_history(engine, **how):
         outcomes[str(report.outcome)] += 1
         if sum(outcomes.values()) % 50 == 0 and sys.stderr.isatty():

@@ -84,7 +84,7 @@ BEGIN
         UNION ALL
         SELECT each FROM unnest(ARRAY[
             'accounts', 'albums', 'artists', 'digests', 'favourites', 'favsync_version', 'genres', 'market_set_members', 'market_sets',
-            'markets', 'raw_blocks', 'raw_items', 'rejects', 'runs', 'schedules', 'snapshots', 'track_artists',
+            'markets', 'raw_blocks', 'raw_items', 'rejects', 'removal_memory', 'runs', 'schedules', 'snapshots', 'track_artists',
             'track_genres', 'track_versions', 'tracks'
         ]) AS each
         WHERE to_regclass('public.' || each) IS NOT NULL

@@ -30,8 +30,8 @@ from etl.reporting.views import views
 DOCS: Final = Path(__file__).resolve().parents[1] / "docs"
 DOCUMENT: Final = DOCS / "data-model.md"
 RECIPES: Final = DOCS / "recipes.md"
-HISTORY: Final = {"accounts": 2, "favourites": 70, "days": 300, "every": 6, "seed": 3}
-"""The arguments of `benchmarks.history`. The tests of the views use the same history."""
+HISTORY: Final = {"accounts": 2, "favourites": 70, "days": 300, "every": 6, "seed": 3, "grace": 48}
+"""What `benchmarks.history` is asked for; the tests of the views have the same history."""
 
 FOLDER: Final = "favourites"
 METABASE: Final = "-- metabase\n"

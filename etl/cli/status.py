@@ -19,7 +19,18 @@ if TYPE_CHECKING:
 
     from etl.monitor.status import AccountStatus
 
-COLUMNS = ("account", "freshness", "last proven", "next run", "favourites", "held", "failures", "last outcome", "token")
+COLUMNS = (
+    "account",
+    "freshness",
+    "last proven",
+    "next run",
+    "favourites",
+    "missing",
+    "held",
+    "failures",
+    "last outcome",
+    "token",
+)
 
 
 @click.command("status", cls=Verb)
@@ -70,6 +81,7 @@ def _show(context: Context, found: list[AccountStatus], now: datetime) -> None:
             ago(each.age_seconds),
             _until(each.next_run_at, now) + (", parked" if each.parked_until else "") if each.next_run_at else None,
             each.favourites,
+            each.missing or None,
             each.held or None,
             each.failures_in_a_row or None,
             each.last_outcome,
@@ -81,6 +93,15 @@ def _show(context: Context, found: list[AccountStatus], now: datetime) -> None:
     for each in found:
         if each.exit_code:
             context.say(f"{each.account}: {_advice(each)}")
+        if each.missing_since is not None:
+            are = "favourite is" if each.missing == 1 else "favourites are"
+            context.say(
+                f"{each.account}: {each.missing} {are} missing from the list, since {each.missing_since:%Y-%m-%d %H:%M} UTC"
+            )
+        if each.removals_blocked_since is not None:
+            since, reason = each.removals_blocked_since, each.removals_blocked_reason
+            why = f"{each.removals_blocked_by}; {reason}" if reason else each.removals_blocked_by
+            context.say(f"{each.account}: no removal can be recorded since {since:%Y-%m-%d %H:%M} UTC: {why}")
 
 
 def _advice(each: AccountStatus) -> str:

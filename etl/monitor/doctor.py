@@ -31,7 +31,7 @@ from etl.db.engine import open_engine, read_transaction
 from etl.db.schema_check import schema_differences
 from etl.errors import ApiError, DatabaseError, FavsyncError, UsageError
 from etl.monitor.database_health import database_health, missing_rights
-from etl.monitor.status import AccountStatus, statuses
+from etl.monitor.status import HELD, NO_ID, OWNER, AccountStatus, statuses
 from etl.scheduler import schedule
 from etl.settings import LOST_WITHOUT_RAW
 
@@ -39,6 +39,8 @@ GOOD, LOOK, BAD = "ok", "look", "bad"
 MIN_FREE_BYTES: Final = 500_000_000
 MIN_VERSION: Final = {"SQLite": (3, 35), "PostgreSQL": (13,)}
 CLOCK_TOLERANCE_SECONDS: Final = 30.0
+MAX_ACCOUNTS: Final = 10
+"""Accounts that are named in the findings of a check."""
 MAX_TOKENS: Final = 20
 """Tokens that are tried."""
 API_SECONDS: Final = 10.0
@@ -72,7 +74,7 @@ def run_checks(config: Config) -> Iterator[Finding]:
         tokens = _tokens if is_reachable else _no_tokens
         checks = (
             ("database", _database), ("rights", _rights), ("disk", _disk), ("freshness", _freshness),
-            ("tokens", _stored_tokens), ("tokens", tokens),
+            ("removals", _removals), ("tokens", _stored_tokens), ("tokens", tokens),
         )  # fmt: skip
         for subject, check in checks:
             try:
@@ -190,12 +192,43 @@ def _disk(_config: Config, engine: Engine) -> Iterator[Finding]:
 
 def _freshness(config: Config, engine: Engine) -> Iterator[Finding]:
     stale = [each for each in statuses(engine, config.schedule) if each.is_stale]
-    for each in stale[:10]:
+    for each in stale[:MAX_ACCOUNTS]:
         reason = f"; reason of the last run: {each.last_reason}" if each.last_reason else ""
         remedy = f"see `favsync runs list --account {each.account}`; is `favsync schedule` running?"
+        if each.age_seconds is not None and each.age_seconds < 0:
+            reason = f": its last proven run is dated {-each.age_seconds:.0f} s in the future"
+            remedy = f"set the clock, then take back what it dated: see `favsync runs list --account {each.account}`"
         yield Finding(LOOK, "freshness", f"account {each.account} is {each.freshness}{reason}", remedy)
     if not stale:
         yield Finding(GOOD, "freshness", "no account is stale")
+
+
+def _removals(config: Config, engine: Engine) -> Iterator[Finding]:
+    """Yield a finding for each account of which removals cannot be recorded, and why."""
+    found = [each for each in statuses(engine, config.schedule) if each.freshness != "disabled"]
+    blocked = [each for each in found if each.removals_blocked_since is not None]
+    for each in blocked[:MAX_ACCOUNTS]:
+        remedies = {
+            HELD: f"`favsync runs approve {each.held_run_id}` or `favsync runs reject {each.held_run_id}`",
+            OWNER: f"`favsync accounts check {each.account}` asks the service whose token it is",
+            NO_ID: f"`favsync runs show` lists the entry: see `favsync runs list --account {each.account}`",
+        }
+        remedy = remedies.get(
+            each.removals_blocked_by or "", "if it lasts for a day, see 'Partial again and again' in deploy/runbook.md"
+        )
+        reason = f"; {each.removals_blocked_reason}" if each.removals_blocked_reason else ""
+        finding = (
+            f"removals of account {each.account} are blocked since {each.removals_blocked_since:%Y-%m-%d %H:%M} UTC: "
+            f"{each.removals_blocked_by}{reason}"
+        )
+        yield Finding(LOOK, "removals", finding, remedy)
+    if len(blocked) > MAX_ACCOUNTS:
+        more = f"removals of {len(blocked) - MAX_ACCOUNTS} more accounts are blocked"
+        yield Finding(LOOK, "removals", more, "`favsync status --json` has all of them")
+    if not blocked:
+        missing = sum(each.missing for each in found)
+        waiting = f"; {missing:,} favourites are missing, and their removal is not recorded yet" if missing else ""
+        yield Finding(GOOD, "removals", f"nothing blocks removals{waiting}")
 
 
 def _stored_tokens(config: Config, engine: Engine) -> Iterator[Finding]:

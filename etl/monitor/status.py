@@ -1,30 +1,38 @@
 """How fresh each account is, and the exit code for monitoring.
 
 An account is stale when two runs of its schedule, and `SLACK` more, have passed since the end of its last proven read: one missed
-run is normal. An account without a proven read ages from its creation.
+run is normal. An account without a proven read ages from its creation. A last read in the future is stale, because a wrong clock
+dated it.
+
+Removals are blocked from the first run on that could not record any, whatever was missing, until a later run could.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, and_, func, literal, or_, select
 
 from etl import clock
 from etl.accounts.credentials import DEFAULT_ACCOUNT
 from etl.accounts.token_rows import TokenLocation, TokenRow, displayed_status, token_rows
 from etl.db.engine import read_transaction
-from etl.db.tables import accounts, runs, schedules
+from etl.db.tables import accounts, favourites, runs, schedules
+from etl.db.types import Instant
 from etl.errors import UsageError
 from etl.load.baseline import is_observation
 from etl.model.records import Outcome
 from etl.scheduler import schedule
 
 SLACK = timedelta(minutes=10)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+FUTURE_TOLERANCE = timedelta(minutes=5)
+"""How far ahead of this machine's clock a read may be dated."""
 FRESH, STALE, NEVER, DISABLED = "fresh", "stale", "never synced", "disabled"
+HELD, OWNER, NO_ID, NOT_PROVEN = "held", "owner not confirmed", "entry without an id", "list not proven"
 HELD_CODE, DEAD_CODE, STALE_CODE = 7, 4, 3
 BATCH = 5_000
 """Runs that are read at once: SQLite limits the number of parameters."""
@@ -32,7 +40,12 @@ BATCH = 5_000
 
 @dataclass(frozen=True, slots=True)
 class AccountStatus:
-    """An account as `favsync status --json` prints it. ``is_stale``: enabled, and not proven for too long."""
+    """An account as `favsync status --json` prints it.
+
+    ``is_stale``: enabled, and not proven for too long, or proven in the future. ``missing``: favourites that whole lists lack and
+    whose removal is not recorded; ``missing_since``: the earliest of them. ``removals_blocked_by``: `HELD`, `OWNER`, `NO_ID`,
+    `NOT_PROVEN` or None; ``removals_blocked_reason``: the reason of the newest run that is blocked.
+    """
 
     account: str
     freshness: str
@@ -51,6 +64,12 @@ class AccountStatus:
     held: int
     held_run_id: int | None
     rejected: int
+    missing: int
+    missing_since: datetime | None
+    removals_blocked_since: datetime | None
+    removals_blocked_seconds: float
+    removals_blocked_by: str | None
+    removals_blocked_reason: str | None
     token: str
     token_place: str | None
     token_expires_at: datetime | None
@@ -68,11 +87,15 @@ class AccountStatus:
 
 @dataclass(frozen=True, slots=True)
 class AccountRows:
-    """The rows of an account: its own with its schedule, its newest proven run, its newest run, its token."""
+    """The rows of an account: its own with its schedule, its newest proven run, its newest run, its token.
+
+    ``blocked``: the newest run that could not record a removal, if no later one could.
+    """
 
     account: Row[Any]
     proven: Row[Any] | None
     last: Row[Any] | None
+    blocked: Row[Any] | None
     token: TokenRow | None
 
 
@@ -105,21 +128,24 @@ def status_of(rows: AccountRows, default_schedule: str, max_age: timedelta | Non
     proven_at = proven.observed_at if proven else None
     since = proven_at or account.created_at
     stale_at = since + max_age if max_age is not None else _stale_at(own_schedule, since, account.account_id)
+    is_ahead = proven_at is not None and proven_at > now + FUTURE_TOLERANCE
+    is_old = now > stale_at or is_ahead
     if not enabled:
         freshness = DISABLED
     elif proven_at is None:
         freshness = NEVER
     else:
-        freshness = STALE if now > stale_at else FRESH
+        freshness = STALE if is_old else FRESH
     # The scheduler's count is outdated where another process has synced the account since.
     is_outdated = proven_at is not None and account.scheduled_at is not None and account.scheduled_at < proven_at
     held = proven if proven and proven.outcome == Outcome.HELD and proven.decision is None else None
     counted = last if last and last.favourites is not None else proven
     token_state, token_place = _token(rows, now)
+    blocked, blocked_since = rows.blocked, account.blocked_since if rows.blocked else None
     return AccountStatus(
         account=account.name,
         freshness=freshness,
-        is_stale=enabled and now > stale_at,
+        is_stale=enabled and is_old,
         last_proven_at=proven_at,
         age_seconds=(now - proven_at).total_seconds() if proven_at else None,
         stale_at=stale_at if enabled else None,
@@ -134,6 +160,12 @@ def status_of(rows: AccountRows, default_schedule: str, max_age: timedelta | Non
         held=held.held if held else 0,
         held_run_id=held.run_id if held else None,
         rejected=proven.rejected if proven else 0,
+        missing=account.missing,
+        missing_since=account.missing_since,
+        removals_blocked_since=blocked_since,
+        removals_blocked_seconds=max((now - blocked_since).total_seconds(), 0.0) if blocked_since else 0.0,
+        removals_blocked_by=_blocked_by(blocked) if blocked else None,
+        removals_blocked_reason=blocked.reason if blocked else None,
         token=token_state,
         token_place=token_place,
         token_expires_at=token.expires_at if token else None,
@@ -151,6 +183,14 @@ def _token(rows: AccountRows, now: datetime) -> tuple[str, str | None]:
     return "valid" if was_accepted else "unknown", str(TokenLocation.ENVIRONMENT)
 
 
+def _blocked_by(run: Row[Any]) -> str:
+    if run.outcome == Outcome.HELD:
+        return HELD
+    if not run.proven:
+        return NOT_PROVEN
+    return OWNER if run.proves_absence else NO_ID
+
+
 def _stale_at(text: str, since: datetime, seed: int) -> datetime:
     """Return when two runs are missed. A schedule in the table that cannot be parsed counts as hourly."""
     try:
@@ -162,20 +202,29 @@ def _stale_at(text: str, since: datetime, seed: int) -> datetime:
 
 def _read(connection: Connection, names: Collection[str]) -> list[AccountRows]:
     rows = connection.execute(_accounts(names)).all()
-    ids = sorted({run_id for row in rows for run_id in (row.proven_run_id, row.last_run_id) if run_id is not None})
+    named = (run_id for row in rows for run_id in (row.proven_run_id, row.last_run_id, row.blocked_run_id))
+    ids = sorted({run_id for run_id in named if run_id is not None})
     found: dict[int, Row[Any]] = {}
     for start in range(0, len(ids), BATCH):
         query = select(runs).where(runs.c.run_id.in_(ids[start : start + BATCH]))
         found |= {row.run_id: row for row in connection.execute(query)}
     tokens = token_rows(connection)
     return [
-        AccountRows(row, found.get(row.proven_run_id), found.get(row.last_run_id), tokens.get(row.account_id))
+        AccountRows(
+            row,
+            proven=found.get(row.proven_run_id),
+            last=found.get(row.last_run_id),
+            blocked=found.get(row.blocked_run_id),
+            token=tokens.get(row.account_id),
+        )
         for row in rows
     ]
 
 
 def _accounts(names: Collection[str]) -> Select[Any]:
-    """Select each account with its newest proven run and its newest run. Both are looked up in an index.
+    """Select each account with its newest proven run, its newest run, its missing favourites and its newest blocked run.
+
+    All are looked up in indexes.
 
     ``unproven`` counts the failed and partial runs since the proven one. Imports of parts of a list, which send no requests, do
     not count.
@@ -207,8 +256,44 @@ def _accounts(names: Collection[str]) -> Select[Any]:
             schedules.c.parked_until,
             schedules.c.updated_at.label("scheduled_at"),
             func.coalesce(schedules.c.failures_in_a_row, 0).label("failures"),
+            *_missing_columns(),
+            *_blocked_columns(),
         )
         .select_from(accounts.outerjoin(schedules, schedules.c.account_id == accounts.c.account_id))
         .order_by(accounts.c.name)
     )
     return query.where(accounts.c.name.in_(names)) if names else query
+
+
+def _missing_columns() -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    """Return number and earliest instant of an account's missing favourites."""
+    is_missing = (
+        favourites.c.account_id == accounts.c.account_id,
+        favourites.c.last_seen_at.is_not(None),  # names the index
+        favourites.c.missing_since.is_not(None),
+    )
+    count = select(func.count()).where(*is_missing).correlate(accounts).scalar_subquery()
+    since = select(func.min(favourites.c.missing_since, type_=Instant)).where(*is_missing).correlate(accounts)
+    return count.label("missing"), since.scalar_subquery().label("missing_since")
+
+
+def _blocked_columns() -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    """Return the end of an account's first run without removals since one that could record them, and its newest such run.
+
+    An import of a part of a list, which sends no requests, neither blocks removals nor frees them.
+    """
+    is_waiting = and_(runs.c.outcome == Outcome.HELD, runs.c.decision.is_(None))
+    is_unconfirmed = and_(runs.c.missing > 0, runs.c.user_confirmed.is_(False))
+    is_blocked = or_(~runs.c.proven, ~runs.c.proves_absence, is_waiting, is_unconfirmed)
+    own = (runs.c.account_id == accounts.c.account_id, is_observation, or_(runs.c.proven, runs.c.requests > 0))
+    free = select(func.max(runs.c.observed_at, type_=Instant)).where(*own, ~is_blocked).correlate(accounts)
+    after = runs.c.observed_at > func.coalesce(free.scalar_subquery(), literal(EPOCH, Instant))
+    since = select(func.min(runs.c.observed_at, type_=Instant)).where(*own, is_blocked, after).correlate(accounts)
+    newest = (
+        select(runs.c.run_id)
+        .where(*own, is_blocked, after)
+        .order_by(runs.c.observed_at.desc(), runs.c.run_id.desc())
+        .limit(1)
+        .correlate(accounts)
+    )
+    return since.scalar_subquery().label("blocked_since"), newest.scalar_subquery().label("blocked_run_id")

@@ -11,7 +11,9 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, Final
 
-INSTANTS: Final = frozenset({"valid_from", "valid_to", "added_after", "removed_after", "not_before", "since"})
+INSTANTS: Final = frozenset(
+    {"valid_from", "valid_to", "added_after", "removed_after", "not_before", "since", "missing_since"}
+)
 DAYS: Final = frozenset({"day", "week", "month"})
 FLAGS: Final = frozenset({"proven"})
 

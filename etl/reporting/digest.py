@@ -31,7 +31,7 @@ from sqlalchemy.types import NullType
 from etl.db.tables import accounts, digests, runs
 from etl.db.types import Instant
 from etl.load.baseline import is_observation
-from etl.model.records import Outcome
+from etl.model.records import Outcome, Review
 from etl.reporting.column_types import column_converters, is_instant
 
 ATTRIBUTES: Final = ("title", "artists", "album")
@@ -44,7 +44,8 @@ Row = dict[str, Any]
 class DigestRange:
     """What a digest covers: the runs after ``after_run``, or everything since ``instant``.
 
-    ``held_run``: the run whose held removals the last digest announced. If it was approved since, its removals are included.
+    ``held_run``: the run whose held or missing favourites the last digest announced. If the operator approved it since, its
+    removals are included.
     """
 
     instant: datetime | None = None
@@ -56,6 +57,8 @@ class DigestRange:
 class Digest:
     """What changed. ``added``, ``back`` (added again after a removal), ``removed``: rows of ``report_favourite_changes``.
 
+    A removal is included when it is recorded. Before that the track is missing; ``missing``: how many are missing now, by the
+    instant since which they are, the newest first; ``newly_missing``: how many of them were not in the last digest.
     ``there``: number of favourites that the first snapshot found. ``lost``: new rows of ``report_unavailable``.
     ``facts``: rows of ``report_track_changes`` about current favourites. ``troubles``: runs that failed or were partial.
     ``held``: the run and number of removals that wait for approval now.
@@ -68,6 +71,8 @@ class Digest:
     added: list[Row] = field(default_factory=list)
     back: list[Row] = field(default_factory=list)
     removed: list[Row] = field(default_factory=list)
+    missing: list[Row] = field(default_factory=list)
+    newly_missing: int = 0
     there: int = 0
     lost: list[Row] = field(default_factory=list)
     facts: list[Row] = field(default_factory=list)
@@ -77,7 +82,7 @@ class Digest:
     @property
     def has_content(self) -> bool:
         """True if there is anything to report."""
-        return self.has_changes or bool(self.lost or self.facts or self.troubles or self.held)
+        return self.has_changes or bool(self.newly_missing or self.lost or self.facts or self.troubles or self.held)
 
     @property
     def has_changes(self) -> bool:
@@ -87,7 +92,7 @@ class Digest:
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """A channel has received everything up to ``run_id``, and that ``held_run_id`` holds removals."""
+    """A channel has received everything up to ``run_id``, and that removals of ``held_run_id`` wait: held or only missing."""
 
     run_id: int
     held_run_id: int | None
@@ -101,6 +106,7 @@ def _view(name: str, *columns: str) -> TableClause:
 
 _CHANGES = _view("report_favourite_changes", "account", "run_id", "change", "changed_at", "title", "track_id")
 _CURRENT = _view("report_current_favourites", "account", "track_id", "title")
+_MISSING = _view("report_missing", "account", "missing_since")
 _REGRETTED = _view("report_regretted_removals", "account", "track_id", "returned_at")
 _RUNS = _view("report_runs", "account", "run_id", "outcome", "reason", "started_at", "observed_at", "retracted_at")
 _TRACK_CHANGES = _view("report_track_changes", "track_id", "changed_at", "field")
@@ -127,12 +133,15 @@ def digest(connection: Connection, account: str, since: DigestRange) -> Digest:
     is_in_range = _in_range(_CHANGES, _CHANGES.c.changed_at, since)
     query = select(_EVERYTHING).select_from(_CHANGES).where(_CHANGES.c.account == account, is_in_range)
     changes = rows(query.order_by(_CHANGES.c.changed_at.desc(), _CHANGES.c.title, _CHANGES.c.track_id))
-    listed = [row for row in changes if row["not_before"] is not None]
-    added = [row for row in listed if row["change"] == "added"]
+    by_change: dict[str, list[Row]] = {}
+    for row in changes:
+        by_change.setdefault(row["change"], []).append(row)
+    added = by_change.get("added", [])
     returns = select(_REGRETTED.c.track_id, _REGRETTED.c.returned_at).where(_REGRETTED.c.account == account)
     returned = {(row["track_id"], row["returned_at"]) for row in rows(returns)}
 
     troubles = select(*_RUNS.c["run_id", "outcome", "reason", "started_at"]).order_by(_RUNS.c.run_id.desc())
+    since_when = select(_MISSING.c.missing_since, func.count().label("tracks")).where(_MISSING.c.account == account)
     current = select(func.count()).select_from(_CURRENT).where(_CURRENT.c.account == account)
     return Digest(
         account=account,
@@ -141,8 +150,10 @@ def digest(connection: Connection, account: str, since: DigestRange) -> Digest:
         favourites=connection.execute(current).scalar_one(),
         added=[row for row in added if (row["track_id"], row["changed_at"]) not in returned],
         back=[row for row in added if (row["track_id"], row["changed_at"]) in returned],
-        removed=[row for row in listed if row["change"] == "removed"],
-        there=len(changes) - len(listed),
+        removed=by_change.get("removed", []),
+        missing=rows(since_when.group_by(_MISSING.c.missing_since).order_by(_MISSING.c.missing_since.desc())),
+        newly_missing=len(by_change.get("missing", [])),
+        there=len(by_change.get("already there", [])),
         lost=rows(_newly_unavailable(account, first)) if first else [],
         facts=rows(_changed_attributes(account, first)) if first else [],
         troubles=rows(troubles.where(*of_account, _RUNS.c.outcome.in_((Outcome.FAILED, Outcome.PARTIAL)))),
@@ -153,11 +164,15 @@ def digest(connection: Connection, account: str, since: DigestRange) -> Digest:
 def _in_range(view: TableClause, time: ColumnElement[Any], since: DigestRange) -> ColumnElement[bool]:
     """Return the condition that a row of runs or changes belongs to the range."""
     if since.instant is not None:
-        return time >= since.instant
+        if view is not _CHANGES:
+            return time >= since.instant
+        recorded = select(_RUNS.c.run_id).where(_RUNS.c.started_at >= since.instant)
+        return or_(time >= since.instant, and_(view.c.change == "removed", view.c.run_id.in_(recorded)))
     is_later = view.c.run_id > (since.after_run or 0)
     if since.held_run is None or view is not _CHANGES:
         return is_later
-    return or_(is_later, and_(view.c.run_id == since.held_run, view.c.change == "removed"))
+    approved = select(runs.c.run_id).where(runs.c.run_id == since.held_run, runs.c.decision == Review.APPROVED)
+    return or_(is_later, and_(view.c.run_id.in_(approved), view.c.change == "removed"))
 
 
 def _newly_unavailable(account: str, first: datetime) -> Select[Any]:
@@ -205,7 +220,8 @@ def newest_cursor(connection: Connection, account_id: int, now: datetime) -> Cur
     """Return the cursor of a digest that contains everything, None before the first run that ended."""
     ended = (runs.c.account_id == account_id, runs.c.outcome.is_not(None))
     run_id = connection.execute(select(func.max(runs.c.run_id)).where(*ended)).scalar()
-    held = select(func.max(runs.c.run_id)).where(*ended, runs.c.outcome == Outcome.HELD, runs.c.decision.is_(None))
+    waits = (runs.c.outcome == Outcome.HELD) | (runs.c.missing > 0)  # the operator may approve both
+    held = select(func.max(runs.c.run_id)).where(*ended, waits, runs.c.decision.is_(None))
     return None if run_id is None else Cursor(run_id, connection.execute(held).scalar(), now)
 
 

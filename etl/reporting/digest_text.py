@@ -14,6 +14,7 @@ from html import escape
 from typing import Any, Final
 
 from etl.logs import visible
+from etl.model.records import RemovalReason
 from etl.reporting.digest import Digest, Row
 from etl.reporting.render import escape_markup, json_text
 
@@ -23,6 +24,12 @@ MAX_CHAT: Final = 3_800
 """Characters in a message for Slack, Mattermost, Rocket.Chat or Google Chat."""
 MAX_DISCORD: Final = 1_900
 """Characters in a message for Discord, which takes 2,000."""
+_REASONS: Final = {
+    RemovalReason.UNFAVOURITED: "unfavourited",
+    RemovalReason.WITHDRAWN: "withdrawn by Boomplay",
+    RemovalReason.UNKNOWN: "reason unknown",
+    None: "reason unknown",
+}
 _NO_MENTION: Final = "\u200b"
 _DISCORD_MARKUP: Final = re.compile(r"([\\`*_~|\[\]#>])")
 
@@ -43,6 +50,7 @@ def headline(digest: Digest) -> str:
         for found, word in ((digest.added, "added"), (digest.back, "back"), (digest.removed, "removed"))
         if found
     ]
+    counts += [f"{digest.newly_missing:,} missing"] if digest.newly_missing else []
     what = ", ".join(counts) or ("first snapshot" if digest.there else "nothing added or removed")
     since = f" since {_instant(digest.since)}" if digest.since and (counts or not digest.there) else ""
     return f"{visible(digest.account)}: {what}{since}; {digest.favourites:,} favourites now"
@@ -57,8 +65,16 @@ def sections(digest: Digest) -> Iterator[Section]:
     if digest.there:
         there = f"{digest.there:,} favourites were there; when they were added is unknown"
         yield Section("First snapshot", [(there, "")])
-    for heading, rows in (("Added", digest.added), ("Back again", digest.back), ("Removed", digest.removed)):
+    for heading, rows in (("Added", digest.added), ("Back again", digest.back)):
         yield from _cut(heading, [(_track(row), _between(row)) for row in rows])
+    yield from _cut(
+        "Removed", [(_track(row), f"{_between(row)}, {_REASONS[row['removal_reason']]}") for row in digest.removed]
+    )
+    if digest.missing:
+        lines = [(_missing(row), "") for row in digest.missing[:MAX_LINES]]
+        yield Section(
+            "Missing from the list, not yet recorded as removed", lines, max(0, len(digest.missing) - MAX_LINES)
+        )
     if digest.lost:
         heading = f"No longer playable in {visible(digest.lost[0]['region'])}"
         yield from _cut(heading, [(_track(row), f"seen {_instant(row['since'])}") for row in digest.lost])
@@ -84,6 +100,11 @@ def _track(row: Row) -> str:
 
 def _between(row: Row) -> str:
     return f"between {_instant(row['not_before'])} and {_instant(row['changed_at'])}"
+
+
+def _missing(row: Row) -> str:
+    tracks = "1 track is" if row["tracks"] == 1 else f"{row['tracks']:,} tracks are"
+    return f"{tracks} missing since {_instant(row['missing_since'])}"
 
 
 def _change(row: Row) -> str:

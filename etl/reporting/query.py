@@ -48,7 +48,7 @@ _FAVOURITES_AS_OF: Final = """newest AS (
     GROUP BY r.account_id
 ),
 favourites AS (
-    SELECT f.account_id, f.favourite_id, f.track_id, f.valid_from, f.added_after,
+    SELECT f.account_id, f.favourite_id, f.track_id, f.valid_from, f.added_after, NULL AS missing_since,
         CASE WHEN (f.valid_to IS NULL OR :as_of < f.valid_to)
             AND :as_of <= coalesce(f.removed_after, f.last_seen_at, n.seen_until)
         THEN NULL ELSE coalesce(f.valid_to, :as_of) END AS valid_to

@@ -13,9 +13,10 @@ from etl.load.runs import find_run
 from etl.replay.review import held_intervals
 
 LIST_COLUMNS = (
-    "run_id", "account", "trigger", "outcome", "started_at", "favourites", "added", "removed", "held", "rejected", "reason",
+    "run_id", "account", "trigger", "outcome", "started_at",
+    "favourites", "added", "removed", "held", "missing", "rejected", "reason",
 )  # fmt: skip
-INTERNAL_COLUMNS = ("account_id", "snapshot_id", "holder")
+INTERNAL_COLUMNS = ("account_id", "snapshot_id", "holder", "evidence")
 
 
 def list_runs(
@@ -32,7 +33,9 @@ def list_runs(
 
 
 def run_details(connection: Connection, run_id: int) -> dict[str, Any]:
-    """Return the columns of a run, the favourites that it added, removed and holds, and its unreadable items.
+    """Return the columns of a run, its favourites by what it did to them, and its unreadable items.
+
+    ``missing_tracks``: those that it was the first to lack, as long as they are missing.
 
     Raises: UsageError, for an unknown run.
     """
@@ -42,6 +45,10 @@ def run_details(connection: Connection, run_id: int) -> dict[str, Any]:
     details["duration_seconds"] = (run.finished_at - run.started_at).total_seconds() if run.finished_at else None
     details["added_tracks"] = _favourites(connection, favourites.c.added_run_id == run_id)
     details["removed_tracks"] = _favourites(connection, favourites.c.removed_run_id == run_id)
+    details["missing_tracks"] = []
+    if run.observed_at is not None:
+        whose = (favourites.c.account_id == run.account_id) & favourites.c.last_seen_at.is_not(None)
+        details["missing_tracks"] = _favourites(connection, whose & (favourites.c.missing_since == run.observed_at))
     held = [interval.track_id for interval in held_intervals(connection, run)] if run.snapshot_id else []
     titles = {row[0]: row[1] for row in select_in(connection, "track_id, title", tracks, "track_id", held)}
     details["held_tracks"] = [{"track_id": track_id, "title": titles.get(track_id)} for track_id in held]
@@ -50,7 +57,7 @@ def run_details(connection: Connection, run_id: int) -> dict[str, Any]:
 
 
 def _favourites(connection: Connection, condition: ColumnElement[bool]) -> list[dict[str, Any]]:
-    bounds = favourites.c["valid_from", "added_after", "valid_to", "removed_after"]
+    bounds = favourites.c["valid_from", "added_after", "valid_to", "removed_after", "removal_reason"]
     query = select(favourites.c.track_id, tracks.c.title, *bounds).join(tracks).where(condition)
     return [dict(row) for row in connection.execute(query.order_by(favourites.c.favourite_id)).mappings()]
 

@@ -1,6 +1,7 @@
-"""Events of tracks in order of time: added, removed, attributes changed.
+"""Events of tracks in order of time: added, missing, removed, attributes changed.
 
-A track was added or removed in the interval (``not_before``, ``at``]; ``not_before`` is None for the first snapshot.
+A track was added or removed, or went missing, in the interval (``not_before``, ``at``]; ``not_before`` is None for the first
+snapshot. A favourite that whole snapshots lacked and that came back has a gap, which only the snapshots show.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Any
 
 import msgspec
@@ -17,22 +18,26 @@ from sqlalchemy import Column, Connection, func, select
 from etl.db.tables import artists, favourites, track_artists, track_versions, tracks
 from etl.load.accounts import Account
 from etl.load.stored_tracks import StoredVersion, market_codes_by_set, stored_versions
-from etl.model.records import Track
+from etl.model.records import Review, SnapshotRef, Track
+from etl.replay.snapshots import snapshot_refs
 
 COMPARED = (
     "title", "track_number", "isrc", "duration_seconds", "album_title", "album_id", "artists", "genres", "markets",
     "web_url", "mobile_url", "artwork_url",
 )  # fmt: skip
 MAX_ID_DIGITS = 18
-ORDER = ("there", "removed", "added", "changed")
+ORDER = ("there", "removed", "missing", "not listed", "added", "changed")
 """The order of events of one instant."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event. ``change``: ``there`` (in the first snapshot), ``added``, ``removed`` or ``changed`` (an attribute).
+    """An event of a track.
 
+    ``change``: ``there`` (in the first snapshot), ``added``, ``missing``, ``removed``, ``changed`` (an attribute) or ``not
+    listed``: a gap from the end of the first whole snapshot without the track to the end of the first one with it.
     ``account``: None for ``changed``. ``is_again``: the track was a favourite before. ``run_id``: the run that found it.
+    ``removal_reason``: for ``removed``.
     ``field``, ``old_value``, ``new_value``: for ``changed``. ``title``, ``artists``: the current ones.
     """
 
@@ -43,6 +48,7 @@ class Event:
     not_before: datetime | None = None
     is_again: bool = False
     run_id: int | None = None
+    removal_reason: str | None = None
     field: str | None = None
     old_value: Any = None
     new_value: Any = None
@@ -88,8 +94,14 @@ def _with_name(connection: Connection, key: Column[int], name: Column[str], want
 def events(
     connection: Connection, accounts: Sequence[Account], track_ids: Collection[int] | None = None
 ) -> list[Event]:
-    """Return the events of these tracks, or of all tracks, in the accounts' favourites, oldest first."""
+    """Return the events of these tracks, or of all tracks, in the accounts' favourites, oldest first.
+
+    Gaps are included only for given tracks, because they are found by reading every snapshot of the account.
+    """
     found = list(_favourite_events(connection, accounts, track_ids))
+    if track_ids is not None:
+        for account in accounts:
+            found += _gaps(connection, account, found)
     concerned = {event.track_id for event in found} if track_ids is None else set(track_ids)
     versions = stored_versions(connection, concerned, market_codes_by_set(connection))
     for track_id, each in versions.items():
@@ -114,7 +126,41 @@ def _favourite_events(
         yield Event(row.valid_from, change, row.track_id, name, row.added_after, key in seen, row.added_run_id)
         seen.add(key)
         if row.valid_to is not None:
-            yield Event(row.valid_to, "removed", row.track_id, name, row.removed_after, run_id=row.removed_run_id)
+            bounds = {"not_before": row.removed_after, "run_id": row.removed_run_id}
+            yield Event(row.valid_to, "removed", row.track_id, name, **bounds, removal_reason=row.removal_reason)
+        elif row.missing_since is not None:
+            yield Event(row.missing_since, "missing", row.track_id, name, row.last_seen_at)
+
+
+def _gaps(connection: Connection, account: Account, events: Sequence[Event]) -> list[Event]:
+    """Return the gaps of the account's favourites, from its snapshots. ``events``: the bounds of its intervals."""
+    bounds: dict[int, list[Event]] = {}
+    for event in events:
+        if event.account == account.name:
+            bounds.setdefault(event.track_id, []).append(event)
+    if not bounds:
+        return []
+    found: list[Event] = []
+    missed: dict[int, datetime] = {}
+    for at, group in groupby(snapshot_refs(connection, account.account_id), key=lambda seen: seen.observed_at):
+        same = list(group)  # snapshots of one time count as one
+        present = {track_id for seen in same for track_id in seen.present if track_id in bounds}
+        is_whole = any(map(_proves_absence, same))
+        for track_id, own in bounds.items():
+            started = [event for event in own if event.at <= at]
+            if not started or started[-1].change == "removed":
+                missed.pop(track_id, None)
+            elif track_id not in present:
+                if is_whole:
+                    missed.setdefault(track_id, at)
+            elif track_id in missed:
+                gap = Event(at, "not listed", track_id, account.name, missed.pop(track_id), run_id=same[0].run_id)
+                found.append(gap)
+    return found
+
+
+def _proves_absence(seen: SnapshotRef) -> bool:
+    return seen.proves_absence and seen.decision is not Review.REJECTED
 
 
 def _attribute_events(track_id: int, versions: Sequence[StoredVersion]) -> Iterator[Event]:

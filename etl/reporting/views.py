@@ -56,6 +56,8 @@ PHRASES = {
         "whole_days": f"({_MICROSECONDS} / 86400000000)",
         "rounded": r"round(\1, \2)",
         "share": f"({_TEN_THOUSANDTHS} / 10000.0)",
+        "later": r"(strftime('%Y-%m-%dT%H:%M:%S', substr(\1, 1, 19), '+' || \2 || ' seconds') || substr(\1, 20))",
+        "catalogue_answer": r"""json_extract(\1, '$.catalogue."' || \2 || '"')""",
         "differ": r"(\1 IS NOT \2)",
         "fact": r"CAST(json_extract(\1, '$.\2') AS text)",
         "artist_facts": r"(SELECT group_concat(name, ', ') FROM (SELECT json_extract(value, '$.name') AS name"
@@ -75,6 +77,8 @@ PHRASES = {
         "whole_days": r"CAST(floor(extract(epoch FROM (\2) - (\1)) / 86400) AS bigint)",
         "rounded": r"round(CAST(\1 AS numeric), \2)",
         "share": f"round({_TEN_THOUSANDTHS} / 10000.0, 4)",
+        "later": r"(\1 + make_interval(secs => \2))",
+        "catalogue_answer": r"(CAST(\1 AS json) -> 'catalogue' ->> CAST(\2 AS text))",
         "differ": r"(\1 IS DISTINCT FROM \2)",
         "fact": r"(\1 ->> '\2')",
         "artist_facts": r"(SELECT string_agg(each.value ->> 'name', ', ' ORDER BY each.place)"

@@ -79,11 +79,14 @@ def test_the_numbers_on_the_page_are_those_of_sql(open_page: Open, story: Path, 
     assert numbers(tile(opened, "Artists")) == [sql(f"{artists} AND current_favourites > 0"), sql(artists)]
     days = sql("SELECT sum(duration_seconds) / 3600.0 FROM report_current_favourites WHERE account = 'ada'")
     assert tile(opened, "Playing time").split()[0] == f"{days / 24 if days >= 48 else days:.1f}"
-    added = sql("SELECT sum(added - already_there) FROM report_daily_changes WHERE account = 'ada'")
+    added = sql("SELECT sum(added) FROM report_daily_changes WHERE account = 'ada'")
     removed = sql("SELECT sum(removed) FROM report_daily_changes WHERE account = 'ada'")
     back = sql("SELECT count(*) FROM report_regretted_removals WHERE account = 'ada'")
     lede = opened.text("#lede")
     assert f"{added} tracks were added and {removed} let go, and {back} of those came back" in lede
+    missing = sql("SELECT count(*) FROM report_missing WHERE account = 'ada'")
+    assert numbers(tile(opened, "Missing"))[0] == missing > 0
+    assert f"{missing} tracks are missing from the list since" in lede
     home = sql("SELECT available FROM report_market_coverage WHERE account = 'ada' AND market_code = 'NG'")
     assert f"{home} of {favourites}" in opened.text("#where-lead")
     half = sql("SELECT half_life_days FROM report_half_life WHERE account = 'ada'")
@@ -190,6 +193,20 @@ def test_the_removed_are_in_the_same_table_and_pages_turn(open_page: Open, story
     box.get_by_role("button", name="Next").click()
     assert said.inner_text().startswith("21–")
     assert box.locator("th", has_text="Removed").is_visible()
+    why = box.locator("tbody tr td:nth-child(8)").all_inner_texts()
+    assert set(why) <= {"unfavourited", "withdrawn by Boomplay", "not known"}
+
+
+def test_the_missing_are_marked_in_both_tables(open_page: Open, story: Path, sql: Any) -> None:
+    opened = open_page(story)
+    missing = sql("SELECT count(*) FROM report_missing WHERE account = 'ada'")
+    changes = opened.page.locator("#recent .tablebox")
+    changes.get_by_role("button", name="Missing").first.click()
+    assert changes.locator("tbody tr").count() == missing > 0
+    box = opened.page.locator(TABLE)
+    box.locator("th", has_text="Missing").get_by_role("button").click()
+    since = box.locator("tbody tr td:nth-child(7)").all_inner_texts()
+    assert sum(text.startswith("since") for text in since) == missing
 
 
 def test_a_change_is_said_to_lie_between_two_looks(open_page: Open, story: Path) -> None:

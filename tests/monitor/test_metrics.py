@@ -38,6 +38,15 @@ def test_the_age_of_the_last_proven_sync_has_an_account_label() -> None:
     assert (found["favsync_accounts"], found["favsync_accounts_stale"], found["favsync_up"]) == (2, 1, 1)
 
 
+def test_missing_and_blocked_removals_have_an_account_label() -> None:
+    blocked = status(name="ben", missing=3, missing_since=NOW, blocked_since=NOW - timedelta(hours=2))
+    found = samples(Metrics(lambda: [status(), blocked]))
+    assert found["favsync_missing_favourites[('account', 'ada')]"] == 0
+    assert found["favsync_missing_favourites[('account', 'ben')]"] == 3
+    assert found["favsync_removals_blocked_seconds[('account', 'ada')]"] == 0
+    assert found["favsync_removals_blocked_seconds[('account', 'ben')]"] == 7200
+
+
 def test_above_the_account_limit_there_are_only_sums() -> None:
     many = [status(name=f"account {n}", last_proven_at=NOW - timedelta(minutes=n)) for n in range(11)]
     found = samples(Metrics(lambda: many, account_limit=10))

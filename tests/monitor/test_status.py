@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from etl.accounts.token_rows import TokenLocation, TokenRow, TokenStatus
-from etl.monitor.status import SLACK, AccountRows, AccountStatus, status_of, worst_code
+from etl.monitor.status import FUTURE_TOLERANCE, SLACK, AccountRows, AccountStatus, status_of, worst_code
 from etl.scheduler.schedule import parse
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -21,14 +21,15 @@ def status(max_age: timedelta | None = None, now: datetime = NOW, **more: object
     token_row = more.pop("token", None)
     account = {
         "account_id": 1, "name": "ada", "enabled": True, "schedule": None, "created_at": NOW - 90 * 24 * HOUR,
-        "scheduled_at": None, "failures": 0, "unproven": 0, "next_run_at": None, "parked_until": None,
+        "scheduled_at": None, "failures": 0, "unproven": 0, "missing": 0, "missing_since": None, "blocked_since": None, "next_run_at": None, "parked_until": None,
     }  # fmt: skip
     run = {
         "run_id": 9, "started_at": NOW, "observed_at": proven_at, "favourites": 5, "rejected": 0, "requests": 3, "reason": None,
         "held": held, "outcome": "held" if held else "unchanged", "decision": None,
     }  # fmt: skip
     last = SimpleNamespace(**run)
-    rows = AccountRows(SimpleNamespace(**account | more), last if proven_at else None, last, token_row)  # type: ignore[arg-type]
+    blocked = SimpleNamespace(**run | {"proven": True, "proves_absence": False}) if "blocked_since" in more else None
+    rows = AccountRows(SimpleNamespace(**account | more), last if proven_at else None, last, blocked, token_row)  # type: ignore[arg-type]
     return status_of(rows, "every 1h", max_age, now)
 
 
@@ -51,6 +52,15 @@ def test_a_weekly_account_is_not_stale_after_a_day() -> None:
 def test_a_given_age_overrides_the_schedule() -> None:
     assert status(max_age=timedelta(minutes=29)).is_stale
     assert not status(max_age=timedelta(minutes=31)).is_stale
+
+
+def test_a_last_read_in_the_future_is_stale() -> None:
+    assert not status(last_proven_at=NOW + FUTURE_TOLERANCE).is_stale
+    for ahead in (FUTURE_TOLERANCE + timedelta(seconds=1), HOUR, 366 * 24 * HOUR):
+        for max_age in (None, HOUR):
+            found = status(max_age, last_proven_at=NOW + ahead)
+            assert (found.freshness, found.is_stale, found.exit_code) == ("stale", True, 3)
+    assert not status(last_proven_at=NOW + HOUR, enabled=False).is_stale
 
 
 def test_an_account_without_a_sync_ages_from_its_creation() -> None:

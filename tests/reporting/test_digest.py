@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,14 +13,25 @@ from sqlalchemy import Engine
 
 from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.load.accounts import Account, ensure_account, find_accounts
-from etl.model.records import RemovalThreshold, Review
-from etl.replay.review import review_run
+from etl.model.records import Item, RemovalGrace, RemovalThreshold, Review
+from etl.replay.review import review_account, review_run
 from etl.reporting.digest import Cursor, Digest, DigestRange, cursor_of, digest, newest_cursor, set_cursor
 from etl.sync import RunOptions, RunResult, sync_account
 from tests.support.lists import FakeSource, item
 
 DAY = datetime(2026, 3, 1, 6, tzinfo=UTC)
 LIST = [item(number) for number in range(1, 31)]
+
+
+AT_ONCE, GRACE = RemovalGrace(), RemovalGrace(timedelta(hours=48), timedelta(days=7))
+
+
+@dataclass
+class SourceWithCatalogue(FakeSource):
+    """A service whose catalogue has every track but number 3."""
+
+    def catalogue(self, track_ids: Sequence[int], known_id: int | None) -> Mapping[int, Item | None]:
+        return {number: None if number == 3 else item(number) for number in track_ids}
 
 
 class SyncedAccount:
@@ -32,10 +45,11 @@ class SyncedAccount:
         with read_transaction(self.engine) as connection:
             (self.account,) = find_accounts(connection)
 
-    def sync(self, items: list[Any]) -> RunResult:
+    def sync(self, items: list[Any], grace: RemovalGrace = AT_ONCE) -> RunResult:
         """Sync a day later."""
         self.time.shift(timedelta(days=1))
-        report = sync_account(self.engine, self.account, FakeSource(items), RunOptions(concurrency=1))
+        options = RunOptions(concurrency=1, grace=grace)
+        report = sync_account(self.engine, self.account, SourceWithCatalogue(items), options)
         assert report.error is None
         return report
 
@@ -137,3 +151,56 @@ def test_a_digest_may_begin_at_an_instant(synced: SyncedAccount) -> None:
     synced.sync(LIST[2:])
     assert ids(synced.since(DigestRange(instant=DAY + timedelta(days=2))).removed) == [1, 2]
     assert ids(synced.since(DigestRange(instant=DAY + timedelta(days=2, hours=1))).removed) == [2]
+
+
+def test_a_missing_track_is_counted_then_listed_when_removed(synced: SyncedAccount) -> None:
+    synced.sync(LIST, GRACE)
+    synced.next()
+    lost_at = DAY + timedelta(days=2)
+    for _ in range(4):
+        synced.sync(LIST[1:], GRACE)
+    found = synced.next()
+    assert (found.missing, found.newly_missing) == ([{"missing_since": lost_at, "tracks": 1}], 1)
+    assert (found.removed, found.has_changes) == ([], False)
+    assert not synced.next().has_content
+    run = synced.sync(LIST[1:], GRACE)
+    found = synced.next()
+    (row,) = found.removed
+    assert (row["track_id"], row["run_id"], row["removal_reason"]) == (1, run.run_id, "unfavourited")
+    assert (row["not_before"], row["changed_at"]) == (DAY + timedelta(days=1), lost_at)
+    assert (found.missing, found.newly_missing) == ([], 0)
+
+
+def test_a_removal_belongs_to_the_day_of_its_recording(synced: SyncedAccount) -> None:
+    synced.sync(LIST, GRACE)
+    for _ in range(5):
+        synced.sync(LIST[1:], GRACE)
+    assert ids(synced.since(DigestRange(instant=DAY + timedelta(days=6))).removed) == [1]
+    assert ids(synced.since(DigestRange(instant=DAY + timedelta(days=6, hours=1))).removed) == []
+
+
+def test_a_withdrawn_track_has_its_reason(synced: SyncedAccount) -> None:
+    synced.sync(LIST, GRACE)
+    for _ in range(8):
+        synced.sync([*LIST[:2], *LIST[3:]], GRACE)
+    (row,) = synced.next().removed
+    assert (row["track_id"], row["removal_reason"]) == (3, "withdrawn")
+
+
+def test_a_removal_is_listed_once_while_others_are_missing(synced: SyncedAccount) -> None:
+    synced.sync(LIST, GRACE)
+    for _ in range(4):
+        synced.sync(LIST[1:], GRACE)
+    synced.sync(LIST[2:], GRACE)
+    found = synced.next()
+    assert (ids(found.removed), found.newly_missing) == ([1], 1)
+    assert not synced.next().has_content
+
+
+def test_missing_tracks_are_listed_once_approved(synced: SyncedAccount) -> None:
+    synced.sync(LIST, GRACE)
+    synced.sync(LIST[1:], GRACE)
+    assert synced.next().newly_missing == 1
+    review_account(synced.engine, synced.account, Review.APPROVED, RemovalThreshold())
+    assert ids(synced.next().removed) == [1]
+    assert not synced.next().has_content

@@ -26,6 +26,7 @@ def change(track_id: int, **fields: Any) -> dict[str, Any]:
         "artists": "Somebody",
         "not_before": BEFORE,
         "changed_at": AT,
+        "removal_reason": None,
     } | fields
 
 
@@ -39,7 +40,9 @@ def test_each_section_is_written_with_both_bounds(name: str) -> None:
         digest(
             added=[change(1)],
             back=[change(2)],
-            removed=[change(3, title=None)],
+            removed=[change(3, title=None, removal_reason="withdrawn")],
+            missing=[{"missing_since": AT, "tracks": 3}, {"missing_since": BEFORE, "tracks": 1}],
+            newly_missing=3,
             there=7,
             lost=[change(4, region="NG", since=AT)],
             facts=[{"field": "title", "old_value": "Old", "new_value": None, "changed_at": AT}],
@@ -49,9 +52,12 @@ def test_each_section_is_written_with_both_bounds(name: str) -> None:
         name,
     )
     for expected in (
-        "1 added, 1 back, 1 removed since 2026-03-01 06:00 UTC; 12 favourites now",
+        "1 added, 1 back, 1 removed, 3 missing since 2026-03-01 06:00 UTC; 12 favourites now",
         "between 2026-03-01 06:00 UTC and 2026-03-02 06:00 UTC",
         "track 3",
+        "2026-03-02 06:00 UTC, withdrawn by Boomplay",
+        "3 tracks are missing since 2026-03-02 06:00 UTC",
+        "1 track is missing since 2026-03-01 06:00 UTC",
         "7 favourites were there",
         "No longer playable in NG",
         "title: Old → nothing",
@@ -94,11 +100,20 @@ def test_content_is_more_than_changes_of_favourites() -> None:
     assert not digest().has_content
     assert digest(held=(1, 2)).has_content
     assert not digest(held=(1, 2)).has_changes
+    assert digest(newly_missing=1).has_content
+    assert not digest(missing=[{"missing_since": AT, "tracks": 3}]).has_content
     assert digest(there=1).has_changes
 
 
 def added(count: int, title: str = "A title of the usual length, number {}") -> list[dict[str, Any]]:
-    row = {"artists": "Somebody", "change": "added", "not_before": BEFORE, "changed_at": BEFORE, "run_id": 2}
+    row = {
+        "artists": "Somebody",
+        "change": "added",
+        "not_before": BEFORE,
+        "changed_at": BEFORE,
+        "run_id": 2,
+        "removal_reason": None,
+    }
     return [row | {"track_id": number, "title": title.format(number)} for number in range(count)]
 
 

@@ -6,10 +6,14 @@ import base64
 import hashlib
 import json
 import re
+from collections import Counter
 from datetime import UTC, date, datetime
 from html.parser import HTMLParser
 from typing import Any
 
+from sqlalchemy import Connection, text
+
+from etl.reporting.html.account import account_report
 from etl.reporting.html.packing import packed_links, packed_stays
 from etl.reporting.html.page import ASSETS, SCRIPTS, escaped, page
 from etl.reporting.html.trends import Stay, Trends
@@ -83,10 +87,40 @@ def test_texts_and_instants_are_packed_once_each() -> None:
     assert packed["ended"] == 2
 
 
+def test_missing_and_reason_are_packed_where_they_are_known() -> None:
+    current = [row(1, artists="A", missing_since=on(2026, 2)), row(2)]
+    ended = [row(3, valid_to=on(2026, 3), removal_reason="withdrawn"), row(4, valid_to=on(2026, 2))]
+    packed = packed_stays(current, ended, limit=9)
+    assert packed["texts"] == ["A", "withdrawn"]
+    assert [each[11:] for each in packed["rows"]] == [[1, None], [], [None, 1], []]
+    assert packed["instants"][1] == round(on(2026, 2).timestamp())
+
+
 def test_similar_urls_are_packed_as_a_pattern() -> None:
     links = packed_links({1: "https://w/1?x", 2: "https://w/2?x", 3: "https://elsewhere/", 4: None})
     assert links == {"before": "https://w/", "after": "?x", "others": {"3": "https://elsewhere/", "4": None}}
     assert packed_links({}) == {"before": "", "after": "", "others": {}}
+
+
+def test_the_report_counts_missing_tracks_and_has_reasons(seeded: Connection) -> None:
+    report = account_report(seeded, "ada")
+    sql = {
+        "missing": "SELECT count(*) FROM favourites WHERE account_id = 1 AND missing_since IS NOT NULL",
+        "added": "SELECT count(*) FROM favourites WHERE account_id = 1 AND added_after IS NOT NULL",
+        "removed": "SELECT count(*) FROM favourites WHERE account_id = 1 AND valid_to IS NOT NULL",
+    }
+    assert {name: report["summary"][name] for name in sql} == {
+        name: seeded.execute(text(query)).scalar_one() for name, query in sql.items()
+    }
+    assert report["summary"]["missing_since"] == min(
+        row["changed_at"] for row in report["changes"]["rows"] if row["change"] == "missing"
+    )
+    packed = report["tracks"]
+    reasons = Counter(packed["texts"][each[12]] for each in packed["rows"] if each[12:] and each[12] is not None)
+    by_reason = (
+        "SELECT removal_reason, count(*) FROM favourites WHERE account_id = 1 AND valid_to IS NOT NULL GROUP BY 1"
+    )
+    assert reasons == dict(seeded.execute(text(by_reason)).all())
 
 
 def test_no_value_can_end_the_script_element() -> None:

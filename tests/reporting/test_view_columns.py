@@ -14,14 +14,14 @@ from etl.reporting.query import Query, run_query
 from etl.reporting.views import views
 from tests.support.seeded import Histories
 
-NOW_COLUMNS = {"days_kept": 0.1, "seconds_since_proven": 3600.0}
+NOW_COLUMNS = {"seconds_since_proven": 3600.0}
 
 CONTRACT = {
     "track_markets": "track_id market_code",
     "report_current_favourites": "account track_id title artists album genres duration_seconds isrc market_count"
-    " first_seen_at added_after web_url",
+    " first_seen_at added_after web_url missing_since",
     "report_favourite_history": "account track_id title artists valid_from valid_to added_after removed_after is_current"
-    " days_kept",
+    " days_kept removal_reason",
     "report_favourite_changes": "account changed_at not_before change track_id title artists run_id",
     "report_daily_changes": "account day added removed total",
     "report_artists": "account artist_id name current_favourites ever_favourites removed_favourites total_seconds",

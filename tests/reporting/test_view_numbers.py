@@ -21,9 +21,10 @@ def test_daily_totals_are_what_counting_the_open_intervals_gives(seeded: Connect
         own = [stay for account, stay in stays if account == row["account"]]
         day: date = row["day"]
         end = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
-        assert row["added"] == sum(stay.valid_from.date() == day for stay in own)
+        began = [stay for stay in own if stay.valid_from.date() == day]
+        assert row["added"] == sum(stay.added_after is not None for stay in began)
         assert row["removed"] == sum(stay.valid_to is not None and stay.valid_to.date() == day for stay in own)
-        assert row["already_there"] == sum(stay.valid_from.date() == day and stay.added_after is None for stay in own)
+        assert row["already_there"] == sum(stay.added_after is None for stay in began)
         assert row["total"] == sum(
             stay.valid_from < end and (stay.valid_to is None or stay.valid_to >= end) for stay in own
         )
@@ -39,7 +40,10 @@ def test_weekly_churn_is_a_share_of_the_favourites_before_it(seeded: Connection)
         own = [stay for account, stay in stays if account == row["account"]]
         before = sum(stay.valid_from < start and (stay.valid_to is None or stay.valid_to >= start) for stay in own)
         removed = sum(stay.valid_to is not None and start <= stay.valid_to < end for stay in own)
+        began = [stay for stay in own if start <= stay.valid_from < end]
+        added = sum(stay.added_after is not None for stay in began)
         assert (row["before"], row["removed"]) == (before, removed)
+        assert (row["added"], row["already_there"]) == (added, len(began) - added)
         assert row["churn"] == (pytest.approx(removed / before, abs=0.00006) if before else None)
 
 
@@ -191,11 +195,15 @@ def test_unavailable_favourites_lack_the_account_s_region(seeded: Connection) ->
 def test_artists_are_gained_and_lost_with_their_tracks(seeded: Connection) -> None:
     rows = sorted(rows_of(seeded, "artist-changes"), key=lambda row: row["changed_at"])
     here: dict[tuple[str, int], bool] = {}
+    first_look: dict[str, datetime] = {}
+    for account, stay in intervals(seeded):
+        first_look[account] = min(stay.valid_from, first_look.get(account, stay.valid_from))
     for row in rows:
         key = (row["account"], row["artist_id"])
-        assert row["change"] == ("lost" if here.get(key) else "gained")
+        is_first_look = row["changed_at"] == first_look[row["account"]]
+        assert row["change"] == ("lost" if here.get(key) else "already there" if is_first_look else "gained")
         assert (row["favourites"] == 0) == (row["change"] == "lost")
-        here[key] = row["change"] == "gained"
+        here[key] = row["change"] != "lost"
     now = {(row["account"], row["artist_id"]): bool(row["current_favourites"]) for row in rows_of(seeded, "artists")}
     assert here == now
 

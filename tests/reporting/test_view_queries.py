@@ -7,15 +7,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, text, update
 
+from etl.db.tables import favourites
 from etl.errors import UsageError
 from etl.load.accounts import find_accounts
 from etl.load.baseline import interval_of
 from etl.reporting.list_as_of import list_at, observation_range
 from etl.reporting.views import views
 from etl.transform.as_of import Presence
-from tests.support.seeded import intervals, rows_of
+from tests.support.seeded import Histories, changed, intervals, rows_of
 
 
 def test_as_of_lists_the_tracks_whose_answer_is_yes(seeded: Connection) -> None:
@@ -36,16 +37,35 @@ def test_as_of_lists_the_tracks_whose_answer_is_yes(seeded: Connection) -> None:
     assert found
 
 
-def test_as_of_the_newest_observation_equals_the_present(seeded: Connection) -> None:
-    for account in find_accounts(seeded):
-        newest = observation_range(seeded, account.account_id).seen_until
+def test_as_of_the_newest_observation_equals_the_present(histories: Histories, seeded: Connection) -> None:
+    # Without the missing favourites, of which nothing is known at that time.
+    listed = update(favourites).values(missing_since=None, last_seen_at=None)
+    with changed(histories.engine(seeded.dialect.name), listed) as connection:
+        assert_newest_is_the_present(connection)
+
+
+def assert_newest_is_the_present(connection: Connection) -> None:
+    for account in find_accounts(connection):
+        newest = observation_range(connection, account.account_id).seen_until
         for view in views().values():
             if view.is_past:
-                then = rows_of(seeded, view.name, as_of=newest, accounts=(account.name,))
-                now = rows_of(seeded, view.name, accounts=(account.name,))
+                then = rows_of(connection, view.name, as_of=newest, accounts=(account.name,))
+                now = rows_of(connection, view.name, accounts=(account.name,))
                 for before, after in zip(then, now, strict=True):
                     differing = {name for name in after if before[name] != after[name]}
                     assert differing <= {"ever_favourites", "removed_favourites"}, view.name
+
+
+def test_as_of_leaves_out_what_is_missing_then(seeded: Connection) -> None:
+    missing = [(account, stay) for account, stay in intervals(seeded) if stay.missing_since]
+    assert missing
+    for account, stay in missing:
+        before = rows_of(seeded, "current-favourites", as_of=stay.last_seen_at, accounts=(account,))
+        is_known = stay.valid_from <= stay.last_seen_at  # not if a single read saw it
+        assert (stay.track_id in {each["track_id"] for each in before}) == is_known
+        assert {each["missing_since"] for each in before} == {None}
+        after = rows_of(seeded, "current-favourites", as_of=stay.missing_since, accounts=(account,))
+        assert stay.track_id not in {each["track_id"] for each in after}
 
 
 def test_artists_as_of_a_time_count_the_tracks_that_were_there(seeded: Connection) -> None:

@@ -101,18 +101,20 @@ def _summary(current: list[Row], daily: list[Row], last: datetime | None) -> Row
     def within(span: timedelta) -> Row:
         since = (last - span).date() if last else date.max
         return {
-            "added": sum(day["added"] - day["already_there"] for day in daily if day["day"] > since),
+            "added": sum(day["added"] for day in daily if day["day"] > since),
             "removed": sum(day["removed"] for day in daily if day["day"] > since),
         }
 
     months: Counter[date] = Counter()
     for day in daily:
-        months[day["day"].replace(day=1)] += day["added"] - day["already_there"]
+        months[day["day"].replace(day=1)] += day["added"]
     busiest = max(months.items(), key=lambda each: each[1], default=None)
     return {
         "favourites": len(current),
+        "missing": sum(row["missing_since"] is not None for row in current),
+        "missing_since": min((row["missing_since"] for row in current if row["missing_since"]), default=None),
         "seconds": sum(row["duration_seconds"] or 0 for row in current),
-        "added": sum(day["added"] - day["already_there"] for day in daily),
+        "added": sum(day["added"] for day in daily),
         "removed": sum(day["removed"] for day in daily),
         "month": within(MONTH),
         "year": within(YEAR),

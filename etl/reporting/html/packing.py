@@ -1,7 +1,8 @@
 """Packs favourites for the page, so that ten thousand take a megabyte: texts, instants and URLs are stored once each.
 
-A row is ``[track_id, title, artists, album, genres, seconds, markets, added, after, removed, removed_after]``. ``artists``,
-``album`` and ``genres`` are indexes of ``texts``, the last four of ``instants``; null means unknown. `assets/tables.js` reads it.
+A row is ``[track_id, title, artists, album, genres, seconds, markets, added, after, removed, removed_after]``, and two more where
+one of them is known: ``missing``, ``reason``. ``artists``, ``album``, ``genres`` and ``reason`` are indexes of ``texts``, the
+five times of ``instants``; null means unknown. `assets/tables.js` reads it.
 """
 
 from __future__ import annotations
@@ -33,6 +34,11 @@ def packed_stays(current: Sequence[Row], ended: Sequence[Row], limit: int) -> Ro
     """Return the current favourites and the ``limit`` stays that ended last."""
     texts, instants = _Indexed(), _Indexed()
     newest = sorted(ended, key=lambda row: row["valid_to"], reverse=True)[:limit]
+
+    def extra(row: Row) -> list[int | None]:
+        missing, reason = row.get("missing_since"), row.get("removal_reason")
+        return [instants.index(missing), texts.index(reason)] if missing or reason else []
+
     rows = [
         [
             row["track_id"],
@@ -41,6 +47,7 @@ def packed_stays(current: Sequence[Row], ended: Sequence[Row], limit: int) -> Ro
             row.get("duration_seconds"),
             row.get("market_count"),
             *(instants.index(row.get(name)) for name in ("valid_from", "added_after", "valid_to", "removed_after")),
+            *extra(row),
         ]
         for row in (*current, *newest)  # rows of current favourites have no end, those that ended only bounds
     ]

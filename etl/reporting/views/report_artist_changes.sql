@@ -1,4 +1,4 @@
--- An artist whose first track joined an account's favourites, or whose last track left them.
+-- An artist whose first track joined an account's favourites, or was already there, or whose last track left them.
 -- list: Artists that came and went
 -- order: -changed_at, account, change, artist_id
 -- since: changed_at
@@ -12,7 +12,8 @@ moments AS (
         c.name AS account,
         l.artist_id,
         CASE e.side WHEN 1 THEN f.valid_from ELSE f.valid_to END AS changed_at,
-        sum(e.side) AS step
+        sum(e.side) AS step,
+        max(CASE WHEN e.side = -1 OR f.added_after IS NOT NULL THEN 1 ELSE 0 END) AS is_dated
     FROM favourites f
     JOIN accounts c ON c.account_id = f.account_id
     JOIN track_artists l ON l.track_id = f.track_id
@@ -26,13 +27,14 @@ counted AS (
         artist_id,
         changed_at,
         step,
+        is_dated,
         sum(step) OVER (PARTITION BY account, artist_id ORDER BY changed_at) AS favourites
     FROM moments
 )
 SELECT
     m.account,
     m.changed_at,
-    CASE WHEN m.favourites = 0 THEN 'lost' ELSE 'gained' END AS change,
+    CASE WHEN m.favourites = 0 THEN 'lost' WHEN m.is_dated = 0 THEN 'already there' ELSE 'gained' END AS change,
     m.artist_id,
     n.name,
     CAST(m.favourites AS bigint) AS favourites

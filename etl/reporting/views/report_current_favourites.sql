@@ -1,4 +1,4 @@
--- A track that is a favourite of an account now, with its attributes.
+-- A track that is a favourite of an account now, with its attributes; missing_since: not listed since then, removal not recorded.
 -- list: Current favourites with their attributes
 -- order: account, -valid_from, track_id
 -- since: valid_from
@@ -16,6 +16,7 @@ SELECT
     t.first_seen_at,
     f.added_after,
     t.web_url,
+    f.missing_since,
     f.valid_from
 FROM favourites f
 JOIN accounts c ON c.account_id = f.account_id

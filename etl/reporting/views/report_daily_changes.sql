@@ -1,4 +1,4 @@
--- A day (UTC) on which favsync saw an account's favourites change, and their number at its end.
+-- A day (UTC) on which favsync saw an account's favourites change, and their number at its end. The first look adds nothing.
 -- list: Added, removed and total, day by day
 -- order: account, -day
 -- since: day
@@ -11,7 +11,7 @@ days AS (
     SELECT
         c.name AS account,
         CASE e.side WHEN 1 THEN ${day(f.valid_from)} ELSE ${day(f.valid_to)} END AS day,
-        sum(CASE e.side WHEN 1 THEN 1 ELSE 0 END) AS added,
+        sum(CASE WHEN e.side = 1 AND f.added_after IS NOT NULL THEN 1 ELSE 0 END) AS added,
         sum(CASE e.side WHEN 1 THEN 0 ELSE 1 END) AS removed,
         sum(CASE WHEN e.side = 1 AND f.added_after IS NULL THEN 1 ELSE 0 END) AS already_there
     FROM favourites f
@@ -25,6 +25,6 @@ SELECT
     d.day,
     d.added,
     d.removed,
-    CAST(sum(d.added - d.removed) OVER (PARTITION BY d.account ORDER BY d.day) AS bigint) AS total,
+    CAST(sum(d.already_there + d.added - d.removed) OVER (PARTITION BY d.account ORDER BY d.day) AS bigint) AS total,
     d.already_there
 FROM days d

@@ -12,7 +12,10 @@ SELECT
     f.added_after,
     f.removed_after,
     f.valid_to IS NULL AS is_current,
-    ${days_between(f.valid_from; coalesce(f.valid_to, ${now}))} AS days_kept
+    ${days_between(f.valid_from; coalesce(f.valid_to, (
+        SELECT max(r.observed_at) FROM runs r WHERE r.account_id = f.account_id AND ${observation(r)}
+    )))} AS days_kept,
+    f.removal_reason
 FROM favourites f
 JOIN accounts c ON c.account_id = f.account_id
 JOIN tracks t ON t.track_id = f.track_id

@@ -1,4 +1,4 @@
--- A genre whose first track joined an account's favourites, or whose last track left them.
+-- A genre whose first track joined an account's favourites, or was already there, or whose last track left them.
 -- list: Genres that came and went
 -- order: -changed_at, account, change, genre_id
 -- since: changed_at

@@ -16,6 +16,7 @@ SELECT
     r.removed,
     r.held,
     r.rejected,
+    r.missing,
     r.observed_at,
     r.retracted_at
 FROM runs r

@@ -11,8 +11,9 @@ weeks AS (
     SELECT
         c.name AS account,
         CASE e.side WHEN 1 THEN ${week(f.valid_from)} ELSE ${week(f.valid_to)} END AS week,
-        sum(CASE e.side WHEN 1 THEN 1 ELSE 0 END) AS added,
-        sum(CASE e.side WHEN 1 THEN 0 ELSE 1 END) AS removed
+        sum(CASE WHEN e.side = 1 AND f.added_after IS NOT NULL THEN 1 ELSE 0 END) AS added,
+        sum(CASE e.side WHEN 1 THEN 0 ELSE 1 END) AS removed,
+        sum(CASE WHEN e.side = 1 AND f.added_after IS NULL THEN 1 ELSE 0 END) AS already_there
     FROM favourites f
     JOIN accounts c ON c.account_id = f.account_id
     CROSS JOIN sides e
@@ -25,15 +26,17 @@ totals AS (
         week,
         added,
         removed,
-        CAST(sum(added - removed) OVER (PARTITION BY account ORDER BY week) AS bigint) AS total
+        already_there,
+        CAST(sum(already_there + added - removed) OVER (PARTITION BY account ORDER BY week) AS bigint) AS total
     FROM weeks
 )
 SELECT
     w.account,
     w.week,
-    w.total - w.added + w.removed AS before,
+    w.total - w.already_there - w.added + w.removed AS before,
     w.added,
     w.removed,
     w.total,
-    ${share(w.removed; w.total - w.added + w.removed)} AS churn
+    ${share(w.removed; w.total - w.already_there - w.added + w.removed)} AS churn,
+    w.already_there
 FROM totals w

@@ -13,12 +13,14 @@ function hero(report) {
     el("strong", {}, plural(summary.favourites, "favourite")), summary.seconds ? `, ${amount} ${unit} of music by ${plural(report.artists.count, "artist")}. ` : ". ",
     "favsync has watched since ", when(looks.first, { short: true }), `: ${plural(summary.added, "track was", "tracks were")} added and ${number(summary.removed)} let go`,
     came ? `, and ${number(came)} of those came back. ` : ". ",
+    summary.missing ? [`${plural(summary.missing, "track is", "tracks are")} missing from the list since `, when(summary.missing_since, { short: true }), "; favsync records a removal only once it is certain. "] : "",
     summary.busiest_month && watched(report) > 60 ? ["Most were added in ", el("strong", {}, monthInUtc.format(dayOf(summary.busiest_month[0]))), `: ${number(summary.busiest_month[1])}. `] : "",
   ].flat());
   const home = report.coverage.find((row) => row.market_code === account.region?.toUpperCase());
   const change = ({ added, removed }) => [el("span", { class: "up" }, `+${number(added)}`), " ", el("span", { class: "down" }, `−${number(removed)}`)];
   const tiles = !looks.last || isBare(report) ? [] : [
     ["Favourites", number(summary.favourites), looks.last ? ["seen ", when(looks.last)] : ""],
+    summary.missing ? ["Missing", number(summary.missing), ["since ", when(summary.missing_since, { short: true })]] : null,
     ["Playing time", amount, unit],
     ["Artists", number(report.artists.count), `${number(report.artists.ever)} ever`],
     watched(report) > 30 ? ["In the last 30 days", change(summary.month), "added and removed"] : null,
@@ -57,7 +59,7 @@ function silhouette(report) {
 
 function highlights(report) {
   if (watched(report) < 28) return void (byId("highlights").hidden = true);
-  const since = report.year_ago ? sayDay(new Date(report.year_ago)) : "", day = report.daily.map(([day, added, removed, , there]) => [day, added - there + removed]);
+  const since = report.year_ago ? sayDay(new Date(report.year_ago)) : "", day = report.daily.map(([day, added, removed]) => [day, added + removed]);
   const [artist, genre] = [report.artists.risen, report.genres.risen], busiest = d3.greatest(day, (each) => each[1]);
   const back = d3.greatest(report.regrets.rows.filter((row) => row.is_current && row.returned_at > report.year_ago), (row) => row.days_away);
   const rise = ([name, now, before]) => [name ?? "(no name)", before ? `${number(before)} to ${plural(now, "favourite")} since ${since}` : `${plural(now, "favourite")}, none on ${since}`];
@@ -93,6 +95,7 @@ function sure(report) {
       asTable("The last runs", [
         { name: "Run", number: true, value: (run) => run.run_id }, { name: "Began", value: (run) => run.started_at, show: (run) => when(run.started_at) },
         { name: "Outcome", main: true, value: (run) => run.outcome ?? "in progress" }, { name: "Added", number: true, label: "added:", value: (run) => run.added }, { name: "Removed", number: true, label: "removed:", value: (run) => run.removed },
+        { name: "Missing", number: true, label: "missing:", value: (run) => run.missing },
         { name: "Held", number: true, label: "held:", value: (run) => run.held }, { name: "Unreadable", number: true, label: "unreadable:", value: (run) => run.rejected }, { name: "Reason", value: (run) => run.reason ?? "", words: true },
       ], runs.slice().reverse()));
   }

@@ -77,17 +77,22 @@ function between(after, at) {
 }
 const width = (after, at) => (after === null || after === undefined ? null : asDate(at) - asDate(after));
 
+// What the catalogue says about a track that left.
+const reasons = { unfavourited: "unfavourited", withdrawn: "withdrawn by Boomplay", unknown: "not known" };
+const reasonOf = (reason) => (reason ? (reasons[reason] ?? reason) : "");
+
 function recent(report) {
   const found = report.changes;
   if (!found.count) return void fill("recent", empty("Nothing has changed yet."));
-  const filter = (keep) => segments("Which changes", [["", "All"], ["added", "Added"], ["removed", "Removed"]], "", (key) => keep((row) => !key || row.change === key));
+  const filter = (keep) => segments("Which changes", [["", "All"], ["added", "Added"], ["removed", "Removed"], ["missing", "Missing"]].filter(([key]) => key !== "missing" || found.rows.some((row) => row.change === key)), "", (key) => keep((row) => !key || row.change === key));
   fill("recent", sortedTable({
     caption: "The newest changes", rows: found.rows, size: 12, search: "Search changes", sort: 3, down: true, tools: [filter],
     columns: [
-      { name: "Change", value: (row) => row.change, show: (row) => el("span", { class: `badge ${row.change}` }, row.change) },
+      { name: "Change", value: (row) => row.change, show: (row) => el("span", { class: `badge ${row.change.replace(" ", "-")}` }, row.change) },
       { name: "Track", main: true, value: (row) => row.title ?? "", words: true, show: (row) => row.title ?? `track ${row.track_id}` },
       { name: "Artists", value: (row) => row.artists ?? "", words: true },
       { name: "When it happened", value: (row) => row.changed_at, show: (row) => between(row.not_before, row.changed_at) },
+      { name: "Why", more: true, sparse: true, value: (row) => reasonOf(row.removal_reason) },
       { name: "Known to within", more: true, number: true, label: "known to within", value: (row) => width(row.not_before, row.changed_at), show: (row) => { const ms = width(row.not_before, row.changed_at); return ms === null ? "not known" : span(ms); } },
     ],
   }), found.is_cut ? el("p", { class: "note" }, `The newest ${number(found.rows.length)}; `, command("favsync report favourite-changes"), " has all of them.") : null);
@@ -98,9 +103,9 @@ function unpacked(packed) {
   const { texts, instants, links } = packed;
   const text = (place) => (place === null ? "" : texts[place]), instant = (place) => (place === null ? null : instants[place]);
   const link = (id) => (Object.hasOwn(links.others, id) ? links.others[id] : links.before + id + links.after);
-  return packed.rows.map(([id, title, artists, album, genres, seconds, markets, from, after, to, removedAfter]) => ({
+  return packed.rows.map(([id, title, artists, album, genres, seconds, markets, from, after, to, removedAfter, missing = null, reason = null]) => ({
     id, title, artists: text(artists), album: text(album), genres: text(genres), seconds, markets,
-    from: instant(from), after: instant(after), to: instant(to), removedAfter: instant(removedAfter), link: to === null ? link(id) : null,
+    from: instant(from), after: instant(after), to: instant(to), removedAfter: instant(removedAfter), missing: instant(missing), reason: text(reason), link: to === null ? link(id) : null,
   }));
 }
 
@@ -124,6 +129,8 @@ function every(report) {
       { name: "Length", more: true, number: true, value: (row) => row.seconds, show: (row) => clock(row.seconds) },
       { name: "Added", more: true, label: "added", value: (row) => row.from, show: (row) => (row.after === null ? el("span", {}, "before ", when(row.from, { short: true })) : el("span", { title: `between ${utc(row.after)} and ${utc(row.from)}` }, when(row.from, { short: true }))) },
       { name: "Removed", more: true, sparse: true, label: "removed", value: (row) => row.to, show: (row) => (row.to === null ? "" : when(row.to, { short: true })) },
+      { name: "Why", more: true, sparse: true, value: (row) => reasonOf(row.reason) },
+      { name: "Missing", more: true, sparse: true, label: "missing since", value: (row) => row.missing, show: (row) => (row.missing === null ? "" : el("span", { title: `not listed since ${utc(row.missing)}; its removal is not recorded yet` }, "since ", when(row.missing, { short: true }))) },
     ],
   }), gone < report.tracks.ended ? el("p", { class: "note" }, `Of the ${number(report.tracks.ended)} that were removed, the newest ${number(gone)}; `, command("favsync report favourite-history"), " has all of them.") : null);
 }

@@ -3,7 +3,7 @@
 
 function growth(report) {
   const node = fill("growth");
-  const days = report.daily.map(([day, added, removed, total, there]) => ({ day: dayOf(day), added: added - there, removed, total, there }));
+  const days = report.daily.map(([day, added, removed, total, there]) => ({ day: dayOf(day), added, removed, total, there }));
   if (!days.length) return void node.append(empty("Nothing was seen yet, so nothing has grown."));
   if (watched(report) < 4) return looks(node, report);
   const last = report.looks.last ? d3.utcDay.floor(new Date(report.looks.last)) : days[days.length - 1].day;
@@ -154,7 +154,7 @@ function paintGrowth(svg, width, days, frame) {
 
 function calendar(report) {
   const node = fill("calendar");
-  const changed = new Map(report.daily.map(([day, added, removed, , there]) => [day, { added: added - there, removed, there }]));
+  const changed = new Map(report.daily.map(([day, added, removed, , there]) => [day, { added, removed, there }]));
   if (watched(report) < 14) return void node.append(empty("After two weeks there is a calendar here of the days on which the favourites changed."));
   const first = d3.utcDay.floor(new Date(report.looks.first)), last = d3.utcDay.floor(new Date(report.looks.last));
   const counts = [...changed.values()].map((day) => day.added + day.removed).filter((count) => count > 0).sort(d3.ascending);
