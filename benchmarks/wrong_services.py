@@ -13,7 +13,8 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from random import Random
 
-from tests.support.lying_service import KINDS, Tally, Trial
+from tests.support.lying_service import KINDS
+from tests.support.lying_trial import Tally, Trial
 
 COLUMNS = (
     "trials",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.lying_service import KINDS, Tally, Trial
+from tests.support.lying_service import KINDS
+from tests.support.lying_trial import Tally, Trial
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,49 +1,20 @@
-"""Weeks of one account under a service that is consistently wrong for a time: pure, and thousands of decisions a second.
+"""Services that are consistently wrong for a time, as pure functions of the user's real list. `lying_trial` plays them.
 
-A trial precomputes what the user does, reads the list by the real schedule rules (`next_run`), and gives the snapshots to
-`decide_changes`. Then it compares each recorded removal with the truth. Times are hours since the start of the trial.
-
-A removal is *false* if its track did not leave between ``removed_after`` and the moment of recording, and has a *wrong bound*
-if it left after ``valid_to``. A *phantom* was never there when the service listed it. A removal is *late* if a run does not record it although its grace is over and no reason is
-reported. At the end a track that left is *unrecorded* if it is still open, or *asked* if a person must decide on it.
+Times are hours since the start of a trial.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, fields
-from datetime import timedelta
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from random import Random
 from typing import NamedTuple
 
-from msgspec.structs import replace
-
-from etl.model.records import (
-    FavouriteChanges,
-    OpenFavourites,
-    RemovalGrace,
-    RemovalReason,
-    RemovalThreshold,
-    Review,
-    SnapshotRef,
-)
-from etl.scheduler.next_run import RunOutcome, look_delay, next_run
-from etl.scheduler.schedule import parse
-from etl.transform.favourite_history import decide_changes, next_state
-from etl.transform.removals import CROWD, LOOKS, labelled_tracks, may_close
-from tests.support.lists import START
-
-GRACE = RemovalGrace(timedelta(hours=48), timedelta(days=7))
-THRESHOLD = RemovalThreshold()
-SCHEDULES = ("every 1h", "every 6h", "every 1d", "every 7d")
 LENGTHS = (3, 12, 30, 49, 51, 60, 80, 100, 120)
 PAGE = 50
-HOURS = 24 * 45
 QUIET_FROM = 24 * 29  # the user changes nothing afterwards, so that each removal can be recorded
 FOREIGN = 1_000_000
-MOST_READS = 7
 
 Tracks = tuple[int, ...]
 
@@ -239,173 +210,3 @@ KINDS: dict[str, Make] = {
 }
 ENDLESS = frozenset({"hidden every night", "window every night"})
 """Kinds whose lie returns every day until the end of the trial."""
-
-
-@dataclass
-class Tally:
-    """What trials add up to."""
-
-    trials: int = 0
-    syncs: int = 0
-    recorded: int = 0
-    false: int = 0
-    leaking: int = 0
-    wrong_bounds: int = 0
-    phantoms: int = 0
-    late: int = 0
-    unrecorded: int = 0
-    asked: int = 0
-    holds: int = 0
-    notes: list[str] = field(default_factory=list)
-
-    def add(self, other: Tally) -> None:
-        for each in fields(self):
-            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
-
-
-def hours(seen: object) -> float:
-    return (seen - START) / timedelta(hours=1)  # type: ignore[operator, no-any-return]
-
-
-class Trial:
-    """One account under one lie of ``duration`` hours. The same name gives the same trial."""
-
-    def __init__(self, kind: str, name: str, duration: float, grace: RemovalGrace = GRACE) -> None:
-        self.name = f"{kind} {name}"
-        chance = self.chance = Random(self.name)
-        self.truth, self.grace = Truth(chance), grace
-        self.begin = chance.uniform(24 * 9, 24 * 13)
-        self.end = HOURS if kind in ENDLESS else self.begin + duration
-        self.lie = KINDS[kind](chance, self.begin)
-        self.schedule, self.seed = parse(chance.choice(SCHEDULES)), chance.getrandbits(16)
-        self.has_operator = chance.random() < 0.3
-        self.state, self.looks, self.tally = OpenFavourites(), list[SnapshotRef](), Tally(trials=1)
-        self.was_held = False
-
-    def play(self) -> Tally:
-        """Sync by the schedule until the end, and count."""
-        hour, failures = self.chance.uniform(0, 5), 0
-        while hour < HOURS:
-            seen = self._read(hour)
-            change = decide_changes(self.state, seen, THRESHOLD)
-            if change.held and self.has_operator:
-                seen, change = self._decided(seen, change, hour)
-            self._count(seen, change, hour)
-            self.state = next_state(self.state, seen, change)
-            self.looks.append(seen)
-            look = look_delay(self.grace.removal, change.missing - len(change.held))
-            outcome = RunOutcome(is_proven=seen.proves_absence, is_stored=True, look_within=look)
-            run = next_run(self.schedule, self.seed, outcome, failures, seen.observed_at)
-            failures, hour = run.failures_in_a_row, hours(run.next_run_at) + 0.01
-        gone = self.state.open - set(self.truth.at(HOURS))
-        held = set(change.held)
-        self.tally.asked, self.tally.unrecorded = len(gone & held), len(gone - held)
-        self.tally.leaking = int(self.tally.false > 0)
-        return self.tally
-
-    def _is_lying(self, hour: float) -> bool:
-        if not self.begin <= hour < self.end:
-            return False
-        return self.lie.nightly is None or (hour - self.lie.nightly[0]) % 24 < self.lie.nightly[1]
-
-    def _list(self, hour: float) -> Tracks:
-        tracks = self.truth.at(hour)
-        return tuple(self.lie.view(tracks, self.truth, hour, self.chance)) if self._is_lying(hour) else tracks
-
-    def _read(self, hour: float) -> SnapshotRef:
-        """Read until two lists agree and nothing else was seen, four where a young or the last favourite is missing."""
-        start = START + timedelta(hours=hour)
-        reads, is_whole = [self._list(hour)], True
-        settled = {each.track_id for each in self._settled(hour)}
-        missing = self.state.open - settled - set(reads[0])
-        if missing:
-            last = set(self.state.order[-1:])
-            doubt = any(each in last or hours(self.state.intervals[each].valid_from) > hour - 24 for each in missing)
-            while len(reads) < MOST_READS and (agree := _agreeing(reads)) < (4 if doubt else 2):
-                reads.append(self._list(hour + len(reads) / 1000))
-            is_whole = agree >= (4 if doubt else 2) or _agreeing(reads) >= (4 if doubt else 2)
-            is_whole = is_whole and set().union(*reads) == set(reads[-1])
-        is_whole = is_whole and self.chance.random() >= (self.lie.partial if self._is_lying(hour) else 0.01)
-        listed = tuple(dict.fromkeys((*reads[-1], *(each for read in reads for each in read))))
-        return self._ref(start, listed, hour, is_whole=is_whole)
-
-    def _settled(self, hour: float) -> Iterator[object]:
-        looks = {group.since: group.looks for group in self.state.memory.groups}
-        at = START + timedelta(hours=hour)
-        for each in self.state.intervals.values():
-            since = each.missing_since
-            if since is not None and not may_close(since, looks.get(since, 0), at, self.grace):
-                yield each
-
-    def _ref(self, start: object, listed: Tracks, hour: float, *, is_whole: bool) -> SnapshotRef:
-        is_lying, true = self._is_lying(hour), len(self.truth.at(hour))
-        missing = self.state.open - set(listed)
-        counts = {"true": true, "listed": len(listed), "page": min(PAGE, len(listed)), "absent": None, "fixed": 77}
-        total = counts[self.lie.total if is_lying or self.lie.total not in ("true",) else "listed"]
-        answer = RemovalReason.WITHDRAWN if self.lie.withdrawn and is_lying else RemovalReason.UNFAVOURITED
-        labels = {each: [("album", album(each))] for each in self.state.open} if len(missing) >= CROWD else {}
-        return SnapshotRef(
-            run_id=len(self.looks) + 1,
-            started_at=start,  # type: ignore[arg-type]
-            observed_at=start + timedelta(seconds=36),  # type: ignore[operator]
-            present=listed,
-            proves_absence=is_whole,
-            grace=self.grace,
-            user_confirmed=self.lie.confirms_user or not is_lying,
-            total=total if total is None or total >= len(listed) or self.lie.total == "page" else None,
-            page_size=min(PAGE, len(listed)),
-            snapshot_id=hash(listed) & 0xFFFFFFFF,
-            catalogue=dict.fromkeys(missing, answer),
-            labelled=labelled_tracks(missing, labels),
-        )
-
-    def _decided(
-        self, seen: SnapshotRef, change: FavouriteChanges, hour: float
-    ) -> tuple[SnapshotRef, FavouriteChanges]:
-        """Let the operator approve if all that is missing left, and reject otherwise."""
-        missing, now = self.state.open - set(seen.present), set(self.truth.at(hour))
-        seen = replace(seen, decision=Review.REJECTED if missing & now else Review.APPROVED)
-        return seen, decide_changes(self.state, seen, THRESHOLD)
-
-    def _count(self, seen: SnapshotRef, change: FavouriteChanges, hour: float) -> None:
-        tally = self.tally
-        tally.syncs += 1
-        for each in change.closed:
-            after, until = hours(each.removed_after), hours(each.valid_to)
-            if self.truth.has_left(each.track_id, after, until):
-                tally.recorded += 1
-            elif self.truth.has_left(each.track_id, after, hour):
-                tally.wrong_bounds += 1
-            elif each.track_id not in self.truth.at(hour):
-                tally.phantoms += 1
-            else:
-                tally.false += 1
-                tally.notes.append(f"{self.name}: track {each.track_id} at hour {hour:.1f}, missing since {until:.1f}")
-        tally.holds += bool(change.held) and not self.was_held
-        if seen.proves_absence:
-            self.was_held = bool(change.held)
-            has_reason = change.reasons or change.held or seen.decision is not None
-            tally.late += 0 if has_reason else len(self._overdue(seen, change))
-
-    def _overdue(self, seen: SnapshotRef, change: FavouriteChanges) -> list[int]:
-        """Return the tracks that a run without any sign must have recorded, by counting the looks once more."""
-        gone, found = {each.track_id for each in change.closed}, []
-        for track_id in self.state.open - set(seen.present) - gone:
-            lacking = [seen]
-            for look in reversed(self.looks):
-                if track_id in look.present or look.decision is Review.REJECTED:
-                    break
-                if look.proves_absence:
-                    lacking.append(look)
-            if len(lacking) >= LOOKS and seen.started_at - lacking[-1].observed_at >= self.grace.removal:
-                found.append(track_id)
-        return found
-
-
-def _agreeing(reads: Sequence[Tracks]) -> int:
-    count = 0
-    for read in reversed(reads):
-        if read != reads[-1]:
-            break
-        count += 1
-    return count
