@@ -28,7 +28,9 @@ def upgrade() -> None:
     op.add_column("runs", sa.Column("evidence", sa.Text()))
     op.create_table(
         "removal_memory",
-        sa.Column("account_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column(
+            "account_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
+        ),
         sa.Column("memory", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(
             ["account_id"], ["accounts.account_id"], "fk_removal_memory_account_id", ondelete="CASCADE"
