@@ -73,7 +73,7 @@ def _token(config: Config, redirect: ConsentRedirect) -> Token:
         token = redirect.token
     else:
         with token_endpoint(config, http_options(config)) as endpoint:
-            token = endpoint.exchanged(redirect.code or "", config.redirect_uri)
+            token = endpoint.ask(endpoint.code, redirect.code or "", redirect_uri=config.redirect_uri)
     for secret in (token.access_token, token.refresh_token):
         logs.mask(secret or "")
     return token

@@ -18,8 +18,8 @@ from queue import Empty, Queue
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from etl.boomplay.address import is_loopback
 from etl.boomplay.oauth import ConsentRedirect
+from etl.boomplay.transport import is_loopback
 from etl.errors import CredentialsError, UsageError
 
 MAX_POST_BYTES = 16 * 1024

@@ -14,11 +14,11 @@ from sqlalchemy import Engine
 
 from etl.accounts.credentials import DEFAULT_ACCOUNT, CredentialStore, StoredToken, is_app_refused, token_remedy
 from etl.accounts.token_rows import TokenStatus, account_id_of
-from etl.boomplay.catalogue import TrackCatalogue
-from etl.boomplay.client import Boomplay
+from etl.boomplay.client import Boomplay, TrackCatalogue
 from etl.boomplay.http import HttpOptions, TokenSource
 from etl.boomplay.oauth import EXCHANGE, REFRESH, TokenEndpoint
 from etl.boomplay.payloads import Token
+from etl.boomplay.retry import RetryPolicy
 from etl.boomplay.tokens import AppToken, RefreshingToken, StaticToken
 from etl.config import Config
 from etl.db.engine import read_transaction
@@ -185,8 +185,7 @@ def http_options(config: Config, stop: threading.Event | None = None) -> HttpOpt
         app_id=config.app_id,
         language=config.language,
         timeout_seconds=config.timeout_seconds,
-        max_retries=config.max_retries,
         requests_per_second=config.requests_per_second,
-        token_codes=config.token_codes,
+        policy=RetryPolicy(max_retries=config.max_retries, token_codes=config.token_codes),
         stop=stop,
     )
