@@ -72,6 +72,12 @@ def test_a_transient_failure_is_retried(client: Make, service: Service, answers:
         (reply({"code": 0, "data": {"tracks": []}}), 1, PayloadError, "data is an object, not a list"),
         (reply({"code": 1, "desc": None}), 1, ApiRefused, "the service answered code 1"),
         (reply(b"{}", Content_Encoding="br"), 3, PayloadError, "the answer has the content coding 'br', which was not"),
+        (
+            reply(b"{}", Content_Encoding="gzip, gzip"),
+            3,
+            PayloadError,
+            "the content coding 'gzip, gzip', which was not",
+        ),
         (reply(b"{}", Content_Encoding="gzip"), 6, ApiUnreachable, "the content coding 'gzip' is broken: Error -3"),
     ],
 )
