@@ -29,7 +29,7 @@ class Boomplay(HttpClient):
     def __init__(self, tokens: TokenSource, options: HttpOptions) -> None:
         super().__init__(options)
         self._tokens = tokens
-        # Called after each call with the user's token: with None, or with the error that the call raises.
+        # Called after each call with the user's token, with None or the error.
         self.on_result: Callable[[FavsyncError | None], None] = lambda _error: None
         # Looks up tracks by id, with a known one for comparison (`TrackCatalogue.lookup`); None: it cannot be asked.
         self.catalogue: CatalogueLookup = lambda _track_ids, _known_id: None

@@ -117,9 +117,8 @@ class HttpClient:
     @contextmanager
     def fresh(self) -> Iterator[Self]:
         """Yield the same API over new connections, with ``Cache-Control: no-cache``; its requests count here too."""
-        with self._transport.fresh() as transport:
-            other = copy(self)
-            other._transport = transport
+        other = copy(self)
+        with self._transport.fresh() as other._transport:
             yield other
 
     def call(self, request: Request, decode: Callable[[bytes], T], tokens: TokenSource | None = None) -> T:
@@ -176,8 +175,7 @@ class HttpClient:
         outcome = _decoded(request, self._transport.send(request, self._request_headers(token)), decode)
         if not isinstance(outcome, Failure):
             return outcome
-        if self._is_stopped():
-            self._stop(request)
+        self._sleep(request, 0)  # a failure after the end of the client is not reported
         secrets = (*request.secrets, _bare(token)) if token else request.secrets
         return replace(outcome, message=redacted(outcome.message, secrets))
 
@@ -211,8 +209,7 @@ class HttpClient:
             if (seconds := self._limiter.seconds_to(turn, now)) <= 0:
                 break
             self._sleep(request, seconds)
-        if self._is_stopped():
-            self._stop(request)
+        self._sleep(request, 0)
 
     def _give_up(self, failure: Failure, decision: Decision, tries: int) -> NoReturn:
         message = failure.message + (f", {tries} times" if tries > 1 else "")
@@ -223,9 +220,10 @@ class HttpClient:
         raise decision.error(message, failure.status)
 
     def _sleep(self, request: Request, seconds: float) -> None:
+        """Wait. Raises ApiUnreachable if the client is stopped, also without a wait."""
         wait = self.options.timing.wait or self._wait
-        if seconds > 0 and wait(seconds):
-            self._stop(request)
+        if wait(seconds) if seconds > 0 else self._is_stopped():
+            raise ApiUnreachable(f"{request}: stopped before there was an answer", remedy="run it again")
 
     def _wait(self, seconds: float) -> bool:
         """Wait, or until the client is stopped, which is noticed within 0.25 s; return True if it is stopped."""
@@ -237,9 +235,6 @@ class HttpClient:
     def _is_stopped(self) -> bool:
         stop = self.options.stop
         return self._closed.is_set() or (stop is not None and stop.is_set())
-
-    def _stop(self, request: Request) -> NoReturn:
-        raise ApiUnreachable(f"{request}: stopped before there was an answer", remedy="run it again")
 
 
 def _decoded(request: Request, response: Response | Failure, decode: Callable[[bytes], T]) -> T | Failure:

@@ -36,7 +36,6 @@ _CONTROLS_TO_BLANKS = bytes(max(byte, 0x20) for byte in range(256))
 _PAIR = rb"u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 _LONE = rb"u[dD][89a-fA-F][0-9a-fA-F]{2}"
 _ESCAPE = re.compile(rb"\\(?:%b|%b|.)" % (_PAIR, _LONE), re.DOTALL)
-_LONE_BYTES = len(rb"\udddd")  # a pair has twice as many, any other match has two
 REMEDY = "try again later; if it stays, the service has changed, or a proxy answers in its place"
 
 
@@ -170,8 +169,9 @@ def repair_json(body: bytes) -> bytes:
     """
     if body.startswith(_BYTE_ORDER_MARK):
         body = b"   " + body[3:]
+    # A lone surrogate has six bytes, a pair twelve, any other match two.
     return _ESCAPE.sub(
-        lambda match: rb"\ufffd" if len(match[0]) == _LONE_BYTES else match[0], body.translate(_CONTROLS_TO_BLANKS)
+        lambda match: rb"\ufffd" if len(match[0]) == 6 else match[0], body.translate(_CONTROLS_TO_BLANKS)
     )
 
 

@@ -110,20 +110,17 @@ class AppToken:
     def token(self) -> str:
         """Return a token that has not expired. Raises CredentialsError, ApiError."""
         with self._lock:
-            if self._monotonic() >= self._renew_at:
-                self._ask()
+            now = self._monotonic()
+            if now >= self._renew_at:
+                fresh = self._endpoint.ask(APP)
+                self._current = Secret(fresh.access_token)
+                self._renew_at = now + RENEW_AFTER_SHARE * (fresh.expires_in_seconds or ASSUMED_LIFETIME_SECONDS)
             return self._current
 
     def renew(self, rejected: str) -> str | None:
         """Return another token, after a request if no other thread made one. Raises CredentialsError, ApiError."""
         with self._lock:
             if self._current == rejected:
-                self._ask()
-            return None if self._current == rejected else self._current
-
-    def _ask(self) -> None:
-        asked_at = self._monotonic()
-        fresh = self._endpoint.ask(APP)
-        lifetime = fresh.expires_in_seconds or ASSUMED_LIFETIME_SECONDS
-        self._current = Secret(fresh.access_token)
-        self._renew_at = asked_at + RENEW_AFTER_SHARE * lifetime
+                self._renew_at = float("-inf")
+        fresh = self.token()
+        return None if fresh == rejected else fresh

@@ -50,13 +50,8 @@ class Request:
     body: bytes = field(default=b"", repr=False)
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
-    @property
-    def method(self) -> str:
-        """The HTTP method."""
-        return "POST" if self.body else "GET"
-
     def __str__(self) -> str:
-        return f"{self.place}: {self.method} {one_line(self.path)}"
+        return f"{self.place}: {'POST' if self.body else 'GET'} {self.path}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +159,7 @@ class Transport:
         outcome: Response | Failure
         try:
             asked = self._client.build_request(
-                request.method,
+                "POST" if request.body else "GET",
                 f"{self._url}{request.path}" + (f"?{request.query}" if request.query else ""),
                 content=request.body or None,
                 headers={**headers, **self._headers},
