@@ -82,8 +82,8 @@ def home(monkeypatch: pytest.MonkeyPatch, homes: Iterator[Path]) -> Path:
 def _nobody_waits_for_another_test() -> Iterator[None]:
     """Forget what services asked this process to wait: the next sandbox may get the port of one that asked for hours."""
     yield
-    if rate_limit := sys.modules.get("etl.boomplay.rate_limit"):
-        rate_limit.forget_limiters()
+    if waiting := sys.modules.get("etl.boomplay.waiting"):
+        waiting.forget_limiters()
     if transport := sys.modules.get("etl.boomplay.transport"):
         transport.close_clients()
 

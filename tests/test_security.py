@@ -1,30 +1,25 @@
-"""Secrets are nowhere but where they belong, and go nowhere but to the service: searched in all that favsync says and writes."""
+"""Secrets: favsync prints and writes none, and sends them to the service only."""
 
 from __future__ import annotations
 
 import http.server
 import resource
-import ssl
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
 from cryptography.fernet import Fernet
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from etl.sandbox import Sandbox, faults
 from tests.support.commands import Commands, commands
 from tests.support.stage import ROOT, favsync, settings
+from tests.support.tls import self_signed
 
 MARKERS = {
     "BOOMPLAY_APP_SECRET": "marker-app-secret-7c1f",
@@ -193,20 +188,7 @@ def test_token_is_never_sent_without_tls(command: Commands, sandbox: Sandbox, tm
 
 @contextmanager
 def server_with_tls(answer: Callable[[Any], None], host: str, folder: Path) -> Iterator[tuple[int, Path]]:
-    """Serve HTTPS with a certificate for ``host`` that nobody has signed; yield the port and the certificate."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    both = folder / "server.pem"
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    both.write_bytes(certificate.public_bytes(serialization.Encoding.PEM) + private)
+    """Serve HTTPS with a self-signed certificate for ``host``; yield the port and the certificate."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -219,13 +201,12 @@ def server_with_tls(answer: Callable[[Any], None], host: str, folder: Path) -> I
         def handle_error(self, *_: object) -> None:
             pass
 
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(both)
+    certificate, context = self_signed(folder, host)
     with Quiet(("127.0.0.1", 0), Handler) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield server.server_port, both
+        yield server.server_port, certificate
         server.shutdown()
         thread.join()
 

@@ -15,12 +15,19 @@ from datetime import timedelta
 
 import msgspec
 from msgspec.structs import replace
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
 from etl import clock
 from etl.accounts import token_rows as rows
 from etl.accounts.encryption import TokenCipher, fingerprint
-from etl.accounts.token_file import bare_token, decode_token, encode_token, read_token_file, write_token_file
+from etl.accounts.token_input import (
+    TokenInput,
+    bare_token,
+    decode_token,
+    encode_token,
+    read_token_file,
+    write_token_file,
+)
 from etl.accounts.token_rows import TokenLocation, TokenRow, TokenStatus
 from etl.boomplay.payloads import Token
 from etl.config import Config, environment
@@ -46,8 +53,8 @@ class CredentialStore:
 
     def __init__(self, config: Config, engine: Engine | None, account_id: int | None, name: str) -> None:
         self._config = config
-        self._engine = engine
-        self._account_id = account_id
+        self._engine = None if account_id is None else engine
+        self._account_id = account_id or 0
         self._name = name
         self._loaded: TokenRow | None = None
         self._in_use: StoredToken | None = None
@@ -58,7 +65,7 @@ class CredentialStore:
         Raises: CredentialsError, if its variable or file is empty, or no key decrypts it; DatabaseError.
         """
         row = None
-        if self._engine is not None and self._account_id is not None:
+        if self._engine is not None:
             with read_transaction(self._engine) as connection:
                 row = rows.token_row(connection, self._account_id)
         self._loaded, self._in_use = row, self._resolve(row)
@@ -67,96 +74,79 @@ class CredentialStore:
     def remedy(self, reason: str) -> str:
         """Return what to do after the service refused a request for ``reason``."""
         if is_app_refused(reason):
-            return (
-                "check BOOMPLAY_APP_ID and BOOMPLAY_APP_SECRET: the service does not accept them; the token may be good"
-            )
+            return "check BOOMPLAY_APP_ID and BOOMPLAY_APP_SECRET: the service refuses them, and the token may be good"
         return token_remedy(self._name, self._in_use.row if self._in_use else None)
 
     def can_store(self, stored: StoredToken) -> bool:
         """True if a renewed token could be stored."""
-        is_known = self._engine is not None and self._account_id is not None
-        return is_known and (stored.row.place is TokenLocation.FILE or bool(self._config.encryption_keys))
+        is_file = stored.row.place is TokenLocation.FILE
+        return self._engine is not None and (is_file or bool(self._config.encryption_keys))
 
     def renewed(self, token: Token) -> None:
-        """Store the token that replaces the one in use."""
-        if self._in_use is None:
-            raise CredentialsError(f"account {self._name} has no token", remedy=token_remedy(self._name))
-        row = self._in_use.row
-        is_file = row.place is TokenLocation.FILE
-        place, reference = (row.place, row.reference) if is_file else (TokenLocation.DATABASE, None)
-        self.give(token, place, reference, row.fingerprint)
-
-    def give(self, token: Token, place: TokenLocation, reference: str | None, origin: bytes | None = None) -> None:
-        """Store ``token`` in the database, or in the file or the environment variable ``reference``.
+        """Store the token that replaces the one in use, in its file or in the database.
 
         Raises: SettingsError, if the database is its place and there is no key; CredentialsError; DatabaseError.
         """
-        if self._engine is None or self._account_id is None:
-            raise CredentialsError(f"there is no account {self._name}", remedy=f"`favsync accounts add {self._name}`")
-        row = stored_row(self._config, self._account_id, token, place, reference, origin)
+        if self._in_use is None or self._engine is None:
+            raise CredentialsError(f"account {self._name} has no token", remedy=token_remedy(self._name))
+        old = self._in_use.row
+        given = TokenInput(token, TokenLocation.DATABASE)
+        if old.place is TokenLocation.FILE:
+            given = TokenInput(token, old.place, old.reference)
+        row = stored_row(self._config, self._account_id, given, old.fingerprint)
         with write_transaction(self._engine) as connection:
             rows.put_token_row(connection, row)
         self._loaded, self._in_use = row, StoredToken(row, token, is_stored=True)
 
-    def accepted(self) -> None:
-        """Record that the service accepted the token in use, if the stored row says anything else."""
-        if self._in_use is None or self._engine is None or self._account_id is None:
+    def record(self, refusal: str | None) -> None:
+        """Record that the service accepted the token in use, or why it refused it."""
+        in_use, now = self._in_use, clock.now()
+        if in_use is None or self._engine is None:
             return
-        with read_transaction(self._engine) as connection:
-            stored = rows.token_row(connection, self._account_id)
-        is_true = stored is None or (stored.state is TokenStatus.VALID and stored.is_same_token(self._in_use.row))
-        if not is_true:
-            self._mark(None)
-
-    def refused(self, reason: str) -> None:
-        """Record that the service refused the token in use."""
-        self._mark(reason)
-
-    def _mark(self, refusal: str | None) -> None:
-        in_use = self._in_use
-        if in_use is None or self._engine is None or self._account_id is None:
-            return
+        if refusal is None:
+            with read_transaction(self._engine) as connection:
+                known = rows.token_row(connection, self._account_id)
+            if known is None or (known.state is TokenStatus.VALID and known.is_same_token(in_use.row)):
+                return  # as after most runs
         with write_transaction(self._engine) as connection:
-            newest = rows.token_row(connection, self._account_id)
+            stored = rows.token_rows(connection)
+            newest = stored.pop(self._account_id, None)
             is_ours = in_use.row.is_same_token(newest)
-            if not is_ours and (in_use.is_stored or not _is_same(newest, self._loaded)):
+            is_as_loaded = newest is self._loaded is None or (newest is not None and newest.is_same_token(self._loaded))
+            if not is_ours and (in_use.is_stored or not is_as_loaded):
                 return  # another process has replaced the token meanwhile
             row = newest if newest is not None and is_ours else in_use.row
             if refusal is None:
-                row = rows.accepted(row, clock.now())
+                row = rows.accepted(row, now)
             else:
-                is_widespread = _is_widespread(connection, row.account_id)
-                row = rows.refused(row, refusal, clock.now(), is_widespread=is_widespread)
+                # If the service refuses the tokens of most accounts, the service or the app id is the likely cause.
+                suspects = sum(other.state is TokenStatus.SUSPECT for other in stored.values()) + 1
+                is_widespread = suspects >= WIDESPREAD_FROM and suspects > (len(stored) + 1) / 2
+                row = rows.refused(row, refusal, now, is_widespread=is_widespread)
             rows.put_token_row(connection, row)
         self._loaded, self._in_use = row, replace(in_use, row=row, is_stored=True)
 
     def _resolve(self, row: TokenRow | None) -> StoredToken | None:
         settings = self._from_settings(row)
-        if row is None:
+        if row is None or row.reference == DEFAULT_VARIABLE:
             return settings
-        if row.place is TokenLocation.DATABASE and row.secret is not None:
-            if settings is not None:
-                # The settings' token counts if it is not the one that the stored token was renewed from.
-                is_given = row.fingerprint is None
-                if row.state is TokenStatus.DEAD if is_given else row.fingerprint != settings.row.fingerprint:
-                    return settings
-            token, _ = decode_token(self._decrypted(row.secret), f"the stored token of account {self._name}")
-            return StoredToken(row, token, is_stored=True)
-        if row.reference != DEFAULT_VARIABLE:
+        if row.secret is None:
             return self._referenced(row)
-        if settings is not None and row.fingerprint == settings.row.fingerprint:
-            return replace(settings, row=replace(row, is_renewable=settings.row.is_renewable), is_stored=True)
-        return settings
-
-    def _decrypted(self, secret: bytes) -> str:
-        keys = [key.reveal() for key in self._config.encryption_keys]
-        if keys:
-            return TokenCipher(keys).decrypted(secret, self._name)
-        raise CredentialsError(
-            f"the token of account {self._name} is encrypted, and no FAVSYNC_ENCRYPTION_KEY is set",
-            remedy="set FAVSYNC_ENCRYPTION_KEY to the key that encrypted it; "
-            f"if that key is lost, set a new one and run `favsync accounts login {self._name}`",
-        )
+        if settings is not None:
+            # The settings' token counts if it is not the one that the stored token was renewed from.
+            is_given = row.fingerprint is None
+            if row.state is TokenStatus.DEAD if is_given else row.fingerprint != settings.row.fingerprint:
+                return settings
+        if not self._config.encryption_keys:
+            raise CredentialsError(
+                f"the token of account {self._name} is encrypted, and no FAVSYNC_ENCRYPTION_KEY is set",
+                remedy="set FAVSYNC_ENCRYPTION_KEY to the key that encrypted it; "
+                f"if that key is lost, set a new one and run `favsync accounts login {self._name}`",
+            )
+        cipher = TokenCipher([key.reveal() for key in self._config.encryption_keys])
+        text = cipher.decrypted(row.secret, self._name)
+        token, _ = decode_token(text, f"the stored token of account {self._name}")
+        return StoredToken(row, token, is_stored=True)
 
     def _from_settings(self, row: TokenRow | None) -> StoredToken | None:
         """Return the settings' token. It belongs to the account ``default``, even after that was renamed."""
@@ -166,52 +156,44 @@ class CredentialStore:
             return None
         access_token = bare_token(access.reveal()) if access else ""
         token = Token(access_token, refresh_token=bare_token(refresh.reveal()) if refresh else None)
-        new = _new_row(self._account_id or 0, token, TokenLocation.ENVIRONMENT, DEFAULT_VARIABLE)
-        return StoredToken(new, token, is_stored=False)
+        new = _new_row(self._account_id, TokenInput(token, TokenLocation.ENVIRONMENT, DEFAULT_VARIABLE))
+        return _matched(row if row is not None and row.secret is None else None, new, token)
 
     def _referenced(self, row: TokenRow) -> StoredToken:
         """Return the token in the row's file or variable."""
         reference, expires_at = row.reference or "", None
-        if row.place is TokenLocation.FILE:
+        is_file = row.place is TokenLocation.FILE
+        if is_file:
             token, expires_at = read_token_file(reference)
         else:
             token, _ = decode_token(environment().get(reference, ""), f"the environment variable {reference}")
         if not token.access_token and not token.refresh_token:
-            is_file = row.place is TokenLocation.FILE
             problem = f"the {'file' if is_file else 'environment variable'} {reference} is missing or empty"
             message = f"account {self._name} has no token: {problem}"
             raise CredentialsError(message, remedy=token_remedy(self._name, row))
-        if _fingerprint(token) == row.fingerprint:
-            return StoredToken(row, token, is_stored=True)
-        new = _new_row(row.account_id, token, row.place, reference)
-        return StoredToken(replace(new, expires_at=expires_at), token, is_stored=False)
+        new = _new_row(row.account_id, TokenInput(token, row.place, reference))
+        return _matched(row, replace(new, expires_at=expires_at), token)
 
 
-def stored_row(
-    config: Config,
-    account_id: int,
-    token: Token,
-    place: TokenLocation,
-    reference: str | None,
-    origin: bytes | None = None,
-) -> TokenRow:
-    """Return the row for ``token``. If its place is a file that holds another token, write the file first.
+def stored_row(config: Config, account_id: int, given: TokenInput, origin: bytes | None = None) -> TokenRow:
+    """Return the row for a token. If its place is a file that holds another token, write the file first.
 
     ``origin``: the fingerprint of the environment's token that this one was renewed from.
 
     Raises: SettingsError, if the database is its place and there is no key; CredentialsError.
     """
-    row = _new_row(account_id, token, place, reference)
+    token = given.token
+    row = _new_row(account_id, given)
     if token.expires_in_seconds is not None:
         row = replace(row, expires_at=row.updated_at + timedelta(seconds=token.expires_in_seconds))
     body = encode_token(token, row.expires_at)
-    if place is TokenLocation.DATABASE:
+    if given.place is TokenLocation.DATABASE:
         cipher = TokenCipher([key.reveal() for key in config.encryption_keys])
         return replace(row, secret=cipher.encrypted(body.decode()), fingerprint=origin)
-    if place is TokenLocation.FILE and reference is not None:
-        in_file, _ = read_token_file(reference)
+    if given.place is TokenLocation.FILE and given.reference is not None:
+        in_file, _ = read_token_file(given.reference)
         if in_file != dataclasses.replace(token, expires_in_seconds=None):
-            write_token_file(reference, body)
+            write_token_file(given.reference, body)
     return row
 
 
@@ -231,27 +213,20 @@ def token_remedy(name: str, row: TokenRow | None = None) -> str:
     return f"{default}run `favsync accounts login {name}` or `favsync accounts set {name} --token`"
 
 
-def _new_row(account_id: int, token: Token, place: TokenLocation, reference: str | None) -> TokenRow:
+def _new_row(account_id: int, given: TokenInput) -> TokenRow:
+    token = given.token
     return TokenRow(
         account_id=account_id,
-        place=place,
-        reference=reference,
-        fingerprint=_fingerprint(token),
+        place=given.place,
+        reference=given.reference,
+        fingerprint=fingerprint(f"{token.access_token}\n{token.refresh_token or ''}"),
         is_renewable=token.refresh_token is not None,
         updated_at=clock.now(),
     )
 
 
-def _is_same(one: TokenRow | None, other: TokenRow | None) -> bool:
-    return one is other if one is None else one.is_same_token(other)
-
-
-def _fingerprint(token: Token) -> bytes:
-    return fingerprint(f"{token.access_token}\n{token.refresh_token or ''}")
-
-
-def _is_widespread(connection: Connection, account_id: int) -> bool:
-    """True if the service refuses the tokens of most accounts. Then the service or the app id is the likely cause."""
-    others = [row for row in rows.token_rows(connection).values() if row.account_id != account_id]
-    suspects = sum(row.state is TokenStatus.SUSPECT for row in others) + 1
-    return suspects >= WIDESPREAD_FROM and suspects > (len(others) + 1) / 2
+def _matched(row: TokenRow | None, new: TokenRow, token: Token) -> StoredToken:
+    """Return the token of a place with the stored row, if that describes this token, else with the new one."""
+    if row is not None and row.fingerprint == new.fingerprint:
+        return StoredToken(row, token, is_stored=True)
+    return StoredToken(new, token, is_stored=False)

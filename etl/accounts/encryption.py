@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 
 from etl.errors import CredentialsError, SettingsError
 
-FINGERPRINT_BYTES = 16
 MAKES_A_KEY = 'python3 -c "import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())"'
 
 
 class TokenCipher:
-    """Encrypts and decrypts with Fernet keys.
-
-    Raises: SettingsError, if there is no key.
-    """
+    """Encrypts and decrypts with Fernet keys. Raises SettingsError if there is no key."""
 
     def __init__(self, keys: Sequence[str]) -> None:
         from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -34,22 +31,14 @@ class TokenCipher:
         self._all = MultiFernet([Fernet(key) for key in keys])
         self._invalid = InvalidToken
 
-    def __repr__(self) -> str:
-        return "TokenCipher(***)"
-
     def encrypted(self, text: str) -> bytes:
         """Return ``text`` encrypted with the first key."""
         return self._first.encrypt(text.encode())
 
     def decrypted(self, secret: bytes, account: str) -> str:
-        """Return the text, whichever key encrypted it. ``account``: the name for the error.
-
-        Raises: CredentialsError, if no key fits.
-        """
-        try:
+        """Return the text, whichever key encrypted it. Raises CredentialsError for this account if no key fits."""
+        with suppress(self._invalid):
             return self._all.decrypt(secret).decode()
-        except self._invalid:
-            pass
         raise CredentialsError(
             f"no key of FAVSYNC_ENCRYPTION_KEY decrypts the stored token of account {account}",
             remedy="add the former key after the new one, separated by a comma; "
@@ -58,20 +47,12 @@ class TokenCipher:
 
     def opens_first(self, secret: bytes) -> bool:
         """True if the first key decrypts ``secret``."""
-        try:
+        with suppress(self._invalid):
             self._first.decrypt(secret)
-        except self._invalid:
-            return False
-        return True
-
-
-def new_key() -> str:
-    """Return a new Fernet key."""
-    from cryptography.fernet import Fernet
-
-    return Fernet.generate_key().decode()
+            return True
+        return False
 
 
 def fingerprint(text: str) -> bytes:
     """Return a short digest that identifies a token and does not reveal it."""
-    return hashlib.blake2b(text.encode(), digest_size=FINGERPRINT_BYTES, person=b"favsync-token").digest()
+    return hashlib.blake2b(text.encode(), digest_size=16, person=b"favsync-token").digest()

@@ -1,4 +1,4 @@
-"""Adds, changes, checks and disables accounts.
+"""Adds, changes, checks and disables accounts. The functions raise UsageError for a wrong name, and DatabaseError.
 
 Invariants: before anything is written, the service is asked whose token it is. A user has one account. A disabled account
 keeps its history.
@@ -22,7 +22,6 @@ from etl.accounts.session import RENEWAL_SECONDS, connect, http_options
 from etl.accounts.token_input import TokenInput
 from etl.accounts.token_rows import (
     TokenLocation,
-    TokenRow,
     delete_token_row,
     displayed_status,
     put_token_row,
@@ -37,8 +36,9 @@ from etl.db.engine import read_transaction, write_transaction
 from etl.db.locks import LockKind, lock
 from etl.db.tables import accounts, runs, schedules
 from etl.errors import CredentialsError, FavsyncError, UsageError, WrongUser
-from etl.load.accounts import find_accounts
+from etl.load.accounts import Account, every_account, find_accounts
 
+_SHOWN = ("schedule", "user_name", "boomplay_user_id", "region", "plan")
 NAME = re.compile(r"[^\W_][\w.@+ -]{0,62}[\w.@+]|[^\W_]")
 
 
@@ -55,19 +55,13 @@ class CheckedToken:
 
 
 def fetch_user(config: Config, token: str) -> User:
-    """Return the user whose token this is.
-
-    Raises: CredentialsError, ApiError, SettingsError.
-    """
+    """Return the user whose token this is. Raises CredentialsError, ApiError, SettingsError."""
     with Boomplay(StaticToken(token), http_options(config)) as client:
         return client.user()
 
 
 def require_new(engine: Engine, name: str) -> None:
-    """Check that a new account may have this name.
-
-    Raises: UsageError.
-    """
+    """Check that a new account may have this name."""
     if not NAME.fullmatch(name):
         raise UsageError(
             f"{name[:64]!r} cannot be the name of an account",
@@ -82,12 +76,11 @@ def require_new(engine: Engine, name: str) -> None:
 def add_account(
     config: Config, engine: Engine, name: str, given: TokenInput, settings: Mapping[str, str | None]
 ) -> tuple[int, User]:
-    """Add the account ``name`` for the token's user. Returns its id and the user.
+    """Add the account ``name`` for the token's user, who must have none yet. Returns its id and the user.
 
     ``settings``: ``schedule`` and ``region``, if they are not the default.
 
-    Raises: UsageError, if the name or the user has an account already; CredentialsError, ApiError, SettingsError,
-    DatabaseError.
+    Raises: UsageError; CredentialsError, ApiError, SettingsError, DatabaseError.
     """
     require_new(engine, name)
     user = fetch_user(config, given.token.access_token)
@@ -102,7 +95,7 @@ def add_account(
             "created_at": clock.now(),
         }
         account_id = connection.execute(insert(accounts).values(**values).returning(accounts.c.account_id)).scalar_one()
-        put_token_row(connection, stored_row(config, account_id, given.token, given.place, given.reference))
+        put_token_row(connection, stored_row(config, account_id, given))
     return account_id, user
 
 
@@ -111,29 +104,21 @@ def give_token(config: Config, engine: Engine, name: str, given: TokenInput) -> 
 
     Raises: WrongUser, UsageError, CredentialsError, ApiError, SettingsError, DatabaseError.
     """
-    account_id, user_id = _find(engine, name)
+    account = _find(engine, name)
+    account_id = account.account_id
     user = fetch_user(config, given.token.access_token)
-    if user_id not in (None, user.user_id):
-        raise WrongUser(
-            f"the token belongs to another Boomplay user than account {name}",
-            remedy="use a token of the right user, or add another account for this one",
-        )
-    with read_transaction(engine) as connection:
+    _require_same(account, user)
+    with lock(engine, LockKind.TOKEN, account_id, RENEWAL_SECONDS), write_transaction(engine) as connection:
         _require_no_other(connection, user, account_id)
-    with lock(engine, LockKind.TOKEN, account_id, RENEWAL_SECONDS):
-        CredentialStore(config, engine, account_id, name).give(given.token, given.place, given.reference)
-    with write_transaction(engine) as connection:
+        put_token_row(connection, stored_row(config, account_id, given))
         connection.execute(update(accounts).where(accounts.c.account_id == account_id).values(**_user_columns(user)))
         connection.execute(delete(schedules).where(schedules.c.account_id == account_id))
     return user
 
 
 def set_account(config: Config, engine: Engine, name: str, values: Mapping[str, Any]) -> None:
-    """Change ``schedule``, ``enabled``, ``region`` or ``name`` of an account.
-
-    Raises: UsageError, DatabaseError.
-    """
-    account_id, _ = _find(engine, name)
+    """Change ``schedule``, ``enabled``, ``region`` or ``name`` of an account."""
+    account_id = _find(engine, name).account_id
     new_name = values.get("name")
     if new_name is not None and new_name != name:
         require_new(engine, new_name)
@@ -147,26 +132,19 @@ def set_account(config: Config, engine: Engine, name: str, values: Mapping[str, 
 
 
 def check_account(config: Config, engine: Engine, name: str) -> CheckedToken:
-    """Try the account's token, even a dead one, and return what the service says.
-
-    Raises: UsageError, if there is no such account; DatabaseError.
-    """
-    account_id, user_id = _find(engine, name)
+    """Try the account's token, even a dead one, and return what the service says."""
+    account = _find(engine, name)
     user, error = None, None
     try:
         with connect(config, engine, name, even_dead=True) as client:
             user = client.user()
-        if user_id not in (None, user.user_id):
-            raise WrongUser(
-                f"the token belongs to another Boomplay user than account {name}",
-                remedy=f"use a token of the right user: `favsync accounts login {name}`",
-            )
+        _require_same(account, user)
     except UsageError:
         raise
     except FavsyncError as fault:
         error = fault
     with read_transaction(engine) as connection:
-        row = token_row(connection, account_id)
+        row = token_row(connection, account.account_id)
     if row is None:
         state = "valid" if user is not None or error is None else "unknown"
         return CheckedToken(name, user, state, None, str(TokenLocation.ENVIRONMENT), error)
@@ -174,11 +152,8 @@ def check_account(config: Config, engine: Engine, name: str) -> CheckedToken:
 
 
 def disable_account(engine: Engine, name: str) -> None:
-    """Disable the account and delete its token. Its history stays.
-
-    Raises: UsageError, DatabaseError.
-    """
-    account_id, _ = _find(engine, name)
+    """Disable the account and delete its token. Its history stays."""
+    account_id = _find(engine, name).account_id
     with write_transaction(engine) as connection:
         connection.execute(update(accounts).where(accounts.c.account_id == account_id).values(enabled=False))
         connection.execute(delete(schedules).where(schedules.c.account_id == account_id))
@@ -188,8 +163,7 @@ def disable_account(engine: Engine, name: str) -> None:
 def rekey(config: Config, engine: Engine) -> int:
     """Encrypt every stored token with the first key. Returns how many were encrypted with another one.
 
-    Raises: CredentialsError, after the others are done, if no key decrypts some of them; SettingsError, if there is no key;
-    DatabaseError.
+    Raises: CredentialsError, after the others are done, if no key decrypts some of them; SettingsError, if there is no key.
     """
     cipher = TokenCipher([key.reveal() for key in config.encryption_keys])
     count, failed = 0, []
@@ -215,78 +189,66 @@ def rekey(config: Config, engine: Engine) -> int:
 
 
 def list_accounts(engine: Engine) -> list[dict[str, Any]]:
-    """Return every account as `favsync accounts list` shows it, by name.
-
-    Raises: DatabaseError.
-    """
-    with read_transaction(engine) as connection:
-        found = connection.execute(select(accounts).order_by(accounts.c.name)).all()
-        rows = token_rows(connection)
-        default_state = "valid" if _default_works(connection) else "unknown"
-    return [_listed(account, rows.get(account.account_id), default_state) for account in found]
-
-
-def _listed(account: Any, token: TokenRow | None, default_state: str) -> dict[str, Any]:
-    if token is not None:
-        state, place = displayed_status(token, clock.now()), str(token.place)
-    elif account.name == DEFAULT_ACCOUNT:
-        state, place = default_state, str(TokenLocation.ENVIRONMENT)
-    else:
-        state, place = "none", None
-    return {
-        "account": account.name,
-        "enabled": bool(account.enabled),
-        "schedule": account.schedule,
-        "user_name": account.user_name,
-        "boomplay_user_id": account.boomplay_user_id,
-        "region": account.region,
-        "plan": account.plan,
-        "token": state,
-        "token_place": place,
-        "token_expires_at": token.expires_at if token else None,
-        "created_at": account.created_at,
-    }
-
-
-def _default_works(connection: Connection) -> bool:
-    """True if the settings' token has read a list. It has no row until it is refused."""
-    query = (
+    """Return every account as `favsync accounts list` shows it, by name."""
+    proven = (
         select(runs.c.requests)
         .join(accounts, accounts.c.account_id == runs.c.account_id)
         .where(accounts.c.name == DEFAULT_ACCOUNT, runs.c.proven)
         .where(runs.c.retracted_at.is_(None), runs.c.observed_at.is_not(None))
         .order_by(runs.c.observed_at.desc())
     )
-    return bool(connection.execute(query.limit(1)).scalar())
+    with read_transaction(engine) as connection:
+        found = connection.execute(select(accounts).order_by(accounts.c.name)).all()
+        rows = token_rows(connection)
+        # The settings' token has no row until it is refused; it works if it has read a list.
+        default_state = "valid" if connection.execute(proven.limit(1)).scalar() else "unknown"
+    shown = []
+    for account in found:
+        token, state, place = rows.get(account.account_id), "none", None
+        if token is not None:
+            state, place = displayed_status(token, clock.now()), str(token.place)
+        elif account.name == DEFAULT_ACCOUNT:
+            state, place = default_state, str(TokenLocation.ENVIRONMENT)
+        shown.append(
+            {
+                "account": account.name,
+                "enabled": bool(account.enabled),
+                **{column: getattr(account, column) for column in _SHOWN},
+                "token": state,
+                "token_place": place,
+                "token_expires_at": token.expires_at if token else None,
+                "created_at": account.created_at,
+            }
+        )
+    return shown
 
 
 def is_enabled(engine: Engine, name: str) -> bool:
-    """True if the account is synced.
-
-    Raises: DatabaseError.
-    """
-    with read_transaction(engine) as connection:
-        return bool(connection.execute(select(accounts.c.enabled).where(accounts.c.name == name)).scalar())
+    """True if the account is synced."""
+    return _find(engine, name).enabled
 
 
 def numbered_accounts(engine: Engine) -> list[tuple[int, str]]:
-    """Return id and name of every account.
-
-    Raises: DatabaseError.
-    """
+    """Return id and name of every account."""
     with read_transaction(engine) as connection:
-        found = connection.execute(select(accounts.c.account_id, accounts.c.name).order_by(accounts.c.account_id))
-        return [(row.account_id, row.name) for row in found]
+        return [(account.account_id, account.name) for account in every_account(connection)]
 
 
-def _find(engine: Engine, name: str) -> tuple[int, str | None]:
+def _find(engine: Engine, name: str) -> Account:
     with read_transaction(engine) as connection:
-        account = find_accounts(connection, [name])[0]
-    return account.account_id, account.boomplay_user_id
+        return find_accounts(connection, [name])[0]
 
 
 def _user_columns(user: User) -> dict[str, str | None]:
     return {"boomplay_user_id": user.user_id, "user_name": user.user_name, "plan": user.plan}
+
+
+def _require_same(account: Account, user: User) -> None:
+    if account.boomplay_user_id not in (None, user.user_id):
+        raise WrongUser(
+            f"the token belongs to another Boomplay user than account {account.name}",
+            remedy=f"`favsync accounts login {account.name}` as the right user, or add another account for this one",
+        )
 
 
 def _require_no_other(connection: Connection, user: User, account_id: int | None) -> None:

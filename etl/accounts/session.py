@@ -9,25 +9,20 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-import msgspec
 from sqlalchemy import Engine
 
-from etl.accounts.credentials import DEFAULT_ACCOUNT, CredentialStore, StoredToken, is_app_refused, token_remedy
+from etl.accounts.credentials import CredentialStore, is_app_refused, token_remedy
 from etl.accounts.token_rows import TokenStatus, account_id_of
-from etl.boomplay.catalogue import TrackCatalogue
-from etl.boomplay.client import Boomplay
+from etl.boomplay.client import FORBIDDEN, Boomplay, TrackCatalogue
 from etl.boomplay.http import HttpOptions, TokenSource
-from etl.boomplay.oauth import EXCHANGE, REFRESH, TokenEndpoint
-from etl.boomplay.payloads import Token
+from etl.boomplay.oauth import EXCHANGE, REFRESH, GrantRequest, TokenEndpoint
+from etl.boomplay.retry import RetryPolicy
 from etl.boomplay.tokens import AppToken, RefreshingToken, StaticToken
 from etl.config import Config
 from etl.db.engine import read_transaction
 from etl.db.locks import LockKind, lock
 from etl.errors import ApiRefused, CredentialsError, FavsyncError, SettingsError
 
-__all__ = ["DEFAULT_ACCOUNT", "RENEWAL_SECONDS", "connect", "http_options", "token_endpoint"]
-
-FORBIDDEN = 403
 RENEWAL_SECONDS = 180.0
 
 
@@ -40,21 +35,12 @@ class MonitoredToken:
         self._lock = threading.Lock()
         self._is_accepted = self._is_rejected = self._is_refused = self._is_forbidden = self._is_renewed = False
 
-    def __repr__(self) -> str:
-        return f"MonitoredToken({self._source!r})"
-
     def token(self) -> str:
-        """Return the token in use. If there is only a refresh token, get an access token first.
-
-        Raises: CredentialsError, ApiError.
-        """
+        """Return the token in use. If there is only a refresh token, get an access token first."""
         return self._source.token() or self.renew("") or ""
 
     def renew(self, rejected: str) -> str | None:
-        """Return another token than the rejected one, None if there is none.
-
-        Raises: CredentialsError, ApiError.
-        """
+        """Return another token than the rejected one, None if there is none."""
         self._is_rejected = True
         fresh = self._source.renew(rejected)
         self._is_renewed = fresh is not None
@@ -75,7 +61,7 @@ class MonitoredToken:
     def record(self) -> None:
         """Record the result of all calls."""
         if self._is_accepted and not self._is_refused:
-            self._store.accepted()
+            self._store.record(None)
         elif self._is_forbidden and self._is_renewed:
             self._refuse("the renewed token is not a user's token: check BOOMPLAY_REFRESH_PATH and related settings")
 
@@ -83,101 +69,69 @@ class MonitoredToken:
         with self._lock:
             if not self._is_refused:
                 self._is_refused = True
-                self._store.refused(reason)
+                self._store.record(reason)
 
 
 @contextmanager
 def connect(
-    config: Config,
-    engine: Engine | None,
-    account_name: str,
-    stop: threading.Event | None = None,
-    *,
-    even_dead: bool = False,
+    config: Config, engine: Engine | None, name: str, stop: threading.Event | None = None, *, even_dead: bool = False
 ) -> Iterator[Boomplay]:
-    """Yield the client of an account. ``engine`` is None without a database. Once ``stop`` is set, requests end early.
+    """Yield the client of an account, without a database if ``engine`` is None. Once ``stop`` is set, requests end early.
 
-    ``even_dead``: also try a token that is dead.
-
-    Raises: CredentialsError, if the token is missing, dead, or cannot be decrypted; SettingsError, if a setting is missing;
-    DatabaseError.
+    Raises: CredentialsError, if the token is missing, dead (unless ``even_dead``) or unreadable; SettingsError; DatabaseError.
     """
     options = http_options(config, stop)
     account_id = None
     if engine is not None:
         with read_transaction(engine) as connection:
-            account_id = account_id_of(connection, account_name)
-    store = CredentialStore(config, engine, account_id, account_name)
+            account_id = account_id_of(connection, name)
+    store = CredentialStore(config, engine, account_id, name)
     stored = store.load()
     if stored is None:
-        raise CredentialsError(f"account {account_name} has no token", remedy=token_remedy(account_name))
+        raise CredentialsError(f"account {name} has no token", remedy=token_remedy(name))
     if stored.row.state is TokenStatus.DEAD and not even_dead:
         since = f"{stored.row.updated_at:%Y-%m-%d %H:%M} UTC"
         raise CredentialsError(
-            f"the token of account {account_name} is dead since {since}: {stored.row.reason or 'refused'}",
-            remedy=f"{store.remedy('')}; `favsync accounts check {account_name}` tries it once more",
+            f"the token of account {name} is dead since {since}: {stored.row.reason or 'refused'}",
+            remedy=f"{store.remedy('')}; `favsync accounts check {name}` tries it once more",
         )
+    # The catalogue gets the user's token as a fixed one: its refusal must neither renew nor mark it.
+    fixed = StaticToken(stored.token.access_token)
+    source: TokenSource = fixed
+    catalogue_sources: list[TokenSource] = [fixed]
     with ExitStack() as stack:
-        tokens = MonitoredToken(stack.enter_context(_token_source(config, engine, store, stored, options)), store)
+        if config.app_secret is not None:
+            endpoint = stack.enter_context(token_endpoint(config, options))
+            catalogue_sources.insert(0, AppToken(endpoint))
+            if stored.token.refresh_token is not None and engine is not None and store.can_store(stored):
+                source = RefreshingToken(
+                    endpoint,
+                    stored.token,
+                    store=store.renewed,
+                    load=lambda: newest.token if (newest := store.load()) else None,
+                    # A refresh token works once, so one process at a time may use it.
+                    alone=lambda: lock(engine, LockKind.TOKEN, stored.row.account_id, RENEWAL_SECONDS),
+                )
+        tokens = MonitoredToken(source, store)
         client = stack.enter_context(Boomplay(tokens, options))
         client.on_result = tokens.on_result
-        # The user's token as a fixed one: a refusal by the catalogue must neither renew nor mark it.
-        sources: list[TokenSource] = [StaticToken(stored.token.access_token)]
-        if config.app_secret is not None:
-            sources.insert(0, AppToken(stack.enter_context(token_endpoint(config, options))))
-        client.catalogue = TrackCatalogue(client, sources).lookup
+        client.catalogue = TrackCatalogue(client, catalogue_sources).lookup
         yield client
         tokens.record()
 
 
-@contextmanager
-def _token_source(
-    config: Config, engine: Engine | None, store: CredentialStore, stored: StoredToken, options: HttpOptions
-) -> Iterator[TokenSource]:
-    """Yield a source that renews the token, if it can be renewed and stored."""
-    is_renewable = stored.token.refresh_token is not None and config.app_secret is not None and store.can_store(stored)
-    if not is_renewable or engine is None:
-        yield StaticToken(stored.token.access_token)
-        return
-
-    def load() -> Token | None:
-        newest = store.load()
-        return newest.token if newest else None
-
-    with token_endpoint(config, options) as endpoint:
-        # A refresh token works once, so one process at a time may use it.
-        yield RefreshingToken(
-            endpoint,
-            stored.token,
-            store=store.renewed,
-            load=load,
-            alone=lambda: lock(engine, LockKind.TOKEN, stored.row.account_id, RENEWAL_SECONDS),
-        )
-
-
 def token_endpoint(config: Config, options: HttpOptions) -> TokenEndpoint:
-    """Return the service's token endpoint, with paths and names from the settings.
-
-    Raises: SettingsError.
-    """
+    """Return the service's token endpoint, with paths and names from the settings."""
     return TokenEndpoint(
         options,
-        app_secret=config.app_secret.reveal() if config.app_secret else "",
-        refresh=msgspec.structs.replace(
-            REFRESH,
-            path=config.refresh_path,
-            grant_type=config.refresh_grant_type,
-            value_field=config.refresh_field,
-        ),
-        code=msgspec.structs.replace(EXCHANGE, path=config.exchange_path, grant_type=config.exchange_grant_type),
+        config.app_secret.reveal() if config.app_secret else "",
+        refresh=GrantRequest(REFRESH.name, config.refresh_path, config.refresh_grant_type, config.refresh_field),
+        code=GrantRequest(EXCHANGE.name, config.exchange_path, config.exchange_grant_type, EXCHANGE.value_field),
     )
 
 
 def http_options(config: Config, stop: threading.Event | None = None) -> HttpOptions:
-    """Return how to reach the service.
-
-    Raises: SettingsError, if there is no app id.
-    """
+    """Return how to reach the service. Raises SettingsError if there is no app id."""
     if config.app_id is None:
         raise SettingsError("there is no app id", remedy="set BOOMPLAY_APP_ID to the app id from Boomplay")
     return HttpOptions(
@@ -185,8 +139,7 @@ def http_options(config: Config, stop: threading.Event | None = None) -> HttpOpt
         app_id=config.app_id,
         language=config.language,
         timeout_seconds=config.timeout_seconds,
-        max_retries=config.max_retries,
         requests_per_second=config.requests_per_second,
-        token_codes=config.token_codes,
+        policy=RetryPolicy(max_retries=config.max_retries, token_codes=config.token_codes),
         stop=stop,
     )

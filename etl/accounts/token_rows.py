@@ -12,20 +12,17 @@ A dead token is not deleted: if the service accepts it again, it is valid again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, cast
 
 import msgspec
 from msgspec.structs import asdict, replace
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, delete, insert, select
 
 from etl.db.tables import accounts, tokens
 
 CONFIRM_AFTER = timedelta(minutes=5)
 EXPIRING_WITHIN = timedelta(days=1)
-EXPIRING = "expiring"
 
 
 class TokenLocation(StrEnum):
@@ -68,12 +65,8 @@ class TokenRow(msgspec.Struct, frozen=True, kw_only=True):
 
     def is_same_token(self, other: TokenRow | None) -> bool:
         """True if both rows describe one token."""
-        return other is not None and (self.place, self.reference, self.secret, self.fingerprint) == (
-            other.place,
-            other.reference,
-            other.secret,
-            other.fingerprint,
-        )
+        names = ("place", "reference", "secret", "fingerprint")
+        return other is not None and all(getattr(self, name) == getattr(other, name) for name in names)
 
 
 def accepted(row: TokenRow, now: datetime) -> TokenRow:
@@ -95,20 +88,20 @@ def displayed_status(row: TokenRow, now: datetime) -> str:
     """Return the state that people see: one of the table above."""
     is_ending = row.expires_at is not None and row.expires_at - now <= EXPIRING_WITHIN
     if row.state is TokenStatus.VALID and is_ending and not row.is_renewable:
-        return EXPIRING
+        return "expiring"
     return str(row.state)
 
 
 def token_row(connection: Connection, account_id: int) -> TokenRow | None:
     """Return the account's row, None if there is none."""
-    row = connection.execute(select(tokens).where(tokens.c.account_id == account_id)).first()
-    return None if row is None else _record(cast(Mapping[str, Any], row._mapping))
+    return token_rows(connection, tokens.c.account_id == account_id).get(account_id)
 
 
-def token_rows(connection: Connection) -> dict[int, TokenRow]:
-    """Return every row by account."""
-    rows = connection.execute(select(tokens))
-    return {row.account_id: _record(cast(Mapping[str, Any], row._mapping)) for row in rows}
+def token_rows(connection: Connection, *conditions: ColumnElement[bool]) -> dict[int, TokenRow]:
+    """Return the rows that meet the conditions, by account."""
+    found = connection.execute(select(*tokens.c[TokenRow.__struct_fields__]).where(*conditions))
+    named = (dict(zip(TokenRow.__struct_fields__, row, strict=True)) for row in found)
+    return {row["account_id"]: msgspec.convert(row, TokenRow) for row in named}
 
 
 def put_token_row(connection: Connection, row: TokenRow) -> None:
@@ -125,11 +118,3 @@ def delete_token_row(connection: Connection, account_id: int) -> None:
 def account_id_of(connection: Connection, name: str) -> int | None:
     """Return the id of the account ``name``, None if there is none."""
     return connection.execute(select(accounts.c.account_id).where(accounts.c.name == name)).scalar()
-
-
-def _record(values: Mapping[str, Any]) -> TokenRow:
-    fields = dict(values)
-    fields["place"], fields["state"] = TokenLocation(fields["place"]), TokenStatus(fields["state"])
-    for name in ("secret", "fingerprint"):
-        fields[name] = None if fields[name] is None else bytes(fields[name])
-    return TokenRow(**fields)

@@ -14,123 +14,70 @@ from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from functools import partial
-from types import TracebackType
-from typing import Generic, NoReturn, Protocol, Self, TypeVar
+from typing import NoReturn, Protocol, Self, TypeVar
 
-from tenacity import RetryCallState, Retrying, retry_if_result
+from tenacity import RetryCallState, Retrying
 
-from etl import __version__
+from etl import __version__, clock
 from etl.boomplay import payloads
-from etl.boomplay.address import service_address
-from etl.boomplay.rate_limit import limiter_for
 from etl.boomplay.redact import Secret, redacted
-from etl.boomplay.retry import (
-    REMEDIES,
-    Decision,
-    Failure,
-    FailureClass,
-    GiveUp,
-    Postpone,
-    Renew,
-    Retry,
-    RetryPolicy,
-    postponed,
-    to_exception,
-)
-from etl.boomplay.transport import Request, Response, Transport
-from etl.boomplay.waiting import CancelToken, Clock
-from etl.errors import ApiRefused, ApiUnreachable, CredentialsError, PayloadError, SettingsError
+from etl.boomplay.retry import Decision, Failure, FailureClass, GiveUp, Postpone, Renew, Retry, RetryPolicy
+from etl.boomplay.transport import Request, Response, Transport, service_url
+from etl.boomplay.waiting import Clock, limiter_for
+from etl.errors import ApiRefused, ApiUnreachable, CredentialsError, PayloadError
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
-MAX_BODY_BYTES = 16 * 1024 * 1024
-_PRINTABLE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
+POLL_SECONDS = 0.25
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
 class TokenSource(Protocol):
-    """Source of the token of a call; used by several threads at once."""
+    """Source of the token of a call; used by several threads at once. Its methods raise CredentialsError and ApiError."""
 
     def token(self) -> str:
-        """Return the token to use now.
-
-        Raises: CredentialsError, ApiError.
-        """
+        """Return the token to use now."""
 
     def renew(self, rejected: str) -> str | None:
-        """Return another token than the rejected one, None if there is none.
-
-        Raises: CredentialsError, ApiError.
-        """
+        """Return another token than the rejected one, None if there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpOptions:
-    """How to reach the service; the defaults are those of the settings.
+    """How to reach the service; `etl.settings` checks the values.
 
     ``requests_per_second`` (0: no limit) applies to all requests of the app id in this process, ``timeout_seconds`` to one
-    attempt. ``stop`` ends every wait once it is set. ``park_after_seconds`` is the longest ``Retry-After`` that is waited
-    out. ``token_codes`` and ``throttled_codes`` are values of ``code`` that mean a bad token or too many requests.
-
-    Raises: SettingsError, for values that cannot be used.
+    attempt. ``stop`` ends every wait once it is set.
     """
 
     api_url: str
     app_id: str
     language: str = "en"
     timeout_seconds: float = 30.0
-    max_retries: int = 5
     requests_per_second: float = 10.0
-    max_body_bytes: int = MAX_BODY_BYTES
-    park_after_seconds: float = 60.0
-    token_codes: frozenset[int] = frozenset()
-    throttled_codes: frozenset[int] = frozenset()
+    policy: RetryPolicy = field(default_factory=RetryPolicy)
     stop: threading.Event | None = None
     timing: Clock = field(default_factory=Clock)
 
-    def __post_init__(self) -> None:
-        if self.timeout_seconds <= 0 or self.max_retries < 0 or self.requests_per_second < 0:
-            raise SettingsError("time-out, retries and requests per second may not be negative, nor the time-out 0")
-        for value, setting in ((self.app_id, "BOOMPLAY_APP_ID"), (self.language, "FAVSYNC_LANGUAGE")):
-            if not _PRINTABLE.fullmatch(value):
-                message = f"{setting} is empty, or holds characters that no HTTP header may hold"
-                raise SettingsError(message, remedy=f"set {setting}")
-
 
 class HttpClient:
-    """Base of the API clients: calls to one service under one app id.
-
-    A context manager, safe to share between threads. The connections are shared by all clients of the process.
+    """Base of the API clients: calls to one service under one app id. A context manager, safe to share between threads.
 
     Raises: SettingsError, for an address, proxy or CA file that cannot be used.
     """
 
     def __init__(self, options: HttpOptions) -> None:
-        address = service_address(options.api_url)
+        url = service_url(options.api_url)
         self.options = options
-        self._cancel = CancelToken(options.stop)
-        self._limiter = limiter_for(address.origin, options.app_id, options.requests_per_second)
-        self._policy = RetryPolicy(
-            max_retries=options.max_retries,
-            park_after_seconds=options.park_after_seconds,
-            token_codes=options.token_codes,
-            throttled_codes=options.throttled_codes,
-        )
-        self._transport = Transport(
-            address,
-            timeout_seconds=options.timeout_seconds,
-            max_body_bytes=options.max_body_bytes,
-            clock=options.timing,
-        )
+        self._closed = threading.Event()
+        self._limiter = limiter_for(url, options.app_id, options.requests_per_second)
+        self._transport = Transport(url, options.timeout_seconds, options.timing)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     @property
@@ -141,101 +88,94 @@ class HttpClient:
     @property
     def retries(self) -> int:
         """Requests sent so far because an earlier one failed."""
-        return self._transport.counters.retries
+        return self._transport.counts.retries
 
     @property
     def requests_by_status(self) -> dict[str, int]:
         """Requests sent so far, by HTTP status; ``none`` for those without an answer."""
-        return self._transport.counters.by_status
+        with self._transport.counts.lock:
+            return dict(self._transport.counts.by_status)
 
     @property
     def clock_offset(self) -> float | None:
         """Seconds that the service's clock is ahead of this machine's: median over the answers; None without ``Date``."""
-        return self._transport.counters.clock_offset
+        with self._transport.counts.lock:
+            offsets = sorted(self._transport.counts.clock_offsets)
+        return offsets[len(offsets) // 2] if offsets else None
 
     @property
     def longest_call_seconds(self) -> float:
-        """Upper bound of the time of one call, for servers that do not drip their headers.
-
-        It covers all retries with their longest waits, and one renewal of the token (a call of its own).
-        """
-        policy = self._policy
+        """Upper bound of a call with all retries and a renewal of the token, for servers that do not drip their headers."""
+        policy = self.options.policy
         longest_wait = max(policy.park_after_seconds, policy.cap_seconds)
-        attempts = 1 + policy.max_retries
-        return 2 * (attempts * 2 * self.options.timeout_seconds + policy.max_retries * longest_wait)
+        return 2 * ((1 + policy.max_retries) * 2 * self.options.timeout_seconds + policy.max_retries * longest_wait)
 
     def close(self) -> None:
         """End every wait and refuse further calls. A request in flight ends at its own time-out."""
-        self._cancel.set()
+        self._closed.set()
 
     @contextmanager
     def fresh(self) -> Iterator[Self]:
-        """Yield the same API over new connections, with ``Cache-Control: no-cache``; its requests count here too.
-
-        Raises: SettingsError.
-        """
-        with self._transport.fresh() as transport:
-            other = copy(self)
-            other._transport = transport
+        """Yield the same API over new connections, with ``Cache-Control: no-cache``; its requests count here too."""
+        other = copy(self)
+        with self._transport.fresh() as other._transport:
             yield other
 
     def call(self, request: Request, decode: Callable[[bytes], T], tokens: TokenSource | None = None) -> T:
-        """Send the request until ``decode`` reads an answer or a retry is useless, and return the decoded value.
-
-        Raises: ApiError (one of its subclasses), CredentialsError.
-        """
+        """Send until ``decode`` reads an answer, and return the decoded value. Raises ApiError, CredentialsError."""
         timing = self.options.timing
         token = Secret(tokens.token()) if tokens else None
         may_renew = tokens is not None
         decision: Decision = GiveUp()
 
-        def attempt() -> _Success[T] | Failure:
+        def is_repeated(state: RetryCallState) -> bool:
             nonlocal decision
-            outcome = self._attempt(request, decode, token)
-            if isinstance(outcome, Failure):
-                tries = retrying.statistics["attempt_number"]
-                decision = self._policy.decide(
-                    outcome, tries=tries, may_renew=may_renew, now=timing.now(), jitter=timing.jitter()
-                )
-            return outcome
-
-        def before_retry(state: RetryCallState) -> None:
-            nonlocal token, may_renew
-            failure = state.outcome.result()  # type: ignore[union-attr] # a retry follows a failure
-            if isinstance(decision, Retry):
-                most, seconds = self._policy.max_retries, decision.after_seconds
-                log.info("%s; retry %d of %d in %.1f s", failure.message, state.attempt_number, most, seconds)
-                if decision.is_shared:
-                    self._limiter.pause(timing.monotonic() + seconds)
-            elif tokens and token:
-                token = self._renewed(tokens, token, failure)
-                may_renew = False
-            self._transport.counters.add_retry()
+            outcome = state.outcome.result() if state.outcome else None
+            if not isinstance(outcome, Failure):
+                return False
+            tries, now, jitter = state.attempt_number, timing.now(), timing.jitter()
+            decision = self.options.policy.decide(outcome, tries=tries, may_renew=may_renew, now=now, jitter=jitter)
+            return isinstance(decision, Retry | Renew)
 
         def wait_seconds(_: RetryCallState) -> float:
             # A shared wait is a pause of the limiter, so it comes with the next turn.
             return decision.after_seconds if isinstance(decision, Retry) and not decision.is_shared else 0.0
 
+        def before_retry(state: RetryCallState) -> None:
+            nonlocal token, may_renew
+            failure = state.outcome.result()  # type: ignore[union-attr] # a retry follows a failure
+            if isinstance(decision, Retry):
+                most, seconds = self.options.policy.max_retries, decision.after_seconds
+                log.info("%s; retry %d of %d in %.1f s", failure.message, state.attempt_number, most, seconds)
+                if decision.is_shared:
+                    self._limiter.pause(timing.monotonic() + seconds)
+            elif tokens and token:
+                fresh = tokens.renew(token)
+                if not fresh or fresh == token:
+                    self._give_up(failure, GiveUp(), 1)
+                log.info("%s; retry with a new token", failure.message)
+                token, may_renew = Secret(fresh), False
+            with self._transport.counts.lock:
+                self._transport.counts.retries += 1
+
         retrying = Retrying(
-            retry=retry_if_result(lambda outcome: isinstance(outcome, Failure) and isinstance(decision, Retry | Renew)),
+            retry=is_repeated,
             wait=wait_seconds,
             before_sleep=before_retry,
-            sleep=partial(self._sleep, request),
+            sleep=lambda seconds: self._sleep(request, seconds),
         )
-        outcome = retrying(attempt)
+        outcome = retrying(lambda: self._attempt(request, decode, token))
         if isinstance(outcome, Failure):
             self._give_up(outcome, decision, retrying.statistics["attempt_number"])
-        return outcome.value
+        return outcome
 
-    def _attempt(self, request: Request, decode: Callable[[bytes], T], token: Secret | None) -> _Success[T] | Failure:
+    def _attempt(self, request: Request, decode: Callable[[bytes], T], token: Secret | None) -> T | Failure:
         """Wait for a turn, send once and decode. A failure's message holds no secret."""
         self._take_turn(request)
-        response = self._transport.send(request, self._request_headers(token))
-        outcome = _decoded(request, response, decode)
+        outcome = _decoded(request, self._transport.send(request, self._request_headers(token)), decode)
         if not isinstance(outcome, Failure):
             return outcome
-        if self._cancel.is_set():
-            self._stop(request)
+        self._sleep(request, 0)  # a failure after the end of the client is not reported
         secrets = (*request.secrets, _bare(token)) if token else request.secrets
         return replace(outcome, message=redacted(outcome.message, secrets))
 
@@ -250,68 +190,64 @@ class HttpClient:
         }
         if token is None:
             return headers
-        return {"Authorization": _bearer(token), "app_id": self.options.app_id, **headers}
+        bare = _bare(token)
+        if not _TOKEN.fullmatch(bare):
+            message = "the access token is empty, or holds characters that no HTTP header may hold"
+            raise CredentialsError(message, remedy=FailureClass.TOKEN.value)
+        return {"Authorization": f"Bearer {bare}", "app_id": self.options.app_id, **headers}
 
     def _take_turn(self, request: Request) -> None:
-        monotonic = self.options.timing.monotonic
-        self._refuse_if_parked(request)
-        turn = self._limiter.take_turn(monotonic())
-        while (seconds := self._limiter.seconds_to(turn, monotonic())) > 0:
+        """Wait for a turn. Raises RateLimited while the service has asked this app id to wait for long."""
+        timing, turn = self.options.timing, None
+        while True:
+            now = timing.monotonic()
+            paused = self._limiter.paused_seconds(now)  # another call may have been asked to wait meanwhile
+            if paused > self.options.policy.park_after_seconds:
+                until = timing.now() + timedelta(seconds=paused)
+                raise Postpone(until).error(f"{request}: the service asked this app to wait")
+            turn = self._limiter.take_turn(now) if turn is None else turn
+            if (seconds := self._limiter.seconds_to(turn, now)) <= 0:
+                break
             self._sleep(request, seconds)
-            self._refuse_if_parked(request)  # another call may have been asked to wait meanwhile
-        if self._cancel.is_set():
-            self._stop(request)
-
-    def _refuse_if_parked(self, request: Request) -> None:
-        """Send nothing while the service has asked this app id to wait for long.
-
-        Raises: RateLimited.
-        """
-        seconds = self._limiter.paused_seconds(self.options.timing.monotonic())
-        if seconds > self._policy.park_after_seconds:
-            until = self.options.timing.now() + timedelta(seconds=seconds)
-            raise postponed(f"{request}: the service asked this app to wait", until)
-
-    def _renewed(self, tokens: TokenSource, rejected: Secret, failure: Failure) -> Secret:
-        fresh = tokens.renew(rejected)
-        if not fresh or fresh == rejected:
-            self._give_up(failure, GiveUp(), 1)
-        log.info("%s; retry with a new token", failure.message)
-        return Secret(fresh)
+        self._sleep(request, 0)
 
     def _give_up(self, failure: Failure, decision: Decision, tries: int) -> NoReturn:
         message = failure.message + (f", {tries} times" if tries > 1 else "")
         if not isinstance(decision, Postpone):
-            raise to_exception(failure, self._policy.classify(failure), message)
+            raise self.options.policy.error(failure, message)
         timing = self.options.timing
         self._limiter.pause(timing.monotonic() + (decision.until - timing.now()).total_seconds())
-        raise postponed(message, decision.until, failure.status)
+        raise decision.error(message, failure.status)
 
     def _sleep(self, request: Request, seconds: float) -> None:
-        wait = self.options.timing.wait or self._cancel.wait
-        if seconds > 0 and wait(seconds):
-            self._stop(request)
+        """Wait. Raises ApiUnreachable if the client is stopped, also without a wait."""
+        wait = self.options.timing.wait or self._wait
+        if wait(seconds) if seconds > 0 else self._is_stopped():
+            raise ApiUnreachable(f"{request}: stopped before there was an answer", remedy="run it again")
 
-    def _stop(self, request: Request) -> NoReturn:
-        raise ApiUnreachable(f"{request}: stopped before there was an answer", remedy="run it again")
+    def _wait(self, seconds: float) -> bool:
+        """Wait, or until the client is stopped, which is noticed within 0.25 s; return True if it is stopped."""
+        end = clock.monotonic() + seconds
+        while not self._is_stopped() and (left := end - clock.monotonic()) > 0:
+            self._closed.wait(min(left, POLL_SECONDS))
+        return self._is_stopped()
+
+    def _is_stopped(self) -> bool:
+        stop = self.options.stop
+        return self._closed.is_set() or (stop is not None and stop.is_set())
 
 
-@dataclass(frozen=True, slots=True)
-class _Success(Generic[T]):
-    value: T
-
-
-def _decoded(request: Request, response: Response | Failure, decode: Callable[[bytes], T]) -> _Success[T] | Failure:
+def _decoded(request: Request, response: Response | Failure, decode: Callable[[bytes], T]) -> T | Failure:
     if isinstance(response, Failure):
         return response
     status, retry_after = response.status, response.retry_after
-    if not response.is_success:
+    if not 200 <= status < 300:
         code, words = payloads.error_body(response.body)
         parts = [f"HTTP {status}", f"code {code}" if code is not None else "", words]
         message = f"{request}: " + ": ".join(part for part in parts if part)
         return Failure(message, status=status, code=code, retry_after=retry_after)
     try:
-        return _Success(decode(response.body))
+        return decode(response.body)
     except payloads.InvalidJson as error:
         return Failure(error.message, FailureClass.GARBLED, status, retry_after=retry_after)
     except PayloadError as error:
@@ -323,11 +259,3 @@ def _decoded(request: Request, response: Response | Failure, decode: Callable[[b
 def _bare(token: str) -> Secret:
     """Return the token alone; a pasted one may bring its own ``Bearer``."""
     return Secret(token[7:] if token[:7].lower() == "bearer " else token)
-
-
-def _bearer(token: str) -> str:
-    bare = _bare(token)
-    if not _TOKEN.fullmatch(bare):
-        message = "the access token is empty, or holds characters that no HTTP header may hold"
-        raise CredentialsError(message, remedy=REMEDIES[FailureClass.TOKEN])
-    return f"Bearer {bare}"

@@ -1,25 +1,25 @@
 """Decodes the service's answers; the only module with the field names of the API.
 
 An item is kept byte for byte as received, also one that msgspec cannot read; its digest is over those bytes. No error quotes
-an answer, except ``desc`` (cleaned and cut).
+an answer, except ``desc`` (cleaned and cut). Readers raise PayloadError, and ApiRefused if ``code`` is not 0.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
 
-from etl.boomplay.json_repair import repair_json
 from etl.boomplay.redact import Secret, one_line
 from etl.errors import ApiRefused, PayloadError
-from etl.model.encoding import intern_markets
+from etl.model.encoding import digest_of, intern_markets
 from etl.model.records import Item, Page
+
+T = TypeVar("T")
 
 BIGINT = 2**63 - 1
 EXACT_FLOAT = 2**53
@@ -31,6 +31,11 @@ MOST_MARKET_LISTS = 4_096
 _markets: dict[bytes, bytes] = {}
 
 _KINDS = {b"{": "an object", b"[": "a list", b'"': "text", b"n": "null", b"t": "true", b"f": "false", b"": "missing"}
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_CONTROLS_TO_BLANKS = bytes(max(byte, 0x20) for byte in range(256))
+_PAIR = rb"u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+_LONE = rb"u[dD][89a-fA-F][0-9a-fA-F]{2}"
+_ESCAPE = re.compile(rb"\\(?:%b|%b|.)" % (_PAIR, _LONE), re.DOTALL)
 REMEDY = "try again later; if it stays, the service has changed, or a proxy answers in its place"
 
 
@@ -69,14 +74,14 @@ class Token:
 class _List(Struct):
     code: int
     data: list[Raw] | None
-    desc: Raw = ABSENT
     counts: Raw = ABSENT
 
 
-class _Any(Struct):
+class _Envelope(Struct):
     code: Raw = ABSENT
     data: Raw = ABSENT
     desc: Raw = ABSENT
+    counts: Raw = ABSENT
 
 
 class _WithId(Struct):
@@ -88,7 +93,8 @@ class _WithLooseId(Struct):
 
 
 _list = msgspec.json.Decoder(_List).decode
-_any = msgspec.json.Decoder(_Any).decode
+_entries = msgspec.json.Decoder(list[Raw] | None).decode
+_envelope = msgspec.json.Decoder(_Envelope).decode
 _object = msgspec.json.Decoder(dict[str, Any]).decode
 _with_id = msgspec.json.Decoder(_WithId).decode
 _with_loose_id = msgspec.json.Decoder(_WithLooseId).decode
@@ -96,32 +102,23 @@ _BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def page(body: bytes, offset: int, limit: int) -> Page:
-    """Decode an answer of the favourite tracks' list.
-
-    Raises: PayloadError, ApiRefused (``code`` other than 0).
-    """
-    place = f"favourite tracks at offset {offset}"
-    answer, bodies = _read_list(body, place)
-    counts = _lenient_int(answer.counts)
-    is_long = max(offset, counts or 0) > LONG_LIST
-    return Page(
-        offset=offset, limit=limit, items=tuple(map(_sharing_item if is_long else _item, bodies)), counts=counts
-    )
+    """Decode an answer of the favourite tracks' list."""
+    bodies, raw_counts = _read_list(body, f"favourite tracks at offset {offset}")
+    digits = bytes(raw_counts).strip(b'"')
+    counts = int(digits) if digits.isdigit() and len(digits) <= LONGEST_BIGINT else None
+    items = map(_item, bodies)
+    if max(offset, counts or 0) > LONG_LIST:
+        items = map(_sharing_markets, items)
+    return Page(offset=offset, limit=limit, items=tuple(items), counts=counts)
 
 
 def items(body: bytes, place: str) -> list[Item]:
-    """Decode a list of tracks by ids; omit entries that are null (unknown ids).
-
-    Raises: PayloadError, ApiRefused.
-    """
-    return [_item(entry) for entry in _read_list(body, place)[1] if entry != b"null"]
+    """Decode a list of tracks by ids; omit entries that are null (unknown ids)."""
+    return [_item(entry) for entry in _read_list(body, place)[0] if entry != b"null"]
 
 
 def user(body: bytes, place: str) -> User:
-    """Decode user info.
-
-    Raises: PayloadError, ApiRefused.
-    """
+    """Decode user info."""
     facts = _read_object(body, place)
     user_id = _id_text(facts.get("user_id"))
     if user_id is None:
@@ -130,11 +127,10 @@ def user(body: bytes, place: str) -> User:
 
 
 def token(body: bytes, place: str) -> Token:
-    """Decode a token answer: in the envelope with snake case, bare with camel case, or any mixture.
-
-    Raises: PayloadError, ApiRefused.
-    """
-    given = parse_token(_read_bare(body, place) or _read_object(body, place))
+    """Decode a token answer: in the envelope with snake case, bare with camel case, or any mixture."""
+    bare = _decoded(_object, _as_text(body), place)
+    given = None if "code" in bare else parse_token(bare)
+    given = given or parse_token(_read_object(body, place))
     if given is None:
         raise PayloadError(f"{place}: the answer holds no access token", remedy=REMEDY)
     return given
@@ -154,30 +150,47 @@ def parse_token(facts: Mapping[str, object]) -> Token | None:
 
 
 def error_body(body: bytes) -> tuple[int | None, str]:
-    """Return ``code`` and the words of an error's body, None and empty if it has none; never raises."""
+    """Return ``code`` and the words of an error's body in one line, None and empty if it has none; never raises."""
     try:
         facts = _object(_as_text(body))
     except _BROKEN:
         return None, ""
     code = facts.get("code")
-    words = next((facts[name] for name in ("desc", "error_description", "error", "message") if facts.get(name)), None)
-    return code if type(code) is int else None, _words(words)
+    words = next((facts[name] for name in ("desc", "error_description", "error", "message") if facts.get(name)), "")
+    text = words if isinstance(words, str) else msgspec.json.encode(words).decode()
+    return code if type(code) is int else None, one_line(text)
+
+
+def repair_json(body: bytes) -> bytes:
+    """Return a copy with blanks and U+FFFD instead of what msgspec 0.22 refuses even in values that it skips.
+
+    These are lone surrogate escapes, raw control characters and a byte order mark: one hostile title would make its whole page
+    unreadable. The copy has the length of the original, so that a part found in it can be cut out of the original.
+    """
+    if body.startswith(_BYTE_ORDER_MARK):
+        body = b"   " + body[3:]
+    # A lone surrogate has six bytes, a pair twelve, any other match two.
+    return _ESCAPE.sub(
+        lambda match: rb"\ufffd" if len(match[0]) == 6 else match[0], body.translate(_CONTROLS_TO_BLANKS)
+    )
+
+
+def _as_text(body: bytes) -> bytes:
+    return repair_json(body).decode(errors="replace").encode()
 
 
 def _item(body: bytes) -> Item:
-    digest = hashlib.blake2b(body, digest_size=16).digest()
     try:
-        return Item(body, digest, _with_id(body).track_id)
+        return Item(body, digest_of(body), _with_id(body).track_id)
     except _BROKEN:
-        return Item(body, digest, _odd_track_id(body))
+        return Item(body, digest_of(body), _odd_track_id(body))
 
 
-def _sharing_item(body: bytes) -> Item:
+def _sharing_markets(item: Item) -> Item:
     """Return an item that shares its list of markets with others: two thirds of the bytes of a long list."""
-    item = _item(body)
     if len(_markets) > MOST_MARKET_LISTS:
         _markets.clear()
-    return Item(intern_markets(body, _markets), item.digest, item.track_id)
+    return Item(intern_markets(item.body, _markets), item.digest, item.track_id)
 
 
 def _odd_track_id(body: bytes) -> int | None:
@@ -194,106 +207,63 @@ def _odd_track_id(body: bytes) -> int | None:
     return track_id if 1 <= track_id <= BIGINT else None
 
 
-def _read_list(body: bytes, place: str) -> tuple[_List, list[bytes]]:
-    """Return the envelope and the bytes of each entry, as received."""
+def _read_list(body: bytes, place: str) -> tuple[list[bytes], Raw]:
+    """Return the bytes of each entry, as received, and ``counts``."""
     try:
         answer = _list(body)
-        bodies = [bytes(entry) for entry in answer.data or ()]
-    except msgspec.ValidationError:
-        _refuse_shape(repair_json(body), place, "a list")
-    except _BROKEN as error:
-        answer, bodies = _read_repaired_list(body, place, error)
-    if answer.code != 0:
-        _refuse_code(answer.code, bytes(answer.desc), place)
-    return answer, bodies
-
-
-def _read_repaired_list(body: bytes, place: str, error: Exception) -> tuple[_List, list[bytes]]:
-    readable = repair_json(body)
-    try:
-        answer = _list(readable)
-    except msgspec.ValidationError:
-        _refuse_shape(readable, place, "a list")
+        if answer.code == 0:
+            return [bytes(entry) for entry in answer.data or ()], answer.counts
     except _BROKEN:
-        raise _garbled(body, place, error) from None
+        pass  # the repaired copy is read below, or its error is the reason
+    readable = repair_json(body)
+    envelope = _read_envelope(readable, place, "a list", "null")
     bodies = []
     end = max(readable.find(b'"data"'), 0)
-    for entry in answer.data or ():  # the repaired copy is as long, so an entry's place in it is its place in the body
+    for entry in _entries(envelope.data) or ():  # an entry is at the same place in the original
         start = readable.index(bytes(entry), end)
         end = start + len(bytes(entry))
         bodies.append(body[start:end])
-    return answer, bodies
+    return bodies, envelope.counts
 
 
 def _read_object(body: bytes, place: str) -> dict[str, Any]:
     """Return ``data`` of an envelope, which must be an object."""
-    readable = _as_text(body)
-    try:
-        answer = _any(readable)
-    except msgspec.ValidationError:
-        _refuse_shape(readable, place, "an object")
-    except _BROKEN as error:
-        raise _garbled(body, place, error) from None
-    _check_code(answer, place)
-    if _kind(answer.data) != "an object":
-        _refuse_shape(readable, place, "an object")
-    return _object(answer.data)
+    return _decoded(_object, bytes(_read_envelope(_as_text(body), place, "an object").data), place)
 
 
-def _as_text(body: bytes) -> bytes:
-    return repair_json(body).decode(errors="replace").encode()
-
-
-def _read_bare(body: bytes, place: str) -> dict[str, Any] | None:
-    """Return the fields of a token answer without an envelope; None if it is another answer."""
-    try:
-        facts = _object(_as_text(body))
-    except msgspec.ValidationError:
-        return None
-    except _BROKEN as error:
-        raise _garbled(body, place, error) from None
-    return facts if "code" not in facts and _either(facts, "access_token", "accessToken") else None
-
-
-def _refuse_shape(body: bytes, place: str, wanted: str) -> NoReturn:
-    """Raise the error for JSON that is not the documented envelope."""
-    try:
-        answer = _any(body)
-    except msgspec.ValidationError:
-        raise PayloadError(f"{place}: the answer is not an object (byte 0)", remedy=REMEDY) from None
-    except _BROKEN as error:
-        raise _garbled(body, place, error) from None
-    _check_code(answer, place)
-    raise PayloadError(f"{place}: data is {_kind(answer.data)}, not {wanted}", remedy=REMEDY)
-
-
-def _check_code(answer: _Any, place: str) -> None:
+def _read_envelope(readable: bytes, place: str, *wanted: str) -> _Envelope:
+    """Return the envelope of an answer with ``code`` 0, whose ``data`` is of a wanted kind."""
+    answer = _decoded(_envelope, readable, place)
     try:
         code = msgspec.json.decode(answer.code, type=int)
     except msgspec.DecodeError:
         raise PayloadError(f"{place}: code is {_kind(answer.code)}, not a whole number", remedy=REMEDY) from None
     if code != 0:
-        _refuse_code(code, bytes(answer.desc), place)
+        words = error_body(b'{"desc":' + (bytes(answer.desc) or b"null") + b"}")[1]
+        raise ApiRefused(f"{place}: the service answered code {code}" + (f": {words}" if words else ""), code=code)
+    if _kind(answer.data) not in wanted:
+        raise PayloadError(f"{place}: data is {_kind(answer.data)}, not {wanted[0]}", remedy=REMEDY)
+    return answer
 
 
-def _refuse_code(code: int, desc: bytes, place: str) -> NoReturn:
-    words = error_body(b'{"desc":' + (desc or b"null") + b"}")[1]
-    raise ApiRefused(f"{place}: the service answered code {code}" + (f": {words}" if words else ""), code=code)
-
-
-def _garbled(body: bytes, place: str, error: Exception) -> PayloadError:
-    """Return the error for an answer that is not JSON, with the byte where decoding stopped."""
+def _decoded(decode: Callable[[bytes], T], body: bytes, place: str) -> T:
+    """Return the decoded object, or raise the error for JSON of another shape and for an answer that is not JSON."""
+    try:
+        return decode(body)
+    except msgspec.ValidationError:
+        raise PayloadError(f"{place}: the answer is not an object (byte 0)", remedy=REMEDY) from None
+    except RecursionError:
+        raise PayloadError(f"{place}: the answer is nested too deeply", remedy=REMEDY) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        found = re.search(r"\(byte (\d+)\)", str(error))
     start = body.lstrip()[:1]
     if not start:
-        return InvalidJson(f"{place}: the answer is empty", remedy=REMEDY)
-    if start == b"<":
-        return InvalidJson(f"{place}: the answer is a web page, not JSON (byte 0)", remedy=REMEDY)
-    if isinstance(error, RecursionError):
-        return PayloadError(f"{place}: the answer is nested too deeply", remedy=REMEDY)
-    found = re.search(r"\(byte (\d+)\)", str(error))
-    if found is None:
-        return InvalidJson(f"{place}: the JSON breaks off (byte {len(body)})", remedy=REMEDY)
-    return InvalidJson(f"{place}: the answer is not JSON (byte {found[1]})", remedy=REMEDY)
+        problem = "the answer is empty"
+    elif start == b"<":
+        problem = "the answer is a web page, not JSON (byte 0)"
+    else:
+        problem = f"the answer is not JSON (byte {found[1]})" if found else f"the JSON breaks off (byte {len(body)})"
+    raise InvalidJson(f"{place}: {problem}", remedy=REMEDY)
 
 
 def _kind(raw: Raw) -> str:
@@ -319,15 +289,3 @@ def _seconds(value: object) -> int | None:
     except (ValueError, OverflowError):
         return None
     return seconds if 0 < seconds <= BIGINT else None
-
-
-def _lenient_int(raw: Raw) -> int | None:
-    digits = bytes(raw).strip(b'"')
-    return int(digits) if digits.isdigit() and len(digits) <= LONGEST_BIGINT else None
-
-
-def _words(value: object) -> str:
-    """Return ``desc``, which may be null or of any type, as one short line."""
-    if value is None:
-        return ""
-    return one_line(value if isinstance(value, str) else msgspec.json.encode(value).decode())

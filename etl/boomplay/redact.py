@@ -18,10 +18,7 @@ class Secret(str):
 
 
 def redacted(text: str, secrets: Iterable[str]) -> str:
-    """Return the text with every secret replaced, regardless of case.
-
-    The beginning of a secret at the end of the text is replaced too, because the text may have been cut there.
-    """
+    """Return the text with every secret replaced, regardless of case, also one that is cut at the end of the text."""
     for secret in secrets:
         if len(secret) < SHORTEST:
             continue
@@ -34,9 +31,6 @@ def redacted(text: str, secrets: Iterable[str]) -> str:
 
 
 def one_line(text: str, limit: int = 200) -> str:
-    """Return foreign text as one printable line of at most ``limit`` characters, safe to print on a terminal.
-
-    Control characters, terminal escapes, bidi marks and surrogates are removed; white space becomes a blank.
-    """
+    """Return foreign text as one line of at most ``limit`` characters, without control characters, bidi marks and surrogates."""
     blanks = "".join(" " if char.isspace() else char for char in text[: 4 * limit])
     return "".join(char for char in blanks if char.isprintable()).strip()[:limit]

@@ -3,7 +3,7 @@
 | what happened                                       | decision                                                    |
 |-----------------------------------------------------|-------------------------------------------------------------|
 | no connection, time-out, reset, cut body, 408, 5xx  | `Retry`, then `GiveUp` (`ApiUnreachable`)                   |
-| 429, or a ``code`` configured as throttling         | `Retry` for all requests of the app id, then `Postpone`     |
+| 429                                                 | `Retry` for all requests of the app id, then `Postpone`     |
 | ``Retry-After`` beyond ``park_after_seconds``       | `Postpone` at once: the wait happens outside the run        |
 | 401, or a ``code`` configured as a bad token        | `Renew` once, then `GiveUp` (`CredentialsError`)            |
 | 200 without JSON (a proxy's page, an empty body)    | `Retry` twice, then `GiveUp` (`PayloadError`)               |
@@ -18,7 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from enum import Enum, auto
+from enum import Enum
 from math import isfinite
 
 import msgspec
@@ -26,41 +26,24 @@ import msgspec
 from etl.errors import ApiRefused, ApiUnreachable, CredentialsError, FavsyncError, PayloadError, RateLimited
 
 TRANSIENT_STATUSES = frozenset({408, 500, 502, 503, 504})
-THROTTLED_STATUS = 429
-TOKEN_STATUS = 401
 LONGEST_WAIT_SECONDS = 30 * 86400.0
 
 
 class FailureClass(Enum):
-    """What a failure means."""
+    """What a failure means. The value is the remedy in its error."""
 
-    TRANSIENT = auto()
-    THROTTLED = auto()
-    GARBLED = auto()  # no JSON: often the page of a proxy, or a cut body
-    TOKEN = auto()
-    DOWN = auto()  # another attempt within the run will not help
-    UNREADABLE = auto()  # JSON of another shape, or too large
-    REFUSED = auto()
-
-
-REMEDIES = {
-    FailureClass.TOKEN: "get another: `favsync accounts login NAME`, `favsync accounts set NAME --token`, "
-    "or BOOMPLAY_ACCESS_TOKEN",
-    FailureClass.TRANSIENT: "check the network, then try again later",
-    FailureClass.THROTTLED: "wait until then; if it goes on for days, ask Boomplay whether the app id is blocked",
-    FailureClass.DOWN: "check BOOMPLAY_API_URL and the machine's CA certificates",
-    FailureClass.GARBLED: "try again later; if it stays, a proxy answers in the service's place",
-    FailureClass.UNREADABLE: "try again later; if it stays, the service has changed",
-    FailureClass.REFUSED: "check BOOMPLAY_API_URL and BOOMPLAY_APP_ID, and what the app may do",
-}
+    TRANSIENT = "check the network, then try again later"
+    THROTTLED = "wait until then; if it goes on for days, ask Boomplay whether the app id is blocked"
+    GARBLED = "try again later; if it stays, a proxy answers in the service's place"  # no JSON, or a cut body
+    TOKEN = "get another: `favsync accounts login NAME`, `favsync accounts set NAME --token`, or BOOMPLAY_ACCESS_TOKEN"  # noqa: S105
+    DOWN = "check BOOMPLAY_API_URL and the machine's CA certificates"  # another attempt within the run will not help
+    UNREADABLE = "try again later; if it stays, the service has changed"  # JSON of another shape, or too large
+    REFUSED = "check BOOMPLAY_API_URL and BOOMPLAY_APP_ID, and what the app may do"
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One attempt without a usable answer. ``message`` is one line without secrets.
-
-    ``cause`` None: status and code decide. ``retry_after`` is the header as received.
-    """
+    """An attempt without a usable answer. If ``cause`` is None, status and code decide. ``retry_after``: as received."""
 
     message: str
     cause: FailureClass | None = None
@@ -85,6 +68,11 @@ class Postpone(msgspec.Struct, frozen=True):
 
     until: datetime
 
+    def error(self, message: str, status: int | None = 429) -> RateLimited:
+        """Return the error that names the instant."""
+        message = f"{message}; next try at {self.until:%Y-%m-%d %H:%M:%S} UTC"
+        return RateLimited(message, retry_at=self.until, remedy=FailureClass.THROTTLED.value, status=status)
+
 
 class GiveUp(msgspec.Struct, frozen=True):
     """Report the failure: another attempt will not help, or did not."""
@@ -94,10 +82,7 @@ Decision = Retry | Renew | Postpone | GiveUp
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits of the retries. ``token_codes``, ``throttled_codes``: values of ``code`` with that meaning.
-
-    Boomplay documents no codes, so both sets are empty until an operator configures them.
-    """
+    """Limits of the retries. ``token_codes``: values of ``code`` that mean a bad token; Boomplay documents none."""
 
     max_retries: int = 5
     max_garbled_retries: int = 2
@@ -105,7 +90,6 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     cap_seconds: float = 30.0
     park_after_seconds: float = 60.0
     token_codes: frozenset[int] = frozenset()
-    throttled_codes: frozenset[int] = frozenset()
 
     def decide(self, failure: Failure, *, tries: int, may_renew: bool, now: datetime, jitter: float) -> Decision:
         """Return what to do after ``tries`` attempts, of which the last failed. ``jitter`` is from 0 to 1."""
@@ -127,9 +111,9 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
         """Return what the failure means. A configured ``code`` takes precedence over the HTTP status around it."""
         if failure.cause is not None:
             return failure.cause
-        if failure.code in self.token_codes or failure.status == TOKEN_STATUS:
+        if failure.code in self.token_codes or failure.status == 401:
             return FailureClass.TOKEN
-        if failure.code in self.throttled_codes or failure.status == THROTTLED_STATUS:
+        if failure.status == 429:
             return FailureClass.THROTTLED
         if failure.status in TRANSIENT_STATUSES:
             return FailureClass.TRANSIENT
@@ -140,35 +124,22 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
         doublings = min(tries - 1, 60)  # 2.0 ** 1024 overflows
         return jitter * min(self.cap_seconds, self.base_seconds * 2.0**doublings)
 
-
-def to_exception(failure: Failure, meaning: FailureClass, message: str) -> FavsyncError:
-    """Return the error for a failure without further attempts."""
-    remedy = REMEDIES[meaning]
-    if meaning is FailureClass.TOKEN:
-        return CredentialsError(message, remedy=remedy)
-    if meaning in (FailureClass.TRANSIENT, FailureClass.DOWN):
-        return ApiUnreachable(message, remedy=remedy, status=failure.status)
-    if meaning in (FailureClass.GARBLED, FailureClass.UNREADABLE):
-        return PayloadError(message, remedy=remedy, status=failure.status)
-    return ApiRefused(message, remedy=remedy, status=failure.status, code=failure.code)
-
-
-def postponed(message: str, until: datetime, status: int | None = 429) -> RateLimited:
-    """Return the error that names the next time at which the service may be asked."""
-    when = f"{until:%Y-%m-%d %H:%M:%S} UTC"
-    remedy = REMEDIES[FailureClass.THROTTLED]
-    return RateLimited(f"{message}; next try at {when}", retry_at=until, remedy=remedy, status=status)
+    def error(self, failure: Failure, message: str) -> FavsyncError:
+        """Return the error for a failure without further attempts."""
+        meaning = self.classify(failure)
+        if meaning is FailureClass.TOKEN:
+            return CredentialsError(message, remedy=meaning.value)
+        if meaning in (FailureClass.TRANSIENT, FailureClass.DOWN):
+            return ApiUnreachable(message, remedy=meaning.value, status=failure.status)
+        if meaning in (FailureClass.GARBLED, FailureClass.UNREADABLE):
+            return PayloadError(message, remedy=meaning.value, status=failure.status)
+        return ApiRefused(message, remedy=meaning.value, status=failure.status, code=failure.code)
 
 
 def retry_after_seconds(retry_after: str | None, now: datetime) -> float | None:
-    """Return the wait that ``Retry-After`` asks for, from 0 to 30 days; None if it is absent or unreadable.
-
-    The header holds seconds, also with a fraction, or an HTTP date (RFC 9110, 10.2.3).
-    """
-    if retry_after is None:
-        return None
+    """Return the seconds of ``Retry-After`` (RFC 9110, 10.2.3), from 0 to 30 days; None if it is absent or unreadable."""
     try:
-        seconds = float(retry_after)
+        seconds = float(retry_after or "")
     except ValueError:
         date = http_date(retry_after)
         seconds = float("nan") if date is None else (date - now).total_seconds()

@@ -11,14 +11,10 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
-from etl import clock
-from etl.boomplay.http import TokenSource
-from etl.boomplay.oauth import TokenEndpoint
+from etl.boomplay.oauth import APP, TokenEndpoint
 from etl.boomplay.payloads import Token
 from etl.boomplay.redact import Secret
 from etl.errors import CredentialsError
-
-__all__ = ["AppToken", "RefreshingToken", "StaticToken", "TokenSource"]
 
 ASSUMED_LIFETIME_SECONDS = 7200  # if the answer names none; the documentation's example has this value
 RENEW_AFTER_SHARE = 0.9
@@ -72,8 +68,7 @@ class RefreshingToken:
     def renew(self, rejected: str) -> str | None:
         """Return the successor of the rejected token, after a refresh if no other thread or process made one.
 
-        Raises: CredentialsError (the refresh token is refused; it is not sent again), ApiError, and the errors of ``store`` and
-        ``load``.
+        Raises: CredentialsError (a refused refresh token is not sent again), ApiError, the errors of ``store`` and ``load``.
         """
         with self._lock:
             if self._current.access_token == rejected:
@@ -88,59 +83,44 @@ class RefreshingToken:
             return
         refresh_token = (stored or self._current).refresh_token
         if self._unstored is None and refresh_token is not None:
-            self._unstored = self._refreshed(refresh_token)
+            if self._refusal is not None:
+                raise CredentialsError(self._refusal.message, remedy=self._refusal.remedy)
+            try:
+                fresh = self._endpoint.ask(self._endpoint.refresh, refresh_token)
+            except CredentialsError as error:
+                self._refusal = error
+                raise
+            user_id = fresh.user_id or self._current.user_id
+            self._unstored = replace(fresh, refresh_token=fresh.refresh_token or refresh_token, user_id=user_id)
         if self._unstored is not None:  # also one that an earlier call could not store: its refresh token is used up
             self._store(self._unstored)
             self._current, self._unstored = self._unstored, None
-
-    def _refreshed(self, refresh_token: str) -> Token:
-        if self._refusal is not None:
-            raise CredentialsError(self._refusal.message, remedy=self._refusal.remedy)
-        try:
-            fresh = self._endpoint.ask(self._endpoint.refresh, refresh_token)
-        except CredentialsError as error:
-            self._refusal = error
-            raise
-        return replace(
-            fresh,
-            refresh_token=fresh.refresh_token or refresh_token,
-            user_id=fresh.user_id or self._current.user_id,
-        )
 
 
 class AppToken:
     """The app's own token, requested with its secret, and again before it expires."""
 
-    def __init__(self, endpoint: TokenEndpoint, *, monotonic: Callable[[], float] = clock.monotonic) -> None:
+    def __init__(self, endpoint: TokenEndpoint) -> None:
         self._endpoint = endpoint
-        self._monotonic = monotonic
+        self._monotonic = endpoint.options.timing.monotonic
         self._lock = threading.Lock()
         self._current = Secret()
         self._renew_at = float("-inf")
 
     def token(self) -> str:
-        """Return a token that has not expired.
-
-        Raises: CredentialsError, ApiError.
-        """
+        """Return a token that has not expired. Raises CredentialsError, ApiError."""
         with self._lock:
-            if self._monotonic() >= self._renew_at:
-                self._ask()
+            now = self._monotonic()
+            if now >= self._renew_at:
+                fresh = self._endpoint.ask(APP)
+                self._current = Secret(fresh.access_token)
+                self._renew_at = now + RENEW_AFTER_SHARE * (fresh.expires_in_seconds or ASSUMED_LIFETIME_SECONDS)
             return self._current
 
     def renew(self, rejected: str) -> str | None:
-        """Return another token, after a request if no other thread made one.
-
-        Raises: CredentialsError, ApiError.
-        """
+        """Return another token, after a request if no other thread made one. Raises CredentialsError, ApiError."""
         with self._lock:
             if self._current == rejected:
-                self._ask()
-            return None if self._current == rejected else self._current
-
-    def _ask(self) -> None:
-        asked_at = self._monotonic()
-        fresh = self._endpoint.ask(self._endpoint.app)
-        lifetime = fresh.expires_in_seconds or ASSUMED_LIFETIME_SECONDS
-        self._current = Secret(fresh.access_token)
-        self._renew_at = asked_at + RENEW_AFTER_SHARE * lifetime
+                self._renew_at = float("-inf")
+        fresh = self.token()
+        return None if fresh == rejected else fresh

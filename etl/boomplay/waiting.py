@@ -1,8 +1,9 @@
-"""Cancellation, and the sources of time and chance that tests replace."""
+"""The sources of time and chance that tests replace, and the rate limit of an app id."""
 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from datetime import datetime
 from random import SystemRandom
@@ -11,39 +12,70 @@ import msgspec
 
 from etl import clock
 
-POLL_SECONDS = 0.25
-
-
-class CancelToken:
-    """Cancellation flag of one client: the caller's event, or the client's own end. Waits notice it within 0.25 s."""
-
-    def __init__(self, stop: threading.Event | None = None) -> None:
-        self._stop = stop or threading.Event()
-        self._is_closed = False
-
-    def set(self) -> None:
-        """End every wait, now and later. The caller's event stays as it is: other clients share it."""
-        self._is_closed = True
-
-    def is_set(self) -> bool:
-        """True if no more work should start."""
-        return self._is_closed or self._stop.is_set()
-
-    def wait(self, seconds: float) -> bool:
-        """Wait for ``seconds`` or until cancelled; return True if cancelled."""
-        end = clock.monotonic() + seconds
-        while not self.is_set() and (left := end - clock.monotonic()) > 0:
-            self._stop.wait(min(left, POLL_SECONDS))
-        return self.is_set()
-
 
 class Clock(msgspec.Struct, frozen=True):
-    """Every source of time and chance in this package.
-
-    ``jitter`` returns 0 to 1. ``wait`` returns True if the wait was cancelled; None: `CancelToken.wait`.
-    """
+    """Every source of time and chance in this package. ``jitter`` is 0 to 1; ``wait`` returns True if it was cancelled."""
 
     now: Callable[[], datetime] = clock.now
     monotonic: Callable[[], float] = clock.monotonic
     jitter: Callable[[], float] = SystemRandom().random
     wait: Callable[[float], bool] | None = None
+
+
+class RateLimiter:
+    """Assigns turns to the requests of an app id; safe to share between threads. Instants are monotonic, in seconds.
+
+    It keeps a window of the last turns: never more than the rate in any second, and no delay for a short list. It is our own
+    because pyrate-limiter 4.5.1 waits in ``time.sleep``, and cannot pause every caller until an instant.
+    """
+
+    def __init__(self, requests_per_second: float = 0.0) -> None:
+        self._lock = threading.Lock()
+        self._paused_until = float("-inf")
+        self._turns: deque[float] = deque()
+        self._window_seconds = 0.0
+        self.set_rate(requests_per_second)
+
+    def set_rate(self, requests_per_second: float) -> None:
+        """Change the rate for all users of this limiter; 0 means no limit."""
+        turns = max(1, int(requests_per_second))
+        with self._lock:
+            self._turns = deque(self._turns, maxlen=turns)
+            self._window_seconds = turns / requests_per_second if requests_per_second > 0 else 0.0
+
+    def take_turn(self, now: float) -> float:
+        """Take the next turn and return its instant, at the earliest ``now``."""
+        with self._lock:
+            turn = max(now, self._paused_until)
+            if len(self._turns) == self._turns.maxlen:
+                turn = max(turn, self._turns[0] + self._window_seconds)
+            self._turns.append(turn)
+            return turn
+
+    def pause(self, until: float) -> None:
+        """Delay all turns to this instant: a request to slow down holds for the whole app id."""
+        with self._lock:
+            self._paused_until = max(self._paused_until, until)
+
+    def seconds_to(self, turn: float, now: float) -> float:
+        """Return the wait for a turn taken earlier, including pauses that began since; 0 if it is due."""
+        return max(turn, self._paused_until, now) - now
+
+    def paused_seconds(self, now: float) -> float:
+        """Return the rest of a pause, 0 if there is none."""
+        return max(self._paused_until - now, 0.0)
+
+
+_limiters: dict[tuple[str, str], RateLimiter] = {}
+
+
+def limiter_for(origin: str, app_id: str, requests_per_second: float) -> RateLimiter:
+    """Return the one limiter of this app id at this service; it lives as long as the process, and has the newest rate."""
+    limiter = _limiters.setdefault((origin, app_id), RateLimiter(requests_per_second))
+    limiter.set_rate(requests_per_second)
+    return limiter
+
+
+def forget_limiters() -> None:
+    """Forget all limiters and their pauses."""
+    _limiters.clear()

@@ -23,7 +23,7 @@ from sqlalchemy import Engine
 from etl import clock
 from etl.accounts.encryption import MAKES_A_KEY, TokenCipher
 from etl.accounts.session import connect, http_options
-from etl.accounts.token_file import is_exposed
+from etl.accounts.token_input import is_exposed
 from etl.accounts.token_rows import TokenLocation, token_rows
 from etl.config import Config
 from etl.db import migrate

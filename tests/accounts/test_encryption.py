@@ -8,9 +8,10 @@ import sys
 
 import pytest
 
-from etl.accounts.encryption import MAKES_A_KEY, TokenCipher, fingerprint, new_key
+from etl.accounts.encryption import MAKES_A_KEY, TokenCipher, fingerprint
 from etl.errors import CredentialsError, SettingsError
 from etl.settings import KEY_WANTED
+from tests.support.sandbox_accounts import new_key
 
 OLD, NEW, FOREIGN = new_key(), new_key(), new_key()
 

@@ -10,18 +10,18 @@ import pytest
 
 from etl import clock
 from etl.accounts import manage
-from etl.accounts.encryption import new_key
 from etl.accounts.session import connect
 from etl.accounts.token_input import TokenInput
 from etl.accounts.token_rows import TokenLocation
 from etl.boomplay.payloads import Token
 from etl.cli import main
-from etl.db.engine import read_transaction
+from etl.db.engine import read_transaction, write_transaction
 from etl.errors import CredentialsError, UsageError, WrongUser
-from tests.accounts.test_credentials import engine, everything, instant, reads, sandbox
-from tests.support.sandbox_accounts import KEY, add, outcomes, settings, token_row
-
-__all__ = ["engine", "instant", "sandbox"]
+from etl.load.accounts import ensure_account, find_accounts
+from etl.monitor.status import statuses
+from etl.sync import RunOptions, sync_account
+from tests.accounts.conftest import reads, token_table
+from tests.support.sandbox_accounts import KEY, add, new_key, outcomes, settings, token_row
 
 
 @pytest.fixture
@@ -37,22 +37,9 @@ def environment(database_url, sandbox, monkeypatch):
         monkeypatch.setenv(name, value)
 
 
-def test_a_check_revives_a_dead_token_that_works_again(database_url, engine, sandbox, instant):
-    config = settings(database_url, sandbox, BOOMPLAY_APP_SECRET="")
-    add(config, engine, sandbox, "ada", "ben")
-    sandbox.revoke_token("ada")
-    for _ in range(2):
-        with pytest.raises(CredentialsError):
-            reads(config, engine)
-        instant(timedelta(minutes=6))
-    assert manage.check_account(config, engine, "ada").state == "dead"
-    sandbox.tokens._grants[sandbox.users["ada"].access_token].is_revoked = False
-    checked = manage.check_account(config, engine, "ada")
-    assert (checked.state, checked.error) == ("valid", None)
-    assert reads(config, engine) == 20
-
-
-def test_another_token_of_the_same_user_replaces_a_dead_one(database_url, engine, sandbox, instant):
+@pytest.fixture
+def dead(database_url, engine, sandbox, instant):
+    """Settings, and the account ada with a dead token."""
     config = settings(database_url, sandbox, BOOMPLAY_APP_SECRET="")
     add(config, engine, sandbox, "ada")
     sandbox.revoke_token("ada")
@@ -60,23 +47,34 @@ def test_another_token_of_the_same_user_replaces_a_dead_one(database_url, engine
         with pytest.raises(CredentialsError):
             reads(config, engine)
         instant(timedelta(minutes=6))
+    return config
+
+
+def given(token: str) -> TokenInput:
+    return TokenInput(Token(token), TokenLocation.DATABASE)
+
+
+def test_a_check_revives_a_dead_token_that_works_again(dead, engine, sandbox):
+    assert manage.check_account(dead, engine, "ada").state == "dead"
+    sandbox.tokens._grants[sandbox.users["ada"].access_token].is_revoked = False
+    checked = manage.check_account(dead, engine, "ada")
+    assert (checked.state, checked.error) == ("valid", None)
+    assert reads(dead, engine) == 20
+
+
+def test_another_token_of_the_same_user_replaces_a_dead_one(dead, engine, sandbox):
     with pytest.raises(WrongUser):
-        manage.give_token(
-            config,
-            engine,
-            "ada",
-            TokenInput(Token(sandbox.users["ben"].access_token), TokenLocation.DATABASE),
-        )
+        manage.give_token(dead, engine, "ada", given(sandbox.users["ben"].access_token))
     assert token_row(engine, "ada").state == "dead"
-    manage.give_token(config, engine, "ada", TokenInput(Token(sandbox.new_token("ada")), TokenLocation.DATABASE))
+    manage.give_token(dead, engine, "ada", given(sandbox.new_token("ada")))
     assert token_row(engine, "ada").state == "valid"
-    assert reads(config, engine) == 20
+    assert reads(dead, engine) == 20
 
 
 def test_a_second_account_of_a_user_is_refused(database_url, engine, sandbox):
     config = settings(database_url, sandbox)
     add(config, engine, sandbox, "ada")
-    same = TokenInput(Token(sandbox.new_token("ada")), TokenLocation.DATABASE)
+    same = given(sandbox.new_token("ada"))
     with pytest.raises(UsageError, match="user of account ada"):
         manage.add_account(config, engine, "another", same, {})
     with pytest.raises(UsageError, match="already"):
@@ -86,14 +84,11 @@ def test_a_second_account_of_a_user_is_refused(database_url, engine, sandbox):
 def test_an_account_is_not_added_with_a_bad_token(database_url, engine, sandbox):
     config = settings(database_url, sandbox)
     with pytest.raises(CredentialsError):
-        manage.add_account(config, engine, "ada", TokenInput(Token("nonsense"), TokenLocation.DATABASE), {})
+        manage.add_account(config, engine, "ada", given("nonsense"), {})
     assert manage.list_accounts(engine) == []
 
 
 def test_a_disabled_account_loses_its_token_not_its_history(database_url, engine, sandbox):
-    from etl.load.accounts import find_accounts
-    from etl.sync import RunOptions, sync_account
-
     config = settings(database_url, sandbox)
     add(config, engine, sandbox, "ada")
     with read_transaction(engine) as connection:
@@ -109,10 +104,6 @@ def test_a_disabled_account_loses_its_token_not_its_history(database_url, engine
 
 
 def test_list_and_status_agree_on_the_settings_token(engine, sandbox, environment, monkeypatch, tmp_path):
-    from etl.db.engine import write_transaction
-    from etl.load.accounts import ensure_account
-    from etl.monitor.status import statuses
-
     def shown():
         (listed,), (status,) = manage.list_accounts(engine), statuses(engine, "every 1h")
         return [(listed["token"], listed["token_place"]), (status.token, status.token_place)]
@@ -129,15 +120,12 @@ def test_list_and_status_agree_on_the_settings_token(engine, sandbox, environmen
 
 
 def test_a_renamed_default_account_keeps_its_token(database_url, engine, sandbox):
-    from etl.db.engine import write_transaction
-    from etl.load.accounts import ensure_account
-
     config = settings(database_url, sandbox, BOOMPLAY_ACCESS_TOKEN=sandbox.users["ada"].access_token)
     with write_transaction(engine) as connection:
         ensure_account(connection, "default", clock.now())
     manage.set_account(config, engine, "default", {"name": "ada"})
     assert reads(config, engine) == 20
-    assert sandbox.users["ada"].access_token not in everything(engine)
+    assert sandbox.users["ada"].access_token not in token_table(engine)
 
 
 @pytest.mark.parametrize("name", ["", "-x", "a\nb", "x" * 65, "a/b", " a"])
@@ -149,9 +137,11 @@ def test_a_name_that_is_hard_to_type_is_refused(database_url, engine, name):
 def test_an_unwritable_token_file_is_named(database_url, engine, sandbox, tmp_path: Path):
     config = settings(database_url, sandbox)
     (tmp_path / "taken").write_text("")
-    given = TokenInput(Token(sandbox.users["ada"].access_token), TokenLocation.FILE, str(tmp_path / "taken" / "ada"))
+    token = Token(sandbox.users["ada"].access_token)
     with pytest.raises(CredentialsError, match="taken/ada"):
-        manage.add_account(config, engine, "ada", given, {})
+        manage.add_account(
+            config, engine, "ada", TokenInput(token, TokenLocation.FILE, str(tmp_path / "taken" / "ada")), {}
+        )
     assert manage.list_accounts(engine) == []
 
 

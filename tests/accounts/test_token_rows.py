@@ -45,10 +45,6 @@ def test_an_accepted_token_is_valid_even_if_it_was_dead() -> None:
     dead = refused(refused(ROW, "unknown", NOW), "unknown", NOW + CONFIRM_AFTER)
     again = accepted(dead, NOW + timedelta(hours=1))
     assert (again.state, again.reason, again.suspect_since) == (TokenStatus.VALID, None, None)
-
-
-def test_acceptance_restarts_the_confirmation_time() -> None:
-    again = accepted(refused(ROW, "unknown", NOW), NOW + timedelta(hours=1))
     assert refused(again, "unknown", NOW + timedelta(hours=2)).state is TokenStatus.SUSPECT
 
 

@@ -3,35 +3,22 @@
 from __future__ import annotations
 
 import os
-import secrets
 from pathlib import Path
 
 import pytest
 
-from etl.accounts import token_file
+from etl.accounts import token_input
 from etl.accounts.credentials import CredentialStore
-from etl.accounts.encryption import new_key
-from etl.accounts.token_file import decode_token, read_token_file, write_token_file
-from etl.accounts.token_input import read_token, token_location
+from etl.accounts.token_input import decode_token, read_token, read_token_file, token_location, write_token_file
 from etl.config import load
 from etl.errors import CredentialsError, SettingsError, UsageError
 from etl.settings import key_list
+from tests.support.sandbox_accounts import KEY
 
-KEY = new_key()
 PASTED = [
-    "tok-1",
-    "  tok-1\r\n",
-    "\ufefftok-1",
-    '"tok-1"',
-    "'tok-1'",
-    "“tok-1”",
-    "Bearer tok-1",
-    "bearer  tok-1",
-    'Bearer "tok-1"',
-    '"Bearer tok-1"',
-    "Authorization: Bearer tok-1",
-    '\ufeff{"access_token": "tok-1"}',
-]
+    "tok-1", "  tok-1\r\n", "\ufefftok-1", '"tok-1"', "'tok-1'", "“tok-1”", "Bearer tok-1", "bearer  tok-1", 'Bearer "tok-1"',
+    '"Bearer tok-1"', "Authorization: Bearer tok-1", '\ufeff{"access_token": "tok-1"}',
+]  # fmt: skip
 
 
 def config(**more: str):
@@ -117,27 +104,13 @@ def test_a_token_file_has_mode_0600_whatever_the_umask(tmp_path):
     assert [each.name for each in tmp_path.iterdir()] == ["token"]
 
 
-@pytest.mark.parametrize("kind", ["link", "file"])
-def test_a_prepared_temporary_file_is_not_written_to(kind, tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(secrets, "token_hex", lambda _count: "guessed")
-    victim, prepared = tmp_path / "victim", tmp_path / ".token.guessed.new"
-    if kind == "link":
-        prepared.symlink_to(victim)
-    else:
-        prepared.write_text("mine")
-    with pytest.raises(CredentialsError, match="cannot be written"):
-        write_token_file(str(tmp_path / "token"), b"tok-1")
-    assert not victim.exists()
-    assert prepared.is_symlink() if kind == "link" else prepared.read_text() == "mine"
-
-
 def test_a_failed_write_leaves_the_old_file_and_no_temporary_one(tmp_path: Path, monkeypatch):
     (tmp_path / "token").write_text("old")
 
     def fail(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(token_file.os, "fsync", fail)
+    monkeypatch.setattr(token_input.os, "fsync", fail)
     with pytest.raises(CredentialsError, match="No space left"):
         write_token_file(str(tmp_path / "token"), b"new")
     assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [("token", "old")]

@@ -19,10 +19,8 @@ from etl.boomplay.payloads import Token
 from etl.db.engine import write_transaction
 from etl.errors import CredentialsError
 from etl.load.accounts import ensure_account
-from tests.accounts.test_credentials import engine, instant, reads, sandbox
+from tests.accounts.conftest import reads
 from tests.support.sandbox_accounts import add, number, settings, token_row
-
-__all__ = ["engine", "instant", "sandbox"]
 
 PLACES = ("database", "variable", "file", "settings")
 

@@ -6,16 +6,14 @@ from collections.abc import Callable
 
 import pytest
 
-from etl.boomplay.catalogue import MAX_SINGLE_LOOKUPS, TrackCatalogue
-from etl.boomplay.client import Boomplay
+from etl.boomplay.client import MAX_SINGLE_LOOKUPS, TrackCatalogue
 from etl.boomplay.http import HttpOptions
 from etl.boomplay.oauth import TokenEndpoint
 from etl.boomplay.tokens import AppToken, StaticToken
 from etl.errors import ApiRefused, PayloadError
-from tests.boomplay.conftest import MARKER
+from tests.boomplay.conftest import MARKER, Make
 from tests.boomplay.service import Request, Service, listing, reply
 
-Make = Callable[..., Boomplay]
 USER = StaticToken(MARKER)
 KNOWN = {*range(1, 31), 500}
 
@@ -47,14 +45,13 @@ def found(result: dict[int, object] | None) -> dict[int, bool] | None:
 
 def test_tracks_are_requested_in_batches_without_duplicates(client: Make, service: Service) -> None:
     service.respond = dropping
-    result = client().tracks([*range(1, 42), 5, 6])
+    result = TrackCatalogue(client(), [USER]).lookup([*range(1, 42), 5, 6])
     assert found(result) == {track_id: track_id <= 30 for track_id in range(1, 42)}
-    assert result[7] is not None
+    assert result
     assert result[7].body == b'{"track_id": 7}'
     batches = [asked(request) for request in service.requests]
     assert [len(batch) for batch in batches] == [20, 20, 1]
     assert [number for batch in batches for number in batch] == [*range(1, 42)]
-    assert client().tracks([]) == {}
 
 
 def test_an_unrequested_entry_is_ignored(client: Make, service: Service) -> None:

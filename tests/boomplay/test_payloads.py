@@ -4,12 +4,13 @@ import contextlib
 import hashlib
 import json
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from etl.boomplay import payloads
-from etl.boomplay.payloads import InvalidJson, Token, User
+from etl.boomplay.payloads import InvalidJson, Token, User, repair_json
 from etl.errors import ApiError, ApiRefused, PayloadError
 from etl.model.records import Page
 
@@ -26,16 +27,12 @@ def listing(*items: bytes) -> bytes:
     return b'{"desc": null, "code": 0, "counts": 1, "data": [' + b", ".join(items) + b"]}"
 
 
-def test_an_item_is_kept_byte_for_byte_with_its_digest_and_id() -> None:
-    (item,) = page(listing(DOCUMENTED_ITEM)).items
-    assert item.body == DOCUMENTED_ITEM
-    assert item.digest == hashlib.blake2b(DOCUMENTED_ITEM, digest_size=16).digest()
-    assert item.track_id == 54230705
-
-
-def test_a_page_keeps_the_order_and_its_offset_and_limit() -> None:
-    answer = page(listing(*(b'{"track_id":%d}' % track_id for track_id in range(50, 0, -1))))
-    assert [item.track_id for item in answer.items] == list(range(50, 0, -1))
+def test_a_page_keeps_order_offset_limit_and_the_bytes_of_items() -> None:
+    bodies = [b'{"track_id":%d}' % track_id for track_id in range(50, 0, -1)]
+    answer = page(listing(DOCUMENTED_ITEM, *bodies))
+    assert [item.track_id for item in answer.items] == [54230705, *range(50, 0, -1)]
+    assert [item.body for item in answer.items] == [DOCUMENTED_ITEM, *bodies]
+    assert answer.items[0].digest == hashlib.blake2b(DOCUMENTED_ITEM, digest_size=16).digest()
     assert (answer.offset, answer.limit, answer.counts) == (98, 50, 1)
 
 
@@ -45,38 +42,17 @@ def test_another_encoding_of_a_track_changes_only_its_digest() -> None:
     assert first.digest != second.digest
 
 
-@pytest.mark.parametrize(
-    ("written", "track_id"),
-    [
-        (b"1", 1),
-        (b'"54230705"', 54230705),
-        (b"9223372036854775807", 2**63 - 1),
-        (b'"9223372036854775807"', 2**63 - 1),
-        (b"9223372036854775808", None),
-        (b'"9223372036854775808"', None),
-        (b"99999999999999999999999999999999", None),
-        (b'"' + b"9" * 5000 + b'"', None),
-        (b"0", None),
-        (b"-7", None),
-        (b'"-7"', None),
-        (b"true", None),
-        (b"1000.0", 1000),
-        (b"1e3", 1000),
-        (b"9007199254740992.0", 2**53),
-        (b"9007199254740994.0", None),
-        (b"1.5", None),
-        (b"-1000.0", None),
-        (b"1e400", None),
-        (b'"1000.0"', None),
-        (b"null", None),
-        (b'""', None),
-        (b'" 12"', None),
-        (b'"12abc"', None),
-        ('"١٢"'.encode(), None),
-        (b"[1]", None),
-        (b'{"id":1}', None),
-    ],
-)
+TRACK_IDS = {
+    b"1": 1, b'"54230705"': 54230705, b"9223372036854775807": 2**63 - 1, b'"9223372036854775807"': 2**63 - 1,
+    b"9223372036854775808": None, b'"9223372036854775808"': None, b"99999999999999999999999999999999": None,
+    b'"' + b"9" * 5000 + b'"': None, b"0": None, b"-7": None, b'"-7"': None, b"true": None, b"1000.0": 1000, b"1e3": 1000,
+    b"9007199254740992.0": 2**53, b"9007199254740994.0": None, b"1.5": None, b"-1000.0": None, b"1e400": None,
+    b'"1000.0"': None, b"null": None, b'""': None, b'" 12"': None, b'"12abc"': None, '"١٢"'.encode(): None, b"[1]": None,
+    b'{"id":1}': None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("written", "track_id"), TRACK_IDS.items())
 def test_a_track_id_is_a_bigint_in_any_json_form(written: bytes, track_id: int | None) -> None:
     (item,) = page(listing(b'{"track_id":' + written + b"}")).items
     assert item.track_id == track_id
@@ -89,21 +65,13 @@ def test_an_unreadable_item_is_kept_without_an_id(odd: bytes) -> None:
     assert second.body == odd
 
 
-@pytest.mark.parametrize(
-    "title",
-    [
-        rb"\ud800",
-        rb"\udc00 and more",
-        rb"\ud800\ud800",
-        rb"\uD83D alone",
-        rb"\\\ud800\\ud800",
-        rb"\ude00\ud83d\ude00",
-        b"a\x00b\x1b[31m",
-        b"tab\tand\nline",
-        b"\xff\xfe",
-        b"\xed\xa0\x80",
-    ],
-)
+TITLES = [
+    rb"\ud800", rb"\udc00 and more", rb"\ud800\ud800", rb"\uD83D alone", rb"\\\ud800\\ud800", rb"\ude00\ud83d\ude00",
+    b"a\x00b\x1b[31m", b"tab\tand\nline", b"\xff\xfe", b"\xed\xa0\x80",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("title", TITLES)
 def test_a_hostile_title_loses_neither_item_nor_page(title: bytes) -> None:
     hostile = b'{"track_id":2,"track_title":"' + title + b'"}'
     items = page(listing(b'{"track_id":1,"t":"same"}', hostile, b'{"track_id":1,"t":"same"}')).items
@@ -120,21 +88,13 @@ def test_null_and_an_empty_list_are_an_empty_page(data: bytes) -> None:
     assert page(b'{"code":0,"data":' + data + b"}").items == ()
 
 
-@pytest.mark.parametrize(
-    ("written", "counts"),
-    [
-        (b"12", 12),
-        (b'"12"', 12),
-        (b"0", 0),
-        (b"null", None),
-        (b"-1", None),
-        (b"1.5", None),
-        (b"true", None),
-        (b"{}", None),
-        (b'"many"', None),
-        (b"9" * 6000, None),
-    ],
-)
+COUNTS = {
+    b"12": 12, b'"12"': 12, b"0": 0, b"null": None, b"-1": None, b"1.5": None, b"true": None, b"{}": None,
+    b'"many"': None, b"9" * 6000: None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("written", "counts"), COUNTS.items())
 def test_counts_is_a_hint_and_may_be_anything(written: bytes, counts: int | None) -> None:
     assert page(b'{"code":0,"counts":' + written + b',"data":[]}').counts == counts
 
@@ -216,8 +176,8 @@ def test_items_of_a_long_list_share_their_markets() -> None:
         assert [(item.body, item.digest, item.track_id) for item in items] == [
             (entry, hashlib.blake2b(entry, digest_size=16).digest(), number) for number, entry in enumerate(entries, 1)
         ]
-    assert all(isinstance(item.held, bytes) for item in short)
-    assert len({id(item.held[2]) for item in (*long, *deep)}) == 1
+    assert all(isinstance(item.parts, bytes) for item in short)
+    assert len({id(item.parts[2]) for item in (*long, *deep)}) == 1
 
 
 def test_null_entries_of_tracks_by_id_are_omitted() -> None:
@@ -237,21 +197,13 @@ def test_a_user_needs_nothing_but_an_id() -> None:
     assert hostile == User("u", "A�")
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b'{"code":0,"data":{}}',
-        b'{"code":0,"data":{"user_id":""}}',
-        b'{"code":0,"data":{"user_id":true}}',
-        b'{"code":0,"data":[]}',
-        b'{"code":0,"data":null}',
-        b'{"code":0}',
-        b"[]",
-        b"",
-        b"<p>",
-        b'{"data":{"user_id":"u"}}',
-    ],
-)
+@pytest.mark.parametrize("data", [b"{}", b'{"user_id":""}', b'{"user_id":true}', b'{"user_id":1e999}', b"[]", b"null"])
+def test_data_without_a_user_is_a_payload_error(data: bytes) -> None:
+    with pytest.raises(PayloadError, match=r"^user info: "):
+        payloads.user(b'{"code":0,"data":' + data + b"}", "user info")
+
+
+@pytest.mark.parametrize("body", [b'{"code":0}', b"[]", b"", b"<p>", b'{"data":{"user_id":"u"}}'])
 def test_an_answer_without_a_user_is_a_payload_error(body: bytes) -> None:
     with pytest.raises(PayloadError, match=r"^user info: "):
         payloads.user(body, "user info")
@@ -275,20 +227,13 @@ def test_a_user_token_brings_its_refresh_token_and_user() -> None:
     assert payloads.token(body, "user token") == Token("a", None, "r", "u==")
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"{}",
-        b"[]",
-        b"",
-        b'{"code":0,"data":{}}',
-        b'{"code":0,"data":{"access_token":""}}',
-        b'{"expiresIn":7200}',
-        b'{"code":0,"data":{"access_token":5}}',
-        b'{"accessToken":null}',
-        b'{"code":0,"data":null}',
-    ],
-)
+NO_TOKEN = [
+    b"{}", b"[]", b"", b'{"code":0,"data":{}}', b'{"code":0,"data":{"access_token":""}}', b'{"expiresIn":7200}',
+    b'{"code":0,"data":{"access_token":5}}', b'{"accessToken":null}', b'{"accessToken":1e999}', b'{"code":0,"data":null}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("body", NO_TOKEN)
 def test_an_answer_without_a_token_is_a_payload_error(body: bytes) -> None:
     with pytest.raises(PayloadError, match=r"^app token: "):
         payloads.token(body, "app token")
@@ -322,3 +267,42 @@ def test_any_bytes_are_read_or_refused_with_an_api_error(noise: bytes) -> None:
         for read in readers:
             with contextlib.suppress(ApiError):
                 read(body)
+
+
+readable = st.characters(exclude_categories=["Cs"])
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(readable),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(readable), inner, max_size=3),
+    max_leaves=8,
+)
+surrogates = st.characters(min_codepoint=0xD7F0, max_codepoint=0xE00F)
+titles = st.text(st.characters() | surrogates | st.sampled_from('\\"u'))
+
+
+@given(st.lists(st.tuples(st.integers(1, 2**63 - 1), titles, json_values), max_size=4), st.sampled_from([None, 1]))
+def test_an_item_of_any_json_keeps_its_bytes_and_id(rows: list[tuple], indent: int | None) -> None:
+    bodies = [
+        json.dumps({"data": more, "track_id": track_id, "title": title}, indent=indent).encode()
+        for track_id, title, more in rows
+    ]
+    body = b'{"code": 0, "data": [' + b", ".join(bodies) + b"]}"
+    items = payloads.page(body, 98, 50).items
+    assert [item.body for item in items] == bodies
+    assert [item.track_id for item in items] == [track_id for track_id, _, _ in rows]
+
+
+@given(st.binary())
+def test_json_repair_keeps_the_length(noise: bytes) -> None:
+    assert len(repair_json(noise)) == len(noise)
+
+
+@given(json_values)
+def test_json_repair_leaves_valid_json_unchanged(value: object) -> None:
+    body = msgspec.json.encode(value)
+    assert repair_json(body) == body
+
+
+@given(titles)
+def test_repaired_json_can_be_decoded(title: str) -> None:
+    escaped = json.dumps({"t": title}).encode()
+    assert isinstance(msgspec.json.decode(repair_json(escaped))["t"], str)

@@ -10,17 +10,15 @@ from collections.abc import Callable
 
 import pytest
 
-from etl.boomplay.client import Boomplay
 from etl.boomplay.http import HttpOptions
-from etl.boomplay.oauth import TokenEndpoint
+from etl.boomplay.oauth import EXCHANGE, TokenEndpoint
 from etl.boomplay.payloads import Token
 from etl.boomplay.redact import Secret, one_line, redacted
 from etl.boomplay.tokens import AppToken, RefreshingToken, StaticToken
 from etl.errors import CredentialsError, FavsyncError
-from tests.boomplay.conftest import MARKER
+from tests.boomplay.conftest import MARKER, Make
 from tests.boomplay.service import Reply, Service, hang_up, reply
 
-Make = Callable[..., Boomplay]
 RAW = MARKER.encode()
 
 
@@ -95,7 +93,7 @@ def test_no_error_of_a_token_endpoint_shows_a_secret(
         asks = (
             AppToken(with_secret).token,
             lambda: refreshing.renew("old"),
-            lambda: endpoint.exchanged(Secret(MARKER)),
+            lambda: endpoint.ask(EXCHANGE, Secret(MARKER)),
         )
         for ask in asks:
             with pytest.raises(FavsyncError) as caught:

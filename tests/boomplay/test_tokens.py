@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -10,11 +9,12 @@ from dataclasses import dataclass, field
 import pytest
 
 from etl.boomplay.http import HttpOptions
-from etl.boomplay.oauth import APP, EXCHANGE, REFRESH, GrantRequest, TokenEndpoint
+from etl.boomplay.oauth import EXCHANGE, REFRESH, GrantRequest, TokenEndpoint
 from etl.boomplay.payloads import Token
 from etl.boomplay.tokens import AppToken, RefreshingToken, StaticToken
-from etl.errors import ApiRefused, ApiUnreachable, CredentialsError, SettingsError
-from tests.boomplay.service import FakeTime, Service, reply
+from etl.errors import ApiRefused, ApiUnreachable, CredentialsError
+from tests.boomplay.conftest import MARKER, Make
+from tests.boomplay.service import FakeTime, Request, Service, listing, reply
 
 OLD = Token("old-access", 7200, "refresh-1", "user-1")
 
@@ -67,7 +67,7 @@ def test_the_app_token_is_kept_until_shortly_before_its_end(
     service: Service, endpoint: TokenEndpoint, fake_time: FakeTime
 ) -> None:
     service.answers(granted(1, expires_in=1000), granted(2, expires_in=None), granted(3))
-    source = AppToken(endpoint, monotonic=fake_time.timing.monotonic)
+    source = AppToken(endpoint)
     seen = []
     for elapsed in (0, 899, 900, 900 + 6479, 900 + 6480):
         fake_time.elapsed = elapsed
@@ -111,29 +111,18 @@ def test_a_secret_does_not_follow_a_redirect(service: Service, endpoint: TokenEn
     assert len(service.requests) == 1
 
 
-def test_every_field_of_a_grant_can_be_configured(service: Service, options: Callable[..., HttpOptions]) -> None:
-    own = GrantRequest(
-        name="x", path="/t", grant_type="cc", grant_field="gt", app_id_field="client_id", secret_field=""
-    )
+def test_the_path_and_the_fields_of_a_grant_can_be_configured(service: Service, endpoint: TokenEndpoint) -> None:
     service.always = granted(1)
-    with TokenEndpoint(options(), "s3cret", app=own) as endpoint:
-        endpoint.ask(endpoint.app)
-        endpoint.ask(GrantRequest(name="y", path="/t", grant_type=""))
-    assert [json.loads(request.body) for request in service.requests] == [
-        {"gt": "cc", "client_id": "app-1"},
-        {"app_id": "app-1", "app_secret": "s3cret"},
-    ]
-
-
-@pytest.mark.parametrize("path", ["", "token", "//evil.example/x", "/a?b", "/a b", "/a#b", "@evil.example/"])
-def test_a_path_that_could_lead_elsewhere_is_refused(options: Callable[..., HttpOptions], path: str) -> None:
-    with pytest.raises(SettingsError):
-        TokenEndpoint(options(), app=GrantRequest(name="x", path=path, grant_type=""))
+    endpoint.ask(GrantRequest("x", "/t", "rt", "refreshToken"), "refresh-1")
+    assert service.requests[0].target == "/t"
+    assert json.loads(service.requests[0].body) == {
+        "grant_type": "rt", "app_id": "app-1", "app_secret": "s3cret", "refreshToken": "refresh-1"
+    }  # fmt: skip
 
 
 def test_a_code_is_exchanged_for_the_users_token(service: Service, endpoint: TokenEndpoint) -> None:
     service.answers(granted(1, refresh_token="r", user_id="u", expires_in=7200))
-    assert endpoint.exchanged("code+1", "http://127.0.0.1:8888/") == Token("access-1", 7200, "r", "u")
+    assert endpoint.ask(EXCHANGE, "code+1", redirect_uri="http://127.0.0.1:8888/") == Token("access-1", 7200, "r", "u")
     assert service.requests[0].target == EXCHANGE.path
     assert json.loads(service.requests[0].body) == {
         "grant_type": "authorization_code",
@@ -159,21 +148,6 @@ def test_a_refresh_keeps_fields_that_the_answer_omits(service: Service, endpoint
     shelf = Shelf()
     RefreshingToken(endpoint, OLD, store=shelf.store).renew("old-access")
     assert shelf.kept == [Token("access-1", None, "refresh-1", "user-1")]
-
-
-def test_threads_that_were_rejected_together_refresh_once(service: Service, endpoint: TokenEndpoint) -> None:
-    service.always = granted(1, refresh_token="refresh-2")
-    shelf = Shelf()
-    source = RefreshingToken(endpoint, OLD, store=shelf.store)
-    together = threading.Barrier(8)
-
-    def renew(_: int) -> str | None:
-        together.wait()
-        return source.renew("old-access")
-
-    with ThreadPoolExecutor(8) as pool:
-        assert set(pool.map(renew, range(8))) == {"access-1"}
-    assert len(service.requests) == len(shelf.kept) == 1
 
 
 def test_an_unstored_token_is_neither_used_nor_lost(service: Service, endpoint: TokenEndpoint) -> None:
@@ -228,5 +202,79 @@ def test_a_refresh_that_failed_transiently_is_retried(service: Service, endpoint
 
 
 def test_no_repr_shows_a_secret(endpoint: TokenEndpoint) -> None:
-    shown = repr((endpoint, AppToken(endpoint), RefreshingToken(endpoint, OLD, store=Shelf().store), APP))
+    shown = repr((endpoint, AppToken(endpoint), RefreshingToken(endpoint, OLD, store=Shelf().store)))
     assert not any(secret in shown for secret in ("s3cret", "old-access", "refresh-1"))
+
+
+class OtherTokens:
+    """A source that has some more tokens."""
+
+    def __init__(self, *more: str) -> None:
+        self.more = list(more)
+        self.rejected: list[str] = []
+
+    def token(self) -> str:
+        return MARKER
+
+    def renew(self, rejected: str) -> str | None:
+        self.rejected.append(rejected)
+        return self.more.pop(0) if self.more else None
+
+
+def test_a_request_is_repeated_once_with_a_renewed_token(client: Make, service: Service) -> None:
+    service.answers(reply(status=401))
+    tokens = OtherTokens("fresh-token")
+    boomplay = client(tokens)
+    assert boomplay.favourite_tracks(98).items
+    assert [request.headers["authorization"] for request in service.requests] == [
+        f"Bearer {MARKER}",
+        "Bearer fresh-token",
+    ]
+    assert (tokens.rejected, boomplay.retries) == ([MARKER], 1)
+
+
+@pytest.mark.parametrize(("more", "requests"), [(["fresh-1", "fresh-2"], 2), ([], 1), ([MARKER], 1)])
+def test_a_token_rejected_again_is_a_credentials_error(
+    client: Make, service: Service, more: list[str], requests: int
+) -> None:
+    service.always = reply({"desc": "expired"}, status=401)
+    with pytest.raises(CredentialsError, match=r"offset 98: .*HTTP 401: expired"):
+        client(OtherTokens(*more)).favourite_tracks(98)
+    assert len(service.requests) == requests
+
+
+def test_a_configured_token_code_renews_the_token(client: Make, service: Service) -> None:
+    codes = frozenset({40, 41})
+    service.answers(reply({"code": 40, "desc": "token"}))
+    assert client(OtherTokens("fresh"), token_codes=codes).favourite_tracks(0).items
+    service.answers(reply({"code": 41}, status=403))
+    with pytest.raises(CredentialsError, match="code 41"):
+        client(token_codes=codes).favourite_tracks(0)
+
+
+@pytest.mark.parametrize("token", ["", "two words", "line\nbreak", "na\u00efve", "nul\0"])
+def test_a_token_unfit_for_a_header_is_refused(client: Make, service: Service, token: str) -> None:
+    with pytest.raises(CredentialsError) as caught:
+        client(StaticToken(token)).favourite_tracks(0)
+    assert not token or token not in str(caught.value)
+    assert service.requests == []
+
+
+def test_threads_that_were_rejected_together_renew_once(
+    client: Make, service: Service, options: Callable[..., HttpOptions]
+) -> None:
+    def respond(request: Request) -> bytes:
+        if request.target == "/oauth/token":
+            return reply({"accessToken": "fresh-token"})
+        is_fresh = request.headers["authorization"] == "Bearer fresh-token"
+        return listing(1) if is_fresh else reply(status=401)
+
+    service.respond = respond
+    with TokenEndpoint(options()) as endpoint:
+        kept: list[Token] = []
+        tokens = RefreshingToken(endpoint, Token("stale-token", None, "refresh-1"), store=kept.append)
+        boomplay = client(tokens)
+        with ThreadPoolExecutor(8) as pool:
+            pages = list(pool.map(boomplay.favourite_tracks, range(40)))
+    assert len(pages) == 40
+    assert len(kept) == endpoint.requests == 1

@@ -1,23 +1,21 @@
+"""Waits: retries, requests to slow down, the rate of an app id, and cancellation."""
+
 from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from etl.boomplay.client import Boomplay
-from etl.boomplay.rate_limit import limiter_for
-from etl.boomplay.waiting import CancelToken
-from etl.errors import (
-    ApiUnreachable,
-    RateLimited,
-)
+from etl.boomplay.waiting import RateLimiter, limiter_for
+from etl.errors import ApiUnreachable, RateLimited
+from tests.boomplay.conftest import Make
 from tests.boomplay.service import FakeTime, Service, hang_up, reply
-
-Make = Callable[..., Boomplay]
 
 
 def test_waits_grow_and_no_wait_follows_the_last_try(client: Make, service: Service, fake_time: FakeTime) -> None:
@@ -131,12 +129,71 @@ def test_a_request_that_fails_after_a_stop_is_not_repeated(client: Make, service
     assert (boomplay.requests, stop.is_set()) == (1, not by_closing)
 
 
-def test_a_wait_ends_when_another_thread_cancels_it() -> None:
-    stop = threading.Event()
-    for token, cancel in ((CancelToken(stop), stop.set), (closed := CancelToken(), closed.set)):
-        assert not token.wait(0)
-        thread = threading.Thread(target=cancel)
-        thread.start()
-        assert token.wait(3600)
-        thread.join()
-        assert token.is_set()
+@pytest.mark.parametrize("by_closing", [True, False])
+def test_a_wait_ends_when_another_thread_stops_the_client(
+    client: Make, service: Service, fake_time: FakeTime, by_closing: bool
+) -> None:
+    stop, deciding = threading.Event(), threading.Event()
+
+    def an_hour() -> float:
+        deciding.set()
+        return 7200.0  # times half a second
+
+    service.always = reply(status=503)
+    boomplay = client(stop=stop, timing=replace(fake_time.timing, wait=None, jitter=an_hour))
+    stopping = threading.Thread(target=lambda: deciding.wait() and (boomplay.close() if by_closing else stop.set()))
+    stopping.start()
+    with pytest.raises(ApiUnreachable, match="stopped"):
+        boomplay.favourite_tracks(98)
+    stopping.join()
+    assert len(service.requests) == 1
+
+
+@given(st.sampled_from([0.5, 1, 2.5, 3, 10]), st.lists(st.floats(0, 2), min_size=1, max_size=60))
+def test_no_second_holds_more_turns_than_the_rate(rate: float, waits: list[float]) -> None:
+    limiter, now, turns = RateLimiter(rate), 0.0, []
+    for wait in waits:
+        now += wait
+        turns.append(limiter.take_turn(now))
+    width = max(1, int(rate))
+    assert all(later - earlier >= width / rate - 1e-9 for earlier, later in zip(turns, turns[width:], strict=False))
+    assert turns == sorted(turns)
+
+
+def test_a_burst_up_to_the_rate_is_not_delayed() -> None:
+    limiter = RateLimiter(10)
+    assert [limiter.take_turn(5.0) for _ in range(21)] == [5.0] * 10 + [6.0] * 10 + [7.0]
+    limiter.set_rate(0)
+    assert [limiter.take_turn(8.0) for _ in range(100)] == [8.0] * 100
+
+
+def test_a_pause_delays_taken_and_later_turns() -> None:
+    limiter = RateLimiter(10)
+    turn = limiter.take_turn(5.0)
+    limiter.pause(8.0)
+    limiter.pause(7.0)
+    assert limiter.seconds_to(turn, 5.0) == 3.0
+    assert limiter.take_turn(5.0) == 8.0
+    assert limiter.paused_seconds(6.0) == 2.0
+    assert limiter.seconds_to(turn, 9.0) == limiter.paused_seconds(9.0) == 0.0
+
+
+def test_threads_share_the_turns_and_none_is_lost() -> None:
+    limiter = RateLimiter(10)
+    together = threading.Barrier(4)
+
+    def take(_: int) -> list[float]:
+        together.wait()
+        return [limiter.take_turn(0.0) for _ in range(50)]
+
+    with ThreadPoolExecutor(4) as pool:
+        turns = sorted(turn for taken in pool.map(take, range(4)) for turn in taken)
+    assert turns == pytest.approx([float(number // 10) for number in range(200)])
+
+
+def test_an_app_id_has_one_limiter_for_each_service() -> None:
+    first = limiter_for("https://one.invalid", "app", 1)
+    assert limiter_for("https://one.invalid", "app", 0) is first
+    assert limiter_for("https://two.invalid", "app", 1) is not first
+    assert limiter_for("https://one.invalid", "other", 1) is not first
+    assert [first.take_turn(0.0) for _ in range(3)] == [0.0] * 3, "the newest rate applies"

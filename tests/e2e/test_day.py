@@ -22,7 +22,6 @@ import pytest
 from sqlalchemy import Engine, select, text
 
 from etl import clock
-from etl.accounts.encryption import new_key
 from etl.accounts.manage import disable_account, give_token
 from etl.accounts.token_input import TokenInput
 from etl.accounts.token_rows import TokenLocation
@@ -31,7 +30,7 @@ from etl.config import Config
 from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.db.tables import accounts, favourites, runs, tokens
 from etl.sandbox import Sandbox
-from tests.support.sandbox_accounts import add, call_soon, number, open_tracks, settings
+from tests.support.sandbox_accounts import add, call_soon, new_key, number, open_tracks, settings
 from tests.support.simulation import SchedulerProcess, SharedClock
 
 TRACKS = 30

@@ -13,10 +13,10 @@ from datetime import datetime
 
 import pytest
 
-from etl.accounts.encryption import new_key
 from etl.sandbox import Sandbox
 from tests.e2e.conftest import FAVSYNC, Result
 from tests.support.commands import Commands, commands
+from tests.support.sandbox_accounts import new_key
 
 
 @pytest.fixture

@@ -28,7 +28,6 @@ PUBLIC_UNDERSCORE = {
     "_fields",
     "_replace",
 }  # documented, as SQLAlchemy's Row and namedtuple have them
-PENDING_PRIVATE = {"etl/boomplay"}
 
 
 def uses(paths: Iterable[Path], names: set[str]) -> list[str]:
@@ -102,7 +101,7 @@ def private_uses(path: Path) -> list[str]:
 
 
 def test_libraries_are_used_by_their_public_names() -> None:
-    paths = [path for path in modules("etl") if place(path.parent) not in PENDING_PRIVATE]
+    paths = modules("etl")
     found = [each for path in paths for each in private_uses(path)]
     found += uses(paths, {"sys.modules"})
     found += [f"{place(path, node)} {name}" for path in paths for name, node in imports(path) if "httpcore" in name]

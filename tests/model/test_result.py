@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from etl.boomplay.retry import REMEDIES, FailureClass
+from etl.boomplay.retry import FailureClass
 from etl.errors import CredentialsError
 from etl.model.result import RunResult
 
@@ -15,7 +15,7 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 @pytest.mark.parametrize("account", ["ada", "default"])
 def test_the_remedy_names_the_account_in_the_commands(account: str) -> None:
-    failed = RunResult(account, "manual", NOON, error=CredentialsError("refused", remedy=REMEDIES[FailureClass.TOKEN]))
+    failed = RunResult(account, "manual", NOON, error=CredentialsError("refused", remedy=FailureClass.TOKEN.value))
     assert f"`favsync accounts login {account}`, `favsync accounts set {account} --token`" in failed.remedy
     assert "BOOMPLAY_ACCESS_TOKEN" in failed.remedy
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from cryptography.fernet import Fernet
 from sqlalchemy import Engine, select
 
 from etl import clock, config
 from etl.accounts import token_rows
-from etl.accounts.encryption import new_key
 from etl.accounts.manage import add_account
 from etl.accounts.token_input import TokenInput
 from etl.accounts.token_rows import TokenLocation, TokenRow
@@ -20,6 +20,12 @@ from etl.db.tables import accounts, favourites, runs, schedules
 from etl.sandbox import Sandbox
 from etl.scheduler import queue
 from etl.scheduler.next_run import NextRun
+
+
+def new_key() -> str:
+    """Return a new Fernet key."""
+    return Fernet.generate_key().decode()
+
 
 KEY = new_key()
 
