@@ -24,7 +24,7 @@ from cryptography.x509.oid import NameOID
 
 from etl.sandbox import Sandbox, faults
 from tests.support.commands import Commands, commands
-from tests.support.stage import ROOT, favsync, settings
+from tests.support.database import ROOT, favsync, settings
 
 MARKERS = {
     "BOOMPLAY_APP_SECRET": "marker-app-secret-7c1f",
