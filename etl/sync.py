@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Engine
 from etl import clock, logs
 from etl.boomplay.payloads import User
 from etl.db.engine import in_transaction, read_transaction, write_transaction
+from etl.db.migrate import require_version
 from etl.errors import FavsyncError, RateLimited, WrongUser
 from etl.extract.snapshot import FavouritesApi, RunOptions, ask_catalogue, require_owner, take_snapshot
 from etl.load import accounts, runs
@@ -60,6 +61,7 @@ class Run(msgspec.Struct, frozen=True):
     api: FavouritesApi
     options: RunOptions
     result: RunResult
+    baseline: Baseline | None = None
 
 
 def sync_account(engine: Engine, account: Account, api: FavouritesApi, options: RunOptions) -> RunResult:
@@ -71,8 +73,9 @@ def sync_account(engine: Engine, account: Account, api: FavouritesApi, options: 
     with run_lock(engine, account.account_id, account.name):
         started_at = clock.now()
         with write_transaction(engine) as connection:
+            baseline = read_baseline(connection, account.account_id)  # refuses a schema that another version migrated
             run_id = runs.begin(connection, account.account_id, options.trigger, started_at)
-        run = Run(engine, account, api, options, RunResult(account.name, options.trigger, started_at, run_id))
+        run = Run(engine, account, api, options, RunResult(account.name, options.trigger, started_at, run_id), baseline)
         with logs.bound(run_id=run_id, account=account.name):
             try:
                 return _logged(_sync(engine, run))
@@ -86,8 +89,8 @@ def sync_account(engine: Engine, account: Account, api: FavouritesApi, options: 
 
 def _sync(engine: Engine, run: Run) -> RunResult:
     """Read the list, decide what changed since the baseline, and write it."""
-    baseline = _baseline(run)
-    snapshot, lookup = _take_snapshot(run, baseline)
+    baseline = run.baseline
+    snapshot, lookup = _take_snapshot(run)
     if baseline is not None and is_unchanged(snapshot, baseline):
         require_readable(baseline.rejected, baseline.size)
         owner = _owner(engine, run) if _is_check_due(run) else None
@@ -95,7 +98,7 @@ def _sync(engine: Engine, run: Run) -> RunResult:
             return _record_unchanged(connection, run, snapshot, baseline, owner)
     owner = _owner(engine, run)
     answers = _ask_catalogue(run, snapshot, lookup)
-    delta, known_ids = _delta(run, snapshot, baseline)
+    delta, known_ids = _delta(run, snapshot)
     ref = _snapshot_ref(run, snapshot, owner, answers)
     # The transaction runs again after a deadlock.
     return in_transaction(engine, lambda connection: _load(connection, run, snapshot, ref, (delta, known_ids), owner))
@@ -135,24 +138,17 @@ def _ask_catalogue(run: Run, snapshot: Snapshot, lookup: FavouriteQueries) -> di
     return ask_catalogue(run.api, asked, next(iter(snapshot.track_ids), None), run.account.region)
 
 
-def _baseline(run: Run) -> Baseline | None:
-    if run.engine is None:
-        return None
-    with read_transaction(run.engine) as connection:
-        return read_baseline(connection, run.account.account_id)
+def _take_snapshot(run: Run) -> tuple[Snapshot, FavouriteQueries]:
+    lookup = FavouriteQueries(run.engine, run.account.account_id, run.baseline)
+    return take_snapshot(run.api, run.baseline, lookup, run.options, run.result.started_at), lookup
 
 
-def _take_snapshot(run: Run, baseline: Baseline | None) -> tuple[Snapshot, FavouriteQueries]:
-    lookup = FavouriteQueries(run.engine, run.account.account_id, baseline)
-    return take_snapshot(run.api, baseline, lookup, run.options, run.result.started_at), lookup
-
-
-def _delta(run: Run, snapshot: Snapshot, baseline: Baseline | None) -> tuple[Delta, Mapping[bytes, int]]:
+def _delta(run: Run, snapshot: Snapshot) -> tuple[Delta, Mapping[bytes, int]]:
     """Return what is new since the baseline, and the ids of the items that are not."""
-    if run.engine is None or baseline is None:
+    if run.engine is None or run.baseline is None:
         return find_delta(snapshot.items, {}), {}
     with read_transaction(run.engine) as connection:
-        known = items_of(connection, baseline.snapshot_id)
+        known = items_of(connection, run.baseline.snapshot_id)
     delta = find_delta(snapshot.items, {item.digest: item.is_readable for item in known})
     return delta, {item.digest: item.raw_item_id for item in known}
 
@@ -167,16 +163,16 @@ def _load(
 ) -> RunResult:
     """Write everything that the run found.
 
-    The favourites are read here again, so that a lost lock is noticed. The run row precedes the favourites: a trigger lets
-    only a proven run close an interval.
+    The favourites are read first, with the schema version, so that a lost lock and an upgrade meanwhile are noticed. The run
+    row precedes the favourites: a trigger lets only a proven run close an interval.
     """
     account, (delta, known_ids) = run.account, found
+    before = read_open_favourites(connection, account.account_id, ref.present)
     loaded = load_delta(
         connection, delta, known_ids, keep_bodies=run.options.keep_bodies, tracks_at=snapshot.observed_at
     )
     rejected = delta.known_rejects + len(loaded.rejects)
     require_readable(rejected, len(snapshot.items))
-    before = read_open_favourites(connection, account.account_id, ref.present)
     ref = replace(ref, snapshot_id=loaded.snapshot_id, labelled=_labelled(connection, before, ref))
     changes = decide_changes(before, ref, run.options.threshold)
     result = _result(run, snapshot, changes, loaded.changed, rejected)
@@ -209,6 +205,7 @@ def _remember_owner(connection: Connection, run: Run, owner: User | None) -> Non
 def _record_unchanged(
     connection: Connection, run: Run, snapshot: Snapshot, baseline: Baseline, owner: User | None
 ) -> RunResult:
+    require_version(connection)
     changes = FavouriteChanges(favourites=baseline.favourites)
     result = replace(_result(run, snapshot, changes, 0, baseline.rejected), finished_at=clock.now())
     ref = replace(_snapshot_ref(run, snapshot, owner, {}), snapshot_id=baseline.snapshot_id)
@@ -231,6 +228,7 @@ def _record_failure(engine: Engine, run: Run, error: FavsyncError) -> RunResult:
     )
     try:
         with write_transaction(engine) as connection:
+            require_version(connection)
             favourites = runs.favourites_before(connection, run.result.run_id or 0)
             runs.finish(connection, replace(result, favourites=favourites))
     except FavsyncError as second:
@@ -245,10 +243,13 @@ def plan_account(engine: Engine | None, account: Account, api: FavouritesApi, op
     Raises: ApiError, CredentialsError, DatabaseError.
     """
     run = Run(engine, account, api, options, RunResult(account.name, options.trigger, clock.now()))
-    baseline = _baseline(run)
-    snapshot, lookup = _take_snapshot(run, baseline)
+    if engine is not None:
+        with read_transaction(engine) as connection:
+            run = replace(run, baseline=read_baseline(connection, account.account_id))
+    baseline = run.baseline
+    snapshot, lookup = _take_snapshot(run)
     owner = require_owner(api, account.boomplay_user_id, account.name) if engine else None
-    delta, _ = _delta(run, snapshot, baseline)
+    delta, _ = _delta(run, snapshot)
     changed, rejected = 0, delta.known_rejects
     ref = _snapshot_ref(run, snapshot, owner, _ask_catalogue(run, snapshot, lookup))
     if baseline is not None and baseline.digest == snapshot_digest(item.digest for item in snapshot.items):

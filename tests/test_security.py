@@ -18,7 +18,7 @@ from cryptography.fernet import Fernet
 
 from etl.sandbox import Sandbox, faults
 from tests.support.commands import Commands, commands
-from tests.support.stage import ROOT, favsync, settings
+from tests.support.database import ROOT, favsync, settings
 from tests.support.tls import self_signed
 
 MARKERS = {

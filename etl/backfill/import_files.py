@@ -34,7 +34,7 @@ class ImportOptions:
 
     observed_at: datetime | None = None
     is_complete: bool = False
-    brake: RemovalThreshold = field(default_factory=RemovalThreshold)
+    threshold: RemovalThreshold = field(default_factory=RemovalThreshold)
     keep_bodies: bool = True
 
 
@@ -63,7 +63,7 @@ def import_paths(
 
     def work(connection: Connection) -> ImportResult:
         return import_snapshots(
-            connection, account.account_id, pasts, brake=options.brake, now=now, keep_bodies=options.keep_bodies
+            connection, account.account_id, pasts, threshold=options.threshold, now=now, keep_bodies=options.keep_bodies
         )
 
     with run_lock(engine, account.account_id, account.name):

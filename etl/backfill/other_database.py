@@ -130,7 +130,7 @@ def _snapshots(connection: Connection, row: Any, path: Path) -> OtherDatabase:
                 proven=run.proven,
                 proves_absence=run.proves_absence,
                 decision=Review(run.decision) if run.decision else None,
-                brake=None if run.brake_minimum is None else RemovalThreshold(run.brake_minimum, run.brake_ratio),
+                threshold=None if run.brake_minimum is None else RemovalThreshold(run.brake_minimum, run.brake_ratio),
             )
         )
     return OtherDatabase(tuple(pasts), sum(1 for item in items.values() if item.body == b""))

@@ -38,8 +38,8 @@ def rebuild(context: Context, accounts: tuple[str, ...], check: bool, plan: bool
     favsync rebuild
     """
     engine = context.open_database()
-    brake = context.config.removal_brake
-    found = compare(engine, accounts, brake)
+    threshold = context.config.removal_brake
+    found = compare(engine, accounts, threshold)
     is_written = False
     if found and not (check or plan):
         if not context.json:
@@ -47,7 +47,7 @@ def rebuild(context: Context, accounts: tuple[str, ...], check: bool, plan: bool
         asks = not yes and not context.json and context.can_ask
         if asks and not context.ask_yes_no("Write these corrections?", "nothing was written"):
             return 0
-        rewrite(engine, accounts, brake)
+        rewrite(engine, accounts, threshold)
         is_written = True
     context.exit_code = DIFFERS if check and found else 0
     if context.json:

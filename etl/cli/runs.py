@@ -91,14 +91,14 @@ def retract(context: Context, run_id: int, undo: bool) -> None:
 
     For any run that read the wrong list or imported the wrong file, not only the newest one.
     """
-    engine, brake = context.open_database(), context.config.removal_brake
+    engine, threshold = context.open_database(), context.config.removal_brake
     with read_transaction(engine) as connection:
         run = find_run(connection, run_id)
 
     def work(connection: Connection) -> retraction.Retraction:
         if undo:
-            return retraction.restore(connection, run_id, brake)
-        return retraction.retract(connection, run_id, clock.now(), brake)
+            return retraction.restore(connection, run_id, threshold)
+        return retraction.retract(connection, run_id, clock.now(), threshold)
 
     with run_lock(engine, run.account_id, run.account):
         done = in_transaction(engine, work)

@@ -1,24 +1,30 @@
 """Reads and upgrades the schema version. The only module that imports alembic.
 
-The revisions are in the package of an installed favsync, and at the top of a checkout. The newest version is read from their
-file names, because importing alembic takes longer than most verbs. Only a new SQLite file is migrated unasked; every other
-database only by `favsync db upgrade`.
+The revisions are in the package of an installed favsync, and at the top of a checkout. Their ids come from file names, because
+importing alembic takes longer than most verbs. Only a new SQLite file is migrated unasked; every other database only by
+`favsync db upgrade`. Each transaction of a run reads the version before it writes, and an upgrade waits for such transactions,
+so a process of an older favsync never writes into a newer schema.
 """
 
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy import Connection, Engine, column, inspect, select, table, text
 
 from etl.db import bulk
 from etl.db.engine import database_errors, open_engine, read_transaction, sqlite_path
 from etl.db.tables import markets
 from etl.errors import DatabaseError, SchemaOutdated
 
-VERSION_TABLE = "favsync_version"
-OLD_VERSION_TABLE = "alembic_version"
+VERSION_TABLE = "favsync_version"  # alembic's default name may belong to another program in the same database
+OLD_VERSION_TABLE = "alembic_version"  # of favsync up to revision 0005
+VERSIONS = table(VERSION_TABLE, column("version_num"))
+UPGRADE_LOCK = 7_234_710_001
+LOCK_TIMEOUT = "10s"
 _PACKAGE = Path(__file__).resolve().parent.parent
 
 
@@ -27,12 +33,10 @@ def migrations_folder() -> Path:
     for folder in (_PACKAGE / "migrations", _PACKAGE.parent / "migrations"):
         if (folder / "env.py").exists():
             return folder
-    raise DatabaseError(
-        "this favsync was installed without its migrations",
-        remedy="install it again from its wheel",
-    )
+    raise DatabaseError("this favsync was installed without its migrations", remedy="install it again from its wheel")
 
 
+@cache  # a later installation may replace the files while this process runs its old code
 def revisions() -> list[str]:
     """Return the ids of the revisions, oldest first (``0001``, ``0002`` …: they are linear and numbered)."""
     return sorted(path.name.split("_", 1)[0] for path in (migrations_folder() / "versions").glob("[0-9]*_*.py"))
@@ -44,70 +48,101 @@ def newest() -> str:
 
 
 def current(engine: Engine) -> str | None:
-    """Return the revision of the database, None if it holds no favsync schema."""
+    """Return the revision of the database, None if it holds no favsync schema.
+
+    Raises: SchemaOutdated, if the version table does not hold exactly one revision; DatabaseError.
+    """
     with read_transaction(engine) as connection:
         return current_of(connection)
 
 
 def current_of(connection: Connection) -> str | None:
-    """Return the revision of the database behind ``connection``, None if it holds no favsync schema.
-
-    Raises: SchemaOutdated, if the version table does not hold exactly one revision.
-    """
-    table = _version_table(connection)
-    if table is None:
+    """Do what `current` does in a transaction."""
+    name = _version_table(connection)
+    if name is None:
         return None
-    found = list(connection.execute(text(f"SELECT version_num FROM {table}")).scalars())  # noqa: S608
-    if len(found) == 1:
-        return str(found[0])
-    held = ", ".join(sorted(map(str, found))) or "no revision"
+    return _single(connection.execute(text(f"SELECT version_num FROM {name}")).scalars().all(), name)  # noqa: S608
+
+
+def _version_table(connection: Connection) -> str | None:
+    """Return the name of favsync's version table. Another program's ``alembic_version`` is ignored.
+
+    Raises: SchemaOutdated, if there are favsync's tables without a version.
+    """
+    tables = inspect(connection)
+    if tables.has_table(VERSION_TABLE):
+        return VERSION_TABLE
+    if not (tables.has_table("favourites") and tables.has_table("raw_items")):
+        return None
+    if tables.has_table(OLD_VERSION_TABLE):
+        return OLD_VERSION_TABLE
     raise SchemaOutdated(
-        f"the table {table} holds {held} instead of one revision: an upgrade was interrupted, or somebody changed it",
+        f"the table {VERSION_TABLE} is missing from {_where(connection)}, so its schema version is unknown",
+        remedy="restore a backup that has the table",
+    )
+
+
+def _single(found: Sequence[str], name: str = VERSION_TABLE) -> str:
+    if len(found) == 1:
+        return found[0]
+    raise SchemaOutdated(
+        f"the table {name} holds {', '.join(sorted(found)) or 'no revision'} instead of one revision: an upgrade was "
+        "interrupted, or somebody changed it",
         remedy="restore the backup from before the upgrade, or leave one row with the true revision and run "
         "`favsync db check`",
     )
 
 
-def _version_table(connection: Connection) -> str | None:
-    """Return the name of favsync's version table. Another program's ``alembic_version`` is left alone."""
-    tables = inspect(connection)
-    if tables.has_table(VERSION_TABLE):
-        return VERSION_TABLE
-    # Up to revision 0005 favsync used alembic's default name.
-    if tables.has_table(OLD_VERSION_TABLE) and tables.has_table("favourites") and tables.has_table("raw_items"):
-        return OLD_VERSION_TABLE
-    return None
+def _where(connection: Connection) -> str:
+    return connection.engine.url.render_as_string(hide_password=True)
 
 
-def _adopt_version_table(connection: Connection) -> None:
-    """Give the version table of an older favsync its new name."""
-    if _version_table(connection) == OLD_VERSION_TABLE:
-        connection.execute(text(f"ALTER TABLE {OLD_VERSION_TABLE} RENAME TO {VERSION_TABLE}"))
+def _require_known(connection: Connection, found: str) -> None:
+    if found in revisions():
+        return
+    if found.isdigit() and found > newest():
+        raise SchemaOutdated(
+            f"{_where(connection)} is at schema {found}, newer than this favsync knows ({newest()})",
+            remedy="install the newer favsync",
+        )
+    raise SchemaOutdated(
+        f"{_where(connection)} is at schema {found!r}, which is no revision of favsync",
+        remedy=f"restore a backup, or correct the table {VERSION_TABLE}",
+    )
 
 
 def require_newest(engine: Engine) -> None:
     """Check that the database has the schema that this favsync writes.
 
-    Raises: SchemaOutdated, with what it has and what to do.
+    Raises: SchemaOutdated, with what the database has and what to do; DatabaseError.
     """
-    found, wanted = current(engine), newest()
-    if found == wanted:
-        return
-    where = engine.url.render_as_string(hide_password=True)
+    with read_transaction(engine) as connection:
+        require_newest_in(connection)
+
+
+def require_newest_in(connection: Connection) -> None:
+    """Do what `require_newest` does in a transaction."""
+    found = current_of(connection)
     if found is None:
-        raise SchemaOutdated(f"{where} holds no favsync schema", remedy="run `favsync db upgrade`")
-    _require_known(where, found)
-    raise SchemaOutdated(
-        f"{where} is at schema {found}, this favsync writes {wanted}",
-        remedy="back it up, then run `favsync db upgrade`",
-    )
+        raise SchemaOutdated(f"{_where(connection)} holds no favsync schema", remedy="run `favsync db upgrade`")
+    require_version(connection, [found])
 
 
-def _require_known(where: str, found: str | None) -> None:
-    if found is not None and found > newest():
+def require_version(connection: Connection, found: Sequence[str] | None = None) -> None:
+    """Check that the database, which had the newest schema when it was opened, still has it. Costs at most one statement.
+
+    ``found``: the rows of the version table, if the caller has read them. Call it before the transaction writes.
+
+    Raises: SchemaOutdated.
+    """
+    if found is None:
+        found = connection.execute(select(VERSIONS.c.version_num)).scalars().all()
+    version = _single(found)
+    if version != newest():
+        _require_known(connection, version)
         raise SchemaOutdated(
-            f"{where} is at schema {found}, newer than this favsync knows ({newest()})",
-            remedy="install the newer favsync",
+            f"{_where(connection)} is at schema {version}, this favsync writes {newest()}",
+            remedy="back it up, then run `favsync db upgrade`",
         )
 
 
@@ -117,8 +152,7 @@ def ready_engine(url: str, *, create: bool = False) -> Engine:
     Raises: DatabaseError, SchemaOutdated, SettingsError.
     """
     path = sqlite_path(url)
-    is_new = create and path is not None and (not path.exists() or path.stat().st_size == 0)
-    if is_new:
+    if create and path is not None and (not path.exists() or path.stat().st_size == 0):
         upgrade(url)
     engine = open_engine(url)
     require_newest(engine)
@@ -128,7 +162,7 @@ def ready_engine(url: str, *, create: bool = False) -> Engine:
 def upgrade(url: str, revision: str = "head") -> None:
     """Migrate the database at ``url`` and recreate the views; a missing SQLite file is created.
 
-    Raises: DatabaseError; SchemaOutdated, if a newer favsync migrated it.
+    Raises: DatabaseError; SchemaOutdated, if its version is unknown, for example that of a newer favsync.
     """
     from alembic import command
     from alembic.config import Config
@@ -137,13 +171,33 @@ def upgrade(url: str, revision: str = "head") -> None:
     config = Config()
     config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
     with database_errors(engine), engine.begin() as connection:
-        _require_known(engine.url.render_as_string(hide_password=True), current_of(connection))
-        _adopt_version_table(connection)
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
         if revision == "head":
             seed_markets(connection)
     engine.dispose()
+
+
+def prepare_upgrade(connection: Connection) -> None:
+    """Wait for other upgrades and for transactions that checked the version, and check that this version can be upgraded.
+
+    A version table of an older favsync gets its new name. On PostgreSQL no lock is waited for longer than `LOCK_TIMEOUT`,
+    because others queue behind it; SQLite has one writer.
+
+    Raises: SchemaOutdated.
+    """
+    is_postgresql = connection.dialect.name == "postgresql"
+    if is_postgresql:
+        connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": UPGRADE_LOCK})
+    name = _version_table(connection)
+    if name is None:
+        return
+    if is_postgresql:
+        connection.execute(text(f"LOCK TABLE {name} IN ACCESS EXCLUSIVE MODE"))
+    _require_known(connection, current_of(connection) or "")
+    if name == OLD_VERSION_TABLE:
+        connection.execute(text(f"ALTER TABLE {OLD_VERSION_TABLE} RENAME TO {VERSION_TABLE}"))
 
 
 def seed_markets(connection: Connection) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import Connection, Engine, Inspector, inspect, text
+from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.schema import CreateIndex
 
 from etl.db import migrate
 from etl.db.engine import read_transaction
 from etl.db.tables import metadata
+from etl.errors import SchemaOutdated
 
 TRIGGERS = {
     "sqlite": (
@@ -24,44 +25,40 @@ TRIGGERS = {
 
 
 def schema_differences(engine: Engine, views: Collection[str] = ()) -> list[str]:
-    """Return what is wrong with the database, one line a fault with its remedy; ``views`` are those that must be there."""
+    """Return what is wrong with the database, one line a fault with its remedy; ``views`` are those that must exist."""
     with read_transaction(engine) as connection:
-        found = migrate.current_of(connection)
-        if found != migrate.newest():
-            return [f"schema: {found or 'none'}, this favsync writes {migrate.newest()}: run `favsync db upgrade`"]
-        return [*_missing(connection, views), *_broken(connection)]
+        try:
+            migrate.require_newest_in(connection)
+        except SchemaOutdated as error:
+            return [f"schema: {error}: {error.remedy}"]
+        return [*_missing(connection, views), *_damaged(connection)]
 
 
 def _missing(connection: Connection, views: Collection[str]) -> list[str]:
-    there = inspect(connection)
-    tables, made = set(there.get_table_names()), set(there.get_view_names())
-    faults = [f"table {name} is missing: restore a backup" for name in metadata.tables if name not in tables]
-    faults += [f"view {name} is missing: run `favsync db upgrade`" for name in views if name not in made]
+    inspector, engine = inspect(connection), connection.dialect.name
+    stored_tables, stored_views = set(inspector.get_table_names()), set(inspector.get_view_names())
+    faults = [f"table {name} is missing: restore a backup" for name in metadata.tables if name not in stored_tables]
+    faults += [f"view {name} is missing: run `favsync db upgrade`" for name in views if name not in stored_views]
     catalogue = {
         "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger'",
         "postgresql": "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D'",
     }
-    triggers = {row[0] for row in connection.execute(text(catalogue[connection.dialect.name]))}
-    expected = TRIGGERS[connection.dialect.name]
-    faults += [f"trigger {name} is missing or off: restore a backup" for name in expected if name not in triggers]
-    return [*faults, *_missing_indexes(connection, there, tables)]
+    triggers = set(connection.execute(text(catalogue[engine])).scalars())
+    faults += [
+        f"trigger {name} is missing or off: restore a backup" for name in TRIGGERS[engine] if name not in triggers
+    ]
+    # On SQLite a run stops if an index that a query names is missing.
+    indexes = {index["name"] for name in stored_tables for index in inspector.get_indexes(name)}
+    for index in (index for table in metadata.sorted_tables for index in table.indexes):
+        if index.name not in indexes and index.info.get("only", engine) == engine:
+            statement = " ".join(str(CreateIndex(index).compile(connection.engine)).split())
+            where = f" WHERE {index.info['where']}" if "where" in index.info else ""
+            faults.append(f"index {index.name} is missing: make it again with {statement}{where}")
+    return faults
 
 
-def _missing_indexes(connection: Connection, there: Inspector, tables: Collection[str]) -> list[str]:
-    """Name the indexes that are not there; on SQLite a run stops without one that a query names."""
-    from etl.db.engine_indexes import is_for  # which adds those that are partial
-
-    made = {index["name"] for name in tables for index in there.get_indexes(name)}
-    every = [index for table in metadata.sorted_tables for index in table.indexes]
-    wanted = [index for index in every if index.name not in made and is_for(index, connection.dialect.name)]
-    statements = {
-        str(index.name): " ".join(str(CreateIndex(index).compile(connection.engine)).split()) for index in wanted
-    }
-    return [f"index {name} is missing: make it again with {statement}" for name, statement in statements.items()]
-
-
-def _broken(connection: Connection) -> list[str]:
-    """Ask SQLite about its own file; PostgreSQL checks its pages as it reads them."""
+def _damaged(connection: Connection) -> list[str]:
+    """Let SQLite check its file; PostgreSQL checks its pages as it reads them."""
     if connection.dialect.name != "sqlite":
         return []
     faults = [f"integrity: {row[0]}" for row in connection.exec_driver_sql("PRAGMA integrity_check(20)")]

@@ -36,6 +36,14 @@ NAMING = {
 metadata = MetaData(naming_convention=NAMING)
 
 
+def _partial_index(name: str, *columns: str, unique: bool = False, **info: str) -> Index:
+    """Return an index of the rows ``where`` (if ``only`` is given: of this engine).
+
+    SQLAlchemy imports a whole dialect for ``sqlite_where``, which takes longer than all tables, so both are in `Index.info`.
+    """
+    return Index(name, *columns, unique=unique, info=info)
+
+
 accounts = Table(
     "accounts",
     metadata,
@@ -207,6 +215,7 @@ track_versions = Table(
     Column("facts", Json, nullable=False),
     Column("facts_digest", LargeBinary, nullable=False),  # ours
     CheckConstraint("valid_to > valid_from", name="ends_after_start"),
+    _partial_index("uq_track_versions_current", "track_id", where="valid_to IS NULL", unique=True),
 )
 
 track_artists = Table(
@@ -249,12 +258,17 @@ favourites = Table(
     CheckConstraint("(valid_to IS NULL) = (removed_run_id IS NULL)", name="closed_cites_run"),
     CheckConstraint("valid_to IS NOT NULL OR removed_after IS NULL", name="open_not_removed"),
     UniqueConstraint("account_id", "track_id", "valid_from"),
+    _partial_index("ix_favourites_removed_run_id", "removed_run_id", where="removed_run_id IS NOT NULL"),
+    _partial_index("ix_favourites_missed", "account_id", where="last_seen_at IS NOT NULL"),
+    # SQLite looks up each row unless the index holds every column of the query.
+    _partial_index("ix_favourites_open", "account_id", "track_id", "valid_to", where="valid_to IS NULL", only="sqlite"),
+    _partial_index("uq_favourites_open", "account_id", "track_id", where="valid_to IS NULL", unique=True),
 )
 
 removal_memory = Table(  # ours: what earlier snapshots say about later removals (model.records.RemovalMemory)
     "removal_memory",
     metadata,
-    Column("account_id", ForeignKey("accounts.account_id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("account_id", BigInteger, ForeignKey("accounts.account_id", ondelete="CASCADE"), primary_key=True),
     Column("memory", Text, nullable=False),
 )
 

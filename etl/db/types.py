@@ -45,12 +45,12 @@ class Instant(TypeDecorator[datetime]):
         """Read an aware UTC instant."""
         if value is None:
             return None
-        return _instant(value) if isinstance(value, str) else value.astimezone(UTC)
+        return instant_from(value) if isinstance(value, str) else value.astimezone(UTC)
 
 
-@lru_cache(maxsize=16_384)
-def _instant(value: str) -> datetime:
-    """Return what `instant_text` wrote; the rows of one run all hold the same one."""
+@lru_cache(maxsize=16_384)  # the rows of one run all hold the same one
+def instant_from(value: str) -> datetime:
+    """Return the instant that `instant_text` wrote."""
     return datetime.fromisoformat(value).astimezone(UTC)
 
 

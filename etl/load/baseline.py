@@ -7,10 +7,11 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Engine, Row, Select, case, func, select
+from sqlalchemy import Connection, Engine, Row, Select, case, func, select, true
 
 from etl.db import bulk
 from etl.db.engine import read_transaction
+from etl.db.migrate import VERSIONS, require_version
 from etl.db.tables import favourites, removal_memory, runs, snapshots, track_artists, tracks
 from etl.errors import DatabaseError
 from etl.load.raw import items_of, last_track
@@ -35,8 +36,11 @@ is_proof = runs.c.proves_absence & runs.c.decision.is_distinct_from(Review.REJEC
 
 
 def read_baseline(connection: Connection, account_id: int) -> Baseline | None:
-    """Return the account's newest snapshot, None before the first."""
-    query = (
+    """Return the account's newest snapshot, None before the first. Checks the schema version in the same statement.
+
+    Raises: SchemaOutdated, if another favsync has migrated the database.
+    """
+    newest = (
         select(
             *runs.c["run_id", "outcome", "started_at", "observed_at", "snapshot_id"],
             *snapshots.c["digest", "size"],
@@ -46,9 +50,12 @@ def read_baseline(connection: Connection, account_id: int) -> Baseline | None:
         .where(runs.c.account_id == account_id, is_observation)
         .order_by(runs.c.observed_at.desc(), runs.c.run_id.desc())
         .limit(1)
+        .subquery()
     )
-    row = connection.execute(query).mappings().first()
-    return None if row is None else Baseline(**{**row, "digest": bytes(row["digest"])})
+    rows = connection.execute(select(VERSIONS, newest).outerjoin_from(VERSIONS, newest, true())).mappings().all()
+    require_version(connection, [row["version_num"] for row in rows])
+    found = {name: value for name, value in rows[0].items() if name != "version_num"}
+    return None if found["run_id"] is None else Baseline(**{**found, "digest": bytes(found["digest"])})
 
 
 class FavouriteQueries:
@@ -114,9 +121,11 @@ def read_open_favourites(connection: Connection, account_id: int, present: Colle
     """
     is_open = open_tracks(connection, account_id)
     newest = read_baseline(connection, account_id)
-    instants = instants_of(account_id).subquery()
-    seen_at = select(instants.c.started_at).order_by(instants.c.observed_at.desc()).limit(1)
-    absence_at = select(func.max(instants.c.started_at)).where(instants.c.proofs > 0)
+    instants = instants_of(account_id).cte()
+    newest_start = select(instants.c.started_at).order_by(instants.c.observed_at.desc()).limit(1)
+    newest_proof = select(func.max(instants.c.started_at)).where(instants.c.proofs > 0)
+    starts = select(newest_start.scalar_subquery(), newest_proof.scalar_subquery())
+    seen_at, absence_at = connection.execute(starts).one()
     missing = is_open.difference(present)
     touched: list[FavouriteInterval] = []
     if is_open:
@@ -128,8 +137,8 @@ def read_open_favourites(connection: Connection, account_id: int, present: Colle
     return OpenFavourites(
         open=is_open,
         intervals=intervals,
-        seen_at=connection.execute(seen_at).scalar(),
-        absence_at=connection.execute(absence_at).scalar(),
+        seen_at=seen_at,
+        absence_at=absence_at,
         observed_at=newest.observed_at if newest else None,
         order=_last_whole_order(connection, account_id) if is_first else (),
         memory=read_memory(connection, account_id),

@@ -34,7 +34,7 @@ class PastSnapshot:
     """A list that was read at an earlier time, from an export or another database.
 
     ``label``: where it comes from. ``proven``: it is the whole list. ``decision``: the operator's decision on its removals.
-    ``brake``: the removal threshold that it obeyed; None leaves it to the import.
+    ``threshold``: the removal threshold that it obeyed; None leaves it to the import.
     """
 
     label: str
@@ -44,7 +44,7 @@ class PastSnapshot:
     proven: bool
     proves_absence: bool
     decision: Review | None = None
-    brake: RemovalThreshold | None = None
+    threshold: RemovalThreshold | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +81,13 @@ def import_snapshots(
     account_id: int,
     pasts: Iterable[PastSnapshot],
     *,
-    brake: RemovalThreshold,
+    threshold: RemovalThreshold,
     now: datetime,
     keep_bodies: bool = True,
 ) -> ImportResult:
     """Store past snapshots of an account and replay its history.
 
-    ``brake``: the threshold of runs that have none of their own. ``now``: the time of the import.
+    ``threshold``: the threshold of runs that have none of their own. ``now``: the time of the import.
     """
     bulk.lock_track_tables(connection)
     done = ImportResult()
@@ -96,13 +96,18 @@ def import_snapshots(
     for past in sorted(pasts, key=lambda past: past.observed_at):
         existing = _existing_run(connection, account_id, past)
         run_id = existing or _store(
-            connection, account_id, past if past.brake else replace(past, brake=brake), now, known, keep_bodies
+            connection,
+            account_id,
+            past if past.threshold else replace(past, threshold=threshold),
+            now,
+            known,
+            keep_bodies,
         )
         done.landed.append(ImportedRun(past, run_id, was_there=existing is not None))
     new = [imported for imported in done.landed if not imported.was_there]
     if not new:
         return done
-    replayed = replay_account(connection, account_id, [each.run_id for each in new], brake, known.unstored)
+    replayed = replay_account(connection, account_id, [each.run_id for each in new], threshold, known.unstored)
     done.difference = replayed.favourites
     _write_reasons(connection, account_id, new, done.difference)
     done.held = tuple(sorted(_held_runs(connection, account_id) - held))
@@ -164,7 +169,7 @@ def _store(
         present=(),
         proves_absence=past.proves_absence,
         decision=past.decision,
-        threshold=past.brake,
+        threshold=past.threshold,
         snapshot_id=loaded.snapshot_id,
     )
     run_id = insert_finished(connection, account_id, result, ref)

@@ -31,7 +31,7 @@ class Retraction:
     tracks: int = 0
 
 
-def retract(connection: Connection, run_id: int, now: datetime, brake: RemovalThreshold) -> Retraction:
+def retract(connection: Connection, run_id: int, now: datetime, threshold: RemovalThreshold) -> Retraction:
     """Replay the history of the run's account without the run. The caller holds the account.
 
     Raises: UsageError, if there is no such run, it stored no snapshot, or it is retracted already.
@@ -44,10 +44,10 @@ def retract(connection: Connection, run_id: int, now: datetime, brake: RemovalTh
             f"run {run_id} was retracted already, on {row.retracted_at:%Y-%m-%d %H:%M:%S} UTC",
             remedy=f"`favsync runs retract {run_id} --undo` brings it back",
         )
-    return _replayed(connection, row, now, brake)
+    return _replayed(connection, row, now, threshold)
 
 
-def restore(connection: Connection, run_id: int, brake: RemovalThreshold) -> Retraction:
+def restore(connection: Connection, run_id: int, threshold: RemovalThreshold) -> Retraction:
     """Undo `retract`.
 
     Raises: UsageError, if there is no such run, or it is not retracted.
@@ -57,7 +57,7 @@ def restore(connection: Connection, run_id: int, brake: RemovalThreshold) -> Ret
     _require_observation(row)
     if row.retracted_at is None:
         raise UsageError(f"run {run_id} is not retracted", remedy=f"`favsync runs show {run_id}` shows it")
-    return _replayed(connection, row, None, brake)
+    return _replayed(connection, row, None, threshold)
 
 
 def _require_observation(row: Any) -> None:
@@ -69,10 +69,12 @@ def _require_observation(row: Any) -> None:
         )
 
 
-def _replayed(connection: Connection, row: Any, retracted_at: datetime | None, brake: RemovalThreshold) -> Retraction:
+def _replayed(
+    connection: Connection, row: Any, retracted_at: datetime | None, threshold: RemovalThreshold
+) -> Retraction:
     this = runs.c.run_id == row.run_id
     connection.execute(update(runs).where(this).values(retracted_at=retracted_at))
-    replayed = replay_account(connection, row.account_id, [row.run_id], brake)
+    replayed = replay_account(connection, row.account_id, [row.run_id], threshold)
     difference, facts = replayed.favourites, replayed.tracks
     words = difference.words or "no interval changed"
     before = (row.reason or "").split("retracted", 1)[0].removesuffix("; ")

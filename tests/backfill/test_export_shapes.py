@@ -17,7 +17,7 @@ from sqlalchemy import select
 from etl.cli import main
 from etl.db.engine import open_engine, read_transaction
 from etl.db.tables import favourites
-from tests.support.past import account_in, assert_rebuilt, land, seen
+from tests.support.past import account_in, assert_rebuilt, import_past, past_snapshot
 
 A, B, C = 54230701, 54230702, 54230703
 D = 54230704
@@ -277,7 +277,7 @@ def imported(
     monkeypatch.chdir(folder)
     engine = open_engine(url)
     ada = account_in(engine)
-    land(engine, ada, seen(1, ALL))
+    import_past(engine, ada, past_snapshot(1, ALL))
 
     def run(files: dict[str, Content]) -> tuple[int, tuple[int, ...], str]:
         for name, content in files.items():

@@ -19,7 +19,7 @@ from etl.model.records import Outcome, RemovalThreshold
 from etl.monitor.status import statuses
 from etl.sync import RunOptions, sync_account
 from tests.support.lists import FakeSource, item, raw
-from tests.support.past import LATER, account_in, assert_rebuilt, at, land, seen, stays
+from tests.support.past import LATER, account_in, assert_rebuilt, at, import_past, past_snapshot, stored_intervals
 
 
 @pytest.fixture
@@ -36,8 +36,8 @@ def rows(engine, table):
 
 def test_the_same_observation_twice_is_one_run(engine):
     ada = account_in(engine)
-    first = land(engine, ada, seen(1, [1, 2]))
-    again = land(engine, ada, seen(1, [1, 2]), seen(2, [1]))
+    first = import_past(engine, ada, past_snapshot(1, [1, 2]))
+    again = import_past(engine, ada, past_snapshot(1, [1, 2]), past_snapshot(2, [1]))
     assert [landed.was_there for landed in again.landed] == [True, False]
     assert again.landed[0].run_id == first.landed[0].run_id
     assert len(rows(engine, runs)) == 2
@@ -45,15 +45,15 @@ def test_the_same_observation_twice_is_one_run(engine):
 
 def test_a_part_and_the_same_whole_list_are_two_snapshots(engine):
     ada = account_in(engine)
-    land(engine, ada, seen(1, [1, 2], whole=False))
-    land(engine, ada, seen(1, [1, 2]))
+    import_past(engine, ada, past_snapshot(1, [1, 2], whole=False))
+    import_past(engine, ada, past_snapshot(1, [1, 2]))
     assert [run.outcome for run in rows(engine, runs)] == [Outcome.PARTIAL, Outcome.SUCCEEDED]
     assert_rebuilt(engine, ada)
 
 
 def test_a_part_adds_and_removes_nothing(engine):
     ada = account_in(engine)
-    land(engine, ada, seen(1, [1, 2]), seen(2, [2, 3], whole=False))
+    import_past(engine, ada, past_snapshot(1, [1, 2]), past_snapshot(2, [2, 3], whole=False))
     assert all(row.valid_to is None for row in rows(engine, favourites))
     assert len(rows(engine, favourites)) == 3
     (status,) = statuses(engine, "every 1h")
@@ -62,13 +62,13 @@ def test_a_part_adds_and_removes_nothing(engine):
 
 def test_the_threshold_does_not_hold_complete_exports(engine):
     ada = account_in(engine)
-    land(engine, ada, seen(1, range(1, 60)), seen(2, [1]))
+    import_past(engine, ada, past_snapshot(1, range(1, 60)), past_snapshot(2, [1]))
     assert sum(row.valid_to is None for row in rows(engine, favourites)) == 1
 
 
 def test_an_item_without_an_id_removes_nothing(engine):
     ada = account_in(engine)
-    land(engine, ada, seen(1, [1, 2]), seen(2, [1, raw(b"abc,x")]))
+    import_past(engine, ada, past_snapshot(1, [1, 2]), past_snapshot(2, [1, raw(b"abc,x")]))
     assert all(row.valid_to is None for row in rows(engine, favourites))
     (reject,) = rows(engine, rejects)
     assert reject.body == "abc,x"
@@ -79,13 +79,13 @@ def test_an_item_without_an_id_removes_nothing(engine):
 def test_a_track_without_attributes_gets_them_when_seen(engine):
     ada = account_in(engine)
     bare = raw(b'{"track_id":1}', 1)
-    land(engine, ada, seen(1, [bare]))
+    import_past(engine, ada, past_snapshot(1, [bare]))
     (track,) = rows(engine, tracks)
     assert (track.title, track.facts_digest, track.first_seen_at) == (None, None, at(1))
-    land(engine, ada, seen(2, [1]))
+    import_past(engine, ada, past_snapshot(2, [1]))
     (track,) = rows(engine, tracks)
     assert (track.title, track.first_seen_at, track.changed_at) == ("Track 1", at(1), at(2))
-    land(engine, ada, seen(3, [bare]))
+    import_past(engine, ada, past_snapshot(3, [bare]))
     assert rows(engine, tracks)[0].title == "Track 1"
     assert len(rows(engine, track_versions)) == 1
     assert_rebuilt(engine, ada)
@@ -93,9 +93,9 @@ def test_a_track_without_attributes_gets_them_when_seen(engine):
 
 def test_an_older_export_tightens_the_stored_bounds(engine):
     ada = account_in(engine)
-    land(engine, ada, seen(1, [1, 2]), seen(9, [2, 3]))
-    land(engine, ada, seen(5, [1, 2, 3]))
-    assert stays(engine, ada) == {
+    import_past(engine, ada, past_snapshot(1, [1, 2]), past_snapshot(9, [2, 3]))
+    import_past(engine, ada, past_snapshot(5, [1, 2, 3]))
+    assert stored_intervals(engine, ada) == {
         (1, at(1), None, at(9), at(5)),
         (2, at(1), None, None, None),
         (3, at(5), at(1), None, None),
@@ -107,8 +107,8 @@ def test_an_older_export_tightens_the_stored_bounds(engine):
 
 def test_an_export_dated_within_a_read_removes_nothing_of_it(engine):
     ada = account_in(engine)
-    land(engine, ada, seen(1, range(1, 30)), seen(9, range(2, 30), hours=48))
-    land(engine, ada, seen(8, range(1, 31)))
+    import_past(engine, ada, past_snapshot(1, range(1, 30)), past_snapshot(9, range(2, 30), hours=48))
+    import_past(engine, ada, past_snapshot(8, range(1, 31)))
     held_open = [row.track_id for row in rows(engine, favourites) if row.valid_to is None]
     assert sorted(held_open) == list(range(1, 31)), "their order is unknown"
     assert_rebuilt(engine, ada)
@@ -116,7 +116,7 @@ def test_an_export_dated_within_a_read_removes_nothing_of_it(engine):
 
 def test_a_sync_after_an_import_goes_on_from_it(engine):
     ada = account_in(engine)
-    land(engine, ada, seen(1, range(1, 30)))
+    import_past(engine, ada, past_snapshot(1, range(1, 30)))
     report = sync_account(engine, ada, FakeSource([item(n) for n in range(2, 31)]), RunOptions())
     assert (report.outcome, report.added, report.removed) == (Outcome.SUCCEEDED, 1, 1)
     assert_rebuilt(engine, ada)
@@ -124,7 +124,7 @@ def test_a_sync_after_an_import_goes_on_from_it(engine):
 
 def test_lists_of_one_instant_are_replayed_as_one_snapshot(engine):
     ada = account_in(engine)
-    land(engine, ada, seen(1, range(1, 30)), seen(1, range(2, 31)))
+    import_past(engine, ada, past_snapshot(1, range(1, 30)), past_snapshot(1, range(2, 31)))
     assert sum(row.valid_to is None for row in rows(engine, favourites)) == 30
     report = sync_account(engine, ada, FakeSource([item(n) for n in range(2, 31)]), RunOptions())
     assert (report.outcome, report.removed) == (Outcome.SUCCEEDED, 1)
@@ -134,7 +134,7 @@ def test_lists_of_one_instant_are_replayed_as_one_snapshot(engine):
 def test_an_import_that_makes_later_removals_many_holds_them(engine):
     ada = account_in(engine)
     sync_account(engine, ada, FakeSource([item(n) for n in range(1, 21)]), RunOptions())
-    done = land(engine, ada, seen(1, range(1, 100)))
+    done = import_past(engine, ada, past_snapshot(1, range(1, 100)))
     assert len(done.held) == 1
     run = rows(engine, runs)[0]
     assert (run.outcome, run.held) == (Outcome.HELD, 79)
@@ -147,11 +147,12 @@ def test_without_stored_bodies_attributes_are_the_same(engine, new_database):
     other = open_engine(new_database("sqlite"))
     bob = account_in(other)
     lists = [
-        seen(day, [item(n, track_title=f"T{n} {day // (n + 1)}") for n in range(1, 9)]) for day in (5, 2, 8, 1, 9, 3)
+        past_snapshot(day, [item(n, track_title=f"T{n} {day // (n + 1)}") for n in range(1, 9)])
+        for day in (5, 2, 8, 1, 9, 3)
     ]
     for past in lists:
-        land(engine, ada, past, keep_bodies=False)
-        land(other, bob, past)
+        import_past(engine, ada, past, keep_bodies=False)
+        import_past(other, bob, past)
     told = [
         [(row.track_id, row.valid_from, row.valid_to, row.title) for row in rows(each, track_versions)]
         for each in (engine, other)
@@ -165,18 +166,18 @@ def test_another_database_is_imported_with_its_own_times(engine, new_database, t
     url = new_database("sqlite")
     theirs = open_engine(url)
     there = account_in(theirs, "somebody")
-    land(
+    import_past(
         theirs,
         there,
-        seen(1, range(1, 60)),
-        seen(3, [5, raw(b'{"track_id":7, "artwork": 5}', 7)]),
-        seen(4, [6], whole=False),
+        past_snapshot(1, range(1, 60)),
+        past_snapshot(3, [5, raw(b'{"track_id":7, "artwork": 5}', 7)]),
+        past_snapshot(4, [6], whole=False),
     )
     sync_account(theirs, there, FakeSource([item(1)]), RunOptions(threshold=RemovalThreshold(3, 0.1)))
     ada = account_in(engine)
     result = import_paths(engine, ada, [tmp_path / url.rpartition("/")[2]], ImportOptions(), LATER)
     assert not result.faults
-    assert stays(engine, ada) == stays(theirs, there)
+    assert stored_intervals(engine, ada) == stored_intervals(theirs, there)
     assert_rebuilt(engine, ada)
     again = import_paths(engine, ada, [tmp_path / url.rpartition("/")[2]], ImportOptions(), LATER)
     assert all(landed.was_there for landed in again.imported.landed)
@@ -220,8 +221,8 @@ def test_an_import_takes_effect_whole_or_not_at_all(engine, tmp_path, monkeypatc
 def test_two_accounts_share_one_history_of_attributes(engine):
     ada, bob = account_in(engine), account_in(engine, "bob")
     other = item(1, track_title="Autre")
-    land(engine, ada, seen(1, [1]), seen(5, [1]), seen(9, [1]))
-    land(engine, bob, seen(7, [other]), seen(3, [other]))
+    import_past(engine, ada, past_snapshot(1, [1]), past_snapshot(5, [1]), past_snapshot(9, [1]))
+    import_past(engine, bob, past_snapshot(7, [other]), past_snapshot(3, [other]))
     titles = [(row.title, row.valid_from) for row in rows(engine, track_versions)]
     assert titles == [("Track 1", at(1)), ("Autre", at(3))]
     assert_rebuilt(engine, [ada, bob])
@@ -231,9 +232,11 @@ def test_names_are_those_of_the_newest_version(engine):
     from etl.db.tables import albums, artists
 
     ada = account_in(engine)
-    land(engine, ada, seen(5, [item(10, album_title="New", artists=[{"artist_id": 3, "artist_name": "New"}])]))
+    import_past(
+        engine, ada, past_snapshot(5, [item(10, album_title="New", artists=[{"artist_id": 3, "artist_name": "New"}])])
+    )
     old = {"album_title": "Old", "artists": [{"artist_id": 3, "artist_name": "Old"}]}
-    land(engine, ada, seen(1, [item(10, **old), item(11, **old)]))
+    import_past(engine, ada, past_snapshot(1, [item(10, **old), item(11, **old)]))
     assert [row.title for row in rows(engine, albums)] == ["New"]
     assert [row.name for row in rows(engine, artists)] == ["New"]
     assert_rebuilt(engine, ada)
@@ -245,14 +248,16 @@ def test_the_database_keeps_the_proof_of_an_imported_interval(engine):
     from etl.errors import DatabaseError
 
     ada = account_in(engine)
-    land(engine, ada, seen(1, [1, 2]), seen(2, [1]))
+    import_past(engine, ada, past_snapshot(1, [1, 2]), past_snapshot(2, [1]))
     with pytest.raises(DatabaseError, match="stays proven"), write_transaction(engine) as connection:
         connection.execute(update(runs).where(runs.c.run_id == 2).values(proven=False, proves_absence=False))
 
 
 def test_an_older_sync_does_not_overrule_a_newer_import(engine):
     ada, bob = account_in(engine), account_in(engine, "bob")
-    land(engine, ada, seen(1, [1]), seen(10, [item(1, played="daily")]))  # other bytes, the same facts
+    import_past(
+        engine, ada, past_snapshot(1, [1]), past_snapshot(10, [item(1, played="daily")])
+    )  # other bytes, the same facts
     with time_machine.travel(at(9), tick=True):
         sync_account(engine, bob, FakeSource([item(1, track_title="As bob saw it")]), RunOptions())
     assert_rebuilt(engine, [ada, bob])
@@ -274,7 +279,7 @@ def test_an_older_sync_does_not_overrule_a_newer_import(engine):
 def test_a_damaged_or_hostile_database_is_named(new_database, tmp_path, damage, fault):
     theirs, engine = new_database("sqlite"), open_engine(new_database("sqlite"))
     other = open_engine(theirs)
-    land(other, account_in(other), seen(1, [1, 2]))
+    import_past(other, account_in(other), past_snapshot(1, [1, 2]))
     other.dispose()
     path = tmp_path / theirs.rpartition("/")[2]
     with closing(sqlite3.connect(path)) as connection, connection:

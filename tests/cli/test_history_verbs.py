@@ -18,9 +18,9 @@ from etl.backfill.import_files import ImportOptions, import_paths
 from etl.cli import main
 from etl.db.engine import open_engine
 from etl.model.records import Item
+from tests.support.database import ROOT
 from tests.support.lists import item
 from tests.support.past import LATER, account_in
-from tests.support.stage import ROOT
 
 Run = Callable[..., tuple[int, str, str]]
 DOCUMENT = (ROOT / "docs/time-travel.md").read_text(encoding="utf-8")

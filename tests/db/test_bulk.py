@@ -15,8 +15,8 @@ from etl.load import baseline
 from etl.load.baseline import read_open_favourites
 from etl.model.records import FavouriteInterval
 from tests.conftest import NewDatabase
+from tests.support.database import open_database
 from tests.support.lists import FakeSource, item
-from tests.support.stage import stage_at
 
 
 @pytest.fixture
@@ -63,8 +63,8 @@ def test_number_too_large_for_its_column_is_refused(new_database: NewDatabase) -
 
 @pytest.mark.postgresql
 def test_numbers_with_a_fraction_are_written_as_they_are(new_database: NewDatabase) -> None:
-    with stage_at(new_database("postgresql")) as stage, stage.engine.begin() as connection:
-        account_id = stage.account().account_id
+    with open_database(new_database("postgresql")) as database, database.engine.begin() as connection:
+        account_id = database.account().account_id
         now = connection.execute(text("SELECT now()")).scalar_one()
         rows = [(account_id, "manual", now, 0.25) for _ in range(bulk.COPY_FROM_ROWS)]
         bulk.insert(connection, runs, ("account_id", "trigger", "started_at", "brake_ratio"), rows)
@@ -73,11 +73,11 @@ def test_numbers_with_a_fraction_are_written_as_they_are(new_database: NewDataba
 
 def test_concurrent_write_after_a_lost_lock_is_an_error(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     nothing: list[FavouriteInterval] = []
-    with stage_at(database_url) as stage:
-        stage.sync(FakeSource([item(1), item(2)]))
+    with open_database(database_url) as database:
+        database.sync(FakeSource([item(1), item(2)]))
         monkeypatch.setattr(baseline, "_open_among", lambda *_: nothing)  # as if another run had just closed it
         with (
-            stage.engine.connect() as connection,
+            database.engine.connect() as connection,
             pytest.raises(DatabaseError, match="another run changed the favourites"),
         ):
-            read_open_favourites(connection, stage.account().account_id, [1])
+            read_open_favourites(connection, database.account().account_id, [1])

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from tests.conftest import ENGINES, Postgres
-from tests.support.stage import Stage, stage_at
+from tests.support.database import Database, open_database
 
 T = [f"2026-01-0{day}T12:00:00.000000Z" for day in range(1, 9)]
 
@@ -31,18 +31,18 @@ WORLD = [
 
 
 @pytest.fixture(scope="module", params=ENGINES)
-def stage(
+def database(
     request: pytest.FixtureRequest,
     postgres: Postgres,
     sqlite_template: Callable[[], Path],
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Stage]:
+) -> Iterator[Database]:
     """One database an engine for the whole module: what a test writes is undone at its end."""
     if request.param == "postgresql":
         url = postgres.create(migrated=True)
     else:
         url = f"sqlite:///{shutil.copy(sqlite_template(), tmp_path_factory.mktemp('refusals') / 'favsync.db')}"
-    with stage_at(url) as opened:
+    with open_database(url) as opened:
         with opened.engine.begin() as connection:
             for statement in WORLD:
                 execute(connection, statement)
@@ -52,8 +52,8 @@ def stage(
 
 
 @pytest.fixture
-def connection(stage: Stage) -> Iterator[Connection]:
-    with stage.engine.connect() as connection:
+def connection(database: Database) -> Iterator[Connection]:
+    with database.engine.connect() as connection:
         yield connection
         connection.rollback()
 

@@ -14,16 +14,16 @@ from etl import sync
 from etl.db.engine import read_transaction
 from etl.model.records import Item
 from etl.replay.tracks import replay_tracks
+from tests.support.database import Database, open_database
 from tests.support.lists import FakeSource, item
-from tests.support.stage import Stage, stage_at
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MOMENT = timedelta(seconds=5)
 
 
 @pytest.fixture
-def stage(database_url: str) -> Iterator[Stage]:
-    with stage_at(database_url) as made:
+def database(database_url: str) -> Iterator[Database]:
+    with open_database(database_url) as made:
         yield made
 
 
@@ -41,90 +41,90 @@ def replays(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
     return done
 
 
-def sync_at(stage: Stage, name: str, at: datetime, *items: Item) -> None:
+def sync_at(database: Database, name: str, at: datetime, *items: Item) -> None:
     with time_machine.travel(at, tick=False):
-        report = stage.sync(FakeSource(list(items), user_id=name), name)
+        report = database.sync(FakeSource(list(items), user_id=name), name)
     assert report.proven, report
 
 
-def begun(stage: Stage, track_id: int) -> set[str]:
+def begun(database: Database, track_id: int) -> set[str]:
     """When the track's facts begin, as each of the three places that tell it has it."""
-    rows = stage.rows("SELECT first_seen_at, changed_at FROM tracks WHERE track_id = :track", track=track_id)
-    versions = stage.rows("SELECT valid_from FROM track_versions WHERE track_id = :track", track=track_id)
+    rows = database.rows("SELECT first_seen_at, changed_at FROM tracks WHERE track_id = :track", track=track_id)
+    versions = database.rows("SELECT valid_from FROM track_versions WHERE track_id = :track", track=track_id)
     return {str(value)[:19].replace("T", " ") for row in (*rows, *versions) for value in row}
 
 
-def is_sound(stage: Stage) -> bool:
-    with read_transaction(stage.engine) as connection:
+def is_sound(database: Database) -> bool:
+    with read_transaction(database.engine) as connection:
         return not replay_tracks(connection, write=False)
 
 
-def test_version_seen_later_by_another_account_is_backdated(stage, replays):
-    sync_at(stage, "ada", NOON + MOMENT, item(1), item(2))
-    sync_at(stage, "bob", NOON, item(2), item(3))
+def test_version_seen_later_by_another_account_is_backdated(database, replays):
+    sync_at(database, "ada", NOON + MOMENT, item(1), item(2))
+    sync_at(database, "bob", NOON, item(2), item(3))
     assert replays == []
-    assert begun(stage, 2) == {"2026-03-01 12:00:00"}
-    assert begun(stage, 1) == {"2026-03-01 12:00:05"}
-    assert is_sound(stage)
+    assert begun(database, 2) == {"2026-03-01 12:00:00"}
+    assert begun(database, 1) == {"2026-03-01 12:00:05"}
+    assert is_sound(database)
 
 
-def test_other_facts_a_moment_earlier_are_a_version_of_their_own(stage, replays):
-    sync_at(stage, "ada", NOON + MOMENT, item(2, track_title="Now"))
-    sync_at(stage, "bob", NOON, item(2, track_title="Before"))
+def test_other_facts_a_moment_earlier_are_a_version_of_their_own(database, replays):
+    sync_at(database, "ada", NOON + MOMENT, item(2, track_title="Now"))
+    sync_at(database, "bob", NOON, item(2, track_title="Before"))
     assert replays == [[2]]
-    assert stage.rows("SELECT title FROM track_versions ORDER BY valid_from") == [("Before",), ("Now",)]
-    assert is_sound(stage)
+    assert database.rows("SELECT title FROM track_versions ORDER BY valid_from") == [("Before",), ("Now",)]
+    assert is_sound(database)
 
 
-def test_track_with_history_is_replayed(stage, replays):
-    sync_at(stage, "ada", NOON - timedelta(days=1), item(2, track_title="Before"))
-    sync_at(stage, "ada", NOON + MOMENT, item(2, track_title="Now"))
-    sync_at(stage, "bob", NOON, item(2, track_title="Now"))
+def test_track_with_history_is_replayed(database, replays):
+    sync_at(database, "ada", NOON - timedelta(days=1), item(2, track_title="Before"))
+    sync_at(database, "ada", NOON + MOMENT, item(2, track_title="Now"))
+    sync_at(database, "bob", NOON, item(2, track_title="Now"))
     assert replays == [[2]]
-    assert stage.rows("SELECT count(*) FROM track_versions") == [(2,)]
-    assert is_sound(stage)
+    assert database.rows("SELECT count(*) FROM track_versions") == [(2,)]
+    assert is_sound(database)
 
 
-def test_renamed_track_is_replayed(stage, replays):
-    sync_at(stage, "ada", NOON + MOMENT, item(2, album_id=7, album_title="Old"))
-    sync_at(stage, "cyd", NOON + 2 * MOMENT, item(3, album_id=7, album_title="New"))
-    sync_at(stage, "bob", NOON, item(2, album_id=7, album_title="Old"))
+def test_renamed_track_is_replayed(database, replays):
+    sync_at(database, "ada", NOON + MOMENT, item(2, album_id=7, album_title="Old"))
+    sync_at(database, "cyd", NOON + 2 * MOMENT, item(3, album_id=7, album_title="New"))
+    sync_at(database, "bob", NOON, item(2, album_id=7, album_title="Old"))
     assert replays == [[2]]
-    assert stage.rows("SELECT title FROM albums WHERE album_id = 7") == [("New",)]
-    assert is_sound(stage)
+    assert database.rows("SELECT title FROM albums WHERE album_id = 7") == [("New",)]
+    assert is_sound(database)
 
 
-def test_track_with_reordered_genres_is_replayed(stage, replays):
-    sync_at(stage, "ada", NOON + MOMENT, item(2, genres="Pop,Gospel"))
-    sync_at(stage, "bob", NOON, item(2, genres="Gospel,Pop"))
+def test_track_with_reordered_genres_is_replayed(database, replays):
+    sync_at(database, "ada", NOON + MOMENT, item(2, genres="Pop,Gospel"))
+    sync_at(database, "bob", NOON, item(2, genres="Gospel,Pop"))
     assert replays == [[2]]
-    assert is_sound(stage)
+    assert is_sound(database)
 
 
-def test_track_seen_long_before_is_replayed(stage, replays):
-    sync_at(stage, "ada", NOON + timedelta(hours=1), item(2))
-    sync_at(stage, "bob", NOON, item(2))
+def test_track_seen_long_before_is_replayed(database, replays):
+    sync_at(database, "ada", NOON + timedelta(hours=1), item(2))
+    sync_at(database, "bob", NOON, item(2))
     assert replays == [[2]]
-    assert begun(stage, 2) == {"2026-03-01 12:00:00"}
-    assert is_sound(stage)
+    assert begun(database, 2) == {"2026-03-01 12:00:00"}
+    assert is_sound(database)
 
 
-def test_track_without_attributes_keeps_its_first_seen_time(stage, replays):
-    sync_at(stage, "ada", NOON - timedelta(days=1), Item(b'{"track_id": 2}', b"\x02" * 16, 2))
-    sync_at(stage, "ada", NOON + MOMENT, item(2))
-    sync_at(stage, "bob", NOON, item(2))
+def test_track_without_attributes_keeps_its_first_seen_time(database, replays):
+    sync_at(database, "ada", NOON - timedelta(days=1), Item(b'{"track_id": 2}', b"\x02" * 16, 2))
+    sync_at(database, "ada", NOON + MOMENT, item(2))
+    sync_at(database, "bob", NOON, item(2))
     assert replays == []
-    assert begun(stage, 2) == {"2026-02-28 12:00:00", "2026-03-01 12:00:00"}
-    assert is_sound(stage)
+    assert begun(database, 2) == {"2026-02-28 12:00:00", "2026-03-01 12:00:00"}
+    assert is_sound(database)
 
 
-def test_track_replay_reads_only_accounts_that_had_it(stage, replays):
+def test_track_replay_reads_only_accounts_that_had_it(database, replays):
     for number in range(8):
-        sync_at(stage, f"other-{number}", NOON - timedelta(days=1, minutes=number), item(100 + number))
-    sync_at(stage, "ada", NOON + MOMENT, item(2, track_title="Now"))
+        sync_at(database, f"other-{number}", NOON - timedelta(days=1, minutes=number), item(100 + number))
+    sync_at(database, "ada", NOON + MOMENT, item(2, track_title="Now"))
     said: list[str] = []
-    event.listen(stage.engine, "before_cursor_execute", lambda *given: said.append(given[2]))
-    sync_at(stage, "bob", NOON, item(2, track_title="Before"))
+    event.listen(database.engine, "before_cursor_execute", lambda *given: said.append(given[2]))
+    sync_at(database, "bob", NOON, item(2, track_title="Before"))
     assert replays == [[2]]
     assert sum(each.startswith("SELECT snapshots.items") for each in said) == 2
-    assert is_sound(stage)
+    assert is_sound(database)

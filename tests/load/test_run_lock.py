@@ -21,9 +21,9 @@ from etl.model.records import RemovalThreshold, Review
 from etl.replay.review import review_run
 from etl.sandbox import Sandbox
 from tests.conftest import NewDatabase
+from tests.support.database import ROOT, Database, favsync, open_database, settings
 from tests.support.lists import FakeSource, item
 from tests.support.parallel_accounts import USERS, play
-from tests.support.stage import ROOT, Stage, favsync, settings, stage_at
 
 ROUNDS = int(os.environ.get("FAVSYNC_TEST_ROUNDS", "4"))  # `make hostile` plays twenty
 
@@ -53,7 +53,7 @@ def run_under_way(sandbox: Sandbox, environ: dict[str, str]) -> Iterator[subproc
 
 
 def test_second_run_of_an_account_ends_and_names_the_first(database_url: str) -> None:
-    with Sandbox(tracks=5) as sandbox, stage_at(database_url) as stage:
+    with Sandbox(tracks=5) as sandbox, open_database(database_url) as database:
         environ = settings(sandbox, database_url)
         assert favsync(environ, "sync").returncode == 0
         with run_under_way(sandbox, environ) as first:
@@ -61,87 +61,87 @@ def test_second_run_of_an_account_ends_and_names_the_first(database_url: str) ->
             assert (told["outcome"], told["run_id"], told["favourites"]) == ("failed", None, 5)
             second = favsync(environ, "sync")
             assert second.returncode == 75
-            started_at = stage.run(2).started_at
+            started_at = database.run(2).started_at
             assert f"run 2 of account default is in progress since {started_at:%Y-%m-%d %H:%M:%S} UTC" in second.stderr
             assert f":{first.pid}" in second.stderr
             assert len(second.stderr.splitlines()) == 2
-            assert stage.sizes()["runs"] == 2
+            assert database.sizes()["runs"] == 2
         assert first.returncode == 0
-        assert stage.open_tracks("default") == set(sandbox.favourites("ada"))
+        assert database.open_tracks("default") == set(sandbox.favourites("ada"))
         assert favsync(environ, "sync").returncode == 0
 
 
 def test_killed_run_releases_its_account(database_url: str) -> None:
-    with Sandbox(tracks=5) as sandbox, stage_at(database_url) as stage:
+    with Sandbox(tracks=5) as sandbox, open_database(database_url) as database:
         environ = settings(sandbox, database_url)
         with run_under_way(sandbox, environ) as first:
             first.kill()
             first.wait()
-            with stage_at(database_url) as other:
+            with open_database(database_url) as other:
                 while _is_held(other):
                     pass
         assert favsync(environ, "sync").returncode == 0
-        assert [(row[0], row[1]) for row in stage.rows("SELECT outcome, reason FROM runs ORDER BY run_id")] == [
+        assert [(row[0], row[1]) for row in database.rows("SELECT outcome, reason FROM runs ORDER BY run_id")] == [
             ("failed", "interrupted"),
             ("succeeded", None),
         ]
 
 
-def _is_held(stage: Stage) -> bool:
+def _is_held(database: Database) -> bool:
     try:
-        with run_lock(stage.engine, 1, "default"):
+        with run_lock(database.engine, 1, "default"):
             return False
     except RunInProgress:
         return True
 
 
 def test_locked_account_blocks_its_review_but_no_other_account(database_url: str) -> None:
-    with stage_at(database_url) as stage:
+    with open_database(database_url) as database:
         source = FakeSource(items=[item(n) for n in range(1, 20)])
-        stage.sync(source)
-        held = stage.sync(FakeSource())
+        database.sync(source)
+        held = database.sync(FakeSource())
         assert held.outcome == "held"
-        with run_lock(stage.engine, stage.account("ada").account_id, "ada"):
+        with run_lock(database.engine, database.account("ada").account_id, "ada"):
             with pytest.raises(RunInProgress):
-                stage.sync(source, "ada")
+                database.sync(source, "ada")
             with pytest.raises(RunInProgress):
-                review_run(stage.engine, held.run_id or 0, Review.APPROVED, RemovalThreshold())
-            assert stage.sync(FakeSource(items=[item(3)], user_id="ben"), "ben").outcome == "succeeded"
-        assert review_run(stage.engine, held.run_id or 0, Review.APPROVED, RemovalThreshold()) == 19
+                review_run(database.engine, held.run_id or 0, Review.APPROVED, RemovalThreshold())
+            assert database.sync(FakeSource(items=[item(3)], user_id="ben"), "ben").outcome == "succeeded"
+        assert review_run(database.engine, held.run_id or 0, Review.APPROVED, RemovalThreshold()) == 19
 
 
 def test_run_lock_is_released_after_an_error(database_url: str) -> None:
-    with stage_at(database_url) as stage:
+    with open_database(database_url) as database:
         for _ in range(3):
-            with pytest.raises(ZeroDivisionError), run_lock(stage.engine, 1, "ada"):
+            with pytest.raises(ZeroDivisionError), run_lock(database.engine, 1, "ada"):
                 raise ZeroDivisionError
-        with run_lock(stage.engine, 1, "ada"), run_lock(stage.engine, 2, "ben"):
-            assert _is_held(stage)
+        with run_lock(database.engine, 1, "ada"), run_lock(database.engine, 2, "ben"):
+            assert _is_held(database)
 
 
 @pytest.mark.postgresql
 def test_run_that_lost_its_lock_writes_nothing(new_database: NewDatabase) -> None:
     url = new_database("postgresql")
     first_engine = open_engine(url)
-    with stage_at(url) as stage:
-        first = Stage(first_engine)
-        stage.sync(FakeSource(items=[item(1), item(2)]))
+    with open_database(url) as database:
+        first = Database(first_engine)
+        database.sync(FakeSource(items=[item(1), item(2)]))
 
         def lose_it(number: int) -> None:
             if number == 1:
                 others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid IN "
-                with stage.engine.begin() as connection:
+                with database.engine.begin() as connection:
                     connection.execute(text(f"{others} (SELECT pid FROM pg_locks WHERE locktype = 'advisory')"))
-                while _is_held(stage):
+                while _is_held(database):
                     pass
-                assert stage.sync(FakeSource(items=[item(2), item(3)])).outcome == "succeeded"
+                assert database.sync(FakeSource(items=[item(2), item(3)])).outcome == "succeeded"
 
         report = first.sync(FakeSource(items=[item(9)], before=lose_it))
         assert report.exit_code == 5
-        assert "lost its lease" in (report.reason or "")
-        assert stage.open_tracks() == {2, 3}
-        assert (stage.run(2).outcome, stage.run(2).reason) == ("failed", "interrupted")
-        assert stage.folds_to_what_is_stored()
+        assert "lost its lock" in (report.reason or "")
+        assert database.open_tracks() == {2, 3}
+        assert (database.run(2).outcome, database.run(2).reason) == ("failed", "interrupted")
+        assert database.equals_replay()
     first_engine.dispose()
 
 
@@ -162,10 +162,10 @@ def test_lock_that_cannot_be_released_ends_with_its_connection(new_database: New
         if "pg_advisory_unlock" in str(given[2]):
             raise OperationalError(str(given[2]), {}, Exception("canceling statement due to statement timeout"))
 
-    with stage_at(url) as stage, stage_at(url) as other:
-        account = stage.account()
-        event.listen(stage.engine, "before_cursor_execute", refuse)
-        with run_lock(stage.engine, account.account_id, account.name):
+    with open_database(url) as database, open_database(url) as other:
+        account = database.account()
+        event.listen(database.engine, "before_cursor_execute", refuse)
+        with run_lock(database.engine, account.account_id, account.name):
             assert _is_held(other)
         while _is_held(other):  # the server ends a session some time after its client has gone
             pass

@@ -8,6 +8,7 @@ from sqlalchemy import inspect, text
 from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.db.migrate import upgrade
 from etl.errors import DatabaseError
+from tests.migrations.older import create_older
 
 AT = "2026-11-23T12:00:00.000000Z"
 TOKEN = (
@@ -20,9 +21,7 @@ GOOD = {"place": "database", "reference": None, "secret": b"x", "state": "valid"
 @pytest.fixture
 def upgraded(empty_database_url, monkeypatch):
     """A database with an account of revision 0001, brought to the newest."""
-    with monkeypatch.context() as patch:
-        patch.setattr("etl.reporting.views.create_views", lambda *_args: None)
-        upgrade(empty_database_url, "0001")
+    create_older(empty_database_url, "0001", monkeypatch)
     engine = open_engine(empty_database_url)
     with write_transaction(engine) as connection:
         connection.execute(

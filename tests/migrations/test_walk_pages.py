@@ -10,6 +10,7 @@ from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.db.migrate import upgrade
 from etl.errors import DatabaseError
 from etl.model.records import Page
+from tests.migrations.older import create_older
 from tests.support.lists import START, item
 
 AT = "2026-11-23T12:00:00.000000Z"
@@ -18,9 +19,7 @@ AT = "2026-11-23T12:00:00.000000Z"
 @pytest.fixture
 def upgraded(empty_database_url, monkeypatch):
     """A database with an account of revision 0002, brought to the newest."""
-    with monkeypatch.context() as patch:
-        patch.setattr("etl.reporting.views.create_views", lambda *_args: None)
-        upgrade(empty_database_url, "0002")
+    create_older(empty_database_url, "0002", monkeypatch)
     engine = open_engine(empty_database_url)
     with write_transaction(engine) as connection:
         connection.execute(

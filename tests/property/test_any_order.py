@@ -83,9 +83,9 @@ def stay(i: FavouriteInterval) -> tuple[object, ...]:
 
 
 @given(observations(), st.sampled_from([RemovalThreshold(), RemovalThreshold(1, 0.1), RemovalThreshold(3, 0.5)]))
-def test_a_plain_model_returns_the_same_history(seen: list[SnapshotRef], brake: RemovalThreshold) -> None:
-    told = replay(seen, brake).intervals
-    assert {stay(i) for i in told} == history([plain(each) for each in seen], brake.minimum, brake.ratio)
+def test_a_plain_model_returns_the_same_history(seen: list[SnapshotRef], threshold: RemovalThreshold) -> None:
+    told = replay(seen, threshold).intervals
+    assert {stay(i) for i in told} == history([plain(each) for each in seen], threshold.minimum, threshold.ratio)
     assert len({stay(i) for i in told}) == len(told)
 
 

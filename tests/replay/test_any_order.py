@@ -25,19 +25,19 @@ from etl.replay.import_snapshots import PastSnapshot
 from etl.replay.prune import PrunePolicy, prune
 from etl.sync import RunOptions, sync_account
 from tests.support.lists import FakeSource, item
-from tests.support.past import LATER, account_in, assert_rebuilt, at, land, seen, stays
+from tests.support.past import LATER, account_in, assert_rebuilt, at, import_past, past_snapshot, stored_intervals
 from tests.support.plain_model import Seen, history
 
-BRAKE = RemovalThreshold(5, 0.5)
+THRESHOLD = RemovalThreshold(5, 0.5)
 DAYS = 60
 
 
 @dataclass
-class Story:
+class ChangingList:
     """A list that changes day by day, and what was seen of it."""
 
     chance: random.Random
-    seen: dict[int, Seen] = field(default_factory=dict)
+    observed: dict[int, Seen] = field(default_factory=dict)
     lists: dict[int, list[int]] = field(default_factory=dict)
 
     def live(self) -> None:
@@ -61,10 +61,10 @@ class Story:
         return [json.loads(item(track, track_title=self.title(track, day)).body) for track in ids]
 
 
-def write_export(folder: Path, story: Story, day: int, kind: str, part: bool) -> Path:
+def write_export(folder: Path, changing: ChangingList, day: int, kind: str, part: bool) -> Path:
     """Write the list of a day in one of the forms that people have."""
     path = folder / f"{at(day):%Y-%m-%d}{'-part' if part else ''}.{'csv' if kind == 'csv' else 'json'}"
-    items = story.items(day, part)
+    items = changing.items(day, part)
     if kind == "csv":
         path.write_text("track_id\n" + "".join(f"{each['track_id']}\n" for each in items))
     elif kind == "ids":
@@ -88,8 +88,8 @@ def facts(engine: Engine) -> tuple[list[object], list[object]]:
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_exports_in_random_order_with_syncs_and_retractions(database_url: str, tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
-    story = Story(chance)
-    story.live()
+    changing = ChangingList(chance)
+    changing.live()
     engine = open_engine(database_url)
     account = account_in(engine)
     sync_days = sorted(chance.sample(range(3, DAYS), 10))
@@ -100,60 +100,64 @@ def test_exports_in_random_order_with_syncs_and_retractions(database_url: str, t
         folder.mkdir()
         part = chance.random() < 0.3
         kind = chance.choice(["body", "csv", "ids", "lines"])
-        exports.append((day, part, write_export(folder, story, day, kind, part)))
+        exports.append((day, part, write_export(folder, changing, day, kind, part)))
     chance.shuffle(exports)
     for day in sync_days:
         past = [export for export in exports if export[0] < day]
         for export in chance.sample(past, min(len(past), 4)):
             exports.remove(export)
-            take_in(engine, account, story, export, at(day))
-        source = FakeSource([item(track, track_title=story.title(track, day)) for track in story.lists[day]])
+            take_in(engine, account, changing, export, at(day))
+        source = FakeSource([item(track, track_title=changing.title(track, day)) for track in changing.lists[day]])
         with time_machine.travel(at(day + 0.5), tick=True):
-            report = sync_account(engine, account, source, RunOptions(threshold=BRAKE))
+            report = sync_account(engine, account, source, RunOptions(threshold=THRESHOLD))
             assert report.run_id is not None
         with read_transaction(engine) as connection:
             row = connection.execute(select(runs).where(runs.c.run_id == report.run_id)).one()
-        whole = frozenset(story.lists[day])
-        story.seen[row.run_id] = Seen(row.started_at, row.observed_at, whole, True)
+        whole = frozenset(changing.lists[day])
+        changing.observed[row.run_id] = Seen(row.started_at, row.observed_at, whole, True)
     for export in exports:
-        take_in(engine, account, story, export, at(DAYS + 1))
-    check(engine, account, story)
-    with_all = stays(engine, account), facts(engine)
-    two = chance.sample(sorted(story.seen), 2)
+        take_in(engine, account, changing, export, at(DAYS + 1))
+    check(engine, account, changing)
+    with_all = stored_intervals(engine, account), facts(engine)
+    two = chance.sample(sorted(changing.observed), 2)
     for run_id in two:
         with write_transaction(engine) as connection:
-            retracting.retract(connection, run_id, clock.now(), BRAKE)
-    out = {run_id: story.seen.pop(run_id) for run_id in two}
-    check(engine, account, story)
+            retracting.retract(connection, run_id, clock.now(), THRESHOLD)
+    out = {run_id: changing.observed.pop(run_id) for run_id in two}
+    check(engine, account, changing)
     for run_id in two:
         with write_transaction(engine) as connection:
-            retracting.restore(connection, run_id, BRAKE)
-    story.seen |= out
-    check(engine, account, story)
-    assert (stays(engine, account), facts(engine)) == with_all
+            retracting.restore(connection, run_id, THRESHOLD)
+    changing.observed |= out
+    check(engine, account, changing)
+    assert (stored_intervals(engine, account), facts(engine)) == with_all
     engine.dispose()
 
 
-def take_in(engine: Engine, account: Account, story: Story, export: tuple[int, bool, Path], now: datetime) -> None:
+def take_in(
+    engine: Engine, account: Account, changing: ChangingList, export: tuple[int, bool, Path], now: datetime
+) -> None:
     day, part, path = export
-    result = import_paths(engine, account, [path], ImportOptions(is_complete=not part, brake=BRAKE), now)
+    result = import_paths(engine, account, [path], ImportOptions(is_complete=not part, threshold=THRESHOLD), now)
     assert not result.faults
     (landed,) = result.imported.landed
     if landed.was_there:
         return
-    ids = frozenset(story.lists[day][::2] if part else story.lists[day])
-    story.seen[landed.run_id] = Seen(at(day), at(day), ids, not part, None if part else "approved")
+    ids = frozenset(changing.lists[day][::2] if part else changing.lists[day])
+    changing.observed[landed.run_id] = Seen(at(day), at(day), ids, not part, None if part else "approved")
 
 
-def check(engine: Engine, account: Account, story: Story) -> None:
-    assert stays(engine, account) == history(list(story.seen.values()), BRAKE.minimum, BRAKE.ratio)
-    assert_rebuilt(engine, account, BRAKE)
+def check(engine: Engine, account: Account, changing: ChangingList) -> None:
+    assert stored_intervals(engine, account) == history(
+        list(changing.observed.values()), THRESHOLD.minimum, THRESHOLD.ratio
+    )
+    assert_rebuilt(engine, account, THRESHOLD)
 
 
 def test_the_order_of_imports_does_not_matter(database_url: str, new_database, tmp_path: Path) -> None:
-    story = Story(random.Random(9))
-    story.live()
-    paths = [write_export(tmp_path, story, day, "body", part=day % 3 == 0) for day in range(1, 30)]
+    changing = ChangingList(random.Random(9))
+    changing.live()
+    paths = [write_export(tmp_path, changing, day, "body", part=day % 3 == 0) for day in range(1, 30)]
     shuffled = list(paths)
     random.Random(4).shuffle(shuffled)
     results = []
@@ -167,7 +171,7 @@ def test_the_order_of_imports_does_not_matter(database_url: str, new_database, t
         for batch in [order] if is_at_once else [[path] for path in order]:
             import_paths(engine, account, batch, ImportOptions(is_complete=True), at(DAYS))
         assert_rebuilt(engine, account)
-        results.append((stays(engine, account), facts(engine)))
+        results.append((stored_intervals(engine, account), facts(engine)))
         engine.dispose()
     assert results[0] == results[1] == results[2]
 
@@ -181,7 +185,9 @@ def pasts(draw: st.DrawFn) -> list[PastSnapshot]:
         word = draw(st.sampled_from([None, "approved", "rejected"])) if whole else None
         items = draw(st.lists(st.integers(1, 8), unique=True))
         day, hours = draw(st.integers(1, 6)), draw(st.sampled_from([0, 30]))
-        found.append(replace(seen(day, items, whole=whole, hours=hours), decision=Review(word) if word else None))
+        found.append(
+            replace(past_snapshot(day, items, whole=whole, hours=hours), decision=Review(word) if word else None)
+        )
     return found
 
 
@@ -195,22 +201,22 @@ def test_any_sequence_of_events_equals_the_plain_model(
     told: dict[int, Seen] = {}
     while every:
         batch = [every.pop() for _ in range(min(len(every), chance.randint(1, 3)))]
-        for landed in land(engine, account, *batch, brake=BRAKE).landed:
+        for landed in import_past(engine, account, *batch, threshold=THRESHOLD).landed:
             if not landed.was_there:
                 told[landed.run_id] = plain(landed.past)
-        assert stays(engine, account) == history(list(told.values()), BRAKE.minimum, BRAKE.ratio)
+        assert stored_intervals(engine, account) == history(list(told.values()), THRESHOLD.minimum, THRESHOLD.ratio)
     out = chance.sample(sorted(told), chance.randint(0, len(told)))
     for run_id in out:
         with write_transaction(engine) as connection:
-            retracting.retract(connection, run_id, clock.now(), BRAKE)
+            retracting.retract(connection, run_id, clock.now(), THRESHOLD)
     for run_id in out[:1]:
         with write_transaction(engine) as connection:
-            retracting.restore(connection, run_id, BRAKE)
+            retracting.restore(connection, run_id, THRESHOLD)
     left = [seen_ for run_id, seen_ in told.items() if run_id not in out[1:]]
-    assert stays(engine, account) == history(left, BRAKE.minimum, BRAKE.ratio)
-    prune(engine, PrunePolicy(raw_before=LATER, daily_before=LATER), BRAKE)
-    assert stays(engine, account) == history(left, BRAKE.minimum, BRAKE.ratio)
-    assert_rebuilt(engine, account, BRAKE)
+    assert stored_intervals(engine, account) == history(left, THRESHOLD.minimum, THRESHOLD.ratio)
+    prune(engine, PrunePolicy(raw_before=LATER, daily_before=LATER), THRESHOLD)
+    assert stored_intervals(engine, account) == history(left, THRESHOLD.minimum, THRESHOLD.ratio)
+    assert_rebuilt(engine, account, THRESHOLD)
     engine.dispose()
 
 

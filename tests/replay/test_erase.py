@@ -17,7 +17,7 @@ from etl.replay import prune
 from etl.replay.erase import erase_account
 from etl.replay.prune import compact
 from tests.support.lists import START, item, raw
-from tests.support.past import account_in, assert_rebuilt, land, seen, stays
+from tests.support.past import account_in, assert_rebuilt, import_past, past_snapshot, stored_intervals
 
 
 @pytest.fixture
@@ -34,18 +34,18 @@ def content(engine, *, names=None):
 
 
 HERS = [
-    seen(1, [1, 2, 3, item(70, artists=[{"artist_id": 99, "artist_name": "Only hers"}], album_id=999, album_title="Hers",
+    past_snapshot(1, [1, 2, 3, item(70, artists=[{"artist_id": 99, "artist_name": "Only hers"}], album_id=999, album_title="Hers",
                            genres="Secret", available_markets="QQ,NG")]),
-    seen(3, [item(2, track_title="As she saw it"), 3, raw(b'{"track_id":80,"artwork":1}', 80)]),
+    past_snapshot(3, [item(2, track_title="As she saw it"), 3, raw(b'{"track_id":80,"artwork":1}', 80)]),
 ]  # fmt: skip
-HIS = [seen(2, [2, 3, 4]), seen(4, [3, 4, 5])]
+HIS = [past_snapshot(2, [2, 3, 4]), past_snapshot(4, [3, 4, 5])]
 
 
 def test_erase_removes_all_of_one_account_and_no_other(engine, new_database):
     ada, bob = account_in(engine), account_in(engine, "bob")
-    land(engine, ada, *HERS)
-    land(engine, bob, *HIS)
-    his = stays(engine, bob)
+    import_past(engine, ada, *HERS)
+    import_past(engine, bob, *HIS)
+    his = stored_intervals(engine, bob)
     with write_transaction(engine) as connection:
         page_checkpoint.save_page(connection, ada.account_id, Page(0, 50, (item(1), item(2))), START)
         page_checkpoint.save_page(connection, bob.account_id, Page(0, 50, (item(3), item(4))), START)
@@ -54,7 +54,7 @@ def test_erase_removes_all_of_one_account_and_no_other(engine, new_database):
     assert counts["runs"] == 2
     assert counts["favourites"] == 5
     assert counts["tracks"] == 3
-    assert stays(engine, bob) == his
+    assert stored_intervals(engine, bob) == his
     assert_rebuilt(engine, bob)
     left = content(engine)
     for name, rows in left.items():
@@ -62,7 +62,7 @@ def test_erase_removes_all_of_one_account_and_no_other(engine, new_database):
     assert len(left["walk_pages"]) == 1
     assert {row.track_id for row in left["raw_items"]} == {2, 3, 4, 5}
     alone = open_engine(new_database(engine.dialect.name))
-    land(alone, account_in(alone, "bob"), *HIS)
+    import_past(alone, account_in(alone, "bob"), *HIS)
     shared = {
         "tracks",
         "track_versions",
@@ -88,7 +88,7 @@ def plain(rows, drop):
 def test_the_last_account_leaves_an_empty_database(engine):
     ada = account_in(engine)
     before = content(engine)
-    land(engine, ada, *HERS)
+    import_past(engine, ada, *HERS)
     with write_transaction(engine) as connection:
         erase_account(connection, ada.account_id)
     after = content(engine)
@@ -101,7 +101,7 @@ def test_no_byte_of_it_is_left_in_a_sqlite_file(new_database, tmp_path):
     url = new_database("sqlite")
     engine = open_engine(url)
     ada = account_in(engine, "ada-the-erased")
-    land(engine, ada, seen(1, [item(1, track_title="Something very telling")], whole=True))
+    import_past(engine, ada, past_snapshot(1, [item(1, track_title="Something very telling")], whole=True))
     with write_transaction(engine) as connection:
         erase_account(connection, ada.account_id)
     compact(engine)
@@ -115,7 +115,7 @@ def test_erase_reports_a_reader_that_blocks_the_cleanup(new_database, monkeypatc
     monkeypatch.setattr(prune, "PATIENCE_MS", 20)
     url = new_database("sqlite")
     engine = open_engine(url)
-    land(engine, account_in(engine), seen(1, [item(1)], whole=True))
+    import_past(engine, account_in(engine), past_snapshot(1, [item(1)], whole=True))
     engine.dispose()
     reader = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
     reader.execute("BEGIN")

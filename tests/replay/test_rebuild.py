@@ -16,9 +16,9 @@ from etl.replay.review import review_run
 from etl.sync import RunOptions, sync_account
 from etl.transform.normalise import InvalidItem, normalise
 from tests.support.lists import FakeSource, item, raw
-from tests.support.past import account_in, assert_rebuilt, at, land, seen
+from tests.support.past import account_in, assert_rebuilt, at, import_past, past_snapshot
 
-BRAKE = RemovalThreshold()
+THRESHOLD = RemovalThreshold()
 
 
 @pytest.fixture
@@ -32,12 +32,12 @@ def engine(database_url):
 def lived(engine):
     """An account with additions, removals, changed facts and an unreadable item."""
     ada = account_in(engine)
-    land(
+    import_past(
         engine,
         ada,
-        seen(1, [*range(1, 9), raw(b'{"track_id":50,"artwork":7}', 50)]),
-        seen(2, [*range(2, 9), item(20, genres="Jazz", available_markets="NG")]),
-        seen(3, [*range(2, 8), item(20, genres="Jazz,Soul", available_markets="NG,GH"), 1]),
+        past_snapshot(1, [*range(1, 9), raw(b'{"track_id":50,"artwork":7}', 50)]),
+        past_snapshot(2, [*range(2, 9), item(20, genres="Jazz", available_markets="NG")]),
+        past_snapshot(3, [*range(2, 8), item(20, genres="Jazz,Soul", available_markets="NG,GH"), 1]),
     )
     return ada
 
@@ -80,16 +80,16 @@ TAMPERED = {
 
 @pytest.mark.parametrize("statement", [pytest.param(sql, id=name) for name, sql in TAMPERED.items()])
 def test_changed_rows_are_found_and_restored(engine, lived, statement):
-    assert not compare(engine, (), BRAKE)
+    assert not compare(engine, (), THRESHOLD)
     before = content(engine)
     if engine.dialect.name == "postgresql":
         statement = statement.replace("SET facts = REPLACE(CAST(facts AS text), 'Jazz', 'Pop')",
                                       "SET facts = CAST(REPLACE(CAST(facts AS text), 'Jazz', 'Pop') AS jsonb)")  # fmt: skip
     with write_transaction(engine) as connection:
         connection.execute(text(statement))
-    assert compare(engine, (), BRAKE)
-    assert rewrite(engine, (), BRAKE)
-    assert not compare(engine, (), BRAKE)
+    assert compare(engine, (), THRESHOLD)
+    assert rewrite(engine, (), THRESHOLD)
+    assert not compare(engine, (), THRESHOLD)
     after = content(engine)
     favourites_apart = {name: each for name, each in before.items() if name != "favourites"}
     assert {name: after[name] for name in favourites_apart} == favourites_apart
@@ -100,15 +100,15 @@ def test_interval_without_a_snapshot_is_found_and_removed(engine, lived):
     with write_transaction(engine) as connection:
         row = {"account_id": 1, "favourite_id": 99, "track_id": 50, "valid_from": at(0), "valid_to": at(0.5)}
         connection.execute(favourites.insert().values(**row, added_run_id=1, removed_run_id=2))
-    found = compare(engine, (), BRAKE)
+    found = compare(engine, (), THRESHOLD)
     assert [interval.track_id for interval in found.accounts[0][1].surplus] == [50]
-    rewrite(engine, (), BRAKE)
+    rewrite(engine, (), THRESHOLD)
     assert content(engine) == before
 
 
 def test_a_sound_history_is_not_touched(engine, lived):
     before = content(engine)
-    assert not rewrite(engine, (), BRAKE)
+    assert not rewrite(engine, (), THRESHOLD)
     assert content(engine) == before
 
 
@@ -120,7 +120,7 @@ def test_history_can_be_rebuilt_from_snapshots(engine, lived):
         connection.execute(
             text("UPDATE tracks SET title = NULL, album_id = NULL, facts_digest = NULL, changed_at = NULL")
         )
-    rewrite(engine, (), BRAKE)
+    rewrite(engine, (), THRESHOLD)
     assert content(engine) == before
 
 
@@ -131,14 +131,14 @@ def test_check_shows_the_effect_of_new_item_parsing(engine, lived, monkeypatch):
 
     monkeypatch.setattr("etl.replay.track_events.normalise", shouted)
     before = content(engine)
-    found = compare(engine, (), BRAKE)
+    found = compare(engine, (), THRESHOLD)
     assert len(found.facts.tracks) == 9
     assert (1, "title", "Track 1", "TRACK 1") in found.facts.samples
     assert content(engine) == before, "a comparison writes nothing"
-    rewrite(engine, (), BRAKE)
+    rewrite(engine, (), THRESHOLD)
     with read_transaction(engine) as connection:
         assert set(connection.execute(select(track_versions.c.title)).scalars()) >= {"TRACK 1", "TRACK 20"}
-    assert not compare(engine, (), BRAKE)
+    assert not compare(engine, (), THRESHOLD)
 
 
 def test_item_that_became_readable_is_reported(engine, monkeypatch):
@@ -150,27 +150,27 @@ def test_item_that_became_readable_is_reported(engine, monkeypatch):
     with monkeypatch.context() as patch:
         for module in ("transform.delta", "replay.track_events"):
             patch.setattr(f"etl.{module}.normalise", refusing)
-        land(engine, ada, seen(1, [1, 2]))
-    assert compare(engine, (), BRAKE).facts.turned == 2
-    rewrite(engine, (), BRAKE)
+        import_past(engine, ada, past_snapshot(1, [1, 2]))
+    assert compare(engine, (), THRESHOLD).facts.turned == 2
+    rewrite(engine, (), THRESHOLD)
     assert_rebuilt(engine, ada)
 
 
 def test_one_account_may_be_rebuilt_alone(engine, lived):
     bob = account_in(engine, "bob")
-    land(engine, bob, seen(1, [100]))
+    import_past(engine, bob, past_snapshot(1, [100]))
     with write_transaction(engine) as connection:
         connection.execute(text("DELETE FROM favourites"))
         connection.execute(text("UPDATE tracks SET title = 'x'"))
-    rewrite(engine, ["bob"], BRAKE)
-    found = compare(engine, (), BRAKE)
+    rewrite(engine, ["bob"], THRESHOLD)
+    found = compare(engine, (), THRESHOLD)
     assert [name for name, difference in found.accounts if difference] == ["ada"]
     assert 100 not in found.facts.tracks
 
 
 def test_nothing_is_rebuilt_while_a_run_is_in_progress(engine, lived):
     with run_lock(engine, lived.account_id, "ada"), pytest.raises(RunInProgress):
-        rewrite(engine, (), BRAKE)
+        rewrite(engine, (), THRESHOLD)
 
 
 def test_rebuild_uses_the_threshold_of_each_run(engine):
@@ -188,9 +188,9 @@ def test_rebuild_applies_the_review_of_held_removals(engine, decision):
     sync_account(engine, ada, FakeSource([item(n) for n in range(1, 41)]), RunOptions())
     held = sync_account(engine, ada, FakeSource([item(1)]), RunOptions())
     assert_rebuilt(engine, ada)
-    review_run(engine, held.run_id, decision, BRAKE)
+    review_run(engine, held.run_id, decision, THRESHOLD)
     assert_rebuilt(engine, ada)
     sync_account(engine, ada, FakeSource([item(n) for n in range(1, 38)]), RunOptions())
     assert_rebuilt(engine, ada)
-    land(engine, ada, seen(-5, range(1, 60)))
+    import_past(engine, ada, past_snapshot(-5, range(1, 60)))
     assert_rebuilt(engine, ada)

@@ -12,7 +12,7 @@ from etl.model.records import RemovalThreshold
 from etl.replay.retract import restore, retract
 from etl.sync import RunOptions, sync_account
 from tests.support.lists import FakeSource, item
-from tests.support.past import LATER, account_in, assert_rebuilt, at, land, seen, stays
+from tests.support.past import LATER, account_in, assert_rebuilt, at, import_past, past_snapshot, stored_intervals
 
 
 @pytest.fixture
@@ -45,23 +45,23 @@ def content(engine):
 
 
 LISTS = [
-    seen(1, [1, 2, 3]),
-    seen(2, [item(1, track_title="Other"), 2, 4, 5]),
-    seen(3, [1, 4, 6]),
-    seen(4, [1, 6, item(7, track_title="Seven")]),
+    past_snapshot(1, [1, 2, 3]),
+    past_snapshot(2, [item(1, track_title="Other"), 2, 4, 5]),
+    past_snapshot(3, [1, 4, 6]),
+    past_snapshot(4, [1, 6, item(7, track_title="Seven")]),
 ]
 
 
 @pytest.mark.parametrize("number", [0, 1, 2, 3])
 def test_it_is_as_if_the_run_had_never_been(engine, new_database, number):
     ada = account_in(engine)
-    land(engine, ada, *LISTS)
+    import_past(engine, ada, *LISTS)
     before = content(engine)
     other = open_engine(new_database("sqlite"))
     bob = account_in(other)
-    land(other, bob, *(past for n, past in enumerate(LISTS) if n != number))
+    import_past(other, bob, *(past for n, past in enumerate(LISTS) if n != number))
     done = out(engine, number + 1)
-    assert stays(engine, ada) == stays(other, bob)
+    assert stored_intervals(engine, ada) == stored_intervals(other, bob)
     assert content(engine)[1:] == content(other)[1:]
     assert_rebuilt(engine, ada)
     assert done.retracted_at == LATER
@@ -77,7 +77,7 @@ def test_it_is_as_if_the_run_had_never_been(engine, new_database, number):
 
 def test_a_track_that_only_the_retracted_run_saw_is_gone(engine):
     ada = account_in(engine)
-    land(engine, ada, seen(1, [1]), seen(2, [1, 2]))
+    import_past(engine, ada, past_snapshot(1, [1]), past_snapshot(2, [1, 2]))
     out(engine, 2)
     with read_transaction(engine) as connection:
         assert connection.execute(select(tracks.c.track_id)).scalars().all() == [1]
@@ -85,18 +85,18 @@ def test_a_track_that_only_the_retracted_run_saw_is_gone(engine):
 
 def test_a_sync_after_a_retraction_goes_on_from_the_run_before(engine):
     ada = account_in(engine)
-    land(engine, ada, seen(1, range(1, 20)), seen(2, range(3, 20)))
+    import_past(engine, ada, past_snapshot(1, range(1, 20)), past_snapshot(2, range(3, 20)))
     out(engine, 2)
     report = sync_account(engine, ada, FakeSource([item(n) for n in range(2, 20)]), RunOptions())
     assert (report.added, report.removed) == (0, 1)
-    ends = [each for each in stays(engine, ada) if each[3] is not None]
+    ends = [each for each in stored_intervals(engine, ada) if each[3] is not None]
     assert [(track, removed_after) for track, _, _, _, removed_after in ends] == [(1, at(1))]
     assert_rebuilt(engine, ada)
 
 
 def test_mistakes_are_named(engine):
     ada = account_in(engine)
-    land(engine, ada, seen(1, [1]))
+    import_past(engine, ada, past_snapshot(1, [1]))
     sync_account(engine, ada, FakeSource([item(1)], user_id="x"), RunOptions())
     with pytest.raises(UsageError, match="no run 99"):
         out(engine, 99)

@@ -11,7 +11,7 @@ import pytest
 from etl.sandbox import Sandbox
 from tests.conftest import NewDatabase
 from tests.support.commands import Commands, commands
-from tests.support.stage import Stage, settings, stage_at
+from tests.support.database import Database, open_database, settings
 
 TRACKS = 40
 
@@ -31,8 +31,8 @@ def sandbox() -> Iterator[Sandbox]:
 class Scene:
     """A list of which most is gone, seen by a run that is held."""
 
-    def __init__(self, stage: Stage, sandbox: Sandbox, url: str, command: Commands) -> None:
-        self.stage, self.sandbox, self.command = stage, sandbox, command
+    def __init__(self, database: Database, sandbox: Sandbox, url: str, command: Commands) -> None:
+        self.database, self.sandbox, self.command = database, sandbox, command
         self.environ = settings(sandbox, url)
         self.whole = sandbox.favourites("ada")
         assert self.favsync("sync").returncode == 0
@@ -47,13 +47,13 @@ class Scene:
 
     @property
     def favourites(self) -> set[int]:
-        return self.stage.open_tracks("default")
+        return self.database.open_tracks("default")
 
 
 @pytest.fixture
 def scene(database_url: str, sandbox: Sandbox, command: Commands) -> Iterator[Scene]:
-    with stage_at(database_url) as stage:
-        yield Scene(stage, sandbox, database_url, command)
+    with open_database(database_url) as database:
+        yield Scene(database, sandbox, database_url, command)
 
 
 def test_mass_removal_is_held_and_additions_apply(scene: Scene) -> None:
@@ -80,9 +80,9 @@ def test_one_approval_applies_them_and_the_gate_is_open_again(scene: Scene) -> N
     assert (approved.returncode, approved.stderr) == (0, "")
     assert "35 removals applied" in approved.stdout
     assert scene.favourites == {scene.new, *scene.left}
-    assert {row[7] for row in scene.stage.history() if row[3]} == {2}
+    assert {row[7] for row in scene.database.history() if row[3]} == {2}
     assert scene.favsync("sync").returncode == 0
-    assert scene.stage.folds_to_what_is_stored("default")
+    assert scene.database.equals_replay("default")
     again = scene.favsync("runs", "approve", "2")
     assert again.returncode == 2
     assert "approved already" in again.stderr
@@ -95,8 +95,8 @@ def test_rejection_keeps_favourites_and_the_next_run_holds_again(scene: Scene) -
     assert scene.favsync("sync").returncode == 7
     scene.sandbox.set_favourites("ada", [scene.new, *scene.whole])
     assert scene.favsync("sync").returncode == 0
-    assert scene.stage.removed_tracks("default") == []
-    assert scene.stage.folds_to_what_is_stored("default")
+    assert scene.database.removed_tracks("default") == []
+    assert scene.database.equals_replay("default")
 
 
 @pytest.mark.parametrize("verb", ["approve", "reject"])
@@ -108,7 +108,7 @@ def test_later_proven_run_supersedes_a_held_one(scene: Scene, verb: str) -> None
     assert "no longer held: run 3 read the list after it" in refused.stderr
     assert "superseded by run 3" in scene.favsync("runs", "show", "2").stdout
     assert scene.favourites == {*scene.whole, scene.newer}
-    assert scene.stage.removed_tracks("default") == [scene.new]
+    assert scene.database.removed_tracks("default") == [scene.new]
 
 
 def test_a_partial_run_after_it_does_not_supersede_it(scene: Scene) -> None:
@@ -116,7 +116,7 @@ def test_a_partial_run_after_it_does_not_supersede_it(scene: Scene) -> None:
     scene.sandbox.set_favourites("ada", dict.fromkeys([scene.newer, *scene.whole, *scene.sandbox.catalogue.track_ids]))
     assert scene.favsync("sync").returncode == 6
     assert scene.favsync("runs", "approve", "2").returncode == 0
-    assert scene.stage.folds_to_what_is_stored("default")
+    assert scene.database.equals_replay("default")
 
 
 def test_approval_keeps_tracks_seen_by_a_later_partial_run(scene: Scene) -> None:
@@ -127,7 +127,7 @@ def test_approval_keeps_tracks_seen_by_a_later_partial_run(scene: Scene) -> None
     assert scene.favsync("sync").returncode == 6
     assert scene.favsync("runs", "approve", "2").returncode == 0
     assert back in scene.favourites
-    assert scene.stage.folds_to_what_is_stored("default")
+    assert scene.database.equals_replay("default")
 
 
 def test_an_emptied_list_takes_one_approval(scene: Scene) -> None:
@@ -141,12 +141,12 @@ def test_an_emptied_list_takes_one_approval(scene: Scene) -> None:
 
 @pytest.mark.parametrize(("run_id", "words"), [("1", "is not held but succeeded"), ("99", "there is no run 99")])
 def test_only_a_held_run_can_be_decided_on(scene: Scene, run_id: str, words: str) -> None:
-    before = scene.stage.history()
+    before = scene.database.history()
     for verb in ("approve", "reject"):
         refused = scene.favsync("runs", verb, run_id)
         assert refused.returncode == 2
         assert words in refused.stderr
-    assert scene.stage.history() == before
+    assert scene.database.history() == before
 
 
 def test_threshold_of_the_settings_applies(scene: Scene) -> None:
@@ -184,10 +184,10 @@ def test_plan_equals_the_next_sync_and_writes_nothing(
 
 def test_a_plan_writes_nothing_on_postgresql_either(scene: Scene) -> None:
     scene.sandbox.set_favourites("ada", scene.whole[3:])
-    before = scene.stage.history(), scene.stage.sizes()
+    before = scene.database.history(), scene.database.sizes()
     planned = scene.favsync("sync", "--plan", "--json")
     assert json.loads(planned.stdout)[0]["plan"]["removed"]
-    assert (scene.stage.history(), scene.stage.sizes()) == before
+    assert (scene.database.history(), scene.database.sizes()) == before
 
 
 def test_a_plan_without_a_database_makes_none(sandbox: Sandbox, command: Commands, tmp_path: Path) -> None:

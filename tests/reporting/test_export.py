@@ -18,7 +18,7 @@ from etl.reporting.export import PRIVATE, TABLES
 from etl.reporting.views import views
 from tests.support.commands import commands
 from tests.support.lists import START, item
-from tests.support.past import account_in, at, land, seen
+from tests.support.past import account_in, at, import_past, past_snapshot
 
 ODD_TITLE = 'Ọmọ, "quoted"\n=SUM(A1)'
 SECRET = b"gAAAAAB-a-token-nobody-should-see"
@@ -29,7 +29,7 @@ def filled(database_url):
     engine = open_engine(database_url)
     ada = account_in(engine)
     odd = item(1, track_title=ODD_TITLE, genres="Afrobeats,Pop")
-    land(engine, ada, seen(1, [odd, 2]), seen(3, [2]))
+    import_past(engine, ada, past_snapshot(1, [odd, 2]), past_snapshot(3, [2]))
     with write_transaction(engine) as connection:
         row = {
             "account_id": ada.account_id,
@@ -171,7 +171,7 @@ def test_both_databases_give_the_same_files(new_database, export, tmp_path):
     for engine_name in ("sqlite", "postgresql"):
         url = new_database(engine_name)
         engine = open_engine(url)
-        land(engine, account_in(engine), seen(1, [1, 2]), seen(3, [2, 3]))
+        import_past(engine, account_in(engine), past_snapshot(1, [1, 2]), past_snapshot(3, [2, 3]))
         engine.dispose()
         export(url, "--to", tmp_path / engine_name, "--format", "jsonl")
         found[engine_name] = {

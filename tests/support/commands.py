@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.support.stage import ROOT
+from tests.support.database import ROOT
 
 
 class Commands:

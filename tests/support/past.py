@@ -32,7 +32,7 @@ def account_in(engine: Engine, name: str = "ada") -> Account:
         return find_accounts(connection, [name])[0]
 
 
-def seen(
+def past_snapshot(
     day: float, items: Iterable[int | Item], *, whole: bool = True, hours: float = 0, word: str | None = None
 ) -> PastSnapshot:
     """Return an observation of a day; ids stand for items with facts. A whole one is approved, unless it took time."""
@@ -42,21 +42,26 @@ def seen(
     return PastSnapshot(f"day {day}", at(day) - timedelta(hours=hours), at(day), listed, whole, proves, decision)
 
 
-def land(
+def import_past(
     engine: Engine,
     account: Account,
     *pasts: PastSnapshot,
-    brake: RemovalThreshold | None = None,
+    threshold: RemovalThreshold | None = None,
     keep_bodies: bool = True,
 ) -> ImportResult:
     """Import observations, as `favsync backfill --from` does."""
     with write_transaction(engine) as connection:
         return import_snapshots(
-            connection, account.account_id, pasts, brake=brake or RemovalThreshold(), now=LATER, keep_bodies=keep_bodies
+            connection,
+            account.account_id,
+            pasts,
+            threshold=threshold or RemovalThreshold(),
+            now=LATER,
+            keep_bodies=keep_bodies,
         )
 
 
-def stays(engine: Engine, account: Account) -> set[tuple[object, ...]]:
+def stored_intervals(engine: Engine, account: Account) -> set[tuple[object, ...]]:
     """Return every stored interval without its runs."""
     columns = favourites.c["track_id", "valid_from", "added_after", "valid_to", "removed_after"]
     with read_transaction(engine) as connection:
@@ -65,12 +70,12 @@ def stays(engine: Engine, account: Account) -> set[tuple[object, ...]]:
 
 
 def assert_rebuilt(
-    engine: Engine, accounts: Account | Sequence[Account], brake: RemovalThreshold | None = None
+    engine: Engine, accounts: Account | Sequence[Account], threshold: RemovalThreshold | None = None
 ) -> None:
     """Make sure that the history is what a fold from the start gives, facts and counts too."""
     with read_transaction(engine) as connection:
         for account in [accounts] if isinstance(accounts, Account) else accounts:
-            difference, _ = diff_favourites(connection, account.account_id, brake or RemovalThreshold())
+            difference, _ = diff_favourites(connection, account.account_id, threshold or RemovalThreshold())
             assert not difference, difference
         found = replay_tracks(connection, write=False)
         assert not found, found

@@ -12,7 +12,7 @@ import pytest
 
 from etl.sandbox import Fault, Sandbox, faults
 from tests.support.commands import Commands, commands
-from tests.support.stage import Stage, favsync, settings, stage_at
+from tests.support.database import Database, favsync, open_database, settings
 
 TRACKS = 120
 
@@ -37,10 +37,10 @@ def url(sqlite_template: Callable[[], Path], tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.fixture(scope="module")
-def stage(url: str, sandbox: Sandbox, command: Commands) -> Iterator[Stage]:
+def database(url: str, sandbox: Sandbox, command: Commands) -> Iterator[Database]:
     """A database that holds one good run."""
     assert command.run(settings(sandbox, url), "sync").returncode == 0
-    with stage_at(url) as opened:
+    with open_database(url) as opened:
         yield opened
 
 
@@ -124,9 +124,16 @@ def test_a_refused_second_page_is_partial_and_removes_nothing(
     ids=[f"page {page}: {name}" for page, cases in ((1, BAD), (2, FATAL)) for name in cases],
 )
 def test_a_bad_answer_is_one_clear_line_and_changes_nothing(
-    stage: Stage, sandbox: Sandbox, url: str, command: Commands, page: int, fault: Fault | str, code: int, words: str
+    database: Database,
+    sandbox: Sandbox,
+    url: str,
+    command: Commands,
+    page: int,
+    fault: Fault | str,
+    code: int,
+    words: str,
 ) -> None:
-    before, sizes = stage.history(), stage.sizes()
+    before, sizes = database.history(), database.sizes()
     sandbox.script([None] * (page - 1) + [fault] * 40)
     patience = "1" if words == "within 1 s" else "3600"
     result = command.run(settings(sandbox, url, FAVSYNC_TIMEOUT_SECONDS=patience), "sync")
@@ -137,9 +144,9 @@ def test_a_bad_answer_is_one_clear_line_and_changes_nothing(
     assert remedy.startswith("  what to do: ")
     assert result.stdout == ""
     assert sandbox.users["ada"].access_token not in result.stderr
-    assert stage.history() == before
-    assert stage.sizes() == {**sizes, "runs": sizes["runs"] + 1, "tokens": stage.sizes()["tokens"]}
-    ((reason, outcome, proven, snapshot),) = stage.rows(
+    assert database.history() == before
+    assert database.sizes() == {**sizes, "runs": sizes["runs"] + 1, "tokens": database.sizes()["tokens"]}
+    ((reason, outcome, proven, snapshot),) = database.rows(
         "SELECT reason, outcome, proven, snapshot_id FROM runs ORDER BY run_id DESC LIMIT 1"
     )
     assert (outcome, bool(proven), snapshot) == ("failed", False, None)
@@ -147,30 +154,30 @@ def test_a_bad_answer_is_one_clear_line_and_changes_nothing(
 
 
 def test_after_all_of_them_a_good_answer_is_a_good_run(
-    stage: Stage, sandbox: Sandbox, url: str, command: Commands
+    database: Database, sandbox: Sandbox, url: str, command: Commands
 ) -> None:
     result = command.run(settings(sandbox, url), "sync")
     assert (result.returncode, result.stderr) == (0, "")
-    assert stage.open_tracks("default") == set(sandbox.favourites("ada"))
+    assert database.open_tracks("default") == set(sandbox.favourites("ada"))
 
 
 @pytest.mark.parametrize("fault", ["http_500", "reset", "truncated", "html_200", "http_429_zero", "empty_body"])
 def test_what_passes_is_retried_and_then_forgotten(
-    stage: Stage, sandbox: Sandbox, url: str, command: Commands, fault: str
+    database: Database, sandbox: Sandbox, url: str, command: Commands, fault: str
 ) -> None:
     sandbox.script([None, fault])
     result = command.run(settings(sandbox, url, FAVSYNC_MAX_RETRIES="2"), "sync", "--log-level", "error")
     assert (result.returncode, result.stderr) == (0, "")
-    assert stage.rows("SELECT retries FROM runs ORDER BY run_id DESC LIMIT 1") == [(1,)]
+    assert database.rows("SELECT retries FROM runs ORDER BY run_id DESC LIMIT 1") == [(1,)]
 
 
 @pytest.mark.parametrize(
     ("fault", "hours"), [("http_429_hours", 74214 / 3600), (faults.http(503, retry_after=7200.0), 2)]
 )
 def test_wait_of_hours_parks_the_run_and_names_the_time(
-    stage: Stage, sandbox: Sandbox, url: str, command: Commands, fault: Fault | str, hours: float
+    database: Database, sandbox: Sandbox, url: str, command: Commands, fault: Fault | str, hours: float
 ) -> None:
-    before = stage.history()
+    before = database.history()
     sandbox.script([None, fault])
     asked = len(sandbox.requests)
     begun = datetime.now(UTC)
@@ -180,22 +187,22 @@ def test_wait_of_hours_parks_the_run_and_names_the_time(
     ended = datetime.now(UTC)
     assert result.returncode == 3
     assert len(sandbox.requests) == asked + 2
-    (run_id, outcome) = stage.rows("SELECT run_id, outcome FROM runs ORDER BY run_id DESC LIMIT 1")[0]
-    retry_at = stage.run(run_id).retry_at
+    (run_id, outcome) = database.rows("SELECT run_id, outcome FROM runs ORDER BY run_id DESC LIMIT 1")[0]
+    retry_at = database.run(run_id).retry_at
     assert outcome == "failed"
     rounding = timedelta(seconds=1)  # a date in Retry-After has whole seconds
     assert begun - rounding <= retry_at - timedelta(hours=hours) <= ended + rounding
-    assert f"next try at {retry_at:%Y-%m-%d %H:%M:%S} UTC" in stage.run(run_id).reason
+    assert f"next try at {retry_at:%Y-%m-%d %H:%M:%S} UTC" in database.run(run_id).reason
     assert f'"retry_at": "{retry_at:%Y-%m-%dT%H:%M:%S}' in result.stdout
     sandbox.script([fault])
     said = command.run(settings(sandbox, url), "sync").stderr
     assert said.count("next try at 20") == 1
-    assert stage.history() == before
+    assert database.history() == before
     shown = command.run(settings(sandbox, url), "runs", "show", str(run_id))
     assert f"next try at {retry_at:%Y-%m-%d %H:%M:%S} UTC" in shown.stdout
 
 
-def test_a_redirect_takes_the_token_nowhere(stage: Stage, sandbox: Sandbox, url: str, command: Commands) -> None:
+def test_a_redirect_takes_the_token_nowhere(database: Database, sandbox: Sandbox, url: str, command: Commands) -> None:
     seen: list[str] = []
 
     class Elsewhere(http.server.BaseHTTPRequestHandler):
@@ -217,7 +224,7 @@ def test_a_redirect_takes_the_token_nowhere(stage: Stage, sandbox: Sandbox, url:
 
 @pytest.mark.parametrize("fault", ["http_401", "html_200", "huge_body"])
 def test_installed_command_gives_the_same_error(
-    stage: Stage, sandbox: Sandbox, url: str, command: Commands, fault: str
+    database: Database, sandbox: Sandbox, url: str, command: Commands, fault: str
 ) -> None:
     told = []
     environ = settings(sandbox, url)
@@ -229,7 +236,7 @@ def test_installed_command_gives_the_same_error(
     assert told[0] == told[1]
 
 
-def test_unreachable_service_is_named(stage: Stage, sandbox: Sandbox, url: str, command: Commands) -> None:
+def test_unreachable_service_is_named(database: Database, sandbox: Sandbox, url: str, command: Commands) -> None:
     result = command.run(settings(sandbox, url, BOOMPLAY_API_URL="http://127.0.0.1:1"), "sync")
     assert result.returncode == 3
     assert "no connection" in result.stderr

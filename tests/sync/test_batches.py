@@ -14,8 +14,8 @@ from etl.load.raw import bodies_of
 from etl.model.encoding import unpack_ids
 from etl.transform import delta
 from tests.conftest import ENGINES, NewDatabase
+from tests.support.database import Database, open_database
 from tests.support.lists import FakeSource, item, raw
-from tests.support.stage import Stage, stage_at
 
 SHUFFLED = [item(1 + n * 37 % 101) for n in range(101)]  # no order that any table has
 FIRST = [*SHUFFLED[:50], raw(b'{"track_id": 500, "artists": 1}', 500), raw(b'{"title": 1}'), *SHUFFLED[50:]]
@@ -36,9 +36,9 @@ TOLD = {
 }
 
 
-def rows_of_every_table(stage: Stage) -> dict[str, list[tuple[Any, ...]]]:
-    found = {name: stage.rows(sql) for name, sql in TOLD.items()}
-    lists = stage.rows("SELECT snapshot_id, digest, items FROM snapshots ORDER BY 1")
+def rows_of_every_table(database: Database) -> dict[str, list[tuple[Any, ...]]]:
+    found = {name: database.rows(sql) for name, sql in TOLD.items()}
+    lists = database.rows("SELECT snapshot_id, digest, items FROM snapshots ORDER BY 1")
     found["lists"] = [(number, bytes(digest), unpack_ids(bytes(ids))) for number, digest, ids in lists]
     return {name: [tuple(_plain(value) for value in row) for row in rows] for name, rows in found.items()}
 
@@ -48,15 +48,15 @@ def _plain(value: object) -> object:
 
 
 def both_synced(url: str) -> dict[str, list[tuple[Any, ...]]]:
-    with stage_at(url) as stage:
-        assert stage.sync(FakeSource(list(FIRST))).added == 102
-        assert stage.sync(FakeSource(list(SECOND))).changed == 30
-        with stage.engine.connect() as connection:
-            numbers = {bytes(digest): number for number, digest, *_ in stage.rows(TOLD["items"])}
+    with open_database(url) as database:
+        assert database.sync(FakeSource(list(FIRST))).added == 102
+        assert database.sync(FakeSource(list(SECOND))).changed == 30
+        with database.engine.connect() as connection:
+            numbers = {bytes(digest): number for number, digest, *_ in database.rows(TOLD["items"])}
             bodies = bodies_of(connection, numbers.values())
         for each in (*FIRST, *SECOND):
             assert bodies[numbers[each.digest]] == each.body
-        return rows_of_every_table(stage)
+        return rows_of_every_table(database)
 
 
 @pytest.mark.parametrize("engine_name", ENGINES)
@@ -77,10 +77,10 @@ def test_who_writes_in_parts_keeps_others_waiting_first(
     new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch, part: int, locks: int
 ) -> None:
     monkeypatch.setattr(delta, "BATCH", part)
-    with stage_at(new_database("postgresql")) as stage:
+    with open_database(new_database("postgresql")) as database:
         said: list[str] = []
-        event.listen(stage.engine, "before_cursor_execute", lambda *given: said.append(given[2]))
-        stage.sync(FakeSource(list(FIRST)))
+        event.listen(database.engine, "before_cursor_execute", lambda *given: said.append(given[2]))
+        database.sync(FakeSource(list(FIRST)))
     writes = [statement for statement in said if "raw_items" in statement and not statement.startswith("SELECT")]
     assert sum(statement.startswith("LOCK TABLE raw_items, tracks") for statement in writes) == locks
     assert writes[0].startswith("LOCK") == bool(locks)
@@ -90,7 +90,7 @@ def test_who_writes_in_parts_keeps_others_waiting_first(
 @pytest.mark.parametrize("lock", [bulk.lock_track_tables, bulk.lock_everything])
 def test_replay_locks_tracks_before_a_first_load_does(new_database: NewDatabase, lock: Any) -> None:
     """Or each has what the other needs: the load `raw_items`, and who folds, and may store or mend items too, `tracks`."""
-    with stage_at(new_database("postgresql")) as stage, stage.engine.begin() as folding:
+    with open_database(new_database("postgresql")) as database, database.engine.begin() as folding:
         lock(folding)
-        with stage.engine.begin() as loading, pytest.raises(OperationalError, match="lock"):
+        with database.engine.begin() as loading, pytest.raises(OperationalError, match="lock"):
             loading.execute(text("LOCK TABLE raw_items IN EXCLUSIVE MODE NOWAIT"))

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from etl.sandbox import Sandbox, faults
-from tests.support.stage import ROOT, Stage, favsync, settings, stage_at
+from tests.support.database import ROOT, Database, favsync, open_database, settings
 
 TRACKS = 30
 
@@ -54,23 +54,23 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def stage(database_url: str) -> Iterator[Stage]:
-    with stage_at(database_url) as opened:
+def database(database_url: str) -> Iterator[Database]:
+    with open_database(database_url) as opened:
         opened.account()
         yield opened
 
 
-def seen_from_outside(stage: Stage) -> object:
+def seen_from_outside(database: Database) -> object:
     """Return all that a reader of the database may rely on, but for the rows of runs that failed or have not ended."""
-    runs = stage.rows(
+    runs = database.rows(
         "SELECT run_id, outcome, decision, removed, held FROM runs WHERE coalesce(outcome, 'failed') <> 'failed'"
     )
-    tables = {name: rows for name, rows in stage.sizes().items() if name != "runs"}
-    return stage.history(), sorted(runs), tables
+    tables = {name: rows for name, rows in database.sizes().items() if name != "runs"}
+    return database.history(), sorted(runs), tables
 
 
 def test_killed_sync_leaves_before_or_after_and_next_is_right(
-    sandbox: Sandbox, stage: Stage, database_url: str
+    sandbox: Sandbox, database: Database, database_url: str
 ) -> None:
     spare = deque(track_id for track_id in sandbox.catalogue.track_ids if track_id not in sandbox.favourites("ada"))
     with crashing_process(sandbox, database_url) as process:
@@ -81,26 +81,26 @@ def test_killed_sync_leaves_before_or_after_and_next_is_right(
             spare.append(sandbox.favourites("ada")[TRACKS // 2])
             sandbox.unfavourite("ada", spare[-1])
             sandbox.favourite("ada", spare.popleft())
-            before, tracks_before = seen_from_outside(stage), stage.open_tracks()
+            before, tracks_before = seen_from_outside(database), database.open_tracks()
             was_killed = process.die_at(step, "sync")
-            after_kill = seen_from_outside(stage)
+            after_kill = seen_from_outside(database)
             truth = set(sandbox.favourites("ada"))
-            assert stage.open_tracks() in (tracks_before, truth)
-            assert (after_kill == before) == (stage.open_tracks() == tracks_before)
+            assert database.open_tracks() in (tracks_before, truth)
+            assert (after_kill == before) == (database.open_tracks() == tracks_before)
             landed_by_killed += was_killed and after_kill != before
-            interrupted = stage.rows("SELECT run_id FROM runs WHERE outcome IS NULL")
+            interrupted = database.rows("SELECT run_id FROM runs WHERE outcome IS NULL")
             assert not process.die_at(0, "sync")
-            assert stage.open_tracks() == truth
-            assert not stage.rows("SELECT run_id FROM runs WHERE outcome IS NULL")
+            assert database.open_tracks() == truth
+            assert not database.rows("SELECT run_id FROM runs WHERE outcome IS NULL")
             for (run_id,) in interrupted:
-                assert (stage.run(run_id).outcome, stage.run(run_id).reason) == ("failed", "interrupted")
-            assert stage.folds_to_what_is_stored()
+                assert (database.run(run_id).outcome, database.run(run_id).reason) == ("failed", "interrupted")
+            assert database.equals_replay()
         assert step > 15
         assert landed_by_killed > 0
 
 
 def test_killed_review_leaves_before_or_after_and_is_repeatable(
-    sandbox: Sandbox, stage: Stage, database_url: str
+    sandbox: Sandbox, database: Database, database_url: str
 ) -> None:
     whole = sandbox.favourites("ada")
     with crashing_process(sandbox, database_url) as process:
@@ -111,21 +111,21 @@ def test_killed_review_leaves_before_or_after_and_is_repeatable(
             assert not process.die_at(0, "sync")
             sandbox.set_favourites("ada", whole[:3])
             assert not process.die_at(0, "sync")
-            held = stage.rows("SELECT max(run_id) FROM runs")[0][0]
-            assert stage.run(held).outcome == "held"
-            before = seen_from_outside(stage)
+            held = database.rows("SELECT max(run_id) FROM runs")[0][0]
+            assert database.run(held).outcome == "held"
+            before = seen_from_outside(database)
             was_killed = process.die_at(step, "approved", held)
-            assert stage.open_tracks() in (set(whole), set(whole[:3]))
-            is_before = stage.open_tracks() == set(whole)
-            assert (seen_from_outside(stage) == before) == is_before
-            assert (stage.run(held).decision, stage.run(held).outcome) == (
+            assert database.open_tracks() in (set(whole), set(whole[:3]))
+            is_before = database.open_tracks() == set(whole)
+            assert (seen_from_outside(database) == before) == is_before
+            assert (database.run(held).decision, database.run(held).outcome) == (
                 (None, "held") if is_before else ("approved", "succeeded")
             )
             outcomes.add((was_killed, is_before))
             if is_before:
                 assert not process.die_at(0, "approved", held)
-            assert stage.open_tracks() == set(whole[:3])
-            assert stage.folds_to_what_is_stored()
+            assert database.open_tracks() == set(whole[:3])
+            assert database.equals_replay()
         assert step > 5
         assert outcomes == {(True, True), (True, False), (False, False)}
 
@@ -133,10 +133,10 @@ def test_killed_review_leaves_before_or_after_and_is_repeatable(
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)])
 def test_command_stopped_during_a_read_changes_nothing(new_database: Any, number: signal.Signals, code: int) -> None:
     url = new_database("sqlite")
-    with Sandbox(tracks=120, seed=7) as sandbox, stage_at(url) as stage:
+    with Sandbox(tracks=120, seed=7) as sandbox, open_database(url) as database:
         environ = settings(sandbox, url)
         assert favsync(environ, "sync").returncode == 0
-        before = stage.history()
+        before = database.history()
         sandbox.unfavourite("ada", sandbox.favourites("ada")[60])
         sandbox.script([None, faults.stall(3600)])
         arrived = len(sandbox.requests)
@@ -153,11 +153,11 @@ def test_command_stopped_during_a_read_changes_nothing(new_database: Any, number
             process.send_signal(number)
             _, talk = process.communicate()
         assert "Traceback" not in talk
-        assert stage.history() == before
+        assert database.history() == before
         assert process.returncode == code
         again = favsync(environ, "sync")
         assert again.returncode == 0
-        assert stage.open_tracks("default") == set(sandbox.favourites("ada"))
-        stopped = stage.run(2)
+        assert database.open_tracks("default") == set(sandbox.favourites("ada"))
+        stopped = database.run(2)
         assert stopped.outcome == "failed"
         assert ("interrupted" if code < 0 else "stopped") in stopped.reason

@@ -8,15 +8,15 @@ import pytest
 
 from etl.errors import ApiRefused
 from etl.model.records import Item, Page
+from tests.support.database import Database, open_database
 from tests.support.lists import FakeSource, item
-from tests.support.stage import Stage, stage_at
 
 FAVOURITES = [item(track_id) for track_id in range(1, 101)]
 
 
 @pytest.fixture
-def stage(database_url: str) -> Iterator[Stage]:
-    with stage_at(database_url) as opened:
+def stage(database_url: str) -> Iterator[Database]:
+    with open_database(database_url) as opened:
         yield opened
 
 
@@ -36,17 +36,17 @@ def without(*track_ids: int) -> list[Item]:
     return [each for each in FAVOURITES if each.track_id not in track_ids]
 
 
-def test_removals_are_recorded_despite_a_hidden_row(stage: Stage) -> None:
+def test_removals_are_recorded_despite_a_hidden_row(stage: Database) -> None:
     hidden = [FAVOURITES[49]]
     assert stage.sync(Hiding(FAVOURITES, hidden)).added == 99
     assert stage.sync(Hiding(FAVOURITES, hidden)).outcome == "unchanged"
     report = stage.sync(Hiding(without(20, 80), hidden))
     assert (report.outcome, report.removed) == ("succeeded", 2)
     assert stage.removed_tracks() == [20, 80]
-    assert stage.folds_to_what_is_stored()
+    assert stage.equals_replay()
 
 
-def test_rows_hidden_over_a_whole_page_remove_nothing(stage: Stage) -> None:
+def test_rows_hidden_over_a_whole_page_remove_nothing(stage: Database) -> None:
     favourites = [item(track_id) for track_id in range(1, 301)]
     stage.sync(FakeSource(items=favourites))
     report = stage.sync(Hiding(favourites, favourites[60:120]))
@@ -54,7 +54,7 @@ def test_rows_hidden_over_a_whole_page_remove_nothing(stage: Stage) -> None:
     assert len(stage.open_tracks()) == 300
 
 
-def test_removals_are_recorded_despite_a_lasting_repeat(stage: Stage) -> None:
+def test_removals_are_recorded_despite_a_lasting_repeat(stage: Database) -> None:
     assert stage.sync(FakeSource(items=[*FAVOURITES, FAVOURITES[4]])).outcome == "succeeded"
     assert stage.sync(FakeSource(items=[*FAVOURITES, FAVOURITES[4]])).outcome == "unchanged"
     report = stage.sync(FakeSource(items=[*without(20), FAVOURITES[4]]))
@@ -62,7 +62,7 @@ def test_removals_are_recorded_despite_a_lasting_repeat(stage: Stage) -> None:
     assert stage.open_tracks() == set(range(1, 101)) - {20}
 
 
-def test_a_service_that_refuses_deep_pages_stores_what_it_lists(stage: Stage) -> None:
+def test_a_service_that_refuses_deep_pages_stores_what_it_lists(stage: Database) -> None:
     class Refusing(FakeSource):
         def favourite_tracks(self, offset: int, limit: int) -> Page:
             if offset >= 60:
@@ -76,7 +76,7 @@ def test_a_service_that_refuses_deep_pages_stores_what_it_lists(stage: Stage) ->
     assert (second.outcome, second.added, second.removed) == ("partial", 1, 0)
 
 
-def test_one_item_a_page_adds_everything(stage: Stage) -> None:
+def test_one_item_a_page_adds_everything(stage: Database) -> None:
     class OneByOne(FakeSource):
         def favourite_tracks(self, offset: int, limit: int) -> Page:
             return super().favourite_tracks(offset, 1)

@@ -16,8 +16,8 @@ import pytest
 from etl.model.records import Item
 from etl.sandbox import Sandbox
 from tests.support.commands import Commands, commands
+from tests.support.database import Database, open_database, settings
 from tests.support.lists import FakeSource, item, raw
-from tests.support.stage import Stage, settings, stage_at
 
 LONG = "".join(random.Random(1).choices("abcdefghijklmnopqrstuvwxyz0123456789", k=1_000_000))
 REPLACED = "\ufffd"
@@ -68,29 +68,29 @@ def command() -> Iterator[Commands]:
 
 
 @pytest.fixture
-def stage(database_url: str) -> Iterator[Stage]:
-    with stage_at(database_url) as opened:
+def database(database_url: str) -> Iterator[Database]:
+    with open_database(database_url) as opened:
         yield opened
 
 
 @pytest.fixture
-def synced(stage: Stage) -> Stage:
+def synced(database: Database) -> Database:
     source = FakeSource(items=[hostile(number, title) for number, (title, _) in enumerate(TITLES.values(), start=1)])
-    report = stage.sync(source)
+    report = database.sync(source)
     assert (report.outcome, report.added) == ("succeeded", len(TITLES)), report.reason
-    return stage
+    return database
 
 
-def test_text_is_stored_unchanged_except_unstorable_characters(synced: Stage) -> None:
+def test_text_is_stored_unchanged_except_unstorable_characters(synced: Database) -> None:
     assert dict(synced.rows("SELECT track_id, title FROM tracks")) == STORED
     assert dict(synced.rows("SELECT album_id, title FROM albums")) == STORED
     assert dict(synced.rows("SELECT artist_id, name FROM artists")) == STORED
     assert synced.sync(FakeSource(items=[item(99)])).held == len(TITLES)
-    assert synced.folds_to_what_is_stored()
+    assert synced.equals_replay()
 
 
 def test_reports_defuse_terminal_and_spreadsheet_text(
-    synced: Stage, database_url: str, command: Commands, tmp_path: Path
+    synced: Database, database_url: str, command: Commands, tmp_path: Path
 ) -> None:
     with Sandbox(tracks=1) as sandbox:
         environ = settings(sandbox, database_url)
@@ -125,7 +125,7 @@ def check_csv(text: str) -> None:
 
 
 def test_the_html_report_runs_nothing_of_it(
-    synced: Stage, database_url: str, command: Commands, tmp_path: Path
+    synced: Database, database_url: str, command: Commands, tmp_path: Path
 ) -> None:
     page = tmp_path / "report.html"
     with Sandbox(tracks=1) as sandbox:

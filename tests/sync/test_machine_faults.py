@@ -22,8 +22,8 @@ from etl.errors import DatabaseError
 from etl.load import raw
 from etl.sandbox import Sandbox
 from tests.conftest import NewDatabase
+from tests.support.database import Database, favsync, open_database, settings
 from tests.support.lists import FakeSource, item
-from tests.support.stage import Stage, favsync, settings, stage_at
 
 PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 24, 1, 2
 
@@ -35,8 +35,8 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def stage(database_url: str) -> Iterator[Stage]:
-    with stage_at(database_url) as opened:
+def database(database_url: str) -> Iterator[Database]:
+    with open_database(database_url) as opened:
         yield opened
 
 
@@ -72,37 +72,37 @@ def test_a_full_disk_ends_the_run_with_5_and_changes_nothing(
 ) -> None:
     url = new_database("sqlite")
     environ = settings(sandbox, url)
-    with stage_at(url) as stage:
-        stage.account("default")
-        before = stage.history(), stage.sizes()["raw_items"]
+    with open_database(url) as database:
+        database.account("default")
+        before = database.history(), database.sizes()["raw_items"]
     result = favsync(environ, "sync", preexec_fn=no_file_above(room))
     assert result.returncode == 5
     assert one_clear_line(result.stderr), result.stderr
     assert "disk" in result.stderr
-    with stage_at(url) as stage:
-        assert (stage.history(), stage.sizes()["raw_items"]) == before
+    with open_database(url) as database:
+        assert (database.history(), database.sizes()["raw_items"]) == before
         assert favsync(environ, "sync").returncode == 0
-        assert stage.open_tracks("default") == set(sandbox.favourites("ada"))
-        failed = stage.rows("SELECT reason FROM runs WHERE outcome = 'failed'")
+        assert database.open_tracks("default") == set(sandbox.favourites("ada"))
+        failed = database.rows("SELECT reason FROM runs WHERE outcome = 'failed'")
         assert len(failed) <= 1
         assert all(reason == "interrupted" or "disk" in reason for (reason,) in failed)
 
 
 def test_disk_full_during_the_load_changes_nothing(new_database: NewDatabase) -> None:
-    with stage_at(new_database("sqlite")) as stage:
-        stage.sync(items(*range(1, 10)))
-        before = stage.history()
-        pages = stage.rows("PRAGMA page_count")[0][0]
-        with stage.engine.connect() as connection:
+    with open_database(new_database("sqlite")) as database:
+        database.sync(items(*range(1, 10)))
+        before = database.history()
+        pages = database.rows("PRAGMA page_count")[0][0]
+        with database.engine.connect() as connection:
             connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + 2}")
-        report = stage.sync(items(*range(1, 900)))
+        report = database.sync(items(*range(1, 900)))
         assert report.exit_code == 5
         assert "full" in (report.reason or "")
         assert report.error
         assert "make room" in report.error.remedy
-        assert stage.history() == before
-        stage.engine.dispose()
-        assert stage.sync(items(*range(1, 900))).outcome == "succeeded"
+        assert database.history() == before
+        database.engine.dispose()
+        assert database.sync(items(*range(1, 900))).outcome == "succeeded"
 
 
 @pytest.mark.parametrize(("file_mode", "folder_mode"), [(0o400, 0o700), (0o600, 0o500), (0o400, 0o500), (0o000, 0o700)])
@@ -114,8 +114,8 @@ def test_read_only_database_ends_the_run_with_5(
     url = f"sqlite:///{folder}/favsync.db"
     environ = settings(sandbox, url)
     assert favsync(environ, "sync").returncode == 0
-    with stage_at(url) as stage:
-        before = stage.history()
+    with open_database(url) as database:
+        before = database.history()
     (folder / "favsync.db.lock-1").unlink()
     (folder / "favsync.db").chmod(file_mode)
     folder.chmod(folder_mode)
@@ -124,8 +124,8 @@ def test_read_only_database_ends_the_run_with_5(
     (folder / "favsync.db").chmod(0o600)
     assert result.returncode == 5
     assert one_clear_line(result.stderr), result.stderr
-    with stage_at(url) as stage:
-        assert stage.history() == before
+    with open_database(url) as database:
+        assert database.history() == before
 
 
 def test_a_read_only_database_can_still_be_looked_at(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -171,9 +171,9 @@ def test_server_lost_in_a_transaction_changes_nothing(
     new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     url = new_database("postgresql")
-    with stage_at(url) as stage, stage_at(url) as assassin:
-        stage.sync(items(1, 2, 3))
-        before, sizes = stage.history(), stage.sizes()
+    with open_database(url) as database, open_database(url) as assassin:
+        database.sync(items(1, 2, 3))
+        before, sizes = database.history(), database.sizes()
         snapshot = raw.store_snapshot
 
         def store_and_lose(*args: Any, **kwargs: Any) -> int:
@@ -185,15 +185,15 @@ def test_server_lost_in_a_transaction_changes_nothing(
             return snapshot(*args, **kwargs)
 
         monkeypatch.setattr(raw, "store_snapshot", store_and_lose)
-        report = stage.sync(items(2, 3, 4))
+        report = database.sync(items(2, 3, 4))
         monkeypatch.undo()
         assert report.exit_code == 5
         assert report.error
-        assert stage.history() == before
-        assert stage.sizes() == {**sizes, "runs": sizes["runs"] + 1}
-        assert stage.run(report.run_id or 0).outcome == "failed"
-        assert stage.sync(items(2, 3, 4)).outcome == "succeeded"
-        assert stage.open_tracks() == {2, 3, 4}
+        assert database.history() == before
+        assert database.sizes() == {**sizes, "runs": sizes["runs"] + 1}
+        assert database.run(report.run_id or 0).outcome == "failed"
+        assert database.sync(items(2, 3, 4)).outcome == "succeeded"
+        assert database.open_tracks() == {2, 3, 4}
 
 
 FULL = """
@@ -210,25 +210,25 @@ STANDBY = "ALTER ROLE CURRENT_USER IN DATABASE {} SET default_transaction_read_o
 @pytest.mark.parametrize(("statement", "words"), [(FULL, "make room"), (STANDBY, "not a standby")])
 def test_full_or_read_only_server_changes_nothing(new_database: NewDatabase, statement: str, words: str) -> None:
     url = new_database("postgresql")
-    with stage_at(url) as stage:
-        stage.sync(items(1, 2, 3))
-        before = stage.history(), stage.sizes()["raw_items"]
-        with stage.engine.begin() as connection:
-            connection.exec_driver_sql(statement.format(stage.engine.url.database))
-        stage.engine.dispose()
+    with open_database(url) as database:
+        database.sync(items(1, 2, 3))
+        before = database.history(), database.sizes()["raw_items"]
+        with database.engine.begin() as connection:
+            connection.exec_driver_sql(statement.format(database.engine.url.database))
+        database.engine.dispose()
         try:
-            report = stage.sync(items(2, 3, 4))
+            report = database.sync(items(2, 3, 4))
             error = report.error
         except DatabaseError as raised:
             error = raised
         assert error is not None
         assert (error.exit_code, words in error.remedy) == (5, True), error
-        assert (stage.history(), stage.sizes()["raw_items"]) == before
+        assert (database.history(), database.sizes()["raw_items"]) == before
 
 
 def test_sqlite_write_lock_of_another_program_is_awaited(new_database: NewDatabase) -> None:
     url = new_database("sqlite")
-    with stage_at(url) as stage, closing(sqlite3.connect(path_of(url), check_same_thread=False)) as holder:
+    with open_database(url) as database, closing(sqlite3.connect(path_of(url), check_same_thread=False)) as holder:
         holder.isolation_level = None
         release = threading.Thread(target=holder.execute, args=["ROLLBACK"])
 
@@ -240,55 +240,55 @@ def test_sqlite_write_lock_of_another_program_is_awaited(new_database: NewDataba
             if statement == "BEGIN IMMEDIATE" and holder.in_transaction and release.ident is None:
                 release.start()  # while this transaction waits, or just before
 
-        event.listen(stage.engine, "before_cursor_execute", release_once)
+        event.listen(database.engine, "before_cursor_execute", release_once)
         source = items(1, 2)
         source.before = hold
-        assert stage.sync(source).outcome == "succeeded"
+        assert database.sync(source).outcome == "succeeded"
         release.join()
-        assert stage.rows("PRAGMA busy_timeout") == [(60_000,)]
+        assert database.rows("PRAGMA busy_timeout") == [(60_000,)]
 
 
-def test_clock_set_back_is_reported_and_history_continues(stage: Stage) -> None:
+def test_clock_set_back_is_reported_and_history_continues(database: Database) -> None:
     noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
     lists = [(noon, [1, 2, 3]), (noon - timedelta(hours=1), [2, 3, 4]), (noon - timedelta(minutes=30), [3, 4])]
     reports = []
     for instant, track_ids in lists:
         with time_machine.travel(instant, tick=False):
-            reports.append(stage.sync(items(*track_ids)))
+            reports.append(database.sync(items(*track_ids)))
     assert [report.outcome for report in reports] == ["succeeded"] * 3
     assert "3600 s behind" in (reports[1].reason or "")
     assert "1800 s behind" in (reports[2].reason or "")
-    observed = [stage.run(run_id).observed_at for run_id in (1, 2, 3)]
+    observed = [database.run(run_id).observed_at for run_id in (1, 2, 3)]
     assert observed == sorted(set(observed))
     assert observed[0] == noon
-    assert stage.open_tracks() == {3, 4}
-    assert stage.removed_tracks() == [1, 2]
-    assert stage.folds_to_what_is_stored()
+    assert database.open_tracks() == {3, 4}
+    assert database.removed_tracks() == [1, 2]
+    assert database.equals_replay()
     with time_machine.travel(noon + timedelta(hours=1), tick=False):
-        report = stage.sync(items(3, 4, 5))
+        report = database.sync(items(3, 4, 5))
     assert (report.outcome, report.reason) == ("succeeded", None)
 
 
-def test_clock_set_back_is_reported_by_an_unchanged_run(stage: Stage) -> None:
+def test_clock_set_back_is_reported_by_an_unchanged_run(database: Database) -> None:
     noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
     for instant, outcome in ((noon, "succeeded"), (noon - timedelta(days=1), "unchanged")):
         with time_machine.travel(instant, tick=False):
-            report = stage.sync(items(1, 2))
+            report = database.sync(items(1, 2))
         assert report.outcome == outcome
     assert "behind" in (report.reason or "")
-    assert stage.run(2).observed_at > stage.run(1).observed_at
+    assert database.run(2).observed_at > database.run(1).observed_at
 
 
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Africa/Casablanca"])
-def test_an_hour_that_comes_twice_is_two_hours(stage: Stage, monkeypatch: pytest.MonkeyPatch, zone: str) -> None:
+def test_an_hour_that_comes_twice_is_two_hours(database: Database, monkeypatch: pytest.MonkeyPatch, zone: str) -> None:
     monkeypatch.setenv("TZ", zone)
     before = _last_instant_before_the_clock_goes_back(ZoneInfo(zone))
     instants = [before - timedelta(minutes=30), before + timedelta(minutes=1), before + timedelta(minutes=40)]
     for instant, track_ids in zip(instants, ([1, 2], [2, 3], [2, 4]), strict=True):
         with time_machine.travel(instant.astimezone(ZoneInfo(zone)), tick=False):
-            assert stage.sync(items(*track_ids)).reason is None
-    assert [stage.run(run_id).observed_at for run_id in (1, 2, 3)] == instants
-    rows = [row for row in stage.history() if row[1] == 3]
+            assert database.sync(items(*track_ids)).reason is None
+    assert [database.run(run_id).observed_at for run_id in (1, 2, 3)] == instants
+    rows = [row for row in database.history() if row[1] == 3]
     assert rows[0][2:4] == (instants[1], instants[2])
 
 

@@ -8,15 +8,15 @@ from datetime import timedelta
 import pytest
 import time_machine
 
+from tests.support.database import Database, open_database
 from tests.support.lists import START, FakeSource, item
-from tests.support.stage import Stage, stage_at
 
 OLD, GONE, NEW, STAYING = 1, 2, 3, range(10, 30)
 
 
 @pytest.fixture
-def stage(database_url: str) -> Iterator[Stage]:
-    with stage_at(database_url) as opened:
+def database(database_url: str) -> Iterator[Database]:
+    with open_database(database_url) as opened:
         yield opened
 
 
@@ -43,28 +43,28 @@ def lagging(requests: int, stale: list[int], fresh: list[int]) -> FakeSource:
     ids=["the newest lacks", "and one that left is back", "and an old one has left since"],
 )
 def test_new_favourite_missing_on_a_replica_is_not_removed(
-    stage: Stage, lag: int, stale: list[int], fresh: list[int]
+    database: Database, lag: int, stale: list[int], fresh: list[int]
 ) -> None:
     for days, track_ids in enumerate(([OLD, GONE, *STAYING], [OLD, *STAYING], [NEW, OLD, *STAYING])):
         with time_machine.travel(START + timedelta(days=2 * days), tick=False):
-            stage.sync(FakeSource(items=[item(track_id) for track_id in track_ids]))
+            database.sync(FakeSource(items=[item(track_id) for track_id in track_ids]))
     with time_machine.travel(START + timedelta(days=4, hours=1), tick=False):
-        stage.sync(lagging(lag, stale, fresh))
-    assert NEW in stage.open_tracks()
-    assert NEW not in stage.removed_tracks()
+        database.sync(lagging(lag, stale, fresh))
+    assert NEW in database.open_tracks()
+    assert NEW not in database.removed_tracks()
 
 
-def test_new_favourite_that_is_gone_is_removed_by_the_next_run(stage: Stage) -> None:
-    stage.sync(FakeSource(items=[item(1), item(2)]))
-    stage.sync(FakeSource(items=[item(3), item(1), item(2)]))
-    assert stage.sync(FakeSource(items=[item(1), item(2)])).removed == 1
+def test_new_favourite_that_is_gone_is_removed_by_the_next_run(database: Database) -> None:
+    database.sync(FakeSource(items=[item(1), item(2)]))
+    database.sync(FakeSource(items=[item(3), item(1), item(2)]))
+    assert database.sync(FakeSource(items=[item(1), item(2)])).removed == 1
 
 
 @pytest.mark.parametrize(("left", "most"), [([1, 3], 8), ([1, 2], 26)], ids=["from the middle", "the list's last"])
-def test_old_favourite_takes_two_reads_and_the_last_item_more(stage: Stage, left: list[int], most: int) -> None:
+def test_old_favourite_takes_two_reads_and_the_last_item_more(database: Database, left: list[int], most: int) -> None:
     with time_machine.travel(START, tick=False):
-        stage.sync(FakeSource(items=[item(1), item(2), item(3)]))
+        database.sync(FakeSource(items=[item(1), item(2), item(3)]))
     with time_machine.travel(START + timedelta(days=2), tick=False):
         source = FakeSource(items=[item(track_id) for track_id in left])
-        assert stage.sync(source).removed == 1
+        assert database.sync(source).removed == 1
     assert most // 2 < source.requests <= most

@@ -9,7 +9,7 @@ from etl.model.records import FavouriteInterval, OpenFavourites, RemovalThreshol
 from etl.transform.favourite_history import decide_changes, replay
 from tests.support.lists import START
 
-BRAKE = RemovalThreshold()
+THRESHOLD = RemovalThreshold()
 
 
 def at(hour, minute=0):
@@ -20,8 +20,8 @@ def snapshot(run_id, hour, present, *, whole=True, decision=None):
     return SnapshotRef(run_id, at(hour), at(hour, 5), tuple(present), whole, decision)
 
 
-def intervals_of(*observations, brake=BRAKE):
-    return replay(observations, brake).intervals
+def intervals_of(*observations, threshold=THRESHOLD):
+    return replay(observations, threshold).intervals
 
 
 def test_the_first_observation_does_not_know_since_when():
@@ -74,14 +74,14 @@ def test_partial_snapshot_proves_no_earlier_absence():
 
 
 def test_a_mass_removal_is_held_and_additions_apply():
-    history = replay([snapshot(1, 1, range(1, 51)), snapshot(2, 2, [99, 1])], BRAKE)
+    history = replay([snapshot(1, 1, range(1, 51)), snapshot(2, 2, [99, 1])], THRESHOLD)
     assert len(history.by_run[2].held) == 49
     assert history.by_run[2].favourites == 51
     assert all(i.valid_to is None for i in history.intervals)
 
 
 def test_an_approved_mass_removal_is_applied():
-    history = replay([snapshot(1, 1, range(1, 51)), snapshot(2, 2, [1], decision=Review.APPROVED)], BRAKE)
+    history = replay([snapshot(1, 1, range(1, 51)), snapshot(2, 2, [1], decision=Review.APPROVED)], THRESHOLD)
     assert history.by_run[2].favourites == 1
     assert all(i.removed_after == at(1) for i in history.intervals if i.valid_to)
 
@@ -93,14 +93,14 @@ def test_a_rejected_observation_proves_no_absence():
             snapshot(2, 2, [1], decision=Review.REJECTED),
             snapshot(3, 3, [60, *range(1, 51)]),
         ],
-        BRAKE,
+        THRESHOLD,
     )
     assert history.by_run[2].favourites == 50
     assert history.intervals[-1].added_after == at(1)
 
 
 def test_a_later_proven_observation_supersedes_a_held_one():
-    history = replay([snapshot(1, 1, range(50)), snapshot(2, 2, []), snapshot(3, 3, range(1, 50))], BRAKE)
+    history = replay([snapshot(1, 1, range(50)), snapshot(2, 2, []), snapshot(3, 3, range(1, 50))], THRESHOLD)
     closed = [i for i in history.intervals if i.valid_to]
     assert [(i.track_id, i.removed_run_id, i.removed_after) for i in closed] == [(0, 3, at(1))]
 
@@ -119,7 +119,7 @@ def test_a_later_proven_observation_supersedes_a_held_one():
     ],
 )
 def test_threshold_holds_over_ten_or_a_quarter_and_all(favourites, removals, held):
-    assert BRAKE.holds(removals, favourites) is held
+    assert THRESHOLD.holds(removals, favourites) is held
 
 
 def test_observations_of_one_instant_are_one():
@@ -130,16 +130,17 @@ def test_observations_of_one_instant_are_one():
 
 def test_an_unchanged_list_changes_nothing():
     first = snapshot(1, 1, [7, 8])
-    state = replay([first], BRAKE).state
+    state = replay([first], THRESHOLD).state
     assert (
-        decide_changes(state, replace(first, run_id=2, started_at=at(2), observed_at=at(2, 5)), BRAKE).favourites == 2
+        decide_changes(state, replace(first, run_id=2, started_at=at(2), observed_at=at(2, 5)), THRESHOLD).favourites
+        == 2
     )
     assert not any(
         (c.opened, c.closed, c.marked, c.held)[n]
-        for c in [decide_changes(state, replace(first, run_id=2, started_at=at(2), observed_at=at(2, 5)), BRAKE)]
+        for c in [decide_changes(state, replace(first, run_id=2, started_at=at(2), observed_at=at(2, 5)), THRESHOLD)]
         for n in range(4)
     )
 
 
 def test_nothing_is_known_before_anything_was_seen():
-    assert decide_changes(OpenFavourites(), snapshot(1, 1, []), BRAKE).favourites == 0
+    assert decide_changes(OpenFavourites(), snapshot(1, 1, []), THRESHOLD).favourites == 0

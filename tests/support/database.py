@@ -30,7 +30,7 @@ WORLD_TABLES = [table.name for table in tables.metadata.sorted_tables if table.n
 
 
 @dataclass
-class Stage:
+class Database:
     """A database at the newest schema, with accounts in it."""
 
     engine: Engine
@@ -84,9 +84,9 @@ class Stage:
         with read_transaction(self.engine) as connection:
             return runs.find_run(connection, run_id)
 
-    def folds_to_what_is_stored(self, name: str = "ada", **brake: Any) -> bool:
+    def equals_replay(self, name: str = "ada", **threshold: Any) -> bool:
         """Say whether a fold of all observations gives exactly the intervals that are stored."""
-        way = RunOptions(**brake)
+        way = RunOptions(**threshold)
         account = self.account(name)
         with read_transaction(self.engine) as connection:
             difference, _ = diff_favourites(connection, account.account_id, way.threshold)
@@ -94,11 +94,11 @@ class Stage:
 
 
 @contextmanager
-def stage_at(url: str) -> Iterator[Stage]:
+def open_database(url: str) -> Iterator[Database]:
     """Open the database at ``url``."""
     engine = open_engine(url)
     try:
-        yield Stage(engine)
+        yield Database(engine)
     finally:
         engine.dispose()
 

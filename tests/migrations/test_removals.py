@@ -1,0 +1,101 @@
+"""Revision 0006: a history of revision 0005 keeps its intervals and equals a replay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import time_machine
+from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
+
+from etl.cli import main
+from etl.db import migrate
+from etl.db.engine import read_transaction, write_transaction
+from etl.db.tables import metadata
+from etl.extract.snapshot import RunOptions
+from etl.load.baseline import read_memory
+from etl.model.records import RemovalGrace, RemovalThreshold, Review
+from etl.replay.favourites import diff_favourites
+from etl.replay.review import review_run
+from etl.sync import sync_account
+from tests.deploy.history import faults
+from tests.migrations.older import create_older, insert_history_0005
+from tests.support.database import Database, open_database
+from tests.support.lists import FakeSource, item
+from tests.support.past import assert_rebuilt, at
+
+OLD_COLUMNS = (
+    "account_id", "favourite_id", "track_id", "valid_from", "valid_to", "added_after", "removed_after", "added_run_id",
+    "removed_run_id", "last_seen_at",
+)  # fmt: skip
+
+
+def intervals(stage: Database) -> list[tuple[Any, ...]]:
+    return stage.rows(f"SELECT {', '.join(OLD_COLUMNS)} FROM favourites ORDER BY account_id, favourite_id")
+
+
+@pytest.fixture
+def older(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+    """A database of revision 0005 with held, partial, imported and retracted runs, and with favourites that are absent."""
+    create_older(empty_database_url, "0005", monkeypatch)
+    with open_database(empty_database_url) as stage:
+        with write_transaction(stage.engine) as connection:
+            insert_history_0005(connection)
+        yield stage
+
+
+def test_intervals_stay_and_closed_ones_have_an_unknown_reason(older: Database, empty_database_url: str) -> None:
+    before = intervals(older)
+    runs = older.rows("SELECT run_id, outcome, decision, held, retracted_at FROM runs ORDER BY run_id")
+    assert {row[1] for row in runs} >= {"held", "partial", "unchanged", "succeeded"}
+    assert {row[2] for row in runs} >= {"approved", "rejected", None}
+    assert any(row[4] for row in runs)
+    assert any(row[-1] and row[4] is None for row in before), "an open favourite that the newest list does not have"
+    migrate.upgrade(empty_database_url)
+    assert intervals(older) == before
+    assert older.rows("SELECT run_id, outcome, decision, held, retracted_at FROM runs ORDER BY run_id") == runs
+    assert older.rows("SELECT DISTINCT valid_to IS NULL, missing_since, removal_reason FROM favourites ORDER BY 1") == [
+        (False, None, "unknown"),
+        (True, None, None),
+    ]
+    accounts = [older.account("ada"), older.account("ben")]
+    assert_rebuilt(older.engine, accounts)
+    with read_transaction(older.engine) as connection:
+        for account in accounts:
+            _, replayed = diff_favourites(connection, account.account_id, RemovalThreshold())
+            assert read_memory(connection, account.account_id) == replayed.state.memory
+    assert faults(empty_database_url) == []
+    assert main(["rebuild", "--check", "--database-url", empty_database_url]) == 0
+    assert main(["db", "check", "--database-url", empty_database_url]) == 0
+
+
+def test_an_upgraded_history_is_reviewed_and_continued(older: Database, empty_database_url: str) -> None:
+    migrate.upgrade(empty_database_url)
+    accounts = [older.account("ada"), older.account("ben")]
+    assert review_run(older.engine, 16, Review.APPROVED, RemovalThreshold()) == 18
+    assert older.open_tracks("ada") == {3, 4}
+    assert_rebuilt(older.engine, accounts)
+    grace = RunOptions(grace=RemovalGrace(*[at(2) - at(0)] * 2))
+    with time_machine.travel(at(20), tick=False):
+        listed = FakeSource([item(3), item(5)], user_id=accounts[0].boomplay_user_id or "")
+        result = sync_account(older.engine, accounts[0], listed, grace)
+    assert (result.added, result.missing, result.removed) == (1, 1, 0)
+    assert_rebuilt(older.engine, accounts)
+
+
+def test_an_interrupted_upgrade_leaves_the_older_database(
+    older: Database, empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = intervals(older)
+    with monkeypatch.context() as patch:
+        patch.setattr("etl.reporting.views.create_views", lambda *_args: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            migrate.upgrade(empty_database_url)
+    assert migrate.current(older.engine) == "0005"
+    with pytest.raises(DBAPIError), older.engine.connect() as connection:
+        connection.execute(select(metadata.tables["removal_memory"]))
+    assert intervals(older) == before
+    migrate.upgrade(empty_database_url)
+    assert intervals(older) == before
