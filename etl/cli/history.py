@@ -107,7 +107,8 @@ def _sentence(event: Event) -> str:
         return f"{who}first seen {_time(event.at)}; when it was added is unknown"
     if event.change == "changed":
         return f"{_time(event.at)}: {_changed(event)}"
-    return f"{who}{event.change}{again} between {_time(event.not_before)} and {_time(event.at)}"
+    reason = f" ({event.removal_reason})" if event.removal_reason else ""
+    return f"{who}{event.change}{again} between {_time(event.not_before)} and {_time(event.at)}{reason}"
 
 
 def _changed(event: Event) -> str:
@@ -161,8 +162,10 @@ def _headline(change: str, events_at: Sequence[Event]) -> str:
 
 
 def _bound(event: Event) -> str:
-    again = "again, " if event.is_again else ""
-    return f" ({again}after {_time(event.not_before)})" if event.not_before else ""
+    words = ["again"] if event.is_again else []
+    words += [f"after {_time(event.not_before)}"] if event.not_before else []
+    words += [event.removal_reason] if event.removal_reason else []
+    return f" ({', '.join(words)})" if words else ""
 
 
 def _title(event: Event) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import click
@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from etl import clock
 from etl.cli.commands import VerbGroup
-from etl.cli.context import Context, pass_context
+from etl.cli.context import Context, counted, pass_context
 from etl.cli.options import WholeNumber, json_option
 from etl.db.engine import in_transaction, read_transaction
 from etl.load.accounts import find_accounts
@@ -19,12 +19,19 @@ from etl.load.run_lock import run_lock
 from etl.load.runs import find_run
 from etl.model.records import Review
 from etl.replay import retract as retraction
-from etl.replay.review import review_run
+from etl.replay.review import review_account, review_run
 from etl.reporting.run_list import LIST_COLUMNS, list_runs, run_details
+from etl.settings import plain_value
 
 SHOWN = 30
 OUTCOMES = ("succeeded", "unchanged", "held", "partial", "failed")
 run_argument = click.argument("run_id", metavar="RUN", type=WholeNumber(1))
+reviewed_run_argument = click.argument("run_id", metavar="[RUN]", type=WholeNumber(1), required=False)
+reviewed_account_option = click.option(
+    "--account",
+    metavar="NAME",
+    help="Instead of RUN: what the newest list of this account lacks, held or only missing.",
+)
 
 
 @click.group("runs", cls=VerbGroup)
@@ -54,7 +61,7 @@ def list_(context: Context, account: str | None, outcome: str | None, limit: int
 @json_option
 @pass_context
 def show(context: Context, run_id: int) -> None:
-    """Show what a run added, removed and holds, and the items that it could not read."""
+    """Show what a run added and removed, what was missing or held, and the items that it could not read."""
     with read_transaction(context.open_database()) as connection:
         details = run_details(connection, run_id)
     if context.json:
@@ -64,21 +71,29 @@ def show(context: Context, run_id: int) -> None:
 
 
 @runs.command("approve")
-@run_argument
+@reviewed_run_argument
+@reviewed_account_option
 @json_option
 @pass_context
-def approve(context: Context, run_id: int) -> None:
-    """Apply the removals that a run holds."""
-    _review(context, run_id, Review.APPROVED)
+def approve(context: Context, run_id: int | None, account: str | None) -> None:
+    """Record the removals that a run holds, and of favourites that are only missing.
+
+    Name the held RUN, or with --account the account.
+    """
+    _review(context, run_id, account, Review.APPROVED)
 
 
 @runs.command("reject")
-@run_argument
+@reviewed_run_argument
+@reviewed_account_option
 @json_option
 @pass_context
-def reject(context: Context, run_id: int) -> None:
-    """Discard the removals that a run holds. A later sync that finds them again holds them again."""
-    _review(context, run_id, Review.REJECTED)
+def reject(context: Context, run_id: int | None, account: str | None) -> None:
+    """Keep the favourites that a run holds or that are missing, as long as the list stays the same.
+
+    Name the held RUN, or with --account the account.
+    """
+    _review(context, run_id, account, Review.REJECTED)
 
 
 @runs.command("retract")
@@ -122,36 +137,53 @@ def retract(context: Context, run_id: int, undo: bool) -> None:
         context.say(f"`favsync runs retract {run_id} --undo` restores it")
 
 
-def _review(context: Context, run_id: int, decision: Review) -> None:
-    count = review_run(context.open_database(), run_id, decision, context.config.removal_brake)
+def _review(context: Context, run_id: int | None, account: str | None, decision: Review) -> None:
+    if (run_id is None) == (account is None):
+        raise click.UsageError("name either the number of a held run or --account NAME")
+    engine, threshold = context.open_database(), context.config.removal_brake
+    if run_id is not None:
+        count = review_run(engine, run_id, decision, threshold)
+    else:
+        with read_transaction(engine) as connection:
+            found = find_accounts(connection, [account or ""])[0]
+        run_id, count = review_account(engine, found, decision, threshold)
     if context.json:
         context.show_json({"run_id": run_id, "decision": str(decision), "removals": count})
     else:
-        done = "applied" if decision is Review.APPROVED else "discarded; the favourites stay"
-        context.show(f"run {run_id} {decision}: {count:,} removals {done}")
+        done = "recorded" if decision is Review.APPROVED else "discarded; the favourites stay"
+        context.show(f"run {run_id} {decision}: {counted(count, 'removal')} {done}")
 
 
 def _lines(details: dict[str, Any]) -> Iterator[str]:
     """Yield the lines that describe a run."""
     yield f"run {details['run_id']} of {details['account']}: {details['outcome'] or 'in progress'}"
-    if details["reason"]:
-        yield f"  {details['reason']}"
+    yield from (f"  {sentence}" for sentence in (details["reason"] or "").split("; ") if sentence)
     proof = "proven" if details["proven"] else "not proven"
     cost = f"{details['pages']} pages, {details['requests']} requests, {details['retries']} retries"
     yield f"  {details['trigger']}, {proof}, {cost}"
     began, observed, ended = (_instant(details[f"{word}_at"]) for word in ("started", "observed", "finished"))
-    yield f"  started {began}, observed {observed}, finished {ended}"
+    yield f"  started {began}"
+    yield f"  observed {observed}, finished {ended}"
     if details["retry_at"]:
         yield f"  next attempt at {_instant(details['retry_at'])}"
     if details["retracted_at"]:
         yield f"  retracted {_instant(details['retracted_at'])}"
     yield f"  {details['favourites'] or 0:,} favourites afterwards, {details['changed']:,} tracks changed"
-    kinds = (("added", "added"), ("removed", "removed"), ("held: favourites missing from the list", "held"))
-    for words, kind in kinds:
+    if details["removal_grace_seconds"] is not None:
+        removal, withdrawal = (
+            plain_value(timedelta(seconds=details[f"{word}_grace_seconds"])) for word in ("removal", "withdrawal")
+        )
+        owner = "confirmed" if details["user_confirmed"] else "not confirmed"
+        total = "unknown" if details["total"] is None else f"{details['total']:,}"
+        yield f"  owner of the list {owner}, total by the service {total}, grace {removal} and {withdrawal}"
+    answers = details["evidence"].get("catalogue", {})
+    for kind in ("added", "removed", "held", "missing"):
         tracks = details[f"{kind}_tracks"]
         if tracks:
-            yield f"  {words}: {len(tracks):,}"
-        yield from (f"    {track['track_id']}  {track['title'] or ''}" for track in tracks[:SHOWN])
+            yield f"  {kind}: {len(tracks):,}"
+        for track in tracks[:SHOWN]:
+            reason = track.get("removal_reason") or answers.get(str(track["track_id"]))
+            yield f"    {track['track_id']}  {track['title'] or ''}" + (f" ({reason})" if reason else "")
         if len(tracks) > SHOWN:
             yield f"    … and {len(tracks) - SHOWN:,} more (--json lists all)"
     if details["rejects"]:

@@ -16,7 +16,7 @@ from etl.cli.healthcheck import healthcheck, report_run
 from etl.cli.options import accounts_argument, json_option
 from etl.cli.progress_bar import counter
 from etl.cli.signals import stop_event
-from etl.reporting.run_summary import plan_lines, report_fields, report_line
+from etl.reporting.run_summary import report_fields, report_lines
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -35,8 +35,15 @@ WORST_FIRST = (70, 2, 5, 4, 3, 6, 7, 75, 0)
 def sync(context: Context, accounts: tuple[str, ...], plan: bool) -> int:
     r"""Sync the favourites of ACCOUNTs, or of all enabled accounts.
 
-    A favourite is removed only after the complete list was read and proven, twice. Many removals at once wait for
-    `favsync runs approve`. The failure of one account does not stop the others.
+    A favourite that is not in the list any more is missing at first, and still counts as a favourite. Its removal is
+    recorded after five complete reads without it over two days (FAVSYNC_REMOVAL_GRACE), or when you approve it.
+
+    \b
+    favsync runs approve --account NAME    record what is missing or held, now
+    favsync runs reject --account NAME     keep these favourites
+
+    Removals that look like a fault of the service are held: they wait for your decision. The failure of one account does
+    not stop the others.
 
     \b
     Exit code, the worst of all accounts:
@@ -98,13 +105,14 @@ def warn_no_raw(context: Context) -> None:
 
 
 def show_report(context: Context, report: RunResult, details: Iterable[str] = ()) -> None:
-    """Print a run in one line with its details; for a failed run, on stderr, with what to do."""
+    """Print a run with its details; for a failed run, on stderr, with what to do."""
+    lines = [*report_lines(report), *details]
     if report.error is None:
-        context.show_lines([report_line(report), *plan_lines(report), *details])
+        context.show_lines(lines)
         return
-    context.say("\n".join([report_line(report), *details]))
     if report.remedy:
-        context.say(f"  what to do: {report.remedy}")
+        lines.append(f"  what to do: {report.remedy}")
+    context.say("\n".join(lines))
 
 
 def _sync_account(

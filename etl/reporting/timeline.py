@@ -43,6 +43,7 @@ class Event:
     not_before: datetime | None = None
     is_again: bool = False
     run_id: int | None = None
+    removal_reason: str | None = None
     field: str | None = None
     old_value: Any = None
     new_value: Any = None
