@@ -1,9 +1,9 @@
-"""``favsync runs``: list and inspect runs; approve or reject held removals; retract a run."""
+"""``favsync runs``: list and inspect runs; approve or reject held and missing removals; retract a run."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import click
@@ -11,20 +11,20 @@ from sqlalchemy import Connection
 
 from etl import clock
 from etl.cli.commands import VerbGroup
-from etl.cli.context import Context, counted, pass_context
+from etl.cli.context import Context, counted, moment, pass_context
 from etl.cli.options import WholeNumber, json_option
 from etl.db.engine import in_transaction, read_transaction
 from etl.load.accounts import find_accounts
 from etl.load.run_lock import run_lock
 from etl.load.runs import find_run
-from etl.model.records import Review
+from etl.model.records import Outcome, Review
 from etl.replay import retract as retraction
 from etl.replay.review import review_account, review_run
 from etl.reporting.run_list import LIST_COLUMNS, list_runs, run_details
+from etl.reporting.run_summary import sentences
 from etl.settings import plain_value
 
 SHOWN = 30
-OUTCOMES = ("succeeded", "unchanged", "held", "partial", "failed")
 run_argument = click.argument("run_id", metavar="RUN", type=WholeNumber(1))
 reviewed_run_argument = click.argument("run_id", metavar="[RUN]", type=WholeNumber(1), required=False)
 reviewed_account_option = click.option(
@@ -41,10 +41,8 @@ def runs() -> None:
 
 @runs.command("list")
 @click.option("--account", metavar="NAME", help="Only runs of this account.")
-@click.option("--outcome", type=click.Choice(OUTCOMES), help="Only runs with this outcome.")
-@click.option(
-    "--limit", metavar="N", type=WholeNumber(0), default=20, show_default=True, help="At most N runs; 0 means all."
-)
+@click.option("--outcome", type=click.Choice([str(each) for each in Outcome]), help="Only runs with this outcome.")
+@click.option("--limit", metavar="N", type=WholeNumber(0), default=20, help="At most N runs; 0 means all.")
 @json_option
 @pass_context
 def list_(context: Context, account: str | None, outcome: str | None, limit: int) -> None:
@@ -64,10 +62,7 @@ def show(context: Context, run_id: int) -> None:
     """Show what a run added and removed, what was missing or held, and the items that it could not read."""
     with read_transaction(context.open_database()) as connection:
         details = run_details(connection, run_id)
-    if context.json:
-        context.show_json(details)
-    else:
-        context.show_lines(_lines(details))
+    context.show_result(details, _lines(details))
 
 
 @runs.command("approve")
@@ -118,23 +113,20 @@ def retract(context: Context, run_id: int, undo: bool) -> None:
     with run_lock(engine, run.account_id, run.account):
         done = in_transaction(engine, work)
     difference = done.difference
-    if context.json:
-        fields = {
-            "run_id": run_id,
-            "account": done.account,
-            "retracted_at": done.retracted_at,
-            "intervals_new": len(difference.missing),
-            "intervals_gone": len(difference.surplus),
-            "intervals_with_other_bounds": len(difference.unequal),
-            "tracks_with_other_facts": done.tracks,
-        }
-        context.show_json(fields)
-        return
+    fields = {
+        "run_id": run_id,
+        "account": done.account,
+        "retracted_at": done.retracted_at,
+        "intervals_new": len(difference.missing),
+        "intervals_gone": len(difference.surplus),
+        "intervals_with_other_bounds": len(difference.unequal),
+        "tracks_with_other_facts": done.tracks,
+    }
     verb = "is restored to" if undo else "is retracted from"
     words = difference.words or "no interval changed"
-    context.show(f"run {run_id} {verb} the history of {done.account}: {words}; {done.tracks:,} tracks changed")
-    if not undo:
-        context.say(f"`favsync runs retract {run_id} --undo` restores it")
+    changed = f"{words}; {counted(done.tracks, 'track')} changed"
+    hints = [] if undo else [f"`favsync runs retract {run_id} --undo` restores it"]
+    context.show_result(fields, f"run {run_id} {verb} the history of {done.account}: {changed}", *hints)
 
 
 def _review(context: Context, run_id: int | None, account: str | None, decision: Review) -> None:
@@ -147,35 +139,31 @@ def _review(context: Context, run_id: int | None, account: str | None, decision:
         with read_transaction(engine) as connection:
             found = find_accounts(connection, [account or ""])[0]
         run_id, count = review_account(engine, found, decision, threshold)
-    if context.json:
-        context.show_json({"run_id": run_id, "decision": str(decision), "removals": count})
-    else:
-        done = "recorded" if decision is Review.APPROVED else "discarded; the favourites stay"
-        context.show(f"run {run_id} {decision}: {counted(count, 'removal')} {done}")
+    done = "recorded" if decision is Review.APPROVED else "discarded; the favourites stay"
+    fields = {"run_id": run_id, "decision": str(decision), "removals": count}
+    context.show_result(fields, f"run {run_id} {decision}: {counted(count, 'removal')} {done}")
 
 
 def _lines(details: dict[str, Any]) -> Iterator[str]:
     """Yield the lines that describe a run."""
     yield f"run {details['run_id']} of {details['account']}: {details['outcome'] or 'in progress'}"
-    yield from (f"  {sentence}" for sentence in (details["reason"] or "").split("; ") if sentence)
+    yield from sentences(details["reason"])
     proof = "proven" if details["proven"] else "not proven"
     cost = f"{details['pages']} pages, {details['requests']} requests, {details['retries']} retries"
     yield f"  {details['trigger']}, {proof}, {cost}"
-    began, observed, ended = (_instant(details[f"{word}_at"]) for word in ("started", "observed", "finished"))
-    yield f"  started {began}"
-    yield f"  observed {observed}, finished {ended}"
+    yield f"  started {moment(details['started_at'])}"
+    yield f"  observed {moment(details['observed_at'])}, finished {moment(details['finished_at'])}"
     if details["retry_at"]:
-        yield f"  next attempt at {_instant(details['retry_at'])}"
+        yield f"  next attempt at {moment(details['retry_at'])}"
     if details["retracted_at"]:
-        yield f"  retracted {_instant(details['retracted_at'])}"
-    yield f"  {details['favourites'] or 0:,} favourites afterwards, {details['changed']:,} tracks changed"
+        yield f"  retracted {moment(details['retracted_at'])}"
+    yield f"  {details['favourites'] or 0:,} favourites afterwards, {counted(details['changed'], 'track')} changed"
     if details["removal_grace_seconds"] is not None:
-        removal, withdrawal = (
-            plain_value(timedelta(seconds=details[f"{word}_grace_seconds"])) for word in ("removal", "withdrawal")
-        )
+        graces = (details[f"{word}_grace_seconds"] for word in ("removal", "withdrawal"))
+        shown = " and ".join(str(plain_value(timedelta(seconds=each))) for each in graces)
         owner = "confirmed" if details["user_confirmed"] else "not confirmed"
         total = "unknown" if details["total"] is None else f"{details['total']:,}"
-        yield f"  owner of the list {owner}, total by the service {total}, grace {removal} and {withdrawal}"
+        yield f"  owner of the list {owner}, total by the service {total}, grace {shown}"
     answers = details["evidence"].get("catalogue", {})
     for kind in ("added", "removed", "held", "missing"):
         tracks = details[f"{kind}_tracks"]
@@ -190,7 +178,3 @@ def _lines(details: dict[str, Any]) -> Iterator[str]:
         yield f"  unreadable items: {len(details['rejects']):,}"
     for item in details["rejects"][:SHOWN]:
         yield f"    at {item['position']}: {item['reason']}: {item['body'][:200]}"
-
-
-def _instant(instant: datetime | None) -> str:
-    return f"{instant:%Y-%m-%d %H:%M:%S} UTC" if instant else "-"

@@ -34,7 +34,7 @@ def list_runs(
 
 
 def run_details(connection: Connection, run_id: int) -> dict[str, Any]:
-    """Return the columns of a run, the favourites that it added, removed, holds and lacks, and its unreadable items.
+    """Return the columns of a run, the favourites that it added, removed, holds or found missing, and its unreadable items.
 
     Raises: UsageError, for an unknown run.
     """

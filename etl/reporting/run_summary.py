@@ -28,6 +28,11 @@ def report_fields(report: RunResult) -> dict[str, Any]:
     return fields
 
 
+def sentences(reason: str | None) -> Iterator[str]:
+    """Yield the reason of a run, indented, one sentence a line."""
+    yield from (f"  {sentence}" for sentence in (reason or "").split("; ") if sentence)
+
+
 def report_lines(report: RunResult) -> Iterator[str]:
     """Yield the outcome with its counts, the reasons, and what a plan would write."""
     if report.error is not None:
@@ -46,7 +51,7 @@ def report_lines(report: RunResult) -> Iterator[str]:
     verb = "would end as " if report.plan is not None else ""
     cost = f"{report.requests:,} requests, {seconds:.1f} s"
     yield f"{report.account}: {verb}{report.outcome}: {', '.join(shown)} ({cost})"
-    yield from (f"  {sentence}" for sentence in (report.reason or "").split("; ") if sentence)
+    yield from sentences(report.reason)
     for kind, ids in (report.plan or {}).items():
         if ids:
             more = f" … and {len(ids) - SHOWN_IDS:,} more (--json lists all)" if len(ids) > SHOWN_IDS else ""
