@@ -66,12 +66,8 @@ class Config(Settings):
 
     @property
     def grace(self) -> RemovalGrace:
-        """How long a favourite must be missing before its removal is recorded.
-
-        Without a removal grace there is no withdrawal grace either, unless it is set.
-        """
-        is_set = self.sources.get("withdrawal_grace", SettingSource("default")).kind != "default"
-        return RemovalGrace(self.removal_grace, self.withdrawal_grace if self.removal_grace or is_set else timedelta(0))
+        """How long a favourite must be missing before its removal is recorded."""
+        return RemovalGrace(self.removal_grace, self.withdrawal_grace)
 
     def shown(self) -> Iterator[tuple[str, str | int | float | None, SettingSource, str]]:
         """Yield (setting, value with secrets masked, source, environment variable) of every setting."""
@@ -99,6 +95,8 @@ def load(flags: Mapping[str, str | None], environ: Mapping[str, str], file: Path
         if setting.name == "database_url" and text and text.lower().startswith("postgres:"):
             hints.append(f"database_url ({source}): postgres:// was read as postgresql://; use postgresql://")
     values["encryption_keys"], sources["encryption_keys"] = _keys(values, sources)
+    if not values["removal_grace"] and sources["withdrawal_grace"].kind == "default":
+        values["withdrawal_grace"] = timedelta(0)  # removals are recorded at once, so these are too
     config = Config(**values, sources=MappingProxyType(sources))
     return replace(config, warnings=(*_exposures(config, file if is_exposed else None), *hints))
 

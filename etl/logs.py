@@ -120,7 +120,7 @@ def configure(format: str = "text", level: str = "info", *, colour: bool = True)
 
 
 def _attach(name: str | None, format: str, level: int, *, has_colour: bool) -> None:
-    """Attach our handler to the logger ``name`` (None: the root), in place of an earlier one."""
+    """Attach our handler to the logger ``name`` (None: the root), and remove an earlier one of ours."""
     logger, handler = logging.getLogger(name), StderrHandler(format)
     renderer = _render_json if format == "json" else functools.partial(_render_text, has_colour=has_colour)
     processors: list[Any] = [

@@ -278,6 +278,7 @@ def _setting(
 
 
 _LENGTH = "a length of time such as 48h, 7d or 0 (at once)"
+_LENGTH_IN_FILE = Annotated[str, Meta(pattern=r"^\s*([0-9]{1,5}\s*[mhdMHD]|0+)\s*$")] | Literal[0]
 _AS_RECEIVED = "alone, as received from Boomplay"
 _A_PATH, _A_WORD = "a path such as /oauth/token", "one word, as the service documents it"
 _DATABASES = (
@@ -324,8 +325,12 @@ class Settings:
     removal_brake: RemovalThreshold = _setting(
         "FAVSYNC_REMOVAL_BRAKE", RemovalThreshold(), _THRESHOLD, removal_threshold, in_file=str | list[float]
     )
-    removal_grace: timedelta = _setting("FAVSYNC_REMOVAL_GRACE", timedelta(hours=48), _LENGTH, length_of_time)
-    withdrawal_grace: timedelta = _setting("FAVSYNC_WITHDRAWAL_GRACE", timedelta(days=7), _LENGTH, length_of_time)
+    removal_grace: timedelta = _setting(
+        "FAVSYNC_REMOVAL_GRACE", timedelta(hours=48), _LENGTH, length_of_time, in_file=_LENGTH_IN_FILE
+    )
+    withdrawal_grace: timedelta = _setting(
+        "FAVSYNC_WITHDRAWAL_GRACE", timedelta(days=7), _LENGTH, length_of_time, in_file=_LENGTH_IN_FILE
+    )
     keep_raw: bool = _setting(
         "FAVSYNC_KEEP_RAW", True, "true, or false to store no item as received", truth, in_file=bool
     )
@@ -367,7 +372,7 @@ def file_schema() -> dict[str, Any]:
         (
             each.name,
             Annotated[each.in_file | UnsetType, Meta(description=each.wanted)],
-            each.initial if isinstance(each.initial, str | int | float) else UNSET,
+            each.initial if isinstance(each.initial, str | int | float) else each.default or UNSET,
         )
         for each in SETTINGS
     ]

@@ -301,7 +301,7 @@ def _result(run: Run, snapshot: Snapshot, changes: FavouriteChanges, changed: in
         reasons.append(f"{entries} no readable id and could be any track, so nothing is removed")
     reasons += changes.reasons
     if changes.missing:
-        reasons.append(f"{changes.missing} missing from the list; removals are recorded when they are certain")
+        reasons.append(f"{changes.missing} missing from the list: removals are recorded when they are certain")
     if changes.held:
         reasons.insert(0, f"{len(changes.held)} removals wait for `favsync runs approve {run.result.run_id or 'N'}`")
     return replace(

@@ -6,6 +6,7 @@ import base64
 import dataclasses
 import tomllib
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from jsonschema import Draft202012Validator
 from etl.accounts.encryption import MAKES_A_KEY
 from etl.config import SETTINGS, Config, SecretText, SettingSource, load
 from etl.errors import SettingsError
-from etl.model.records import RemovalThreshold
+from etl.model.records import RemovalGrace, RemovalThreshold
 from etl.settings import file_schema
 
 KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()
@@ -97,6 +98,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     assert (config.language, config.schedule, config.log_format, config.log_level) == ("en", "every 1h", "text", "info")
     assert (config.page_concurrency, config.requests_per_second, config.timeout_seconds) == (4, 10, 30)
     assert (config.max_retries, config.removal_brake) == (5, RemovalThreshold(10, 0.25))
+    assert config.grace == RemovalGrace(timedelta(hours=48), timedelta(days=7))
     assert (config.app_id, config.app_secret, config.access_token, config.refresh_token) == (None, None, None, None)
     assert config.encryption_keys == ()
     assert config.warnings == ()
@@ -133,6 +135,38 @@ def test_the_file_may_hold_numbers_and_lists(toml: Toml) -> None:
     assert config.removal_brake == RemovalThreshold(3, 0.5)
 
 
+@pytest.mark.parametrize(
+    ("text", "length", "shown"),
+    [
+        ("48h", timedelta(hours=48), "48h"),
+        ("7D", timedelta(days=7), "7d"),
+        ("30 m", timedelta(minutes=30), "30m"),
+        ("90m", timedelta(minutes=90), "90m"),
+        ("0", timedelta(0), "0"),
+        ("0h", timedelta(0), "0"),
+    ],
+)
+def test_a_grace_is_a_number_with_a_unit_or_zero(toml: Toml, text: str, length: timedelta, shown: str) -> None:
+    config = given(FAVSYNC_REMOVAL_GRACE=text)
+    assert config.removal_grace == load({}, {}, toml(f'removal_grace = "{text}"')).removal_grace == length
+    assert {name: value for name, value, _, _ in config.shown()}["removal_grace"] == shown
+    assert Draft202012Validator(file_schema()).is_valid({"removal_grace": text})
+
+
+def test_no_removal_grace_means_no_withdrawal_grace(toml: Toml) -> None:
+    assert given(FAVSYNC_REMOVAL_GRACE="0").grace == RemovalGrace()
+    is_set = given(FAVSYNC_REMOVAL_GRACE="0", FAVSYNC_WITHDRAWAL_GRACE="7d")
+    assert is_set.grace == RemovalGrace(timedelta(0), timedelta(days=7))
+    assert load({}, {}, toml("removal_grace = 0")).withdrawal_grace == timedelta(0)
+    assert given(FAVSYNC_REMOVAL_GRACE="1h").withdrawal_grace == timedelta(days=7)
+
+
+def test_a_wrong_grace_is_answered_with_the_forms() -> None:
+    assert refused({"FAVSYNC_REMOVAL_GRACE": "soon"}).remedy == (
+        "set FAVSYNC_REMOVAL_GRACE to a length of time such as 48h, 7d or 0 (at once)"
+    )
+
+
 def test_a_config_cannot_be_changed() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         given().log_level = "debug"  # type: ignore[misc]
@@ -157,6 +191,11 @@ def test_a_config_cannot_be_changed() -> None:
         ("FAVSYNC_MAX_RETRIES", "1.5", "not a whole number"),
         ("FAVSYNC_REMOVAL_BRAKE", "10", "not two numbers"),
         ("FAVSYNC_REMOVAL_BRAKE", "10,25", "a share from 0 to 1"),
+        ("FAVSYNC_REMOVAL_GRACE", "48", "'48' is not a length of time"),
+        ("FAVSYNC_REMOVAL_GRACE", "-1h", "not a length of time"),
+        ("FAVSYNC_REMOVAL_GRACE", "1.5d", "not a length of time"),
+        ("FAVSYNC_WITHDRAWAL_GRACE", "a week", "not a length of time"),
+        ("FAVSYNC_WITHDRAWAL_GRACE", "100000d", "not a length of time"),
         ("FAVSYNC_LOG_FORMAT", "xml", "is not text or json"),
         ("FAVSYNC_LOG_LEVEL", "warn", "did you mean warning?"),
         ("FAVSYNC_LANGUAGE", "en\r\nX: y", "control character"),
@@ -231,7 +270,8 @@ def test_an_empty_flag_is_no_default() -> None:
 
 
 def test_the_word_bearer_is_no_part_of_a_token() -> None:
-    assert "Bearer" in str(refused({"BOOMPLAY_ACCESS_TOKEN": "Bearer abcdef"}))
+    config = given(BOOMPLAY_ACCESS_TOKEN="Bearer abcdef")
+    assert config.access_token == SecretText("abcdef")
 
 
 @pytest.mark.parametrize(
@@ -346,7 +386,10 @@ def test_the_schema_accepts_a_file_that_load_accepts(toml: Toml) -> None:
     )
     load({}, {}, toml(text))
     assert validate(tomllib.loads(text))
-    for wrong in ("page_concurrency = 33", 'log_level = "loud"', "databse_url = 'x'", "language = 'a b'"):
+    wrong_lines = (
+        "page_concurrency = 33", 'log_level = "loud"', "databse_url = 'x'", "language = 'a b'", "removal_grace = 48",
+    )  # fmt: skip
+    for wrong in wrong_lines:
         refused(file=toml(wrong))
         assert not validate(tomllib.loads(wrong))
 
@@ -355,5 +398,6 @@ def test_the_schema_lists_every_setting_with_its_default() -> None:
     properties = file_schema()["$defs"]["Settings"]["properties"]
     assert list(properties) == [setting.name for setting in SETTINGS]
     assert properties["page_concurrency"]["default"] == 4
+    assert (properties["removal_grace"]["default"], properties["withdrawal_grace"]["default"]) == ("48h", "7d")
     assert "default" not in properties["access_token"]
     assert all(each["description"] for each in properties.values())

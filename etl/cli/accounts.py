@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import click
@@ -19,20 +18,23 @@ from etl.accounts.login import sign_in
 from etl.accounts.token_input import TokenInput, read_token, token_location
 from etl.accounts.token_rows import account_id_of
 from etl.boomplay.payloads import User
-from etl.cli.accounts_remove import remove
 from etl.cli.commands import VerbGroup
-from etl.cli.context import Context, pass_context
+from etl.cli.context import Context, counted, pass_context
 from etl.cli.options import json_option
 from etl.cli.signals import stop_event
 from etl.cli.sync import worst_exit_code
-from etl.db.engine import read_transaction
-from etl.errors import UsageError
-from etl.load.accounts import find_accounts
+from etl.db.engine import read_transaction, write_transaction
+from etl.errors import DatabaseError, UsageError
+from etl.load.accounts import Account, find_accounts
+from etl.load.run_lock import run_locks
+from etl.replay.erase import erase_account
+from etl.replay.prune import compact
 from etl.scheduler.schedule import parse
 
 CHECK_COLUMNS = (
     "account", "works", "user_name", "boomplay_user_id", "region", "token", "token_place", "expires_at", "error",
 )  # fmt: skip
+HIDDEN_COLUMNS = ("boomplay_user_id", "plan", "created_at")
 name_argument = click.argument("name")
 token_env_option = click.option(
     "--token-env",
@@ -62,9 +64,6 @@ def accounts() -> None:
     """
 
 
-accounts.add_command(remove)
-
-
 @accounts.command("add")
 @name_argument
 @token_env_option
@@ -81,7 +80,7 @@ def add(
     The first line is the access token, an optional second line the refresh token. Boomplay reports the token's user; a user
     can have only one account.
     """
-    settings = {"schedule": _schedule(schedule), "region": _region(region)}
+    settings = {"schedule": _schedule(schedule or "default"), "region": _region(region or "")}
     engine = context.open_database(create=True)
     manage.require_new(engine, name)
     given = _read_token(context, token_env, token_file)
@@ -95,8 +94,7 @@ def add(
 def list_(context: Context) -> None:
     """List the accounts and the state of their tokens."""
     rows = manage.list_accounts(context.open_database())
-    hidden = () if context.json else ("boomplay_user_id", "plan", "created_at")
-    columns = [name for name in (rows[0] if rows else {"account": None}) if name not in hidden]
+    columns = [name for name in (rows[0] if rows else ["account"]) if context.json or name not in HIDDEN_COLUMNS]
     context.show_rows(columns, [[row[name] for name in columns] for row in rows])
 
 
@@ -111,34 +109,30 @@ def list_(context: Context) -> None:
 @token_file_option
 @json_option
 @pass_context
-def set_(context: Context, /, name: str, **asked: Any) -> None:
+def set_(
+    context: Context, /, name: str, token: bool, token_env: str | None, token_file: str | None, **new: Any
+) -> None:
     """Change the account NAME: its schedule, region, name or token; enable or disable it."""
-    values: dict[str, Any] = {}
-    if asked["schedule"] is not None:
-        values["schedule"] = _schedule(asked["schedule"])
-    if asked["region"] is not None:
-        values["region"] = _region(asked["region"])
-    if asked["enabled"] is not None:
-        values["enabled"] = asked["enabled"]
-    if asked["new_name"] is not None:
-        values["name"] = asked["new_name"]
-    wants_token = asked["token"] or asked["token_env"] is not None or asked["token_file"] is not None
+    new["name"] = new.pop("new_name")
+    values = {key: value for key, value in new.items() if value is not None}
+    checks = (("schedule", _schedule), ("region", _region))
+    values |= {key: check(values[key]) for key, check in checks if key in values}
+    wants_token = token or token_env is not None or token_file is not None
     if not values and not wants_token:
         raise UsageError("no changes given", remedy="`favsync accounts set --help` lists the options")
     engine = context.open_database()
     note = ""
     if wants_token:
-        given = _read_token(context, asked["token_env"], asked["token_file"])
+        given = _read_token(context, token_env, token_file)
         manage.give_token(context.config, engine, name, given)
         note = f"; {given.note}"
     if values:
         manage.set_account(context.config, engine, name, values)
-    if context.json:
-        context.show_json({"account": name, **values, "token": wants_token})
-    else:
-        context.show(f"account {values.get('name', name)} is changed{note}")
+    name_now = values.get("name", name)
+    changes = {"account": name, **values, "token": wants_token}
+    context.show_result(changes, f"account {name_now} is changed{note}")
     if wants_token:
-        _warn_if_disabled(context, engine, values.get("name", name))
+        _warn_if_disabled(context, engine, name_now)
 
 
 @accounts.command("check")
@@ -154,20 +148,11 @@ def check(context: Context, names: tuple[str, ...]) -> int:
     with read_transaction(engine) as connection:
         found = [account.name for account in find_accounts(connection, names)]
     checks = [manage.check_account(context.config, engine, name) for name in found]
-    rows = [
-        (
-            each.account,
-            each.error is None,
-            each.user.user_name if each.user else None,
-            each.user.user_id if each.user else None,
-            each.user.region if each.user else None,
-            each.state,
-            each.place,
-            each.expires_at,
-            str(each.error) if each.error else None,
-        )
-        for each in checks
-    ]
+    rows = []
+    for each in checks:
+        user = (each.user.user_name, each.user.user_id, each.user.region) if each.user else (None, None, None)
+        error = str(each.error) if each.error else None
+        rows.append((each.account, each.error is None, *user, each.state, each.place, each.expires_at, error))
     context.exit_code = worst_exit_code([each.error.exit_code if each.error else 0 for each in checks])
     context.show_rows(CHECK_COLUMNS, rows)
     for each in checks:
@@ -182,10 +167,8 @@ def check(context: Context, names: tuple[str, ...]) -> int:
 def rekey(context: Context) -> None:
     """Encrypt all stored tokens with the first key of FAVSYNC_ENCRYPTION_KEY. Afterwards, remove the older keys."""
     count = manage.rekey(context.config, context.open_database())
-    if context.json:
-        context.show_json({"encrypted_anew": count})
-    else:
-        context.show(f"re-encrypted {count} tokens with the first key; the older keys can be removed")
+    done = f"re-encrypted {counted(count, 'token')} with the first key; the older keys can be removed"
+    context.show_result({"encrypted_anew": count}, done)
 
 
 @accounts.command("login")
@@ -193,12 +176,7 @@ def rekey(context: Context) -> None:
 @click.option("--no-browser", is_flag=True, help="Do not open a browser: print the address, and ask for the final one.")
 @token_file_option
 @click.option(
-    "--timeout",
-    metavar="SECONDS",
-    type=click.IntRange(1, 3600),
-    default=300,
-    show_default=True,
-    help="How long to wait for the sign-in.",
+    "--timeout", metavar="SECONDS", type=click.IntRange(1, 3600), default=300, help="How long to wait for the sign-in."
 )
 @json_option
 @pass_context
@@ -207,13 +185,19 @@ def login(context: Context, name: str, no_browser: bool, token_file: str | None,
 
     The browser returns to BOOMPLAY_REDIRECT_URI, which must be registered at Boomplay exactly as it is set here.
     """
+
+    def ask_address() -> str:
+        if context.can_ask:
+            return str(click.prompt("the final address in the browser", err=True))
+        return _piped(sys.stdin.readline if sys.stdin else str).strip()
+
     place, reference, note = token_location(context.config, file=token_file)
     engine = context.open_database(create=True)
     with read_transaction(engine) as connection:
         is_new = account_id_of(connection, name) is None
     if is_new:
         manage.require_new(engine, name)
-    paste = partial(_ask_address, context) if no_browser else None
+    paste = ask_address if no_browser else None
     with stop_event() as stop:
         token = sign_in(context.config, context.say, paste=paste, timeout_seconds=timeout, stop=stop)
     given = TokenInput(token, place, reference, note)
@@ -223,6 +207,50 @@ def login(context: Context, name: str, no_browser: bool, token_file: str | None,
         user = manage.give_token(context.config, engine, name, given)
     _show_user(context, "signed in", name, user, note)
     _warn_if_disabled(context, engine, name)
+
+
+@accounts.command("remove")
+@name_argument
+@click.option("--erase", is_flag=True, help="Delete all data of the account, with its history. This cannot be undone.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@json_option
+@pass_context
+def remove(context: Context, name: str, erase: bool, yes: bool) -> None:
+    """Stop syncing the account NAME and delete its token. Its history stays, unless --erase is given."""
+    engine = context.open_database()
+    with read_transaction(engine) as connection:
+        account = find_accounts(connection, [name])[0]
+    if erase:
+        if not yes and not context.can_ask:
+            raise UsageError("confirmation is needed, but standard input is not a terminal", remedy="add --yes")
+        question = f"Delete account {name} and its whole history permanently?"
+        if yes or context.ask_yes_no(question, "nothing was deleted"):
+            _erase(context, engine, account)
+        return
+    manage.disable_account(engine, name)
+    done = f"account {name} is no longer synced and its token is deleted; its history is kept"
+    hint = f"`favsync accounts remove {name} --erase` deletes the history too"
+    context.show_result({"account": name, "erased": False}, done, hint)
+
+
+def _erase(context: Context, engine: Engine, account: Account) -> None:
+    """Delete the account while no run of any account is in progress, and remove its traces from the file."""
+    trace = None
+    with run_locks(engine, manage.numbered_accounts(engine)):
+        with write_transaction(engine) as connection:
+            deleted = erase_account(connection, account.account_id)
+        try:
+            compact(engine)
+        except DatabaseError as error:
+            trace, context.exit_code = error.message, error.exit_code
+    counts = [counted(deleted["runs"], "run"), counted(deleted["favourites"], "interval")]
+    counts.append(f"{counted(deleted['tracks'], 'track')} of no other account")
+    hints = ["earlier backups, exports and reports still contain the account; delete them yourself"]
+    if trace is not None:
+        hints.insert(0, f"the database file still contains traces: {trace}; run VACUUM in it with sqlite3 afterwards")
+    fields = {"account": account.name, "erased": True, "deleted": deleted, "traces": trace}
+    done = f"account {account.name} and its history are deleted: {', '.join(counts)}"
+    context.show_result(fields, done, *hints)
 
 
 def _warn_if_disabled(context: Context, engine: Engine, name: str) -> None:
@@ -243,12 +271,6 @@ def _read_token(context: Context, variable: str | None, file: str | None) -> Tok
     return read_token(context.config, ask, variable=variable, file=file)
 
 
-def _ask_address(context: Context) -> str:
-    if context.can_ask:
-        return str(click.prompt("the final address in the browser", err=True))
-    return _piped(sys.stdin.readline if sys.stdin else str).strip()
-
-
 def _piped(read: Callable[[], str]) -> str:
     """Return the piped input; a closed standard input is empty.
 
@@ -260,26 +282,20 @@ def _piped(read: Callable[[], str]) -> str:
         raise UsageError("standard input is not text", remedy="pipe the token as text, one line") from None
 
 
-def _schedule(text: str | None) -> str | None:
+def _schedule(text: str) -> str | None:
     """Return the text of a valid schedule, None for the default one."""
-    if text is None or text.strip().lower() == "default":
-        return None
-    return parse(text).text.strip()
+    return None if text.strip().lower() == "default" else parse(text).text.strip()
 
 
-def _region(text: str | None) -> str | None:
-    if text is None or not text.strip():
-        return None
+def _region(text: str) -> str | None:
     code = text.strip().upper()
-    if not (len(code) == 2 and code.isascii() and code.isalpha()):
+    if code and not (len(code) == 2 and code.isascii() and code.isalpha()):
         raise UsageError(f"{text!r} is not a market", remedy="use its two-letter code, such as NG")
-    return code
+    return code or None
 
 
 def _show_user(context: Context, done: str, name: str, user: User, note: str) -> None:
-    if context.json:
-        fields = {"user_name": user.user_name, "boomplay_user_id": user.user_id, "region": user.region}
-        context.show_json({"account": name, "done": done, **fields, "note": note})
-        return
-    context.show(f"{done}: account {name} is {user.user_name or user.user_id}, region {user.region or 'unknown'}")
-    context.say(f"{note}; `favsync sync {name}` syncs it now")
+    fields = {"user_name": user.user_name, "boomplay_user_id": user.user_id, "region": user.region}
+    line = f"{done}: account {name} is {user.user_name or user.user_id}, region {user.region or 'unknown'}"
+    hint = f"{note}; `favsync sync {name}` syncs it now"
+    context.show_result({"account": name, "done": done, **fields, "note": note}, line, hint)

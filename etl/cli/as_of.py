@@ -10,17 +10,18 @@ import click
 from sqlalchemy import Connection
 
 from etl.cli.commands import Verb
-from etl.cli.context import Context, pass_context
+from etl.cli.context import Context, moment, pass_context
 from etl.cli.options import WholeNumber, json_option
-from etl.cli.time_input import instant as parse_instant
+from etl.cli.time_input import instant
 from etl.db.engine import read_transaction
 from etl.errors import UsageError
 from etl.load.accounts import Account, every_account, find_accounts
 from etl.reporting.list_as_of import UNKNOWN, AsOfRow, changes_between, list_at, observation_range
 from etl.transform.as_of import ObservationRange
 
-COLUMNS = ("answer", "track_id", "title", "artists", "added_after", "valid_from", "removed_after", "valid_to")
-CHANGE_COLUMNS = ("change", "track_id", "title", "artists", "before", "after")
+BOUNDS = ("added_after", "valid_from", "removed_after", "valid_to")
+COLUMNS = ("account", "answer", "track_id", "title", "artists", *BOUNDS)
+CHANGE_COLUMNS = ("account", "change", "track_id", "title", "artists", "before", "after")
 
 
 @click.command("as-of", cls=Verb)
@@ -52,21 +53,21 @@ def as_of(
     favsync as-of --diff 2025-01-01 2025-07-01
     """
     instants, names = _split(words, diff)
+    columns, answer = (CHANGE_COLUMNS, _changes) if diff else (COLUMNS, _favourites)
+    rows: list[dict[str, Any]] = []
+    messages: list[str] = []
     with read_transaction(context.open_database()) as connection:
-        accounts = find_accounts(connection, names) if names else every_account(connection)
-        if not accounts and not context.json:
-            context.say("there is no account yet, so there is no history")
-        if diff:
-            columns: tuple[str, ...] = ("account", *CHANGE_COLUMNS)
-            rows = _changes(context, connection, accounts, instants, is_all=is_all)
-        else:
-            columns = ("account", *COLUMNS)
-            rows = _favourites(context, connection, accounts, instants[0], is_all=is_all)
+        for account in find_accounts(connection, names) if names else every_account(connection):
+            message, found = answer(connection, account, instants, is_all=is_all)
+            messages.append(message)
+            rows += found
     rows = rows[: limit or None]
     if context.json:
         context.show_json(rows)
-    else:
-        context.show_rows(columns, ([row[name] for name in columns] for row in rows), is_limited=limit is None)
+        return
+    for message in messages or ["there is no account yet, so there is no history"]:
+        context.say(message)
+    context.show_rows(columns, ([row[name] for name in columns] for row in rows), is_limited=limit is None)
 
 
 def _split(words: Sequence[str], diff: tuple[str, str] | None) -> tuple[list[datetime], Sequence[str]]:
@@ -80,47 +81,46 @@ def _split(words: Sequence[str], diff: tuple[str, str] | None) -> tuple[list[dat
     if names and _is_time(names[0]) and not _is_time(given[0]):
         time = f'"{names[0]}"' if " " in names[0] else names[0]
         raise click.UsageError(f"the time comes first: `favsync as-of {time} {given[0]}`")
-    return sorted(parse_instant(text) for text in diff or given[:1]), names
+    return sorted(instant(text) for text in diff or given[:1]), names
 
 
 def _is_time(text: str) -> bool:
     try:
-        parse_instant(text)
+        instant(text)
     except UsageError:
         return False
     return True
 
 
 def _favourites(
-    context: Context, connection: Connection, accounts: Sequence[Account], instant: datetime, *, is_all: bool
-) -> list[dict[str, Any]]:
-    listed = {account.name: list_at(connection, account.account_id, instant) for account in accounts}
-    if not context.json:
-        for account in accounts:
-            observed = observation_range(connection, account.account_id)
-            context.say(_summary(account.name, listed[account.name], instant, observed))
-    return [
-        {"account": name, "as_of": instant, **_fields(row)}
-        for name, each in listed.items()
-        for answer in ("yes", "unknown", *(["no"] if is_all else []))
-        for row in each
+    connection: Connection, account: Account, instants: Sequence[datetime], *, is_all: bool
+) -> tuple[str, list[dict[str, Any]]]:
+    """Return a summary, and the rows of the account's tracks: first those that were favourites."""
+    listed = list_at(connection, account.account_id, instants[0])
+    answers = ("yes", "unknown", "no")
+    counts = ", ".join(f"{sum(each.answer == word for each in listed):,} {word}" for word in answers)
+    observed = observation_range(connection, account.account_id)
+    summary = f"{account.name} at {moment(instants[0])}: {counts}{_hint(account.name, instants[0], observed)}"
+    rows = [
+        {"account": account.name, "as_of": instants[0], **_fields(row)}
+        for answer in (answers if is_all else answers[:2])
+        for row in listed
         if row.answer == answer
     ]
+    return summary, rows
 
 
-def _summary(name: str, listed: Sequence[AsOfRow], instant: datetime, observed: ObservationRange) -> str:
-    counts = ", ".join(f"{sum(each.answer == word for each in listed):,} {word}" for word in ("yes", "unknown", "no"))
-    line = f"{name} at {instant:%Y-%m-%d %H:%M:%S} UTC: {counts}"
+def _hint(name: str, at: datetime, observed: ObservationRange) -> str:
     if observed.seen_until is None or observed.seen_from is None:
-        return f"{line}; there is no snapshot yet"
-    if instant < observed.seen_from:
-        return f"{line}; the first snapshot is of {observed.seen_from:%Y-%m-%d %H:%M:%S} UTC"
-    if instant > observed.seen_until:
-        newest = observed.seen_until.replace(tzinfo=None).isoformat() + "Z"
-        if observed.absent_from is None or observed.absent_from > observed.seen_until:
-            return f"{line}; the newest snapshot is of {newest}, and a single snapshot shows no other time"
-        return f"{line}; the newest snapshot is of {newest}: `favsync as-of {newest} {name}` shows it"
-    return line
+        return "; there is no snapshot yet"
+    if at < observed.seen_from:
+        return f"; the first snapshot is of {moment(observed.seen_from)}"
+    if at <= observed.seen_until:
+        return ""
+    newest = observed.seen_until.replace(tzinfo=None).isoformat() + "Z"
+    if observed.absent_from is None or observed.absent_from > observed.seen_until:
+        return f"; the newest snapshot is of {newest}, and a single snapshot shows no other time"
+    return f"; the newest snapshot is of {newest}: `favsync as-of {newest} {name}` shows it"
 
 
 def _fields(row: AsOfRow) -> dict[str, Any]:
@@ -136,37 +136,25 @@ def _fields(row: AsOfRow) -> dict[str, Any]:
         "isrc": track.isrc,
         "market_count": len(track.markets),
         "facts_since": row.facts_since,
-        "added_after": stay.added_after,
-        "valid_from": stay.valid_from,
-        "removed_after": stay.removed_after,
-        "valid_to": stay.valid_to,
+        **{name: getattr(stay, name) for name in BOUNDS},
     }
 
 
 def _changes(
-    context: Context, connection: Connection, accounts: Sequence[Account], instants: Sequence[datetime], *, is_all: bool
-) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    for account in accounts:
-        changes = changes_between(connection, account.account_id, instants[0], instants[1])
-        known = [change for change in changes if change.word != UNKNOWN]
-        for change in changes if is_all else known:
-            fields = _fields(change.after)
-            rows.append(
-                {
-                    "account": account.name,
-                    "change": change.word,
-                    **{name: fields[name] for name in ("track_id", "title", "artists")},
-                    "before": str(change.before.answer),
-                    "after": str(change.after.answer),
-                    **{name: fields[name] for name in ("added_after", "valid_from", "removed_after", "valid_to")},
-                }
-            )
-        if not context.json:
-            counts = [f"{sum(change.word == word for change in known):,} {word}" for word in ("added", "removed")]
-            if len(changes) > len(known):
-                hint = "" if is_all else " (--all lists them)"
-                counts.append(f"{len(changes) - len(known):,} unknown{hint}")
-            span = " to ".join(f"{instant:%Y-%m-%d %H:%M:%S}" for instant in instants)
-            context.say(f"{account.name} from {span} UTC: {', '.join(counts)}")
-    return rows
+    connection: Connection, account: Account, instants: Sequence[datetime], *, is_all: bool
+) -> tuple[str, list[dict[str, Any]]]:
+    """Return a summary, and the rows of the account's changes."""
+    changes = changes_between(connection, account.account_id, instants[0], instants[1])
+    known = [change for change in changes if change.word != UNKNOWN]
+    rows = []
+    for change in changes if is_all else known:
+        fields = _fields(change.after)
+        row = {"account": account.name, "change": change.word}
+        row |= {name: fields[name] for name in ("track_id", "title", "artists")}
+        row |= {"before": str(change.before.answer), "after": str(change.after.answer)}
+        rows.append(row | {name: fields[name] for name in BOUNDS})
+    counts = [f"{sum(change.word == word for change in known):,} {word}" for word in ("added", "removed")]
+    if len(changes) > len(known):
+        counts.append(f"{len(changes) - len(known):,} unknown{'' if is_all else ' (--all lists them)'}")
+    span = " to ".join(f"{each:%Y-%m-%d %H:%M:%S}" for each in instants)
+    return f"{account.name} from {span} UTC: {', '.join(counts)}", rows

@@ -15,13 +15,13 @@ from etl.accounts.session import connect
 from etl.backfill.full_refresh import FullRefreshResult, checkpointing, full_refresh
 from etl.backfill.import_files import FileImportResult, ImportOptions, import_paths
 from etl.cli.commands import Verb
-from etl.cli.context import Context, pass_context
+from etl.cli.context import Context, moment, pass_context, shortened
 from etl.cli.options import account_argument, json_option
 from etl.cli.progress_bar import progress_bar
 from etl.cli.signals import stop_event
 from etl.cli.sync import show_report, warn_no_raw, worst_exit_code
 from etl.cli.targets import failed_result, is_new_file, no_account, target_accounts
-from etl.cli.time_input import INSTANT
+from etl.cli.time_input import instant
 from etl.db.engine import read_transaction
 from etl.errors import FavsyncError, SettingsError, UsageError
 from etl.load.accounts import Account
@@ -51,7 +51,7 @@ RUN_FIELDS = (
 @click.option(
     "--observed-at",
     metavar="TIME",
-    type=INSTANT,
+    type=instant,
     help="When the exports were made. [default: the time in each file, or in its name]",
 )
 @click.option(
@@ -96,12 +96,7 @@ def backfill(
     result = import_paths(engine, accounts[0], paths, options, clock.now())
     details = _import_fields(engine, accounts[0], result)
     context.exit_code = PARTIAL if result.faults else HELD if details["held"] else 0
-    if context.json:
-        context.show_json(details)
-    else:
-        context.show_lines(_import_lines(details))
-        for message in _import_messages(details):
-            context.say(message)
+    context.show_result(details, _import_lines(details), *_import_messages(details))
     return context.exit_code
 
 
@@ -109,16 +104,10 @@ def _import_fields(engine: Engine, account: Account, result: FileImportResult) -
     observations = []
     with read_transaction(engine) as connection:
         for landed in result.imported.landed:
-            row = find_run(connection, landed.run_id)
-            observations.append(
-                {name: getattr(row, name) for name in RUN_FIELDS}
-                | {
-                    "from": landed.past.label,
-                    "items": len(landed.past.items),
-                    "complete": landed.past.proven,
-                    "was_there": landed.was_there,
-                }
-            )
+            row, past = find_run(connection, landed.run_id), landed.past
+            about = {"from": past.label, "items": len(past.items), "complete": past.proven}
+            columns = {name: getattr(row, name) for name in RUN_FIELDS}
+            observations.append(columns | about | {"was_there": landed.was_there})
         later = {run_id: superseding_run(connection, find_run(connection, run_id)) for run_id in result.imported.held}
     difference = result.imported.difference
     return {
@@ -140,20 +129,20 @@ def _import_fields(engine: Engine, account: Account, result: FileImportResult) -
 def _import_lines(details: dict[str, Any]) -> Iterator[str]:
     for each in details["observations"]:
         what = "the whole list" if each["complete"] else "a part"
-        line = f"{each['observed_at']:%Y-%m-%d %H:%M:%S} UTC  {each['from']}: {each['items']:,} items, {what}"
+        line = f"{moment(each['observed_at'])}  {each['from']}: {each['items']:,} items, {what}"
         if each["was_there"]:
             retracted = ", now retracted" if each["retracted_at"] else ""
             yield f"{line}: already imported as run {each['run_id']}{retracted}; skipped"
         else:
-            counts = [f"{each[word]:,} {word}" for word in ("added", "removed", "changed") if each[word]]
-            counts += [f"{each['rejected']:,} unreadable"] if each["rejected"] else []
+            kinds = {"added": "added", "removed": "removed", "changed": "changed", "rejected": "unreadable"}
+            counts = [f"{each[name]:,} {word}" for name, word in kinds.items() if each[name]]
             yield f"{line}: run {each['run_id']}, {', '.join(counts) or 'nothing new'}"
     if any(not each["was_there"] for each in details["observations"]):
-        history = ", ".join(
+        history = (
             f"{count:,} {name.removeprefix('intervals_').replace('_', ' ')}"
             for name, count in details["history"].items()
         )
-        yield f"{details['account']}: intervals of the history: {history}"
+        yield f"{details['account']}: intervals of the history: {', '.join(history)}"
 
 
 def _import_messages(details: dict[str, Any]) -> Iterator[str]:
@@ -172,8 +161,7 @@ def _import_messages(details: dict[str, Any]) -> Iterator[str]:
         yield f"problem: … and {len(problems) - SHOWN_PROBLEMS:,} more (--json lists all)"
     yield from (f"note: {note}" for note in details["notes"][:SHOWN_PROBLEMS])
     if skipped:
-        more = ", …" if len(skipped) > SHOWN_SKIPPED else ""
-        yield f"skipped, unsupported file types: {', '.join(skipped[:SHOWN_SKIPPED])}{more} ({len(skipped):,} in total)"
+        yield f"skipped, unsupported file types: {shortened(skipped, SHOWN_SKIPPED)}"
 
 
 def _refresh(context: Context, name: str | None) -> int:
@@ -185,13 +173,8 @@ def _refresh(context: Context, name: str | None) -> int:
         raise no_account()
     results = [_refresh_account(context, engine, account) for account in accounts]
     if context.json:
-        context.show_json(
-            [
-                report_fields(each.report)
-                | {"reused_pages": each.reused_pages, "rekept": each.rekept, "refolded": each.refolded}
-                for each in results
-            ]
-        )
+        extra = [{word: getattr(each, word) for word in ("reused_pages", "rekept", "refolded")} for each in results]
+        context.show_json([report_fields(each.report) | more for each, more in zip(results, extra, strict=True)])
     context.exit_code = worst_exit_code(each.report.exit_code for each in results)
     return context.exit_code
 
@@ -215,16 +198,13 @@ def _refresh_account(context: Context, engine: Engine, account: Account) -> Full
         raise
     except FavsyncError as error:
         result = FullRefreshResult(failed_result(engine, account, "backfill", started_at, error))
-    if not context.json:
-        is_resumable = result.report.error is not None and result.report.run_id is not None
-        show_report(context, result.report, [f"  {resume}"] if is_resumable else _refresh_lines(result))
+    if context.json:
+        return result
+    details = [
+        (result.reused_pages, "{:,} pages came from an earlier, interrupted read"),
+        (result.rekept, "the raw bodies of {:,} items were restored"),
+        (result.refolded, "the attributes of {:,} tracks were corrected from their items"),
+        (result.report.error is not None and result.report.run_id is not None, resume),
+    ]
+    show_report(context, result.report, [f"  {text.format(count)}" for count, text in details if count])
     return result
-
-
-def _refresh_lines(result: FullRefreshResult) -> Iterator[str]:
-    if result.reused_pages:
-        yield f"  {result.reused_pages:,} pages came from an earlier, interrupted read"
-    if result.rekept:
-        yield f"  the raw bodies of {result.rekept:,} items were restored"
-    if result.refolded:
-        yield f"  the attributes of {result.refolded:,} tracks were corrected from their items"

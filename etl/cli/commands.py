@@ -19,7 +19,7 @@ from etl.errors import UsageError
 
 SHORTEST_PART = 3  # shorter words are not looked for within names
 WIDEST_HELP = 500
-_NAMES: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
+CONTEXT_SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "show_default": True}
 
 
 def unknown(kind: str, given: str, names: Iterable[str], *, remedy: str) -> UsageError:
@@ -41,8 +41,7 @@ class Verb(click.Command):
     """A command with the global options."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs["context_settings"] = _NAMES | (kwargs.get("context_settings") or {})
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, **{"context_settings": CONTEXT_SETTINGS} | kwargs)
         self.help = self.help and self.help.replace("\\b\n", "\b\n")  # a raw docstring has click's mark as two letters
         self.params.extend(global_options())
 
@@ -65,8 +64,8 @@ class VerbGroup(click.Group):
     command_class = Verb
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs["context_settings"] = _NAMES | (kwargs.get("context_settings") or {})
-        super().__init__(*args, **{"subcommand_metavar": "VERB [ARGS]..."} | kwargs)
+        defaults = {"context_settings": CONTEXT_SETTINGS, "subcommand_metavar": "VERB [ARGS]..."}
+        super().__init__(*args, **defaults | kwargs)
         self.params.extend(global_options())
 
     def help_lines(self, ctx: click.Context) -> list[tuple[str, str]]:
@@ -76,13 +75,9 @@ class VerbGroup(click.Group):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the verbs before the options."""
-        self.format_commands(ctx, formatter)
-        _write_options(self, ctx, formatter)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write each verb with its help line."""
         with formatter.section("Verbs"):
             formatter.write_dl(self.help_lines(ctx))
+        _write_options(self, ctx, formatter)
 
 
 class LazyGroup(VerbGroup):
@@ -90,12 +85,12 @@ class LazyGroup(VerbGroup):
 
     def __init__(
         self,
-        *args: Any,
+        name: str,
         verbs: Mapping[str, tuple[str, str, str]],
         exit_codes: Sequence[tuple[str, str]],
-        **kwargs: Any,
+        help: str,
     ) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(name, help=help)
         self.verbs = verbs
         self.exit_codes = exit_codes
 
@@ -108,8 +103,8 @@ class LazyGroup(VerbGroup):
         if cmd_name not in self.verbs:
             return None
         module, attribute, _ = self.verbs[cmd_name]
-        command = getattr(importlib.import_module(module), attribute)
-        return command if isinstance(command, click.Command) else None
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
 
     def help_lines(self, ctx: click.Context) -> list[tuple[str, str]]:
         """Return the lines of the table, without an import."""
@@ -127,15 +122,11 @@ class LazyGroup(VerbGroup):
 
 
 def _write_options(command: click.Command, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    # arguments are in the usage line and in the text; click would list them without help
+    options = [param for param in command.get_params(ctx) if not isinstance(param, click.Argument)]
     for title, are_global in (("Options", False), ("Global options", True)):
-        # arguments are in the usage line and in the text; click would list them without help
-        options = [param for param in command.get_params(ctx) if not isinstance(param, click.Argument)]
-        chosen = [param for param in options if _is_global(param) == are_global]
+        chosen = [each for each in options if (isinstance(each, GlobalOption) or "--help" in each.opts) == are_global]
         records = [record for param in chosen if (record := param.get_help_record(ctx))]
         if records:
             with formatter.section(title):
                 formatter.write_dl(records)
-
-
-def _is_global(param: click.Parameter) -> bool:
-    return isinstance(param, GlobalOption) or "--help" in param.opts

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from datetime import datetime
 
     from sqlalchemy import Engine
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 
 class Context:
-    """One invocation of ``favsync``. ``json``: True if the result is wanted as JSON.
+    """One invocation of ``favsync``.
 
-    ``exit_code``: the exit code if the reader of the output goes away; set it before a long output.
+    ``options``: values of global options by name. ``exit_code``: the exit code if the reader of the output goes away; set it
+    before a long output.
     """
 
     def __init__(self) -> None:
-        self.flags: dict[str, str | None] = {}
-        self.file: Path | None = None
+        self.options: dict[str, str | None] = {}
         self.debug = False
         self.json = False
         self.exit_code = 0
@@ -43,10 +43,12 @@ class Context:
         Raises:
             SettingsError: one of them cannot be used.
         """
+        from pathlib import Path
+
         from etl import config, logs
 
-        environ = config.environment()
-        settings = config.load(self.flags, environ, self.file)
+        environ, file = config.environment(), self.options.get("config")
+        settings = config.load(self.options, environ, Path(file) if file else None)
         for secret in settings.secrets():
             logs.mask(secret)
         has_colour = not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"  # https://no-color.org
@@ -77,6 +79,13 @@ class Context:
         """True if standard input is a terminal; a closed one is not."""
         return sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty()
 
+    def ask_yes_no(self, question: str, otherwise: str) -> bool:
+        """Ask the person at the terminal. If the answer is no, write ``otherwise`` to stderr."""
+        is_yes = click.confirm(question, err=True)
+        if not is_yes:
+            self.say(otherwise)
+        return is_yes
+
     def say(self, text: str) -> None:
         """Write a message to stderr; as a log line where the logs are JSON. A closed stderr is ignored."""
         from etl import logs
@@ -96,29 +105,27 @@ class Context:
         else:
             self.say(f"error: {line}" + (f"\n  what to do: {remedy}" if remedy else ""))
 
-    def ask_yes_no(self, question: str, otherwise: str) -> bool:
-        """Ask the person at the terminal. If the answer is no, write ``otherwise`` to stderr."""
-        if click.confirm(question, err=True):
-            return True
-        self.say(otherwise)
-        return False
-
-    def show(self, text: str) -> None:
+    def show(self, *lines: str) -> None:
         """Print lines of the result for people, with control characters escaped."""
         from etl.logs import visible
 
-        click.echo("\n".join(visible(line) for line in text.split("\n")))
-
-    def show_lines(self, lines: Iterable[str]) -> None:
-        """Print each line with `show`."""
-        for line in lines:
-            self.show(line)
+        for line in "\n".join(lines).split("\n") if lines else ():
+            click.echo(visible(line))
 
     def show_json(self, value: object) -> None:
         """Print the result for machines: instants end in Z, non-ASCII text stays unescaped."""
         from etl.reporting.render import json_text
 
         click.echo(json_text(value, indent=2))
+
+    def show_result(self, value: object, lines: str | Iterable[str], *hints: str) -> None:
+        """Print the result: ``value`` where JSON is wanted, else ``lines``, and then write ``hints`` to stderr."""
+        if self.json:
+            self.show_json(value)
+            return
+        self.show(*([lines] if isinstance(lines, str) else lines))
+        for hint in hints:
+            self.say(hint)
 
     def show_rows(
         self,
@@ -127,18 +134,20 @@ class Context:
         format: str = "table",
         *,
         is_limited: bool = True,
-    ) -> None:
-        """Print rows in ``format``, or as JSON where that is wanted.
+    ) -> int:
+        """Print rows in ``format``, or as JSON where that is wanted, and return how many.
 
         ``is_limited``: a table on a terminal ends after `TERMINAL_ROWS` rows, with a hint at how to see more.
         """
         from etl.reporting.render import TERMINAL_ROWS, render
 
-        format, remaining = "json" if self.json else format, iter(rows)
-        is_cut = is_limited and format == "table" and sys.stdout.isatty()
-        render(format, columns, islice(remaining, TERMINAL_ROWS) if is_cut else remaining, sys.stdout)
+        remaining = iter(rows)
+        is_cut = is_limited and format == "table" and not self.json and sys.stdout.isatty()
+        shown = islice(remaining, TERMINAL_ROWS) if is_cut else remaining
+        count = render("json" if self.json else format, columns, shown, sys.stdout)
         if is_cut and next(remaining, None) is not None:
             self.say(f"the first {TERMINAL_ROWS} rows are shown; see all with `--limit 0`, `--format csv` or `--json`")
+        return count
 
 
 def counted(count: int, noun: str) -> str:
@@ -150,6 +159,11 @@ def shortened(items: Sequence[object], most: int) -> str:
     """Return the first ``most`` items separated by commas, and the number of the others."""
     more = f" and {len(items) - most:,} more" if len(items) > most else ""
     return ", ".join(map(str, items[:most])) + more
+
+
+def moment(instant: datetime | None) -> str:
+    """Return an instant for people, to the second; a dash if there is none."""
+    return f"{instant:%Y-%m-%d %H:%M:%S} UTC" if instant else "-"
 
 
 pass_context = click.make_pass_decorator(Context, ensure=True)

@@ -32,12 +32,10 @@ def upgrade(context: Context) -> None:
     before = migrate.current(open_engine(url)) if path is None or path.exists() else None
     migrate.upgrade(url)
     after = migrate.current(open_engine(url))
-    if context.json:
-        context.show_json({"before": before, "after": after})
-    elif before == after:
-        context.show(f"the schema is already at {after}; the views were recreated")
-    else:
-        context.show(f"the schema was migrated from {before or 'nothing'} to {after}")
+    done = f"the schema was migrated from {before or 'nothing'} to {after}"
+    if before == after:
+        done = f"the schema is already at {after}; the views were recreated"
+    context.show_result({"before": before, "after": after}, done)
 
 
 @db.command("current")
@@ -47,11 +45,8 @@ def current(context: Context) -> None:
     """Print the schema version of the database, and the newest one."""
     found = migrate.current(open_engine(context.config.database_url.reveal()))
     newest = migrate.newest()
-    if context.json:
-        context.show_json({"current": found, "newest": newest})
-    else:
-        state = "up to date" if found == newest else f"the newest is {newest}: run `favsync db upgrade`"
-        context.show(f"{found or 'no schema'} ({state})")
+    state = "up to date" if found == newest else f"the newest is {newest}: run `favsync db upgrade`"
+    context.show_result({"current": found, "newest": newest}, f"{found or 'no schema'} ({state})")
 
 
 @db.command("check")
@@ -60,8 +55,5 @@ def current(context: Context) -> None:
 def check(context: Context) -> int:
     """Check the schema, constraints, triggers and views of the database. Exit code 5 if something is wrong."""
     faults = schema_differences(open_engine(context.config.database_url.reveal()), views())
-    if context.json:
-        context.show_json({"faults": faults})
-    else:
-        context.show_lines(faults or ["no problems found"])
+    context.show_result({"faults": faults}, faults or "no problems found")
     return DatabaseError.exit_code if faults else 0

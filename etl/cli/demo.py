@@ -5,6 +5,7 @@ It uses the same settings, client, runs and database as `favsync sync`; only the
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from etl.db.migrate import ready_engine
 from etl.errors import UsageError
 from etl.load.accounts import ensure_account, find_accounts
 from etl.reporting.html import write_report
-from etl.reporting.run_summary import report_fields, report_line
+from etl.reporting.run_summary import report_fields, report_lines
 from etl.sandbox import Sandbox
 from etl.sync import RunOptions, RunResult, sync_account
 
@@ -46,22 +47,28 @@ def demo(context: Context, keep: Path | None) -> int:
         tour = _Tour(context, sandbox, folder)
         first = sandbox.favourites(USER)
         spare = [track_id for track_id in sandbox.catalogue.track_ids if track_id not in set(first)]
-        returning, renamed = first[5], first[0]
+        returning, leaving, renamed = first[5], first[120], first[0]
 
         tour.sync("1. The first sync: the whole list, read and proven")
         tour.query("the newest favourites, and since when that is known", _NEWEST)
         for track_id in spare[:3]:
             sandbox.favourite(USER, track_id)
-        for track_id in (returning, first[120]):
+        for track_id in (returning, leaving):
             sandbox.unfavourite(USER, track_id)
-        tour.sync("2. Three favourites are added, two removed")
-        tour.query("the changes of the second run, and the times between which they happened", _CHANGES, run=2)
+        tour.sync("2. Three favourites are added and two taken away: those are missing at first")
+        tour.query("what is missing: seen until, not listed since; nothing is removed yet", _MISSING)
         sandbox.favourite(USER, returning)
         sandbox.change_track(renamed, track_title="A corrected title (Àtúnṣe)")
-        tour.sync("3. One of the removed comes back, and a title is corrected")
-        tour.query("the favourite that came back: two intervals, each with its bounds", _INTERVALS, track=returning)
+        tour.sync("3. One of the missing is back, and a title is corrected")
+        tour.query("the favourite that is back was never removed", _INTERVALS, track=returning)
         tour.query("the corrected title: a new version; the favourite is unchanged", _VERSIONS, track=renamed)
         tour.sync("4. Nothing changes: only the row of the run is written")
+        tour.set_grace("0")
+        tour.sync(
+            "5. A removal is recorded when the track was missing for FAVSYNC_REMOVAL_GRACE, two\n"
+            "   days by default. The demo sets it to 0 for this sync, which records it at once"
+        )
+        tour.query("the removal: the times between which it happened, and why the track left", _REMOVED)
         tour.query("all runs", _RUNS)
     tour.finish()
     return max(report.exit_code for report in tour.reports)
@@ -87,53 +94,59 @@ class _Tour:
 
     def __init__(self, context: Context, sandbox: Sandbox, folder: Path) -> None:
         self.context, self.folder = context, folder
+        self.database = f"sqlite:///{folder / 'favsync.db'}"
         self.reports: list[RunResult] = []
-        environ = {
-            "FAVSYNC_DATABASE_URL": f"sqlite:///{folder / 'favsync.db'}",
+        self.environ = {
+            "FAVSYNC_DATABASE_URL": self.database,
             "BOOMPLAY_API_URL": sandbox.url,
             "BOOMPLAY_APP_ID": sandbox.app_id,
             "BOOMPLAY_ACCESS_TOKEN": sandbox.users[USER].access_token,
+            "BOOMPLAY_APP_SECRET": sandbox.app_secret,
             "FAVSYNC_REQUESTS_PER_SECOND": "0",
         }
-        self.config = config.load({}, environ, None)
-        self.engine = ready_engine(self.config.database_url.reveal(), create=True)
+        self.engine = ready_engine(self.database, create=True)
         with write_transaction(self.engine) as connection:
             ensure_account(connection, ACCOUNT, clock.now())
 
+    def set_grace(self, grace: str) -> None:
+        """Change how long favourites are missing before their removal is recorded."""
+        self.environ["FAVSYNC_REMOVAL_GRACE"] = grace
+
     def sync(self, title: str) -> None:
         """Sync, and show the result under ``title``."""
+        settings = config.load({}, self.environ, None)
         with read_transaction(self.engine) as connection:
             account = find_accounts(connection, [ACCOUNT])[0]
-        with connect(self.config, self.engine, "default") as api:
-            report = sync_account(self.engine, account, api, RunOptions.configured(self.config))
+        with connect(settings, self.engine, "default") as api:
+            report = sync_account(self.engine, account, api, RunOptions.configured(settings))
         self.reports.append(report)
-        self._show(f"\n{title}\n  {report_line(report)}")
+        self._show("\n".join(["", title, *(f"  {line}" for line in report_lines(report))]))
 
     def query(self, title: str, sql: str, **values: int) -> None:
         """Show a title, the SQL and its rows."""
         if self.context.json:
             return
-        with read_transaction(self.engine) as connection:
-            result = connection.execute(text(sql), values)
-            columns, rows = list(result.keys()), [tuple(row) for row in result]
         for name, value in values.items():
             sql = sql.replace(f":{name}", str(value))
+        with read_transaction(self.engine) as connection:
+            result = connection.execute(text(sql))
+            columns, rows = list(result.keys()), [tuple(row) for row in result]
         self._show(f"\n  {title}:\n  sqlite> {sql}")
         self.context.show_rows(columns, rows)
 
     def finish(self) -> None:
         """Write the HTML report and show where the files are."""
-        database, page = self.folder / "favsync.db", self.folder / "report.html"
+        page = self.folder / "report.html"
         with read_transaction(self.engine) as connection:
             write_report(connection, page)
         self.engine.dispose()
         if self.context.json:
             runs = [report_fields(report) for report in self.reports]
-            self.context.show_json({"runs": runs, "database": str(database), "report": str(page)})
+            self.context.show_json({"runs": runs, "database": str(self.folder / "favsync.db"), "report": str(page)})
         self._show(f"\nEverything is in {self.folder}")
         self._show("  favsync.db    the database: any SQLite tool opens it")
         self._show("  report.html   the report: open it in a browser")
-        self._show(f"  next          favsync report --database-url sqlite:///{database}")
+        self._show(f"  next          favsync report --database-url {shlex.quote(self.database)}")
 
     def _show(self, text: str) -> None:
         if not self.context.json:
@@ -142,10 +155,11 @@ class _Tour:
 
 _NEWEST = """SELECT track_id, title, artists, added_after, valid_from
           FROM report_current_favourites LIMIT 3;"""
-_CHANGES = """SELECT change, title, artists, not_before, changed_at
-          FROM report_favourite_changes WHERE run_id = :run ORDER BY change, title;"""
+_MISSING = """SELECT track_id, title, last_seen_at, missing_since
+          FROM favourites JOIN tracks USING (track_id) WHERE missing_since IS NOT NULL;"""
 _INTERVALS = """SELECT title, added_after, valid_from, removed_after, valid_to
           FROM report_favourite_history WHERE track_id = :track ORDER BY valid_from;"""
 _VERSIONS = "SELECT title, valid_from, valid_to FROM track_versions WHERE track_id = :track ORDER BY valid_from;"
-_RUNS = """SELECT run_id, outcome, proven, favourites, added, removed, seconds
-          FROM report_runs ORDER BY run_id;"""
+_REMOVED = """SELECT track_id, title, removed_after, valid_to, removal_reason
+          FROM favourites JOIN tracks USING (track_id) WHERE valid_to IS NOT NULL;"""
+_RUNS = "SELECT run_id, outcome, favourites, added, missing, removed, requests FROM runs ORDER BY run_id;"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from datetime import datetime, timedelta
-from typing import Any
 
 import click
 from sqlalchemy import Engine
@@ -13,7 +12,7 @@ from etl import clock
 from etl.cli.commands import Verb
 from etl.cli.context import Context, pass_context
 from etl.cli.options import accounts_argument, json_option
-from etl.cli.time_input import INSTANT
+from etl.cli.time_input import instant
 from etl.db.engine import read_transaction, write_transaction
 from etl.errors import NotDelivered, SettingsError
 from etl.load.accounts import find_accounts
@@ -28,14 +27,10 @@ FIRST = timedelta(days=7)
 
 @click.command("digest", cls=Verb)
 @accounts_argument
-@click.option("--since", metavar="TIME", type=INSTANT, help="Show the changes since then; no cursor moves.")
+@click.option("--since", metavar="TIME", type=instant, help="Show the changes since then; no cursor moves.")
 @click.option("--format", "format_", type=click.Choice(FORMATS), help="Output format. [default: text]")
 @click.option(
-    "--channel",
-    metavar="NAME",
-    default="default",
-    show_default=True,
-    help="The receiver; each channel has a cursor of its own.",
+    "--channel", metavar="NAME", default="default", help="The receiver; each channel has a cursor of its own."
 )
 @click.option("--peek", is_flag=True, help="Do not move the cursor: the next digest repeats these changes.")
 @click.option(
@@ -67,7 +62,12 @@ def digest(
         raise click.UsageError(f"--json and --format {format_} exclude each other")
     engine = context.open_database()
     if send:
-        _refuse_beside_send(since=since, format=format_, peek=peek, channel=channel, json=context.json)
+        beside = {"since": since, "format": format_, "peek": peek, "channel": channel, "json": context.json}
+        for name, value in beside.items():
+            if value not in (None, False, "default"):
+                raise click.UsageError(
+                    f"--send and --{name} exclude each other: the webhook has a channel and a format of its own"
+                )
         _send(context, engine, accounts)
         return
     now = clock.now()
@@ -78,7 +78,10 @@ def digest(
             newest = newest_cursor(connection, account.account_id, now)
             if newest is not None:
                 former = cursor_of(connection, account.account_id, channel)
-                digests.append(make_digest(connection, account.name, _range(since, former, now)))
+                changes = DigestRange(instant=since or now - FIRST)
+                if since is None and former is not None:
+                    changes = DigestRange(after_run=former.run_id, held_run=former.held_run_id)
+                digests.append(make_digest(connection, account.name, changes))
                 cursors[account.account_id] = newest
     _show(context, digests, "json" if context.json else format_ or "text")
     sys.stdout.flush()  # the cursor moves only after the digest is written
@@ -88,34 +91,17 @@ def digest(
                 set_cursor(connection, account_id, channel, cursor)
 
 
-def _range(since: datetime | None, former: Cursor | None, now: datetime) -> DigestRange:
-    if since is not None or former is None:
-        return DigestRange(instant=since or now - FIRST)
-    return DigestRange(after_run=former.run_id, held_run=former.held_run_id)
-
-
 def _show(context: Context, found: list[Digest], format_: str) -> None:
-    if format_ == "json":
-        fields: list[dict[str, Any]] = [digest_fields(each) for each in found]
-        context.show_json(fields)
-        return
     changed = [each for each in found if each.has_content]
-    if format_ in ("chat", "discord"):
+    if format_ == "json":
+        context.show_json([digest_fields(each) for each in found])
+    elif format_ in ("chat", "discord"):
         for each in changed:
             click.echo(payload(format_, each)[1].decode())
-        return
-    if changed:
+    elif changed:
         click.echo("\n\n".join(digest_text(each, format_) for each in changed))
     else:
         context.say("no changes")
-
-
-def _refuse_beside_send(**given: Any) -> None:
-    for name, value in given.items():
-        if value not in (None, False, "default"):
-            raise click.UsageError(
-                f"--send and --{name} exclude each other: the webhook has a channel and a format of its own"
-            )
 
 
 def _send(context: Context, engine: Engine, names: tuple[str, ...]) -> None:
@@ -125,7 +111,7 @@ def _send(context: Context, engine: Engine, names: tuple[str, ...]) -> None:
         raise SettingsError("FAVSYNC_DIGEST_URL is not set", remedy="set it to the address of your chat's webhook")
     with read_transaction(engine) as connection:
         accounts = find_accounts(connection, names)
-    first = _range(None, None, clock.now())
+    first = DigestRange(instant=clock.now() - FIRST)
     failure: NotDelivered | None = None
     for account in accounts:
         try:

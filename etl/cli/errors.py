@@ -26,14 +26,16 @@ from etl.errors import FavsyncError, UsageError
 INTERRUPTED = 130
 BUG = 70
 LONGEST = 1_000
-_COMPLETION = "_FAVSYNC_COMPLETE"
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+COMPLETION = "_FAVSYNC_COMPLETE"
+NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 
 def run(app: click.Command, argv: Sequence[str] | None, context: Context) -> int:
     """Run ``app`` and return the exit code that the process should end with."""
-    _keep_memory_off_disk()
-    _prepare_stdout()
+    resource.setrlimit(
+        resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1])
+    )  # it would have the tokens
+    prepare_stdout()
     try:
         code = _invoke(app, list(sys.argv[1:] if argv is None else argv), context)
         if sys.stdout is not None:
@@ -43,9 +45,21 @@ def run(app: click.Command, argv: Sequence[str] | None, context: Context) -> int
     return code
 
 
+def prepare_stdout() -> None:
+    """Write UTF-8 to files and pipes, and escapes to a terminal for characters that it cannot show."""
+    if sys.stdout is None:  # closed by the caller, as with >&-
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        encoding = None if sys.stdout.isatty() else "utf-8"
+        sys.stdout.reconfigure(encoding=encoding, errors="backslashreplace")
+
+
 def _invoke(app: click.Command, argv: list[str], context: Context) -> int:
-    if not argv and (instruction := _completion_instruction()):
-        return shell_complete(app, {}, "favsync", _COMPLETION, instruction)
+    if not argv:  # as shells call favsync for completion
+        from etl.config import environment
+
+        if instruction := environment().get(COMPLETION):
+            return shell_complete(app, {}, "favsync", COMPLETION, instruction)
     try:
         with app.make_context("favsync", argv, obj=context) as ctx:
             code = app.invoke(ctx)
@@ -54,19 +68,13 @@ def _invoke(app: click.Command, argv: list[str], context: Context) -> int:
     return code if isinstance(code, int) else context.exit_code
 
 
-def _completion_instruction() -> str | None:
-    """Return the instruction of a shell's completion, which calls favsync without arguments."""
-    from etl.config import environment
-
-    return environment().get(_COMPLETION)
-
-
 def _report(error: BaseException, context: Context) -> int:
-    if isinstance(error, BrokenPipeError) and _is_unread(sys.stdout):
-        _silence(sys.stdout)
+    is_full = isinstance(error, OSError) and error.errno in NO_SPACE and error.filename is None
+    is_unread = isinstance(error, BrokenPipeError) and _has_no_reader(sys.stdout)
+    if is_full or is_unread:  # discard what is still buffered, or the interpreter reports it at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if is_unread:
         return context.exit_code
-    if _is_full(error):
-        _silence(sys.stdout)
     if context.debug and not isinstance(error, click.ClickException | KeyboardInterrupt):
         context.say("".join(traceback.format_exception(error)).rstrip())
     if isinstance(error, KeyboardInterrupt | click.Abort):
@@ -75,32 +83,26 @@ def _report(error: BaseException, context: Context) -> int:
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         context.say(error.format_message())
         return UsageError.exit_code
-    line, remedy, code = _describe(error)
-    context.complain(_one_line(line), _one_line(remedy), code)
+    code = UsageError.exit_code
+    if isinstance(error, FavsyncError):
+        line, remedy, code = error.message, error.remedy, error.exit_code
+    elif isinstance(error, click.ClickException):
+        line, remedy = _usage(error)
+    elif isinstance(error, OSError) and is_full:
+        line = f"the output cannot be written: {error.strerror}"
+        remedy = "free some space, or write the output elsewhere"
+    elif isinstance(error, OSError) and error.filename is not None:
+        line, remedy = f"{error.filename}: {error.strerror}", "check the path, its permissions and the file system"
+    else:
+        line, code = f"{type(error).__name__}: {error}", BUG
+        remedy = f"this is a bug in favsync ({_place(error)}): repeat the command with --debug and report the output"
+    line, remedy = (" ".join(each.split("\n"))[:LONGEST] for each in (line, remedy))
+    context.complain(line, remedy, code)
     return code
 
 
-def _describe(error: BaseException) -> tuple[str, str, int]:
-    """Return what happened, what to do, and the exit code."""
-    if isinstance(error, FavsyncError):
-        return error.message, error.remedy, error.exit_code
-    if isinstance(error, click.ClickException):
-        return *_usage(error), UsageError.exit_code
-    if _is_full(error):
-        reason = getattr(error, "strerror", "")
-        return (
-            f"the output cannot be written: {reason}",
-            "free some space, or write the output elsewhere",
-            UsageError.exit_code,
-        )
-    if isinstance(error, OSError) and error.filename is not None:
-        remedy = "check the path, its permissions and the file system"
-        return f"{error.filename}: {error.strerror}", remedy, UsageError.exit_code
-    where = f"this is a bug in favsync ({_place(error)}): repeat the command with --debug and report the output"
-    return f"{type(error).__name__}: {error}", where, BUG
-
-
 def _usage(error: click.ClickException) -> tuple[str, str]:
+    """Return what is wrong with the command, and what to do."""
     ctx = getattr(error, "ctx", None)
     remedy = f"see `{ctx.command_path if ctx else 'favsync'} --help`"
     if isinstance(error, click.NoSuchCommand):
@@ -114,36 +116,14 @@ def _usage(error: click.ClickException) -> tuple[str, str]:
 
 def _place(error: BaseException) -> str:
     """Return the line of favsync that raised ``error``, such as ``etl/load/favourites.py:12``."""
-    frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if "/etl/" in frame.filename.replace("\\", "/")]
-    if not ours:
-        return "outside etl"
-    return f"etl/{ours[-1].filename.replace(os.sep, '/').rpartition('/etl/')[2]}:{ours[-1].lineno}"
+    frames = [
+        (frame.filename.replace(os.sep, "/"), frame.lineno) for frame in traceback.extract_tb(error.__traceback__)
+    ]
+    ours = [f"etl/{name.rpartition('/etl/')[2]}:{line}" for name, line in frames if "/etl/" in name]
+    return ours[-1] if ours else "outside etl"
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split("\n"))[:LONGEST]
-
-
-def _keep_memory_off_disk() -> None:
-    """Disable core files, which would contain the tokens."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
-
-
-def _prepare_stdout() -> None:
-    """Write UTF-8 to files and pipes, and escapes to a terminal for characters that it cannot show."""
-    if sys.stdout is None:  # closed by the caller, as with >&-
-        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        encoding = None if sys.stdout.isatty() else "utf-8"
-        sys.stdout.reconfigure(encoding=encoding, errors="backslashreplace")
-
-
-def _is_full(error: BaseException) -> bool:
-    return isinstance(error, OSError) and error.errno in _NO_ROOM and error.filename is None
-
-
-def _is_unread(stream: TextIO) -> bool:
+def _has_no_reader(stream: TextIO) -> bool:
     """True if ``stream`` is a pipe without a reader. The exception alone may come from a socket."""
     try:
         poll = select.poll()
@@ -151,8 +131,3 @@ def _is_unread(stream: TextIO) -> bool:
     except (AttributeError, OSError, ValueError):
         return False
     return any(event & select.POLLERR for _, event in poll.poll(0))
-
-
-def _silence(stream: TextIO) -> None:
-    """Discard what is still buffered, or the interpreter reports it at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -20,7 +20,7 @@ from etl.errors import UsageError
 from etl.reporting.export import MANIFEST, relations, write_manifest, write_relation
 from etl.reporting.parquet import require_parquet
 
-FORMATS = ("parquet", "csv", "jsonl")
+COLUMNS = ("name", "kind", "rows", "bytes")
 
 
 @click.command("export", cls=Verb)
@@ -33,7 +33,7 @@ FORMATS = ("parquet", "csv", "jsonl")
     help="Folder for the files.",
 )
 @click.option(
-    "--format", "format_", type=click.Choice(FORMATS), default="parquet", show_default=True, help="File format."
+    "--format", "format_", type=click.Choice(("parquet", "csv", "jsonl")), default="parquet", help="File format."
 )
 @click.option("--force", is_flag=True, help="Replace an existing export in DIR.")
 @json_option
@@ -50,37 +50,23 @@ def export(context: Context, folder: Path, format_: str, force: bool) -> None:
     """
     if format_ == "parquet":
         require_parquet()
-    _require_free(folder, force=force)
+    if folder.exists() and any(folder.iterdir()):  # only an earlier export may be replaced
+        if not (folder / MANIFEST).exists():
+            remedy = "name a folder that is empty or does not exist yet"
+            raise UsageError(f"{folder} contains other files", remedy=remedy)
+        if not force:
+            remedy = "add --force to replace it, or name another folder"
+            raise UsageError(f"{folder} already contains an export", remedy=remedy)
     with read_transaction(context.open_database()) as connection, _replacing(folder) as place:
-        about = {
-            "favsync": __version__,
-            "schema": current_of(connection),
-            "created_at": clock.now(),
-            "format": format_,
-        }
+        schema = current_of(connection)
+        about = {"favsync": __version__, "schema": schema, "created_at": clock.now(), "format": format_}
         written = [write_relation(connection, relation, place, format_) for relation in relations()]
         write_manifest(place, about, written)
     if context.json:
         context.show_json({"folder": str(folder), **about, "relations": written})
         return
-    columns = ("name", "kind", "rows", "bytes")
-    context.show_rows(columns, [[each[column] for column in columns] for each in written])
+    context.show_rows(COLUMNS, [[each[column] for column in COLUMNS] for each in written])
     context.say(f"written to {folder}, with {MANIFEST}")
-
-
-def _require_free(folder: Path, *, force: bool) -> None:
-    """Check that only an earlier export would be replaced.
-
-    Raises: UsageError.
-    """
-    if not folder.exists() or not any(folder.iterdir()):
-        return
-    if not (folder / MANIFEST).exists():
-        raise UsageError(f"{folder} contains other files", remedy="name a folder that is empty or does not exist yet")
-    if not force:
-        raise UsageError(
-            f"{folder} already contains an export", remedy="add --force to replace it, or name another folder"
-        )
 
 
 @contextmanager
@@ -95,12 +81,10 @@ def _replacing(folder: Path) -> Iterator[Path]:
         ) from None
     try:
         yield place
-        if folder.exists():
-            old = folder.rename(place.with_name(f"{place.name}-old"))
-            place.rename(folder)
+        old = folder.rename(place.with_name(f"{place.name}-old")) if folder.exists() else None
+        place.rename(folder)
+        if old is not None:
             shutil.rmtree(old)
-        else:
-            place.rename(folder)
     finally:
         if place.exists():
             shutil.rmtree(place)

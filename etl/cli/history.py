@@ -12,9 +12,9 @@ import click
 from sqlalchemy import Column, Connection, select
 
 from etl.cli.commands import Verb, unknown
-from etl.cli.context import Context, counted, pass_context
+from etl.cli.context import Context, counted, moment, pass_context
 from etl.cli.options import WholeNumber, account_argument, json_option
-from etl.cli.time_input import INSTANT
+from etl.cli.time_input import instant
 from etl.db.engine import read_transaction
 from etl.db.tables import artists, tracks
 from etl.load.accounts import every_account, find_accounts
@@ -32,7 +32,7 @@ WORDS = {
 @account_argument
 @click.option("--track", metavar="ID", help="Only this track: an id or a title.")
 @click.option("--artist", metavar="NAME", help="Only the tracks of this artist: a name or an id.")
-@click.option("--since", metavar="TIME", type=INSTANT, help='Only events since then, such as "3 months ago".')
+@click.option("--since", metavar="TIME", type=instant, help='Only events since then, such as "3 months ago".')
 @click.option("--limit", metavar="N", type=WholeNumber(0), help="Only the newest N events; 0 means all.")
 @json_option
 @pass_context
@@ -57,14 +57,13 @@ def history(
     with read_transaction(context.open_database()) as connection:
         accounts = find_accounts(connection, [account]) if account else every_account(connection)
         found = events(connection, accounts, _tracks(connection, track, artist))
-    found = [event for event in found if since is None or event.at >= since]
-    found = found[-limit:] if limit else found
+    found = [event for event in found if since is None or event.at >= since][-(limit or 0) :]
     if context.json:
         context.show_json([asdict(event) for event in found])
         return
-    context.show_lines(_lines_by_track(found) if track or artist else _lines_by_snapshot(found))
+    context.show(*(_lines_by_track(found) if track or artist else _lines_by_snapshot(found)))
     if not found:
-        context.say("no events" + (f" since {since:%Y-%m-%d %H:%M:%S} UTC" if since else " yet"))
+        context.say("no events" + (f" since {moment(since)}" if since else " yet"))
 
 
 def _tracks(connection: Connection, track: str | None, artist: str | None) -> set[int] | None:
@@ -97,39 +96,16 @@ def _lines_by_track(found: Sequence[Event]) -> Iterator[str]:
         by = f" by {own[0].artists}" if own[0].artists else ""
         yield f"{own[0].title or 'a track without a title'}{by} (track {track_id})"
         for event in own:
-            yield f"  {_sentence(event)}"
-
-
-def _sentence(event: Event) -> str:
-    who = f"{event.account}: " if event.account else ""
-    again = " again" if event.is_again else ""
-    if event.change == "there":
-        return f"{who}first seen {_time(event.at)}; when it was added is unknown"
-    if event.change == "changed":
-        return f"{_time(event.at)}: {_changed(event)}"
-    return f"{who}{event.change}{again} between {_time(event.not_before)} and {_time(event.at)}"
-
-
-def _changed(event: Event) -> str:
-    word = WORDS.get(event.field or "", event.field)
-    if isinstance(event.old_value, list) and isinstance(event.new_value, list) and event.field in ("markets", "genres"):
-        gained = [each for each in event.new_value if each not in event.old_value]
-        lost = [each for each in event.old_value if each not in event.new_value]
-        parts = [f"{sign} {_short(', '.join(each))}" for sign, each in (("gained", gained), ("lost", lost)) if each]
-        return f"{word}: {', '.join(parts)}"
-    return f"{word} was {_value(event.old_value)}, became {_value(event.new_value)}"
-
-
-def _value(value: Any) -> str:
-    if value in (None, []):
-        return "nothing"
-    if isinstance(value, list):
-        return _short(", ".join(map(str, value)))
-    return _short(f'"{value}"' if isinstance(value, str) else str(value))
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 80 else f"{text[:79]}…"
+            who = f"{event.account}: " if event.account else ""
+            again = " again" if event.is_again else ""
+            if event.change == "there":
+                yield f"  {who}first seen {_time(event.at)}; when it was added is unknown"
+            elif event.change == "changed":
+                yield f"  {_time(event.at)}: {_changed(event)}"
+            else:
+                reason = f" ({event.removal_reason})" if event.removal_reason else ""
+                span = f"between {_time(event.not_before)} and {_time(event.at)}"
+                yield f"  {who}{event.change}{again} {span}{reason}"
 
 
 def _lines_by_snapshot(found: Sequence[Event]) -> Iterator[str]:
@@ -138,36 +114,40 @@ def _lines_by_snapshot(found: Sequence[Event]) -> Iterator[str]:
         key=lambda event: (event.at, event.account, event.change),
     )
     for (at, account, change), group in grouped:
-        events_at = list(group)
-        who = f"{account}: " if account else ""
-        if change == "changed":
-            changed = {event.track_id for event in events_at}
-            yield f"{_time(at)}  {counted(len(changed), 'track')} changed"
-            yield from (f"    {_title(event)}: {_changed(event)}" for event in events_at[:SHOWN_TRACKS])
-        else:
-            yield f"{_time(at)}  {who}{_headline(change, events_at)}"
-            yield from (f"    {_title(event)}{_bound(event)}" for event in events_at[:SHOWN_TRACKS])
-        if len(events_at) > SHOWN_TRACKS:
-            yield f"    … and {len(events_at) - SHOWN_TRACKS:,} more"
+        own = list(group)
+        headline = f"{counted(len(own), 'favourite')} {change}"
+        if change == "there":
+            headline = f"{counted(len(own), 'favourite')} seen for the first time; when they were added is unknown"
+        elif change == "changed":
+            headline = f"{counted(len({event.track_id for event in own}), 'track')} changed"
+        yield f"{_time(at)}  {f'{account}: ' if account else ''}{headline}"
+        for event in own[:SHOWN_TRACKS]:
+            by = f" by {event.artists}" if event.artists else ""
+            after = f"after {_time(event.not_before)}" if event.not_before else None
+            details = ", ".join(filter(None, ("again" if event.is_again else None, after, event.removal_reason)))
+            more = f": {_changed(event)}" if change == "changed" else f" ({details})" if details else ""
+            yield f"    {event.title or f'track {event.track_id}'}{by}{more}"
+        if len(own) > SHOWN_TRACKS:
+            yield f"    … and {len(own) - SHOWN_TRACKS:,} more"
 
 
-def _headline(change: str, events_at: Sequence[Event]) -> str:
-    count = counted(len(events_at), "favourite")
-    return (
-        f"{count} seen for the first time; when they were added is unknown"
-        if change == "there"
-        else f"{count} {change}"
-    )
+def _changed(event: Event) -> str:
+    """Return what changed about a track."""
+    word = WORDS.get(event.field or "", event.field)
+    if isinstance(event.old_value, list) and isinstance(event.new_value, list) and event.field in ("markets", "genres"):
+        gained = [each for each in event.new_value if each not in event.old_value]
+        lost = [each for each in event.old_value if each not in event.new_value]
+        parts = [f"{sign} {_value(each)}" for sign, each in (("gained", gained), ("lost", lost)) if each]
+        return f"{word}: {', '.join(parts)}"
+    return f"{word} was {_value(event.old_value)}, became {_value(event.new_value)}"
 
 
-def _bound(event: Event) -> str:
-    again = "again, " if event.is_again else ""
-    return f" ({again}after {_time(event.not_before)})" if event.not_before else ""
-
-
-def _title(event: Event) -> str:
-    artists = f" by {event.artists}" if event.artists else ""
-    return f"{event.title or f'track {event.track_id}'}{artists}"
+def _value(value: Any) -> str:
+    if value in (None, []):
+        return "nothing"
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    text = f'"{text}"' if isinstance(value, str) else text
+    return text if len(text) <= 80 else f"{text[:79]}…"
 
 
 def _time(instant: datetime | None) -> str:

@@ -12,6 +12,19 @@ import click
 from etl import __version__
 from etl.cli.context import Context
 
+DATABASE_URL_HELP = (
+    "sqlite:///FILE or postgresql://USER@HOST/NAME. Set a URL with a password in the environment: arguments are visible in "
+    "the process list. [env: FAVSYNC_DATABASE_URL; default: favsync/favsync.db in the user's data folder]"
+)
+TEXT_OPTIONS = {
+    "config": ("FILE", "TOML file with settings (see `favsync config`). [env: FAVSYNC_CONFIG; default: none]"),
+    "database_url": ("URL", DATABASE_URL_HELP),
+    "api_url": ("URL", "Address of Boomplay's API. [env: BOOMPLAY_API_URL; default: https://openapi.boomplay.com]"),
+    "log_level": ("LEVEL", "Log level: debug, info, warning or error. [env: FAVSYNC_LOG_LEVEL; default: info]"),
+    "log_format": ("FORMAT", "Log format: text or json. [env: FAVSYNC_LOG_FORMAT; default: text]"),
+}
+"""Name: (metavar, help) of the global options with a value. All but ``config`` are settings."""
+
 
 class WholeNumber(click.IntRange):
     """A whole number that both databases can store."""
@@ -30,81 +43,24 @@ class WholeNumber(click.IntRange):
 class GlobalOption(click.Option):
     """An option of every verb; its value goes to the `Context`, not to the verb's arguments."""
 
-    def __init__(self, *names: str, **kwargs: Any) -> None:
-        super().__init__(list(names), expose_value=False, **kwargs)
+    def __init__(self, name: str, **kwargs: Any) -> None:
+        super().__init__([f"--{name.replace('_', '-')}"], expose_value=False, **{"callback": _keep} | kwargs)
 
 
 def global_options() -> list[click.Parameter]:
     """Return new instances of the options that every verb has."""
-    return [
-        GlobalOption(
-            "--config",
-            "file",
-            metavar="FILE",
-            type=click.Path(),
-            callback=_keep_file,
-            help="TOML file with settings (see `favsync config`). [env: FAVSYNC_CONFIG; default: none]",
-        ),
-        GlobalOption(
-            "--database-url",
-            metavar="URL",
-            callback=_keep_flag,
-            help="sqlite:///FILE or postgresql://USER@HOST/NAME. Set a URL with a password in the environment: "
-            "arguments are visible in the process list. "
-            "[env: FAVSYNC_DATABASE_URL; default: favsync/favsync.db in the user's data folder]",
-        ),
-        GlobalOption(
-            "--api-url",
-            metavar="URL",
-            callback=_keep_flag,
-            help="Address of Boomplay's API. [env: BOOMPLAY_API_URL; default: https://openapi.boomplay.com]",
-        ),
-        GlobalOption(
-            "--log-level",
-            metavar="LEVEL",
-            callback=_keep_flag,
-            help="Log level: debug, info, warning or error. [env: FAVSYNC_LOG_LEVEL; default: info]",
-        ),
-        GlobalOption(
-            "--log-format",
-            metavar="FORMAT",
-            callback=_keep_flag,
-            help="Log format: text or json. [env: FAVSYNC_LOG_FORMAT; default: text]",
-        ),
-        GlobalOption(
-            "--debug",
-            is_flag=True,
-            callback=_keep_debug,
-            help="Log at the level debug and show tracebacks.",
-        ),
-        GlobalOption(
-            "--version", is_flag=True, is_eager=True, callback=_print_version, help="Print the version and exit."
-        ),
-    ]
+    found = [GlobalOption(name, metavar=metavar, help=text) for name, (metavar, text) in TEXT_OPTIONS.items()]
+    debug = GlobalOption("debug", is_flag=True, help="Log at the level debug and show tracebacks.")
+    version = {"is_flag": True, "is_eager": True, "callback": _print_version, "help": "Print the version and exit."}
+    return [*found, debug, GlobalOption("version", **version)]
 
 
-def _context(ctx: click.Context) -> Context:
-    return ctx.find_root().ensure_object(Context)
-
-
-def _keep_file(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
-    if value is not None:
-        from pathlib import Path  # late: it would slow down every --help
-
-        _context(ctx).file = Path(value)
-
-
-def _keep_flag(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
-    if value is not None and param.name is not None:
-        _context(ctx).flags[param.name] = value
-
-
-def _keep_debug(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
-    _context(ctx).debug |= value
-
-
-def _keep_json(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
-    _context(ctx).json |= value
+def _keep(ctx: click.Context, param: click.Parameter, value: str | bool | None) -> None:
+    context, name = ctx.find_root().ensure_object(Context), param.name or ""
+    if isinstance(value, str):
+        context.options[name] = value
+    elif value:
+        setattr(context, name, True)
 
 
 def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
@@ -113,9 +69,7 @@ def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> 
         ctx.exit()
 
 
-json_option = click.option(
-    "--json", is_flag=True, expose_value=False, callback=_keep_json, help="Print the result as JSON."
-)
+json_option = click.option("--json", is_flag=True, expose_value=False, callback=_keep, help="Print the result as JSON.")
 """``--json``: sets ``Context.json``."""
 
 account_argument = click.argument("account", required=False)

@@ -22,25 +22,16 @@ class ReadingProgress(Protocol):
     expected: int
 
 
-class ReadingPace:
-    """Formats how far a read is, how fast it goes and how long it takes."""
-
-    def __init__(self, name: str, reading: ReadingProgress) -> None:
-        self._name, self._reading = name, reading
-        self._began = monotonic()
-
-    def words(self, count: int) -> str:
-        """Return the line for ``count`` favourites read."""
-        seconds = monotonic() - self._began
-        rate = max(0, count - self._reading.reused_items) / seconds if seconds > 0 else 0.0
-        total = self._reading.expected
-        text = f"{self._name}: {count:,}" + (f" of about {total:,}" if total > count else "") + " read"
-        if self._reading.reused_items:
-            text += f" ({min(count, self._reading.reused_items):,} kept)"
-        if rate >= 1:
-            text += f", {rate:,.0f}/s"
-            text += f", {duration((total - count) / rate)} left" if total > count else ""
-        return text
+def pace(name: str, reading: ReadingProgress, count: int, seconds: float) -> str:
+    """Return the line for ``count`` favourites read after ``seconds``: how far, how fast, how long still."""
+    rate = max(0, count - reading.reused_items) / seconds if seconds > 0 else 0.0
+    total = reading.expected
+    line = f"{name}: {count:,}" + (f" of about {total:,}" if total > count else "") + " read"
+    if reading.reused_items:
+        line += f" ({min(count, reading.reused_items):,} kept)"
+    if rate >= 1:
+        line += f", {rate:,.0f}/s" + (f", {duration((total - count) / rate)} left" if total > count else "")
+    return line
 
 
 def duration(seconds: float) -> str:
@@ -63,11 +54,21 @@ def counter(context: Context, account: str) -> Iterator[Callable[[int], None] | 
 @contextmanager
 def progress_bar(context: Context, name: str, reading: ReadingProgress) -> Iterator[Callable[[int], None]]:
     """Yield a function that shows the pace for the number of favourites read so far."""
-    pace = ReadingPace(name, reading)
+    began = last = monotonic()
+
+    def words(count: int) -> str:
+        return pace(name, reading, count, monotonic() - began)
+
+    def show(count: int) -> None:
+        nonlocal last
+        if monotonic() - last >= LINE_EVERY_SECONDS:
+            last = monotonic()
+            context.say(words(count))
+
     if not context.has_progress:
-        yield _lines(context, pace)
+        yield show
         return
-    with _spinner(name, pace.words) as update:
+    with _spinner(name, words) as update:
         yield update
 
 
@@ -80,15 +81,3 @@ def _spinner(name: str, words: Callable[[int], str]) -> Iterator[Callable[[int],
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(f"{name}: reading")
         yield lambda count: progress.update(task, description=words(count))
-
-
-def _lines(context: Context, pace: ReadingPace) -> Callable[[int], None]:
-    last = monotonic()
-
-    def show(count: int) -> None:
-        nonlocal last
-        if monotonic() - last >= LINE_EVERY_SECONDS:
-            last = monotonic()
-            context.say(pace.words(count))
-
-    return show

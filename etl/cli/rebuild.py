@@ -10,7 +10,6 @@ import click
 from etl.cli.commands import Verb
 from etl.cli.context import Context, pass_context, shortened
 from etl.cli.options import accounts_argument, json_option
-from etl.model.records import FavouriteInterval
 from etl.replay.favourites import FavouriteDiff
 from etl.replay.rebuild import RebuildResult, compare, rewrite
 from etl.replay.tracks import TrackDiff
@@ -38,29 +37,25 @@ def rebuild(context: Context, accounts: tuple[str, ...], check: bool, plan: bool
     favsync rebuild
     """
     engine = context.open_database()
-    threshold = context.config.removal_brake
-    found = compare(engine, accounts, threshold)
-    is_written = False
-    if found and not (check or plan):
+    brake = context.config.removal_brake
+    found = compare(engine, accounts, brake)
+    lines = [f"the history matches its {found.observations:,} snapshots"]
+    if found:
+        lines = [*_lines(found), "nothing was written"]
+    is_written = bool(found) and not (check or plan)
+    if is_written:
         if not context.json:
-            context.say("\n".join(_lines(found)))
+            context.say("\n".join(lines[:-1]))
         asks = not yes and not context.json and context.can_ask
         if asks and not context.ask_yes_no("Write these corrections?", "nothing was written"):
             return 0
-        rewrite(engine, accounts, threshold)
-        is_written = True
+        rewrite(engine, accounts, brake)
+        lines = [f"rebuilt the history from {found.observations:,} snapshots"]
     context.exit_code = DIFFERS if check and found else 0
-    if context.json:
-        context.show_json(_fields(found, is_written=is_written))
-        return context.exit_code
-    if is_written:
-        context.show(f"rebuilt the history from {found.observations:,} snapshots")
-    elif found:
-        context.show_lines([*_lines(found), "nothing was written"])
-    else:
-        context.show(f"the history matches its {found.observations:,} snapshots")
+    hints = []
     if found.facts.bodiless:
-        context.say(f"{found.facts.bodiless:,} items have no raw body; their stored attributes were used as they are")
+        hints = [f"{found.facts.bodiless:,} items have no raw body; their stored attributes were used as they are"]
+    context.show_result(_fields(found, is_written=is_written), lines, *hints)
     return context.exit_code
 
 
@@ -81,16 +76,13 @@ def _interval_lines(name: str, difference: FavouriteDiff) -> Iterator[str]:
     for words, intervals in kinds:
         if intervals:
             yield f"{name}: {len(intervals):,} intervals {words}:"
-            yield from (f"  {_interval(interval)}" for interval in intervals[:SHOWN])
+        for each in intervals[:SHOWN]:
+            end = f"to {each.valid_to:%Y-%m-%d %H:%M:%SZ}" if each.valid_to else "still open"
+            yield f"  track {each.track_id} from {each.valid_from:%Y-%m-%d %H:%M:%SZ} {end}"
         if len(intervals) > SHOWN:
             yield f"  … and {len(intervals) - SHOWN:,} more"
     if difference.runs:
         yield f"{name}: runs with wrong counts or outcome: {shortened(difference.runs, SHOWN)}"
-
-
-def _interval(interval: FavouriteInterval) -> str:
-    end = f"to {interval.valid_to:%Y-%m-%d %H:%M:%SZ}" if interval.valid_to else "still open"
-    return f"track {interval.track_id} from {interval.valid_from:%Y-%m-%d %H:%M:%SZ} {end}"
 
 
 def _track_lines(tracks: TrackDiff) -> Iterator[str]:
@@ -115,26 +107,18 @@ def _value(value: Any) -> str:
 
 
 def _fields(found: RebuildResult, *, is_written: bool) -> dict[str, Any]:
+    accounts = [
+        {"account": name, "runs": list(each.runs)}
+        | {kind: len(getattr(each, kind)) for kind in ("missing", "surplus", "unequal")}
+        for name, each in found.accounts
+    ]
+    facts = {name: getattr(found.facts, name) for name in ("tracks", "surplus", "names")}
+    facts |= {"items": found.facts.turned, "without_body": found.facts.bodiless}
     return {
         "differs": bool(found),
         "written": is_written,
         "observations": found.observations,
-        "accounts": [
-            {
-                "account": name,
-                "missing": len(difference.missing),
-                "surplus": len(difference.surplus),
-                "unequal": len(difference.unequal),
-                "runs": list(difference.runs),
-            }
-            for name, difference in found.accounts
-        ],
-        "facts": {
-            "tracks": found.facts.tracks,
-            "surplus": found.facts.surplus,
-            "names": found.facts.names,
-            "items": found.facts.turned,
-            "without_body": found.facts.bodiless,
-        },
+        "accounts": accounts,
+        "facts": facts,
         "market_sets": found.market_sets,
     }

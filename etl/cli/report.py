@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from etl.cli.commands import Verb
 from etl.cli.context import Context, counted, pass_context
 from etl.cli.options import WholeNumber, json_option
-from etl.cli.time_input import INSTANT
+from etl.cli.time_input import instant
 from etl.db.engine import read_transaction
 from etl.load.accounts import find_accounts
 from etl.reporting.html import write_report
@@ -24,7 +24,6 @@ from etl.reporting.render import render
 from etl.reporting.views import view_named, views
 from etl.transform.as_of import Presence
 
-FORMATS = ("table", "csv", "json", "jsonl", "markdown", "parquet")
 ENDINGS = {
     ".csv": "csv",
     ".json": "json",
@@ -33,6 +32,7 @@ ENDINGS = {
     ".md": "markdown",
     ".parquet": "parquet",
 }
+FORMATS = ("table", *dict.fromkeys(ENDINGS.values()))
 HTML = "html"
 
 
@@ -45,11 +45,11 @@ HTML = "html"
     help="Output format. [default: by the ending of FILE, else table]",
 )
 @click.option("--account", "accounts", metavar="NAME", multiple=True, help="Only rows of this account; repeatable.")
-@click.option("--since", metavar="TIME", type=INSTANT, help="Only rows since then.")
+@click.option("--since", metavar="TIME", type=instant, help="Only rows since then.")
 @click.option(
     "--as-of",
     metavar="TIME",
-    type=INSTANT,
+    type=instant,
     help="The state at that time, for current-favourites, artists, albums, genres, market-coverage, market-reach, "
     "unavailable and completeness. Only certain favourites count; track attributes are the current ones.",
 )
@@ -104,7 +104,10 @@ def report(
     if name is None:
         _list(context, wanted)
     elif name.lower() == HTML:
-        _refuse_for_html(how | {"format": format_, "json": context.json, "limit": limit})
+        given = (how | {"format": format_, "json": context.json, "limit": limit}).items()
+        idle = [f"--{word.replace('_', '-')}" for word, value in given if value not in (None, (), False)]
+        if idle:
+            raise click.UsageError(f"the HTML report has no {' and no '.join(idle)}: it covers the whole history")
         _write_html(context, accounts, output)
     else:
         columns: Sequence[str] = how.pop("columns")
@@ -112,9 +115,8 @@ def report(
         with read_transaction(context.open_database()) as connection:
             result = run_query(connection, query).only(columns)
             if output is None or str(output) == "-":
-                count = _Count(result.rows)
-                context.show_rows(result.columns, count, wanted, is_limited=limit is None)
-                if not count.rows and wanted == "table" and output is None:
+                count = context.show_rows(result.columns, result.rows, wanted, is_limited=limit is None)
+                if not count and wanted == "table" and output is None:
                     context.say("no rows")
             else:
                 context.say(f"{output} is written: {counted(_write(result, wanted, output), 'row')}")
@@ -122,32 +124,18 @@ def report(
                 _say_unknown(context, connection, query.accounts, query.as_of)
 
 
-class _Count:
-    """Counts the rows that pass."""
-
-    def __init__(self, rows: Iterator[tuple[Any, ...]]) -> None:
-        self._rows = rows
-        self.rows = 0
-
-    def __iter__(self) -> Iterator[tuple[Any, ...]]:
-        for row in self._rows:
-            self.rows += 1
-            yield row
-
-
 def _write(result: ResultSet, format_: str, output: Path) -> int:
     """Write the result into the file, and return its number of rows."""
-    count = _Count(result.rows)
     if format_ == "parquet":
-        write_parquet(ResultSet(result.columns, iter(count)), output)
-        return count.rows
+        rows = list(result.rows)
+        write_parquet(ResultSet(result.columns, iter(rows)), output)
+        return len(rows)
     try:
         stream = output.open("w", encoding="utf-8", newline="")
     except OSError as error:
         raise click.UsageError(f"{output} cannot be written: {error.strerror}") from error
     with stream:
-        render(format_, result.columns, count, stream)
-    return count.rows
+        return render(format_, result.columns, result.rows, stream)
 
 
 def _list(context: Context, format_: str) -> None:
@@ -156,13 +144,6 @@ def _list(context: Context, format_: str) -> None:
     rows.append((HTML, "Everything, with charts and a map", "One page for a browser, with charts and a map."))
     shown = 2 if format_ == "table" else 3
     context.show_rows(("report", "tells", "row")[:shown], [row[:shown] for row in rows], format_)
-
-
-def _refuse_for_html(given: dict[str, Any]) -> None:
-    """Refuse options that have no effect on the page."""
-    idle = [f"--{name.replace('_', '-')}" for name, value in given.items() if value not in (None, (), False)]
-    if idle:
-        raise click.UsageError(f"the HTML report has no {' and no '.join(idle)}: it covers the whole history")
 
 
 def _say_unknown(context: Context, connection: Connection, names: Sequence[str], as_of: datetime) -> None:

@@ -1,9 +1,9 @@
-"""``favsync runs``: list and inspect runs; approve or reject held removals; retract a run."""
+"""``favsync runs``: list and inspect runs; approve or reject held and missing removals; retract a run."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import timedelta
 from typing import Any
 
 import click
@@ -11,20 +11,27 @@ from sqlalchemy import Connection
 
 from etl import clock
 from etl.cli.commands import VerbGroup
-from etl.cli.context import Context, pass_context
+from etl.cli.context import Context, counted, moment, pass_context
 from etl.cli.options import WholeNumber, json_option
 from etl.db.engine import in_transaction, read_transaction
 from etl.load.accounts import find_accounts
 from etl.load.run_lock import run_lock
 from etl.load.runs import find_run
-from etl.model.records import Review
+from etl.model.records import Outcome, Review
 from etl.replay import retract as retraction
-from etl.replay.review import review_run
+from etl.replay.review import review_account, review_run
 from etl.reporting.run_list import LIST_COLUMNS, list_runs, run_details
+from etl.reporting.run_summary import sentences
+from etl.settings import plain_value
 
 SHOWN = 30
-OUTCOMES = ("succeeded", "unchanged", "held", "partial", "failed")
 run_argument = click.argument("run_id", metavar="RUN", type=WholeNumber(1))
+reviewed_run_argument = click.argument("run_id", metavar="[RUN]", type=WholeNumber(1), required=False)
+reviewed_account_option = click.option(
+    "--account",
+    metavar="NAME",
+    help="Instead of RUN: what the newest list of this account lacks, held or only missing.",
+)
 
 
 @click.group("runs", cls=VerbGroup)
@@ -34,10 +41,8 @@ def runs() -> None:
 
 @runs.command("list")
 @click.option("--account", metavar="NAME", help="Only runs of this account.")
-@click.option("--outcome", type=click.Choice(OUTCOMES), help="Only runs with this outcome.")
-@click.option(
-    "--limit", metavar="N", type=WholeNumber(0), default=20, show_default=True, help="At most N runs; 0 means all."
-)
+@click.option("--outcome", type=click.Choice([str(each) for each in Outcome]), help="Only runs with this outcome.")
+@click.option("--limit", metavar="N", type=WholeNumber(0), default=20, help="At most N runs; 0 means all.")
 @json_option
 @pass_context
 def list_(context: Context, account: str | None, outcome: str | None, limit: int) -> None:
@@ -54,31 +59,36 @@ def list_(context: Context, account: str | None, outcome: str | None, limit: int
 @json_option
 @pass_context
 def show(context: Context, run_id: int) -> None:
-    """Show what a run added, removed and holds, and the items that it could not read."""
+    """Show what a run added and removed, what was missing or held, and the items that it could not read."""
     with read_transaction(context.open_database()) as connection:
         details = run_details(connection, run_id)
-    if context.json:
-        context.show_json(details)
-    else:
-        context.show_lines(_lines(details))
+    context.show_result(details, _lines(details))
 
 
 @runs.command("approve")
-@run_argument
+@reviewed_run_argument
+@reviewed_account_option
 @json_option
 @pass_context
-def approve(context: Context, run_id: int) -> None:
-    """Apply the removals that a run holds."""
-    _review(context, run_id, Review.APPROVED)
+def approve(context: Context, run_id: int | None, account: str | None) -> None:
+    """Record the removals that a run holds, and of favourites that are only missing.
+
+    Name the held RUN, or with --account the account.
+    """
+    _review(context, run_id, account, Review.APPROVED)
 
 
 @runs.command("reject")
-@run_argument
+@reviewed_run_argument
+@reviewed_account_option
 @json_option
 @pass_context
-def reject(context: Context, run_id: int) -> None:
-    """Discard the removals that a run holds. A later sync that finds them again holds them again."""
-    _review(context, run_id, Review.REJECTED)
+def reject(context: Context, run_id: int | None, account: str | None) -> None:
+    """Keep the favourites that a run holds or that are missing, as long as the list stays the same.
+
+    Name the held RUN, or with --account the account.
+    """
+    _review(context, run_id, account, Review.REJECTED)
 
 
 @runs.command("retract")
@@ -103,62 +113,68 @@ def retract(context: Context, run_id: int, undo: bool) -> None:
     with run_lock(engine, run.account_id, run.account):
         done = in_transaction(engine, work)
     difference = done.difference
-    if context.json:
-        fields = {
-            "run_id": run_id,
-            "account": done.account,
-            "retracted_at": done.retracted_at,
-            "intervals_new": len(difference.missing),
-            "intervals_gone": len(difference.surplus),
-            "intervals_with_other_bounds": len(difference.unequal),
-            "tracks_with_other_facts": done.tracks,
-        }
-        context.show_json(fields)
-        return
+    fields = {
+        "run_id": run_id,
+        "account": done.account,
+        "retracted_at": done.retracted_at,
+        "intervals_new": len(difference.missing),
+        "intervals_gone": len(difference.surplus),
+        "intervals_with_other_bounds": len(difference.unequal),
+        "tracks_with_other_facts": done.tracks,
+    }
     verb = "is restored to" if undo else "is retracted from"
     words = difference.words or "no interval changed"
-    context.show(f"run {run_id} {verb} the history of {done.account}: {words}; {done.tracks:,} tracks changed")
-    if not undo:
-        context.say(f"`favsync runs retract {run_id} --undo` restores it")
+    changed = f"{words}; {counted(done.tracks, 'track')} changed"
+    hints = [] if undo else [f"`favsync runs retract {run_id} --undo` restores it"]
+    context.show_result(fields, f"run {run_id} {verb} the history of {done.account}: {changed}", *hints)
 
 
-def _review(context: Context, run_id: int, decision: Review) -> None:
-    count = review_run(context.open_database(), run_id, decision, context.config.removal_brake)
-    if context.json:
-        context.show_json({"run_id": run_id, "decision": str(decision), "removals": count})
+def _review(context: Context, run_id: int | None, account: str | None, decision: Review) -> None:
+    if (run_id is None) == (account is None):
+        raise click.UsageError("name either the number of a held run or --account NAME")
+    engine, threshold = context.open_database(), context.config.removal_brake
+    if run_id is not None:
+        count = review_run(engine, run_id, decision, threshold)
     else:
-        done = "applied" if decision is Review.APPROVED else "discarded; the favourites stay"
-        context.show(f"run {run_id} {decision}: {count:,} removals {done}")
+        with read_transaction(engine) as connection:
+            found = find_accounts(connection, [account or ""])[0]
+        run_id, count = review_account(engine, found, decision, threshold)
+    done = "recorded" if decision is Review.APPROVED else "discarded; the favourites stay"
+    fields = {"run_id": run_id, "decision": str(decision), "removals": count}
+    context.show_result(fields, f"run {run_id} {decision}: {counted(count, 'removal')} {done}")
 
 
 def _lines(details: dict[str, Any]) -> Iterator[str]:
     """Yield the lines that describe a run."""
     yield f"run {details['run_id']} of {details['account']}: {details['outcome'] or 'in progress'}"
-    if details["reason"]:
-        yield f"  {details['reason']}"
+    yield from sentences(details["reason"])
     proof = "proven" if details["proven"] else "not proven"
     cost = f"{details['pages']} pages, {details['requests']} requests, {details['retries']} retries"
     yield f"  {details['trigger']}, {proof}, {cost}"
-    began, observed, ended = (_instant(details[f"{word}_at"]) for word in ("started", "observed", "finished"))
-    yield f"  started {began}, observed {observed}, finished {ended}"
+    yield f"  started {moment(details['started_at'])}"
+    yield f"  observed {moment(details['observed_at'])}, finished {moment(details['finished_at'])}"
     if details["retry_at"]:
-        yield f"  next attempt at {_instant(details['retry_at'])}"
+        yield f"  next attempt at {moment(details['retry_at'])}"
     if details["retracted_at"]:
-        yield f"  retracted {_instant(details['retracted_at'])}"
-    yield f"  {details['favourites'] or 0:,} favourites afterwards, {details['changed']:,} tracks changed"
-    kinds = (("added", "added"), ("removed", "removed"), ("held: favourites missing from the list", "held"))
-    for words, kind in kinds:
+        yield f"  retracted {moment(details['retracted_at'])}"
+    yield f"  {details['favourites'] or 0:,} favourites afterwards, {counted(details['changed'], 'track')} changed"
+    if details["removal_grace_seconds"] is not None:
+        graces = (details[f"{word}_grace_seconds"] for word in ("removal", "withdrawal"))
+        shown = " and ".join(str(plain_value(timedelta(seconds=each))) for each in graces)
+        owner = "confirmed" if details["user_confirmed"] else "not confirmed"
+        total = "unknown" if details["total"] is None else f"{details['total']:,}"
+        yield f"  owner of the list {owner}, total by the service {total}, grace {shown}"
+    answers = details["evidence"].get("catalogue", {})
+    for kind in ("added", "removed", "held", "missing"):
         tracks = details[f"{kind}_tracks"]
         if tracks:
-            yield f"  {words}: {len(tracks):,}"
-        yield from (f"    {track['track_id']}  {track['title'] or ''}" for track in tracks[:SHOWN])
+            yield f"  {kind}: {len(tracks):,}"
+        for track in tracks[:SHOWN]:
+            reason = track.get("removal_reason") or answers.get(str(track["track_id"]))
+            yield f"    {track['track_id']}  {track['title'] or ''}" + (f" ({reason})" if reason else "")
         if len(tracks) > SHOWN:
             yield f"    … and {len(tracks) - SHOWN:,} more (--json lists all)"
     if details["rejects"]:
         yield f"  unreadable items: {len(details['rejects']):,}"
     for item in details["rejects"][:SHOWN]:
         yield f"    at {item['position']}: {item['reason']}: {item['body'][:200]}"
-
-
-def _instant(instant: datetime | None) -> str:
-    return f"{instant:%Y-%m-%d %H:%M:%S} UTC" if instant else "-"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 import textwrap
-from collections.abc import Callable
 from typing import Any
 
 import click
@@ -28,33 +27,16 @@ _SCENARIO_LINES = "\n".join(
     "--host",
     type=click.Choice(["127.0.0.1"]),
     default="127.0.0.1",
-    show_default=True,
     help="Address to listen on; only this machine can connect.",
 )
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65_535),
-    default=0,
-    show_default=True,
-    help="Port to listen on; 0 chooses a free one.",
-)
-@click.option(
-    "--tracks",
-    type=click.IntRange(0, 1_000_000),
-    default=200,
-    show_default=True,
-    help="Number of favourites in the list.",
-)
+@click.option("--port", type=click.IntRange(0, 65_535), default=0, help="Port to listen on; 0 chooses a free one.")
+@click.option("--tracks", type=click.IntRange(0, 1_000_000), default=200, help="Number of favourites in the list.")
 @click.option(
     "--user", "users", metavar="NAME", multiple=True, help="A user with such a list; repeatable.  [default: ada]"
 )
-@click.option("--seed", type=int, default=1, show_default=True, help="The same seed produces the same list and faults.")
-@click.option(
-    "--scenario", metavar="NAME", default="quiet", show_default=True, help="The faults of the service; see below."
-)
-@click.option(
-    "--latency-ms", type=click.IntRange(0, 60_000), default=0, show_default=True, help="Delay before each response."
-)
+@click.option("--seed", type=int, default=1, help="The same seed produces the same list and faults.")
+@click.option("--scenario", metavar="NAME", default="quiet", help="The faults of the service; see below.")
+@click.option("--latency-ms", type=click.IntRange(0, 60_000), default=0, help="Delay before each response.")
 @json_option
 @pass_context
 def sandbox(context: Context, /, **asked: Any) -> None:
@@ -68,30 +50,23 @@ def sandbox(context: Context, /, **asked: Any) -> None:
     if scenario not in SCENARIOS:
         raise unknown("scenario", scenario, SCENARIOS, remedy="`favsync sandbox --help` lists the scenarios")
     if wrong := [name for name in users if not _NAME.fullmatch(name)]:
-        raise UsageError(
-            f"{wrong[0]!r} cannot be a user name here", remedy="use letters and digits, beginning with a letter"
-        )
+        remedy = "use letters and digits, beginning with a letter"
+        raise UsageError(f"{wrong[0]!r} cannot be a user name here", remedy=remedy)
+
+    def announce(running: Sandbox) -> None:
+        context.say(f"scenario {scenario}: {SCENARIOS[scenario]}")
+        context.say(f"view and change the list at {running.url}/_sandbox/; Ctrl-C stops the sandbox")
+        about = {"url": running.url, "control": f"{running.url}/_sandbox/", "scenario": scenario}
+        variables = _variables(running)
+        exports = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+        context.show_result(about | {"environment": variables}, exports)
+
     switches = Switches(latency_seconds=asked.pop("latency_ms") / 1000)
-    announce = _announcement(context, scenario)
     try:
         run(**asked, users=tuple(dict.fromkeys(users)), switches=switches, announce=announce)
     except OSError as error:
         fault = f"the sandbox cannot listen on {asked['host']}:{asked['port']}: {error.strerror}"
         raise UsageError(fault, remedy="choose another --port, or omit it for a free one") from error
-
-
-def _announcement(context: Context, scenario: str) -> Callable[[Sandbox], None]:
-    def announce(running: Sandbox) -> None:
-        variables = _variables(running)
-        control = f"{running.url}/_sandbox/"
-        context.say(f"scenario {scenario}: {SCENARIOS[scenario]}")
-        context.say(f"view and change the list at {control}; Ctrl-C stops the sandbox")
-        if context.json:
-            context.show_json({"url": running.url, "control": control, "scenario": scenario, "environment": variables})
-        else:
-            context.show("\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items()))
-
-    return announce
 
 
 def _variables(running: Sandbox) -> dict[str, str]:

@@ -14,9 +14,8 @@ from etl.accounts.credentials import DEFAULT_ACCOUNT
 from etl.cli.commands import Verb
 from etl.cli.context import Context, pass_context
 from etl.cli.errors import INTERRUPTED
-from etl.cli.healthcheck import healthcheck, report_run, report_still_failing
 from etl.cli.signals import stop_event
-from etl.cli.sync import warn_no_raw, worst_exit_code
+from etl.cli.sync import healthcheck, report_run, warn_no_raw, worst_exit_code
 from etl.cli.targets import is_default_missing
 from etl.db.engine import read_transaction, write_transaction
 from etl.db.migrate import require_newest
@@ -27,6 +26,7 @@ from etl.monitor.http import Answers, serving
 from etl.monitor.metrics import Metrics
 from etl.monitor.status import statuses
 from etl.monitor.webhook import WebhookSender
+from etl.scheduler.queue import failing
 from etl.scheduler.schedule import parse
 from etl.scheduler.service import FinishedRun, Service
 
@@ -35,19 +35,13 @@ COLLECTOR_THRESHOLDS = (20_000, 10, 10)  # `gc.set_threshold`: unlike other verb
 
 @click.command("schedule", cls=Verb)
 @click.option(
-    "--workers",
-    metavar="N",
-    type=click.IntRange(1, 64),
-    default=4,
-    show_default=True,
-    help="Number of accounts that are synced in parallel.",
+    "--workers", metavar="N", type=click.IntRange(1, 64), default=4, help="Number of accounts synced in parallel."
 )
 @click.option(
     "--grace",
     metavar="SECONDS",
     type=click.IntRange(0, 3600),
     default=30,
-    show_default=True,
     help="On a stop signal, wait this long for runs in progress, then abandon them without changes.",
 )
 @click.option(
@@ -60,7 +54,6 @@ COLLECTOR_THRESHOLDS = (20_000, 10, 10)  # `gc.set_threshold`: unlike other verb
     metavar="N",
     type=click.IntRange(0),
     default=1_000,
-    show_default=True,
     help="With more accounts than this, /metrics has totals only.",
 )
 @click.option(
@@ -111,8 +104,14 @@ def schedule(
 
         service.after_run.append(remember)
         service.run_once(stop)
-        if pinger is not None:
-            report_still_failing(pinger, engine, is_cut=stop.is_set())
+        if (
+            pinger is not None
+        ):  # a stopped round is no success, nor is an account that failed and waits for its next run
+            if stop.is_set():
+                pinger.still_failing("favsync", "stopped before the end")
+            with read_transaction(engine) as connection:
+                for name, failures in failing(connection):
+                    pinger.still_failing(name, f"failed {failures} times in a row; the next run is scheduled")
         return INTERRUPTED if stop.is_set() else context.exit_code
 
 

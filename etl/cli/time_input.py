@@ -1,4 +1,4 @@
-"""Parses instants as people type them.
+"""Parses instants and ages as people type them; both are click types.
 
 A time without an offset is UTC, like every time that favsync stores and prints, so a command means the same on every
 machine. A day or a month means its first instant; "last week" means a week ago.
@@ -10,8 +10,6 @@ import re
 from calendar import monthrange
 from datetime import UTC, datetime, timedelta
 
-import click
-
 from etl.clock import now as clock_now
 from etl.errors import UsageError
 
@@ -19,6 +17,7 @@ ACCEPTED = (
     '2025-11-03, 2025-11-03T14:30, 2025-11-03T14:30:00+01:00, "3 months ago", yesterday, today or now; '
     "the default time zone is UTC"
 )
+AGES = '"90 days", "6 months", "1 year", or a date such as 2025-11-03'
 _NUMBERS = {
     "a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
     "ten": 10, "eleven": 11, "twelve": 12,
@@ -42,6 +41,19 @@ def instant(text: str, now: datetime | None = None) -> datetime:
         return _parse(" ".join(text.lower().split()), now or clock_now())
     except (ValueError, OverflowError):
         raise UsageError(f"{text[:60]!r} is not a time", remedy=f"write {ACCEPTED}") from None
+
+
+def age(text: str) -> datetime:
+    """Return the instant that is ``text`` ago, such as ``90 days``, or that ``text`` means itself.
+
+    Raises: UsageError.
+    """
+    for phrase in (f"{text} ago", text):
+        try:
+            return instant(phrase)
+        except UsageError:
+            continue
+    raise UsageError(f"{text!r} is not an age", remedy=f"write {AGES}")
 
 
 def _parse(text: str, now: datetime) -> datetime:
@@ -68,16 +80,3 @@ def _before(now: datetime, count: int, unit: str) -> datetime:
     if year < 1:
         raise ValueError(year)
     return now.replace(year=year, month=month + 1, day=min(now.day, monthrange(year, month + 1)[1]))
-
-
-class InstantParam(click.ParamType[datetime]):
-    """The click type of an instant, for options such as ``--since``."""
-
-    name = "time"
-
-    def convert(self, value: str | datetime, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """Return the instant; a default that already is one stays as it is."""
-        return value if isinstance(value, datetime) else instant(value)
-
-
-INSTANT = InstantParam()

@@ -21,6 +21,8 @@ from etl.load.runs import find_run
 from etl.model.records import FavouriteInterval, Outcome, RemovalThreshold, Review
 from etl.replay.favourites import replay_favourites
 
+VERBS = {Review.APPROVED: "approve", Review.REJECTED: "reject"}
+
 
 def review_run(engine: Engine, run_id: int, decision: Review, threshold: RemovalThreshold) -> int:
     """Approve or reject the removals that run ``run_id`` holds, and return their number.
@@ -37,7 +39,7 @@ def review_run(engine: Engine, run_id: int, decision: Review, threshold: Removal
         newest = _newest_proven(connection, row.account_id)
         if newest is not None and (newest.snapshot_id, newest.outcome) == (row.snapshot_id, Outcome.HELD):
             row = newest
-        _require_held(connection, row)
+        _require_held(connection, row, f"`favsync runs {VERBS[decision]} --account {shlex.quote(run.account)}`")
         return _decide(connection, row, decision, threshold)
 
     with run_lock(engine, run.account_id, run.account):
@@ -52,7 +54,7 @@ def review_account(engine: Engine, account: Account, decision: Review, threshold
 
     def work(connection: Connection) -> tuple[int, int]:
         row = _newest_proven(connection, account.account_id)
-        if row is None or not (row.held or row.missing) or row.decision is not None:
+        if not _waits(row):
             raise UsageError(
                 f"no removal of account {account.name} waits for a decision",
                 remedy=f"`favsync runs list --account {shlex.quote(account.name)}` shows its runs",
@@ -72,6 +74,11 @@ def _newest_proven(connection: Connection, account_id: int) -> Any:
     return connection.execute(query.limit(1)).first()
 
 
+def _waits(row: Any) -> bool:
+    """True if the operator can decide about removals of the newest proven run ``row``."""
+    return row is not None and row.decision is None and bool(row.held or row.missing)
+
+
 def superseding_run(connection: Connection, row: Any) -> int | None:
     """Return the later proven run of the account that replaced the held run ``row``, if there is one."""
     query = (
@@ -82,7 +89,12 @@ def superseding_run(connection: Connection, row: Any) -> int | None:
     return connection.execute(query.limit(1)).scalar()
 
 
-def _require_held(connection: Connection, row: Any) -> None:
+def _require_held(connection: Connection, row: Any, command: str) -> None:
+    """Check that ``row`` holds removals. ``command``: the one that decides about the newest proven run instead.
+
+    Raises: UsageError.
+    """
+    newest = _newest_proven(connection, row.account_id)
     if row.retracted_at is not None:
         raise UsageError(
             f"run {row.run_id} is retracted", remedy=f"`favsync runs retract {row.run_id} --undo` brings it back"
@@ -94,13 +106,17 @@ def _require_held(connection: Connection, row: Any) -> None:
     if row.outcome != Outcome.HELD:
         raise UsageError(
             f"run {row.run_id} is not held but {row.outcome or 'in progress'}",
-            remedy="`favsync runs list --outcome held` shows those that are",
+            remedy=f"{command} decides about what is missing from the list"
+            if _waits(newest)
+            else "`favsync runs list --outcome held` shows those that are",
         )
     later = superseding_run(connection, row)
     if later is not None:
         raise UsageError(
             f"run {row.run_id} is no longer held: run {later} read the list after it",
-            remedy=f"`favsync runs show {later}` shows what that one found",
+            remedy=f"{command} decides about the newest list"
+            if _waits(newest)
+            else f"`favsync runs show {later}` shows what that one found",
         )
 
 
@@ -110,6 +126,8 @@ def _decide(connection: Connection, row: Any, decision: Review, threshold: Remov
     this = runs.c.run_id == row.run_id
     connection.execute(update(runs).where(this).values(decision=decision))
     replay_favourites(connection, row.account_id, threshold)
+    if decision is Review.APPROVED:  # what was only missing is recorded too
+        count = connection.execute(select(runs.c.removed).where(this)).scalar_one() - row.removed
     kind = "held removals" if row.held else "removals of missing favourites"
     reason = f"the operator {decision} {count} {kind}"
     connection.execute(update(runs).where(this).values(reason=reason))

@@ -14,7 +14,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, Final, TextIO
@@ -44,12 +44,10 @@ def render(
     rows: Rows,
     stream: TextIO,
     *,
-    width: int | None = None,
     guards_formulas: bool = True,
-) -> None:
-    """Write ``rows`` to ``stream`` in one of `FORMATS`.
+) -> int:
+    """Write ``rows`` to ``stream`` in one of `FORMATS`, and return their number.
 
-    ``width``: of the terminal in columns; by default the stream's own, and no limit where it is no terminal.
     ``guards_formulas``: put an apostrophe before text in CSV that a spreadsheet would take for a formula.
 
     Raises:
@@ -57,12 +55,21 @@ def render(
     """
     if format not in FORMATS:
         raise UsageError(f"there is no format {format!r}", remedy=f"the formats are {', '.join(FORMATS)}")
+    count = 0
+
+    def counted() -> Iterator[Row]:
+        nonlocal count
+        for row in rows:
+            count += 1
+            yield row
+
     if format == "csv":
-        _write_csv(columns, rows, stream, guards_formulas=guards_formulas)
+        _write_csv(columns, counted(), stream, guards_formulas=guards_formulas)
     elif format == "table":
-        _write_table(columns, rows, stream, width or _width(stream))
+        write_table(columns, counted(), stream, _width(stream))
     else:
-        _WRITERS[format](columns, rows, stream)
+        _WRITERS[format](columns, counted(), stream)
+    return count
 
 
 def json_text(value: object, indent: int | None = None) -> str:
@@ -73,19 +80,15 @@ def json_text(value: object, indent: int | None = None) -> str:
 
 def _plain(value: object) -> Any:
     """Return ``value`` in JSON's types, the same for both databases."""
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if isinstance(value, Mapping):
-        return {str(name): _plain(each) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    return _plain_scalar(value)
-
-
-def _plain_scalar(value: object) -> int | float | str | None:
     match value:
+        case None | bool() | int() | str():
+            plain: Any = value
+        case Mapping():
+            plain = {str(name): _plain(each) for name, each in value.items()}
+        case list() | tuple():
+            plain = [_plain(each) for each in value]
         case Decimal() | float() if not math.isfinite(value):
-            plain: int | float | str | None = None
+            plain = None
         case Decimal():
             plain = int(value) if value == value.to_integral_value() else float(value)
         case float():
@@ -177,7 +180,7 @@ def _width(stream: TextIO) -> int | None:
         return None
 
 
-def _write_table(columns: Sequence[str], rows: Rows, stream: TextIO, width: int | None) -> None:
+def write_table(columns: Sequence[str], rows: Rows, stream: TextIO, width: int | None) -> None:
     """Draw the rows for a terminal of this ``width``, or aligned and uncut where the width is None."""
     held = [tuple(row) for row in rows]
     cells = [[_shown(value) for value in row] for row in held]

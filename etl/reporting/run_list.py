@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from etl.db.bulk import select_in
 from etl.db.tables import accounts, favourites, rejects, runs, tracks
@@ -13,10 +14,10 @@ from etl.load.runs import find_run
 from etl.replay.review import held_intervals
 
 LIST_COLUMNS = (
-    "run_id", "account", "trigger", "outcome", "started_at",
-    "favourites", "added", "removed", "held", "missing", "rejected", "reason",
+    "run_id", "account", "trigger", "outcome", "started_at", "favourites", "added", "removed", "held", "missing", "rejected",
+    "reason",
 )  # fmt: skip
-INTERNAL_COLUMNS = ("account_id", "snapshot_id", "holder", "evidence")
+INTERNAL_COLUMNS = ("account_id", "snapshot_id", "holder")
 
 
 def list_runs(
@@ -33,9 +34,7 @@ def list_runs(
 
 
 def run_details(connection: Connection, run_id: int) -> dict[str, Any]:
-    """Return the columns of a run, its favourites by what it did to them, and its unreadable items.
-
-    ``missing_tracks``: those that it was the first to lack, as long as they are missing.
+    """Return the columns of a run, the favourites that it added, removed, holds or found missing, and its unreadable items.
 
     Raises: UsageError, for an unknown run.
     """
@@ -45,10 +44,8 @@ def run_details(connection: Connection, run_id: int) -> dict[str, Any]:
     details["duration_seconds"] = (run.finished_at - run.started_at).total_seconds() if run.finished_at else None
     details["added_tracks"] = _favourites(connection, favourites.c.added_run_id == run_id)
     details["removed_tracks"] = _favourites(connection, favourites.c.removed_run_id == run_id)
-    details["missing_tracks"] = []
-    if run.observed_at is not None:
-        whose = (favourites.c.account_id == run.account_id) & favourites.c.last_seen_at.is_not(None)
-        details["missing_tracks"] = _favourites(connection, whose & (favourites.c.missing_since == run.observed_at))
+    details["missing_tracks"] = _missing(connection, run) if run.missing else []
+    details["evidence"] = json.loads(run.evidence) if run.evidence else {}
     held = [interval.track_id for interval in held_intervals(connection, run)] if run.snapshot_id else []
     titles = {row[0]: row[1] for row in select_in(connection, "track_id, title", tracks, "track_id", held)}
     details["held_tracks"] = [{"track_id": track_id, "title": titles.get(track_id)} for track_id in held]
@@ -57,9 +54,20 @@ def run_details(connection: Connection, run_id: int) -> dict[str, Any]:
 
 
 def _favourites(connection: Connection, condition: ColumnElement[bool]) -> list[dict[str, Any]]:
-    bounds = favourites.c["valid_from", "added_after", "valid_to", "removed_after", "removal_reason"]
-    query = select(favourites.c.track_id, tracks.c.title, *bounds).join(tracks).where(condition)
+    columns = favourites.c["valid_from", "added_after", "valid_to", "removed_after", "missing_since", "removal_reason"]
+    query = select(favourites.c.track_id, tracks.c.title, *columns).join(tracks).where(condition)
     return [dict(row) for row in connection.execute(query.order_by(favourites.c.favourite_id)).mappings()]
+
+
+def _missing(connection: Connection, run: Any) -> list[dict[str, Any]]:
+    """Return the favourites that were missing after the run and did not come back since, removed later or not."""
+    later = select(runs.c.run_id).where(runs.c.account_id == run.account_id, runs.c.observed_at > run.observed_at)
+    return _favourites(
+        connection,
+        (favourites.c.account_id == run.account_id)
+        & (func.coalesce(favourites.c.missing_since, favourites.c.valid_to) <= run.observed_at)
+        & (favourites.c.removed_run_id.is_(None) | favourites.c.removed_run_id.in_(later)),
+    )
 
 
 def _rejects(connection: Connection, run: Any) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""A run's report in words and as JSON."""
+"""The result of a run as lines for people and as JSON."""
 
 from __future__ import annotations
 
@@ -9,33 +9,16 @@ if TYPE_CHECKING:
     from etl.model.result import RunResult
 
 FIELDS = (
-    "account",
-    "run_id",
-    "trigger",
-    "outcome",
-    "reason",
-    "proven",
-    "favourites",
-    "added",
-    "removed",
-    "held",
-    "changed",
-    "rejected",
-    "pages",
-    "requests",
-    "retries",
-    "started_at",
-    "observed_at",
-    "finished_at",
-)
+    "account", "run_id", "trigger", "outcome", "reason", "proven", "favourites", "added", "removed", "held", "missing",
+    "changed", "rejected", "pages", "requests", "retries", "started_at", "observed_at", "finished_at",
+)  # fmt: skip
 SHOWN_IDS = 12
 
 
 def report_fields(report: RunResult) -> dict[str, Any]:
     """Return the report as `favsync sync --json` prints it; instants are datetimes still."""
     fields: dict[str, Any] = {name: getattr(report, name) for name in FIELDS}
-    fields["outcome"] = str(report.outcome)
-    fields["trigger"] = str(report.trigger)
+    fields |= {"outcome": str(report.outcome), "trigger": str(report.trigger)}
     if report.retry_at is not None:
         fields["retry_at"] = report.retry_at
     if report.error is not None:
@@ -45,31 +28,30 @@ def report_fields(report: RunResult) -> dict[str, Any]:
     return fields
 
 
-def report_line(report: RunResult) -> str:
-    """Return the report as one line."""
+def sentences(reason: str | None) -> Iterator[str]:
+    """Yield the reason of a run, indented, one sentence a line."""
+    yield from (f"  {sentence}" for sentence in (reason or "").split("; ") if sentence)
+
+
+def report_lines(report: RunResult) -> Iterator[str]:
+    """Yield the outcome with its counts, the reasons, and what a plan would write."""
     if report.error is not None:
-        return f"{report.account}: failed: {report.reason}"  # which says until when, where the service asked to wait
-    verb = "would end as " if report.plan is not None else ""
-    counts = [f"{report.favourites:,} favourites"]
-    counts += [
-        f"{count:,} {word}"
-        for count, word in (
-            (report.added, "added"),
-            (report.removed, "removed"),
-            (report.held, "held"),
-            (report.changed, "changed"),
-            (report.rejected, "unreadable"),
-        )
-        if count
-    ]
+        yield f"{report.account}: failed: {report.reason}"  # which says until when, where the service asked to wait
+        return
+    counts = {
+        "added": report.added,
+        "removed": report.removed,
+        "held": report.held,
+        "missing": report.missing,
+        "changed": report.changed,
+        "unreadable": report.rejected,
+    }
+    shown = [f"{report.favourites:,} favourites", *(f"{count:,} {word}" for word, count in counts.items() if count)]
     seconds = (report.finished_at - report.started_at).total_seconds() if report.finished_at else 0.0
+    verb = "would end as " if report.plan is not None else ""
     cost = f"{report.requests:,} requests, {seconds:.1f} s"
-    line = f"{report.account}: {verb}{report.outcome}: {', '.join(counts)} ({cost})"
-    return f"{line}; {report.reason}" if report.reason else line
-
-
-def plan_lines(report: RunResult) -> Iterator[str]:
-    """Yield what a plan would write, one line a kind of change."""
+    yield f"{report.account}: {verb}{report.outcome}: {', '.join(shown)} ({cost})"
+    yield from sentences(report.reason)
     for kind, ids in (report.plan or {}).items():
         if ids:
             more = f" … and {len(ids) - SHOWN_IDS:,} more (--json lists all)" if len(ids) > SHOWN_IDS else ""

@@ -223,9 +223,7 @@ def test_a_closed_stderr_does_not_stop_a_verb() -> None:
 
 
 def test_a_pipe_gets_utf_8_in_any_locale() -> None:
-    script = (
-        "import sys; from etl.cli.errors import _prepare_stdout as p; p(); print('\\u1ecdj \\u65e5\\u672c \\ud800')"
-    )
+    script = "import sys; from etl.cli.errors import prepare_stdout as p; p(); print('\\u1ecdj \\u65e5\\u672c \\ud800')"
     environ = {
         **os.environ,
         "LC_ALL": "C",

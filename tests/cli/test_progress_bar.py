@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from etl.cli import progress_bar
-from etl.cli.progress_bar import ReadingPace, duration
+from etl.cli.progress_bar import duration, pace
 
 
 @dataclass
@@ -16,37 +15,22 @@ class Going:
     expected: int = 0
 
 
-@pytest.fixture
-def seconds(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    now = [100.0]
-    monkeypatch.setattr(progress_bar, "monotonic", lambda: now[0])
-    return now
+@pytest.mark.parametrize(
+    ("reused", "expected", "seconds", "line"),
+    [
+        (0, 1_000, 10, "ada: 500 of about 1,000 read, 50/s, 10 s left"),
+        (400, 1_000, 10, "ada: 500 of about 1,000 read (400 kept), 10/s, 50 s left"),
+        (0, 0, 10, "ada: 500 read, 50/s"),
+        (0, 400, 10, "ada: 500 read, 50/s"),
+        (0, 0, 0, "ada: 500 read"),
+    ],
+)
+def test_the_pace_counts_what_was_read_now(reused: int, expected: int, seconds: float, line: str) -> None:
+    assert pace("ada", Going(reused, expected), 500, seconds) == line
 
 
-def test_a_known_length_shows_rate_and_time_left(seconds: list[float]) -> None:
-    pace = ReadingPace("ada", Going(expected=1_000))
-    seconds[0] += 10
-    assert pace.words(500) == "ada: 500 of about 1,000 read, 50/s, 10 s left"
-
-
-def test_resumed_items_do_not_count_for_the_rate(seconds: list[float]) -> None:
-    pace = ReadingPace("ada", Going(reused_items=400, expected=1_000))
-    seconds[0] += 10
-    assert pace.words(500) == "ada: 500 of about 1,000 read (400 kept), 10/s, 50 s left"
-
-
-def test_an_unknown_or_exceeded_length_shows_no_time_left(seconds: list[float]) -> None:
-    seconds[0] += 10
-    pace = ReadingPace("ada", Going())
-    seconds[0] += 10
-    assert pace.words(500) == "ada: 500 read, 50/s"
-    assert "left" not in ReadingPace("ada", Going(expected=400)).words(500)
-
-
-def test_the_longest_line_fits_80_columns(seconds: list[float]) -> None:
-    pace = ReadingPace("default", Going(reused_items=9_751, expected=100_000))
-    seconds[0] += 20
-    assert len("⠸ " + pace.words(15_142) + " 0:00:09") <= 80
+def test_the_longest_line_fits_80_columns() -> None:
+    assert len("⠸ " + pace("default", Going(9_751, 100_000), 15_142, 20) + " 0:00:09") <= 80
 
 
 @pytest.mark.parametrize(

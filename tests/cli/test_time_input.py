@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.cli.time_input import INSTANT, instant
+from etl.cli.time_input import instant
 from etl.errors import UsageError
 
 NOW = datetime(2026, 3, 31, 14, 5, 9, 123, tzinfo=UTC)
@@ -95,7 +95,7 @@ def test_now_is_the_clocks() -> None:
 
 def test_an_option_can_be_an_instant() -> None:
     @click.command()
-    @click.option("--since", type=INSTANT, default="2025-11-03")
+    @click.option("--since", type=instant, default="2025-11-03")
     def show(since: datetime) -> None:
         click.echo(since.isoformat())
 

@@ -164,7 +164,7 @@ def test_a_nested_verb_takes_global_options_and_accounts() -> None:
     @accounts_argument
     @pass_context
     def many(context: Context, accounts: tuple[str, ...]) -> None:
-        seen.extend((context.flags, context.debug, accounts))
+        seen.extend((context.options, context.debug, accounts))
 
     @runs.command("one")
     @account_argument

@@ -75,9 +75,10 @@ def existing_database(home: Path, sqlite_template: Callable[[], Path]) -> Path:
 
 @pytest.fixture
 def connected(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
-    """Return the sandbox, with the environment pointing to it."""
+    """Return the sandbox, with the environment pointing to it; removals are recorded at once."""
     monkeypatch.setenv("BOOMPLAY_API_URL", sandbox.url)
     monkeypatch.setenv("BOOMPLAY_APP_ID", sandbox.app_id)
     monkeypatch.setenv("BOOMPLAY_ACCESS_TOKEN", sandbox.users["ada"].access_token)
     monkeypatch.setenv("FAVSYNC_REQUESTS_PER_SECOND", "0")
+    monkeypatch.setenv("FAVSYNC_REMOVAL_GRACE", "0")
     return sandbox

@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import sqlite3
 
 
 def test_demo_shows_a_growing_history(favsync, home):
     result = favsync("demo", "--keep", "here")
     assert result.code == 0, result.err
-    for words in ("200 added", "3 added, 2 removed", "1 added, 1 changed", "unchanged: 202 favourites", "SELECT"):
+    for words in ("200 added", "3 added, 2 missing", "1 missing, 1 changed", "unchanged: 203 favourites", "1 removed"):
         assert words in result.out
+    assert "FAVSYNC_REMOVAL_GRACE" in result.out
     with sqlite3.connect(home / "here" / "favsync.db") as connection:
-        outcomes = connection.execute("SELECT outcome, added, removed FROM report_runs ORDER BY run_id").fetchall()
-        intervals = connection.execute(
-            "SELECT count(*) FROM favourites GROUP BY track_id HAVING count(*) > 1"
-        ).fetchall()
+        outcomes = connection.execute("SELECT outcome, added, missing, removed FROM runs ORDER BY run_id").fetchall()
+        removed = connection.execute("SELECT removal_reason FROM favourites WHERE valid_to IS NOT NULL").fetchall()
         versions = connection.execute("SELECT count(*) FROM track_versions WHERE valid_to IS NOT NULL").fetchall()
-    assert outcomes == [("succeeded", 200, 0), ("succeeded", 3, 2), ("succeeded", 1, 0), ("unchanged", 0, 0)]
-    assert intervals == [(2,)]
+        for sql in re.findall(r"sqlite> (.*?;)", result.out, re.DOTALL):
+            assert connection.execute(sql).fetchone() is not None or "missing_since" in sql
+    assert outcomes == [
+        ("succeeded", 200, 0, 0),
+        ("succeeded", 3, 2, 0),
+        ("succeeded", 0, 1, 0),
+        ("unchanged", 0, 1, 0),
+        ("succeeded", 0, 0, 1),
+    ]
+    assert removed == [("unfavourited",)]
     assert versions == [(1,)]
+
+
+def test_the_commands_that_the_demo_prints_work(favsync):
+    (command,) = re.findall(r"favsync (report .*)", favsync("demo", "--keep", "a folder").out)
+    found = favsync(*shlex.split(command))
+    assert (found.code, found.err) == (0, "")
+    assert "current-favourites" in found.out
 
 
 def test_the_demo_does_not_write_over_an_earlier_one(favsync):
@@ -37,5 +53,5 @@ def test_the_demo_names_a_folder_that_cannot_be_made(favsync, home):
 
 def test_the_demo_needs_no_setting_and_obeys_none(favsync, home):
     found = favsync("demo", "--json", env={"FAVSYNC_DATABASE_URL": "sqlite:///mine.db"}).json
-    assert len(found["runs"]) == 4
+    assert len(found["runs"]) == 5
     assert not (home / "mine.db").exists()

@@ -14,8 +14,8 @@ import pytest
 from tests.e2e.conftest import FAVSYNC
 
 CONTRACT_FIELDS = {
-    "account", "run_id", "trigger", "outcome", "reason", "proven", "favourites", "added", "removed", "held", "changed",
-    "rejected", "pages", "requests", "retries", "started_at", "observed_at", "finished_at",
+    "account", "run_id", "trigger", "outcome", "reason", "proven", "favourites", "added", "removed", "held", "missing",
+    "changed", "rejected", "pages", "requests", "retries", "started_at", "observed_at", "finished_at",
 }  # fmt: skip
 
 
@@ -58,7 +58,7 @@ def test_json_has_the_contracts_fields(favsync, connected):
     assert report.keys() >= CONTRACT_FIELDS
     assert (report["outcome"], report["proven"], report["added"]) == ("succeeded", True, 120)
     (plan,) = favsync("sync", "--json", "--plan").json
-    assert plan["plan"] == {"added": [], "removed": [], "held": []}
+    assert plan["plan"] == {"added": [], "removed": [], "held": [], "missing": []}
 
 
 @pytest.mark.usefixtures("existing_database")
@@ -85,6 +85,27 @@ def test_changes_between_syncs_become_history(favsync, connected, home):
     stays = rows(home, f"SELECT is_current FROM report_favourite_history WHERE track_id = {back} ORDER BY valid_from")
     assert stays == [(0,), (1,)]
     assert favsync("db", "check").code == 0
+
+
+@pytest.mark.usefixtures("existing_database")
+def test_a_removed_favourite_is_missing_until_it_is_approved(favsync, connected, monkeypatch):
+    monkeypatch.delenv("FAVSYNC_REMOVAL_GRACE")
+    favsync("sync")
+    gone = connected.favourites("ada")[3:6]
+    for track_id in gone:
+        connected.unfavourite("ada", track_id)
+    (plan,) = favsync("sync", "--plan", "--json").json
+    assert plan["plan"] == {"added": [], "removed": [], "held": [], "missing": sorted(gone)}
+    missing = favsync("sync")
+    assert missing.code == 0
+    assert "default: succeeded: 120 favourites, 3 missing (" in missing.out
+    assert "3 missing from the list: removals are recorded when they are certain" in missing.out
+    assert "missing: 3\n" in favsync("runs", "show", "2").out
+    approved = favsync("runs", "approve", "--account", "default")
+    assert (approved.code, approved.out) == (0, "run 2 approved: 3 removals recorded\n")
+    assert favsync("rebuild", "--check").code == 0
+    (after,) = favsync("sync", "--json").json
+    assert (after["outcome"], after["favourites"], after["missing"]) == ("unchanged", 117, 0)
 
 
 @pytest.mark.usefixtures("existing_database")
@@ -189,6 +210,7 @@ def test_ten_thousand_favourites_keep_request_and_memory_limits():
             "BOOMPLAY_APP_ID": sandbox.app_id,
             "BOOMPLAY_ACCESS_TOKEN": sandbox.users["ada"].access_token,
             "FAVSYNC_REQUESTS_PER_SECOND": "0",
+            "FAVSYNC_REMOVAL_GRACE": "0",
             "FAVSYNC_PAGE_CONCURRENCY": "4",  # holds more pages at a time than 1 does
         }
         (first, most_first), (second, most_second) = (weighed(env) for _ in range(2))

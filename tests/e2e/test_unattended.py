@@ -51,7 +51,7 @@ def run(started, sandbox, home, monkeypatch):
 
 def test_account_is_added_synced_changed_and_removed(run, sandbox, home):
     added = run("accounts", "add", "ada", stdin=f"{sandbox.users['ada'].access_token}\n")
-    assert (added.code, added.out) == (0, "added: account ada is ada, NG\n")
+    assert (added.code, added.out) == (0, "added: account ada is ada, region NG\n")
     assert "encrypted" in added.err
     assert run("accounts", "add", "two", stdin=sandbox.users["ada"].access_token).code == 2
     never = run("status", "--json")
@@ -160,7 +160,7 @@ def test_the_scheduler_serves_syncs_and_ends_well(run, sandbox, home):
     command = [FAVSYNC, "schedule", "--http", "127.0.0.1:0", "--log-format", "json"]
     with subprocess.Popen(command, env=os.environ, cwd=home, stderr=subprocess.PIPE, text=True) as service:
         try:
-            url = json.loads(service.stderr.readline())["event"].split("/metrics")[0]
+            url = json.loads(service.stderr.readline())["event"].removeprefix("serving ").split("/metrics")[0]
             for wanted in (
                 'favsync_runs_total{outcome="succeeded"} 2.0',
                 'favsync_age_of_last_proven_sync_seconds{account="ben"}',
@@ -209,5 +209,5 @@ def test_signing_in_by_pasting_needs_no_browser(run, sandbox, monkeypatch):
             said += login.stderr.readline()
         location = httpx.get(f"{found[1]}&user=ben&decision=approve").headers["location"]
         out, _ = login.communicate(f"{location}\n")
-    assert (login.returncode, out) == (0, "signed in: account ben is ben, GH\n")
+    assert (login.returncode, out) == (0, "signed in: account ben is ben, region GH\n")
     assert run("accounts", "list", "--json").json[0]["token"] == "expiring"

@@ -78,7 +78,7 @@ def test_mass_removal_is_held_and_additions_apply(scene: Scene) -> None:
 def test_one_approval_applies_them_and_the_gate_is_open_again(scene: Scene) -> None:
     approved = scene.favsync("runs", "approve", "2")
     assert (approved.returncode, approved.stderr) == (0, "")
-    assert "35 removals applied" in approved.stdout
+    assert "35 removals recorded" in approved.stdout
     assert scene.favourites == {scene.new, *scene.left}
     assert {row[7] for row in scene.database.history() if row[3]} == {2}
     assert scene.favsync("sync").returncode == 0
@@ -88,10 +88,13 @@ def test_one_approval_applies_them_and_the_gate_is_open_again(scene: Scene) -> N
     assert "approved already" in again.stderr
 
 
-def test_rejection_keeps_favourites_and_the_next_run_holds_again(scene: Scene) -> None:
+def test_rejection_keeps_favourites_while_the_list_is_the_same(scene: Scene) -> None:
     assert scene.favsync("runs", "reject", "2").returncode == 0
     assert scene.favourites == {*scene.whole, scene.new}
     assert scene.favsync("runs", "approve", "2").returncode == 2
+    same = scene.favsync("sync")
+    assert (same.returncode, "the operator rejected these removals" in same.stdout) == (0, True)
+    scene.sandbox.set_favourites("ada", [scene.new, *scene.left[1:]])
     assert scene.favsync("sync").returncode == 7
     scene.sandbox.set_favourites("ada", [scene.new, *scene.whole])
     assert scene.favsync("sync").returncode == 0
@@ -106,9 +109,49 @@ def test_later_proven_run_supersedes_a_held_one(scene: Scene, verb: str) -> None
     refused = scene.favsync("runs", verb, "2")
     assert refused.returncode == 2
     assert "no longer held: run 3 read the list after it" in refused.stderr
+    assert "`favsync runs show 3`" in refused.stderr
     assert "superseded by run 3" in scene.favsync("runs", "show", "2").stdout
     assert scene.favourites == {*scene.whole, scene.newer}
     assert scene.database.removed_tracks("default") == [scene.new]
+
+
+def test_the_account_names_the_newest_held_run(scene: Scene) -> None:
+    scene.sandbox.set_favourites("ada", scene.left)
+    assert scene.favsync("sync").returncode == 7
+    refused = scene.favsync("runs", "approve", "2")
+    assert (refused.returncode, "`favsync runs approve --account default`" in refused.stderr) == (2, True)
+    approved = scene.favsync("runs", "approve", "--account", "default", "--json")
+    assert json.loads(approved.stdout) == {"run_id": 3, "decision": "approved", "removals": 36}
+    assert scene.favourites == {*scene.left}
+    assert scene.stage.folds_to_what_is_stored("default")
+    again = scene.favsync("runs", "reject", "--account", "default")
+    assert (again.returncode, "no removal of account default waits" in again.stderr) == (2, True)
+
+
+def test_what_is_only_missing_is_recorded_by_account(scene: Scene) -> None:
+    scene.environ["FAVSYNC_REMOVAL_GRACE"] = "48h"
+    scene.sandbox.set_favourites("ada", scene.whole)
+    assert scene.favsync("sync").returncode == 0
+    by_number = scene.favsync("runs", "approve", "3")
+    assert (by_number.returncode, "run 3 is not held but succeeded" in by_number.stderr) == (2, True)
+    assert "`favsync runs approve --account default`" in by_number.stderr
+    kept = scene.favsync("runs", "reject", "--account", "default")
+    assert kept.stdout == "run 3 rejected: 1 removal discarded; the favourites stay\n"
+    assert scene.favsync("sync").returncode == 0
+    shown = json.loads(scene.favsync("runs", "show", "4", "--json").stdout)
+    assert [each["track_id"] for each in shown["missing_tracks"]] == [scene.new]
+    assert (shown["user_confirmed"], shown["removal_grace_seconds"]) == (True, 48 * 3600)
+    assert scene.favsync("runs", "approve", "--account", "default").returncode == 0
+    assert scene.favourites == {*scene.whole}
+    (removed,) = json.loads(scene.favsync("runs", "show", "4", "--json").stdout)["removed_tracks"]
+    assert (removed["track_id"], removed["removal_reason"]) == (scene.new, "unfavourited")
+    assert scene.stage.folds_to_what_is_stored("default")
+
+
+@pytest.mark.parametrize("words", [("approve",), ("reject", "2", "--account", "default")])
+def test_a_review_takes_either_a_run_or_an_account(scene: Scene, words: tuple[str, ...]) -> None:
+    refused = scene.favsync("runs", *words)
+    assert (refused.returncode, "name either" in refused.stderr) == (2, True)
 
 
 def test_a_partial_run_after_it_does_not_supersede_it(scene: Scene) -> None:
@@ -150,9 +193,11 @@ def test_only_a_held_run_can_be_decided_on(scene: Scene, run_id: str, words: str
 
 
 def test_threshold_of_the_settings_applies(scene: Scene) -> None:
+    left = [scene.new, *scene.whole[4::5]]  # with the last of both lists, so that nothing looks cut off
+    scene.sandbox.set_favourites("ada", left)
     scene.environ["FAVSYNC_REMOVAL_BRAKE"] = "100,1.0"
     assert scene.favsync("sync").returncode == 0
-    assert scene.favourites == {scene.new, *scene.left}
+    assert scene.favourites == {*left}
 
 
 def test_plan_equals_the_next_sync_and_writes_nothing(
@@ -168,7 +213,7 @@ def test_plan_equals_the_next_sync_and_writes_nothing(
     sandbox.favourite("ada", spare)
     before = contents(folder)
     (plan,) = json.loads(command.run(environ, "sync", "--plan", "--json").stdout)
-    assert plan["plan"] == {"added": [spare], "removed": [gone], "held": []}
+    assert plan["plan"] == {"added": [spare], "removed": [gone], "held": [], "missing": []}
     assert contents(folder) == before
     (done,) = json.loads(command.run(environ, "sync", "--json").stdout)
     assert {name: done[name] for name in ("added", "removed", "held", "favourites", "changed", "outcome")} == {

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from etl.errors import UsageError
-from etl.reporting.render import ALIGNED, FORMATS, json_text, render
+from etl.reporting.render import ALIGNED, FORMATS, json_text, render, write_table
 
 COLUMNS = ("account", "track_id", "title", "is_current", "added_after")
 AT = datetime(2025, 11, 3, 14, 5, 9, tzinfo=UTC)
@@ -38,7 +38,10 @@ def rendered(
     format: str, columns: Sequence[str] = COLUMNS, rows: Iterable[Sequence[object]] = ROWS, *, width: int | None = None
 ) -> str:
     stream = io.StringIO()
-    render(format, columns, rows, stream, width=width)
+    if width is None:
+        render(format, columns, rows, stream)
+    else:
+        write_table(columns, rows, stream, width)
     return stream.getvalue()
 
 

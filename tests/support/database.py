@@ -104,12 +104,13 @@ def open_database(url: str) -> Iterator[Database]:
 
 
 def settings(sandbox: Sandbox, url: str, user: str = "ada", **more: str) -> dict[str, str]:
-    """Return the environment of a command that syncs from the sandbox: without retries, and at full speed."""
+    """Return the environment of a command that syncs from the sandbox: at full speed, no retries, removals at once."""
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith(("FAVSYNC_", "BOOMPLAY_"))},
         "FAVSYNC_DATABASE_URL": url,
         "FAVSYNC_MAX_RETRIES": "0",
         "FAVSYNC_REQUESTS_PER_SECOND": "0",
+        "FAVSYNC_REMOVAL_GRACE": "0",
         "FAVSYNC_TIMEOUT_SECONDS": "3600",  # no test may depend on how fast an answer comes
         "BOOMPLAY_API_URL": sandbox.url,
         "BOOMPLAY_APP_ID": sandbox.app_id,

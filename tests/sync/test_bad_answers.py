@@ -105,7 +105,7 @@ REFUSALS = {name: bad for name, bad in BAD.items() if name not in FATAL}
 
 @pytest.mark.parametrize(("fault", "code", "words"), REFUSALS.values(), ids=REFUSALS)
 def test_a_refused_second_page_is_partial_and_removes_nothing(
-    stage: Stage, sandbox: Sandbox, url: str, command: Commands, fault: Fault | str, code: int, words: str
+    stage: Database, sandbox: Sandbox, url: str, command: Commands, fault: Fault | str, code: int, words: str
 ) -> None:
     before, removed = stage.open_tracks("default"), stage.removed_tracks("default")
     sandbox.script([None] + [fault] * 40)
