@@ -302,5 +302,4 @@ def _begin(sandbox: Sandbox, rng: Random, lie: Lie) -> None:
 def _end(sandbox: Sandbox, right: Mapping[str, object]) -> None:
     sandbox.distort(None)
     sandbox.switch(**right)
-    for track_id in sandbox.withdrawn_tracks():
-        sandbox.restore_track(track_id)
+    sandbox.restore_tracks()

@@ -117,7 +117,7 @@ class FavsyncSubject:
             return None
         delay = self._options.grace.removal / LOOKS_PER_GRACE
         if self._failures:
-            delay = min(delay, FIRST_REPEAT * REPEAT_FACTOR ** (self._failures - 1))
+            delay = min(delay, FIRST_REPEAT * REPEAT_FACTOR ** min(self._failures - 1, 4))
         return self._clock.now() + delay
 
     def rows(self) -> list[FavouriteRow]:

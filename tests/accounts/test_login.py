@@ -31,7 +31,7 @@ def redirect_uri() -> str:
 @pytest.fixture
 def sandbox(redirect_uri: str) -> Iterator[Sandbox]:
     with Sandbox(tracks=5, users=["ada", "ben"]) as running:
-        running.register_redirect_uri(redirect_uri)
+        running.redirect_uris.add(redirect_uri)
         yield running
 
 
@@ -136,7 +136,7 @@ def test_a_post_that_is_too_long_is_answered(sandbox, redirect_uri):
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
 def test_localhost_listens_on_both_addresses(sandbox, redirect_uri, address):
     redirect_uri = redirect_uri.replace("127.0.0.1", "localhost")
-    sandbox.register_redirect_uri(redirect_uri)
+    sandbox.redirect_uris.add(redirect_uri)
 
     def act(url: str) -> None:
         parts = urlsplit(consented(url))

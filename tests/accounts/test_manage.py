@@ -46,7 +46,7 @@ def test_a_check_revives_a_dead_token_that_works_again(database_url, engine, san
             reads(config, engine)
         instant(timedelta(minutes=6))
     assert manage.check_account(config, engine, "ada").state == "dead"
-    sandbox.tokens._grants[sandbox.users["ada"].access_token].is_revoked = False
+    sandbox.tokens.grants[sandbox.users["ada"].access_token].is_revoked = False
     checked = manage.check_account(config, engine, "ada")
     assert (checked.state, checked.error) == ("valid", None)
     assert reads(config, engine) == 20
