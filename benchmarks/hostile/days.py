@@ -6,7 +6,7 @@ and one lie begins and ends. Then it compares the rows of ``favourites`` with th
 - *false*: a row was closed though its track was in the list, and had not left it since ``removed_after``;
 - *bounds*: the track had left, but not between ``removed_after`` and ``valid_to``;
 - *missed*: a row is still open at the end though its track left; *waiting* if the subject holds removals for a person by then;
-- *lacking*: a favourite has no open row at the end; *holds*: how often a held run began.
+- *lacking*: a favourite has no open row at the end; *held*: how often the subject began to hold removals.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import NamedTuple, Protocol
 
-from benchmarks.hostile.results import DaysTally
+from benchmarks.hostile.results import Tally
 from etl.sandbox import Distortion, Sandbox
 
 USER = "ada"
@@ -151,7 +151,7 @@ def _lag(rng: Random) -> float:
 
 
 # Shorter than the removal grace of two days, at any time of day; and longer ones, of which None lasts to the end.
-SHORT_LIES = tuple(timedelta(minutes=minutes) for minutes in (10, 60, 180, 480, 780, 1140, 1380))
+SHORT_LIES = tuple(timedelta(minutes=minutes) for minutes in (10, 60, 180, 480, 780, 1140, 1380, 1860, 2820))
 LONG_LIES = (timedelta(days=2), timedelta(days=10), None)
 
 
@@ -177,7 +177,7 @@ class Truth:
     """Compares a subject's rows with the sandbox's history, sync after sync."""
 
     sandbox: Sandbox
-    tally: DaysTally
+    tally: Tally
     name: str
     seen_closed: set[tuple[int, datetime]] = field(default_factory=set)
     was_held: bool = False
@@ -204,7 +204,7 @@ class Truth:
                 self.tally.removals += 1
                 self.tally.bounds += 1
         is_held = subject.is_held()
-        self.tally.holds += is_held and not self.was_held
+        self.tally.held += is_held and not self.was_held
         self.was_held = is_held
 
     def end(self, subject: Subject) -> None:
@@ -219,19 +219,19 @@ class Truth:
         self.tally.lacking += len(current - listed)
 
 
-def run_weeks(make: Callable[[Sandbox, FakeClock], Subject], weeks: Weeks) -> DaysTally:
+def run_weeks(make: Callable[[Sandbox, FakeClock], Subject], weeks: Weeks) -> Tally:
     """Run one trial and return its counts; the same arguments give the same trial."""
     rng = Random(f"{weeks.seed} {weeks.kind} {weeks.schedule}")
     clock = FakeClock(START + timedelta(minutes=rng.randrange(600)))
     sandbox = Sandbox(tracks=rng.choice(LENGTHS), seed=rng.getrandbits(31), users=(USER,), now=clock.now)
     sandbox.switch(token_lifetime_seconds=1e9)
     sandbox.new_token(USER)
-    tally = DaysTally(trials=1)
+    tally = Tally(trials=1)
     truth = Truth(sandbox, tally, f"{weeks.kind}, {weeks.schedule}, lie {weeks.lie}, seed {weeks.seed}")
     events = sorted(_events(sandbox, rng, weeks, clock.now()), key=lambda event: event[0])
     end = clock.now() + timedelta(days=weeks.days + weeks.quiet_days)
     subject = make(sandbox, clock)
-    next_sync = clock.now()
+    scheduled = next_sync = clock.now()
     try:
         while next_sync <= end:
             while events and events[0][0] <= next_sync:
@@ -242,9 +242,9 @@ def run_weeks(make: Callable[[Sandbox, FakeClock], Subject], weeks: Weeks) -> Da
             wanted = subject.sync()
             tally.runs += 1
             truth.check(subject, clock.now())
-            next_sync += SCHEDULES[weeks.schedule]
-            if wanted is not None:
-                next_sync = max(min(next_sync, wanted), clock.now())
+            while scheduled <= clock.now():
+                scheduled += SCHEDULES[weeks.schedule]
+            next_sync = scheduled if wanted is None else max(min(scheduled, wanted), clock.now())
         truth.end(subject)
         tally.requests = len(sandbox.requests)
     finally:
@@ -252,20 +252,17 @@ def run_weeks(make: Callable[[Sandbox, FakeClock], Subject], weeks: Weeks) -> Da
     return tally
 
 
-def plan(seed: int, trials: int, *, is_quick: bool = False, is_long: bool = False) -> list[Weeks]:
-    """Return the trials: ``trials`` of each kind and schedule; the quick plan has one of each kind, on schedules in turn."""
+def weeks_of(kind: str, number: int, seed: int, *, is_quick: bool = False, is_long: bool = False) -> Weeks:
+    """Return a trial of ``kind``. Four numbers in a row have the four schedules; a quick trial is daily or six-hourly."""
+    place = list(KINDS).index(kind)
     lies = LONG_LIES if is_long else SHORT_LIES
-    wanted = []
-    for number, kind in enumerate(KINDS):
-        turn = ("six-hourly", "daily", "hourly", "daily", "six-hourly", "daily", "daily")[number % 7]
-        for place, schedule in enumerate(SCHEDULES):
-            if is_quick and schedule != turn:
-                continue
-            for trial in range(1 if is_quick else trials):
-                lie = lies[(number + place + trial) % len(lies)]
-                days = 8 if is_quick else 28 if schedule == "weekly" else 14
-                wanted.append(Weeks(kind, schedule, lie, f"{seed}/{trial}", days=days))
-    return wanted
+    lie = lies[(place + number) % len(lies)]
+    if is_quick:
+        return Weeks(kind, "daily" if place % 4 else "six-hourly", lie, f"{seed}/{number}", days=6, quiet_days=9)
+    schedule = list(SCHEDULES)[number % len(SCHEDULES)]
+    if schedule == "weekly":
+        return Weeks(kind, schedule, lie, f"{seed}/{number}", days=28, quiet_days=16)
+    return Weeks(kind, schedule, lie, f"{seed}/{number}", days=14)
 
 
 Event = tuple[datetime, Callable[[], None]]
@@ -305,5 +302,4 @@ def _begin(sandbox: Sandbox, rng: Random, lie: Lie) -> None:
 def _end(sandbox: Sandbox, right: Mapping[str, object]) -> None:
     sandbox.distort(None)
     sandbox.switch(**right)
-    for track_id in sandbox.withdrawn_tracks():
-        sandbox.restore_track(track_id)
+    sandbox.restore_tracks()

@@ -1,40 +1,18 @@
-"""What trials count: the tally, the file that keeps tallies, and the tables of docs/trust.md and the README."""
+"""What trials count, the file that keeps the counts, and their tables."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
-COLUMNS = ("runs", "removals", "false", "missed", "late", "lacking", "held")
+ALL = "**all**"
 
 
 @dataclass
 class Tally:
-    """The sums over trials. ``messages`` describe each false removal and each wrong end."""
-
-    runs: int = 0
-    removals: int = 0
-    false: int = 0
-    late: int = 0
-    missed: int = 0
-    lacking: int = 0
-    requests: int = 0
-    trials: int = 0
-    held: int = 0
-    seconds: float = 0.0
-    messages: list[str] = field(default_factory=list)
-
-    def add(self, other: Tally) -> None:
-        """Add another's counts."""
-        for each in fields(self):
-            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
-
-
-@dataclass
-class DaysTally:
-    """The sums over trials of `benchmarks.hostile.days`, whose docstring defines them."""
+    """The sums over trials; `benchmarks.hostile.trials` and `days` define the counts. ``messages``: one for each error."""
 
     trials: int = 0
     runs: int = 0
@@ -43,35 +21,23 @@ class DaysTally:
     bounds: int = 0
     missed: int = 0
     waiting: int = 0
+    late: int = 0
     lacking: int = 0
-    holds: int = 0
+    held: int = 0
     requests: int = 0
     messages: list[str] = field(default_factory=list)
 
-    def add(self, other: DaysTally) -> None:
+    def add(self, other: Tally) -> None:
         """Add another's counts."""
         for each in fields(self):
             setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
-
-
-def days_table(title: str, tallies: Mapping[str, DaysTally]) -> str:
-    """Return the table of the days in Markdown: a row for each kind of service, and one for all."""
-    names = [each.name for each in fields(DaysTally) if each.name not in ("messages", "requests")]
-    total = DaysTally()
-    for tally in tallies.values():
-        total.add(tally)
-    rows = [f"| kind | {' | '.join(names)} | requests/run |", f"|---|{'---:|' * (len(names) + 1)}"]
-    for kind, tally in [*tallies.items(), ("**all**", total)]:
-        cells = [f"{getattr(tally, name):,}" for name in names]
-        rows.append(f"| {kind} | {' | '.join(cells)} | {tally.requests / max(tally.runs, 1):.1f} |")
-    return "\n".join([title, "", *rows])
 
 
 Tallies = Mapping[str, Tally]
 
 
 class ResultsFile:
-    """The tallies of one tool's trials of one seed, as JSON lines, so that a measurement can be interrupted and resumed."""
+    """The tallies of one tool's trials of one seed as JSON lines, so that a measurement can be resumed."""
 
     def __init__(self, path: Path | None, tool: str, seed: int) -> None:
         self._path = path
@@ -94,12 +60,12 @@ class ResultsFile:
                 file.write(json.dumps(row) + "\n")
 
 
-def table(title: str, tallies: Tallies) -> str:
+def table(title: str, tallies: Tallies, columns: Sequence[str]) -> str:
     """Return one tool's table in Markdown: a row for each scenario, and one for all."""
-    head = f"| scenario | {' | '.join((*COLUMNS, 'requests/run'))} |\n|---|{'---:|' * (len(COLUMNS) + 1)}"
+    head = f"| scenario | {' | '.join((*columns, 'requests/run'))} |\n|---|{'---:|' * (len(columns) + 1)}"
     rows = []
     for scenario, tally in with_all(tallies).items():
-        cells = [f"{getattr(tally, name):,}" for name in COLUMNS]
+        cells = [f"{getattr(tally, name):,}" for name in columns]
         rows.append(f"| {scenario} | {' | '.join(cells)} | {tally.requests / max(tally.runs, 1):.1f} |")
     return "\n".join([title, "", head, *rows])
 
@@ -123,4 +89,4 @@ def with_all(tallies: Tallies) -> dict[str, Tally]:
     total = Tally()
     for tally in tallies.values():
         total.add(tally)
-    return {**tallies, "**all**": total}
+    return {**tallies, ALL: total}

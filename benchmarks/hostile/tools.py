@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Protocol
 
 import time_machine
+from etl.boomplay.catalogue import TrackCatalogue
 from sqlalchemy import Engine, select
 
 from etl import clock
 from etl.boomplay.client import Boomplay
+from etl.boomplay.http import HttpOptions
 from etl.boomplay.tokens import StaticToken
 from etl.boomplay.waiting import Clock
 from etl.db import tables
@@ -25,9 +27,10 @@ from etl.db.migrate import upgrade
 from etl.extract.snapshot import RunOptions
 from etl.load.accounts import ensure_account, find_accounts
 from etl.model.records import Outcome, RemovalThreshold, Review
+from etl.model.result import RunResult
 from etl.replay.review import review_run
 from etl.sandbox import Sandbox
-from etl.sync import RunResult, sync_account
+from etl.sync import sync_account
 
 SCRIPTS = Path(__file__).parent / "peers"
 
@@ -91,21 +94,20 @@ class Favsync:
     def __init__(self, sandbox: Sandbox) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="favsync-hostile-"))
         self._engine = new_database(self._folder)
-        with read_transaction(self._engine) as connection:
-            self._account = find_accounts(connection)[0]
-        self._client = Boomplay(
-            tokens=StaticToken(sandbox.users["ada"].access_token),
-            api_url=sandbox.url,
-            app_id=sandbox.app_id,
-            requests_per_second=0,
-            timing=SkippedTime().clock(),
+        tokens = StaticToken(sandbox.users["ada"].access_token)
+        options = HttpOptions(
+            api_url=sandbox.url, app_id=sandbox.app_id, requests_per_second=0, timing=SkippedTime().clock()
         )
+        self._client = Boomplay(tokens, options)
+        self._client.catalogue = TrackCatalogue(self._client, [tokens]).lookup
         self._result: RunResult | None = None
 
     def sync(self, at: datetime) -> frozenset[int]:
         """Sync at the instant ``at``, and return the current favourites."""
+        with read_transaction(self._engine) as connection:
+            (account,) = find_accounts(connection)
         with time_machine.travel(at, tick=True):
-            self._result = sync_account(self._engine, self._account, self._client, RunOptions())
+            self._result = sync_account(self._engine, account, self._client, RunOptions())
         return self._favourites()
 
     def settle(self) -> frozenset[int]:

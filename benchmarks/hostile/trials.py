@@ -16,7 +16,6 @@ from random import Random
 
 from benchmarks.hostile.results import Tally
 from benchmarks.hostile.tools import Tool
-from etl import clock
 from etl.sandbox import SCENARIOS, WRONG_SERVICES, Sandbox
 
 USER = "ada"
@@ -27,6 +26,8 @@ EXTRA = {
 ALL_SCENARIOS = {name: what for name, what in SCENARIOS.items() if name not in WRONG_SERVICES} | EXTRA
 LENGTHS = (0, 1, 2, 5, 20, 48, 49, 50, 51, 60, 98, 99, 100, 120, 147, 148, 180, 240)
 START = datetime(2026, 1, 1, tzinfo=UTC)
+ROUNDS = 4
+RUNS_A_TRIAL = ROUNDS + 2
 
 
 @dataclass
@@ -78,11 +79,10 @@ class Watch:
             self.tally.messages.append(f"{self.name}: after the quiet sync {sorted(wrong)[:5]} are wrong")
 
 
-def trial(make: Callable[[Sandbox], Tool], scenario: str, seed: int, number: int, rounds: int = 4) -> Tally:
-    """Run one trial of ``scenario``; the same numbers give the same trial."""
+def run_trial(make: Callable[[Sandbox], Tool], scenario: str, number: int, seed: int) -> Tally:
+    """Run one trial of ``scenario``: a first sync, hostile ones and a quiet one. The same numbers give the same trial."""
     chance = Random(f"{seed} {scenario} {number}")
     tally = Tally(trials=1)
-    begun = clock.monotonic()
     hours = 1 if scenario == "stale_replica" else chance.choice((1, 48))
     hostile = None if scenario in EXTRA else scenario
     with Sandbox(tracks=chance.choice(LENGTHS), seed=chance.getrandbits(31), users=(USER,)) as sandbox:
@@ -91,7 +91,7 @@ def trial(make: Callable[[Sandbox], Tool], scenario: str, seed: int, number: int
         try:
             sandbox.play(hostile if chance.random() < 0.3 else None)
             watch.sync(tool, START)
-            for round_number in range(1, rounds + 1):
+            for round_number in range(1, ROUNDS + 1):
                 _change(sandbox, chance, chance.randrange(4))
                 sandbox.play(hostile)
                 sandbox.before_request = _list_changer(sandbox, chance, scenario, number + round_number)
@@ -99,11 +99,10 @@ def trial(make: Callable[[Sandbox], Tool], scenario: str, seed: int, number: int
                 sandbox.before_request = None
                 sandbox.play(None)
             _change(sandbox, chance, chance.randrange(4))
-            watch.sync(tool, START + timedelta(hours=hours * (rounds + 1)))
+            watch.sync(tool, START + timedelta(hours=hours * (ROUNDS + 1)))
             watch.settle(tool)
         finally:
             tool.close()
-    tally.seconds = clock.monotonic() - begun
     return tally
 
 

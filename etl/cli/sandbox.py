@@ -12,8 +12,9 @@ import click
 from etl.cli.commands import Verb, unknown
 from etl.cli.context import Context, pass_context
 from etl.cli.options import json_option
+from etl.cli.signals import stop_event
 from etl.errors import UsageError
-from etl.sandbox import SCENARIOS, Sandbox, Switches, run
+from etl.sandbox import SCENARIOS, Sandbox, Switches
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{0,30}")
 _SCENARIO_LINES = "\n".join(
@@ -46,27 +47,35 @@ def sandbox(context: Context, /, **asked: Any) -> None:
     prints shell commands that make favsync use it: paste them into another terminal. With several users, each token is in a
     variable of its own.
     """
-    scenario, users = asked["scenario"], asked.pop("users") or ("ada",)
+    scenario, users = asked["scenario"], asked["users"] or ("ada",)
     if scenario not in SCENARIOS:
         raise unknown("scenario", scenario, SCENARIOS, remedy="`favsync sandbox --help` lists the scenarios")
     if wrong := [name for name in users if not _NAME.fullmatch(name)]:
-        remedy = "use letters and digits, beginning with a letter"
-        raise UsageError(f"{wrong[0]!r} cannot be a user name here", remedy=remedy)
-
-    def announce(running: Sandbox) -> None:
-        context.say(f"scenario {scenario}: {SCENARIOS[scenario]}")
-        context.say(f"view and change the list at {running.url}/_sandbox/; Ctrl-C stops the sandbox")
-        about = {"url": running.url, "control": f"{running.url}/_sandbox/", "scenario": scenario}
-        variables = _variables(running)
-        exports = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
-        context.show_result(about | {"environment": variables}, exports)
-
-    switches = Switches(latency_seconds=asked.pop("latency_ms") / 1000)
+        raise UsageError(
+            f"{wrong[0]!r} cannot be a user name here", remedy="use letters and digits, beginning with a letter"
+        )
+    switches = Switches(latency_seconds=asked["latency_ms"] / 1000)
+    service = Sandbox(tracks=asked["tracks"], seed=asked["seed"], switches=switches, users=tuple(dict.fromkeys(users)))
+    service.play(scenario)
     try:
-        run(**asked, users=tuple(dict.fromkeys(users)), switches=switches, announce=announce)
+        service.start(asked["port"])
     except OSError as error:
         fault = f"the sandbox cannot listen on {asked['host']}:{asked['port']}: {error.strerror}"
         raise UsageError(fault, remedy="choose another --port, or omit it for a free one") from error
+    with stop_event() as stop, service:
+        _announce(context, service)
+        stop.wait()
+
+
+def _announce(context: Context, running: Sandbox) -> None:
+    variables, scenario = _variables(running), running.scenario_name
+    control = f"{running.url}/_sandbox/"
+    context.say(f"scenario {scenario}: {SCENARIOS[scenario]}")
+    context.say(f"view and change the list at {control}; Ctrl-C stops the sandbox")
+    if context.json:
+        context.show_json({"url": running.url, "control": control, "scenario": scenario, "environment": variables})
+    else:
+        context.show("\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items()))
 
 
 def _variables(running: Sandbox) -> dict[str, str]:

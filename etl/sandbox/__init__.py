@@ -9,12 +9,11 @@ from etl.sandbox.distortions import Distortion
 from etl.sandbox.faults import FAULTS, Fault
 from etl.sandbox.malformed import MALFORMED_ROWS
 from etl.sandbox.messages import SandboxReply, SandboxRequest
-from etl.sandbox.sandbox import Sandbox, run
-from etl.sandbox.scenarios import SCENARIOS
+from etl.sandbox.sandbox import Sandbox
+from etl.sandbox.scenarios import SCENARIOS, WRONG_SERVICES
 from etl.sandbox.state import SandboxUser, ScriptedChange
 from etl.sandbox.switches import POSITIONS, Switches
 from etl.sandbox.world import RequestRecord
-from etl.sandbox.wrong_services import WRONG_SERVICES
 
 __all__ = [
     "FAULTS",
@@ -32,5 +31,4 @@ __all__ = [
     "ScriptedChange",
     "Switches",
     "faults",
-    "run",
 ]

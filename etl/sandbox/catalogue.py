@@ -1,19 +1,19 @@
 """The sandbox's catalogue: tracks as the exact bytes that are served.
 
-A track is encoded once and then served from memory until it is changed. The same seed and the same malformed rows give the
-same bytes.
+A track is encoded once and then served from memory until it is changed. The same seed and the same malformed rows produce the
+same bytes. Methods raise LookupError for a track that the catalogue does not have.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Mapping, Set
 from importlib.resources import files
 from typing import Any
 
 import msgspec
 
-from etl.sandbox.composer import Composer
-from etl.sandbox.malformed import LONE_SURROGATE, Fields, corrupt
+from etl.sandbox.composer import Composer, Fields
+from etl.sandbox.malformed import LONE_SURROGATE, corrupt
 
 DOCUMENTED_TRACK = 54230705
 DOCUMENTED_EXAMPLE = files("etl.sandbox").joinpath("documented_example.json").read_bytes().strip()
@@ -28,27 +28,20 @@ class Catalogue:
         self._rows: frozenset[str] = frozenset()
         self._share = 0.0
         self._items: dict[int, bytes] = {}
-        self._raw: dict[int, bytes] = {}
         self._changes: dict[int, Fields] = {}
         self._indices = {track_id: index for index, track_id in enumerate(self._composer.track_ids)}
         self.withdrawn: set[int] = set()
         self.track_ids: tuple[int, ...] = (*self._composer.track_ids, DOCUMENTED_TRACK)
 
     def item(self, track_id: int) -> bytes:
-        """Return the track as served, with its changes and malformed rows.
-
-        Raises: LookupError for a track that the catalogue does not have.
-        """
+        """Return the track as served, with its changes and malformed rows."""
         known = self._items.get(track_id)
         if known is None:
             known = self._items[track_id] = self._encoded(track_id)
         return known
 
     def fields(self, track_id: int) -> Fields:
-        """Return the track as served, decoded. Not for a track served from raw bytes.
-
-        Raises: LookupError for a track that the catalogue does not have.
-        """
+        """Return the track as served, decoded."""
         self._require(track_id)
         if track_id == DOCUMENTED_TRACK:
             fields: Fields = msgspec.json.decode(DOCUMENTED_EXAMPLE, type=dict[str, Any])
@@ -57,30 +50,17 @@ class Catalogue:
             corrupt(fields, self._rows, self._share, self._seed, track_id)
         return fields | self._changes.get(track_id, {})
 
-    def label_fields(self, track_id: int) -> tuple[int, int]:
-        """Return the ids of the track's first artist and of its album; 0 for a track served from raw bytes alone."""
-        if track_id not in self._indices:
+    def label_ids(self, track_id: int) -> tuple[int, int]:
+        """Return the ids of the track's first artist and of its album; 0 for the documented example."""
+        if track_id == DOCUMENTED_TRACK:
             return 0, 0
-        return self._composer.label_ids(self._indices[track_id])
-
-    def warm(self, track_ids: Iterable[int]) -> None:
-        """Encode the tracks now, so that the first reader does not wait for it."""
-        for track_id in track_ids:
-            self.item(track_id)
+        album = self._composer.album(self._indices[track_id])
+        return album.artist.artist_id, album.fields["album_id"]
 
     def change(self, track_id: int, fields: Mapping[str, Any]) -> None:
-        """Serve ``track_id`` with these wire fields from now on.
-
-        Raises: LookupError for a track that the catalogue does not have.
-        """
+        """Serve ``track_id`` with these wire fields from now on."""
         self._require(track_id)
         self._changes[track_id] = self._changes.get(track_id, {}) | dict(fields)
-        self._raw.pop(track_id, None)
-        self._items.pop(track_id, None)
-
-    def set_raw(self, track_id: int, body: bytes) -> None:
-        """Serve ``body`` as the track, whatever it is; the track need not exist."""
-        self._raw[track_id] = body
         self._items.pop(track_id, None)
 
     def set_malformed(self, rows: Set[str], share: float) -> None:
@@ -95,8 +75,6 @@ class Catalogue:
             raise LookupError(f"The sandbox's catalogue has no track {track_id}.")
 
     def _encoded(self, track_id: int) -> bytes:
-        if track_id in self._raw:
-            return self._raw[track_id]
         if track_id == DOCUMENTED_TRACK and track_id not in self._changes:
             return DOCUMENTED_EXAMPLE
         fields = self.fields(track_id)

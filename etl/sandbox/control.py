@@ -22,7 +22,6 @@ ABOUT = (
     "This is favsync's stand-in for the Boomplay Open API. It is modelled on the public documentation;"
     " nothing in it was recorded from the service, and it is not affiliated with Boomplay."
 )
-Posted = dict[str, Any]
 
 
 class ControlOrder(msgspec.Struct, forbid_unknown_fields=True):
@@ -39,24 +38,25 @@ class ControlOrder(msgspec.Struct, forbid_unknown_fields=True):
 
 def answer(world: World, request: SandboxRequest) -> SandboxReply:
     """Answer a request to the control path. The caller holds the world's lock."""
-    name = request.path.removeprefix(PREFIX)
+    name, status = request.path.removeprefix(PREFIX), 200
     try:
         if request.method == "GET" and not name:
-            return _json(_about(world))
-        if request.method == "POST" and name in _VERBS:
-            return _json(_VERBS[name](world, msgspec.json.decode(request.body, type=ControlOrder)))
+            answered = _about(world)
+        elif request.method == "POST" and name in _VERBS:
+            answered = _VERBS[name](world, msgspec.json.decode(request.body, type=ControlOrder))
+        else:
+            answered, status = {"error": "no such control", "post": sorted(_VERBS)}, 404
     except (ValueError, LookupError) as wrong:
-        return _json({"error": str(wrong)}, 400)
-    return _json({"error": "no such control", "post": sorted(_VERBS)}, 404)
+        answered, status = {"error": str(wrong)}, 400
+    return SandboxReply(status, msgspec.json.encode(answered) + b"\n")
 
 
-def _about(world: World) -> Posted:
-    users = {name: asdict(each.user) | {"favourites": each.tracks} for name, each in world.lists.items()}
+def _about(world: World) -> dict[str, Any]:
     return {
         "about": ABOUT,
         "app_id": APP_ID,
         "app_secret": APP_SECRET,
-        "users": users,
+        "users": {name: asdict(each.user) | {"favourites": each.tracks} for name, each in world.lists.items()},
         "scenario": world.scenario_name,
         "switches": asdict(world.switches),
         "requests": world.counts["requests"],
@@ -66,7 +66,7 @@ def _about(world: World) -> Posted:
     }
 
 
-def _favourite(world: World, order: ControlOrder) -> Posted:
+def _favourite(world: World, order: ControlOrder) -> dict[str, Any]:
     account = world.list_of(order.user)
     track_id = order.track_id or next((each for each in world.catalogue.track_ids if each not in account), None)
     if track_id is None:
@@ -75,22 +75,22 @@ def _favourite(world: World, order: ControlOrder) -> Posted:
     return {"user": account.user.name, "track_id": track_id, "favourites": len(account.tracks)}
 
 
-def _unfavourite(world: World, order: ControlOrder) -> Posted:
+def _unfavourite(world: World, order: ControlOrder) -> dict[str, Any]:
     if order.track_id is None:
         raise ValueError("track_id is missing")
-    world.unfavourite(order.user, order.track_id)
     account = world.list_of(order.user)
+    account.remove(order.track_id)
     return {"user": account.user.name, "favourites": len(account.tracks)}
 
 
-def _change(world: World, order: ControlOrder) -> Posted:
+def _change(world: World, order: ControlOrder) -> dict[str, Any]:
     if order.track_id is None or order.fields is None:
         raise ValueError("track_id or fields is missing")
     world.change_track(order.track_id, **order.fields)
     return {"track_id": order.track_id}
 
 
-def _play(world: World, order: ControlOrder) -> Posted:
+def _play(world: World, order: ControlOrder) -> dict[str, Any]:
     if unknown := order.switches.keys() - asdict(world.base).keys():
         raise ValueError(f"There is no switch {min(unknown)}.")
     base = msgspec.convert({**asdict(world.base), **order.switches}, Switches)
@@ -100,11 +100,7 @@ def _play(world: World, order: ControlOrder) -> Posted:
     return {"scenario": world.scenario_name, "switches": asdict(world.switches), "faults": len(world.scripted)}
 
 
-def _json(answered: Posted, status: int = 200) -> SandboxReply:
-    return SandboxReply(status, msgspec.json.encode(answered) + b"\n")
-
-
-_VERBS: Mapping[str, Callable[[World, ControlOrder], Posted]] = {
+_VERBS: Mapping[str, Callable[[World, ControlOrder], dict[str, Any]]] = {
     "favourite": _favourite,
     "unfavourite": _unfavourite,
     "change": _change,

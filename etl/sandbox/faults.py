@@ -7,7 +7,7 @@ A `ListFault` changes which items are answered, in a sound envelope. An `AnswerF
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 HUGE_BYTES = 50 * 1024 * 1024
@@ -67,9 +67,8 @@ def stale(behind: int = 1) -> ListFault:
 
 def http(status: int, *, retry_after: str | float | None = None, html: bool = False) -> AnswerFault:
     """Answer with an HTTP status; ``retry_after`` as text, or as a number of seconds that is sent as a date."""
-    if html:
-        return AnswerFault(f"http_{status}", status, _HTML, "text/html", retry_after)
-    return AnswerFault(f"http_{status}", status, retry_after=retry_after)
+    fault = AnswerFault(f"http_{status}", status, retry_after=retry_after)
+    return replace(fault, body=_HTML, content_type="text/html") if html else fault
 
 
 def answer(body: bytes, content_type: str = "application/json;charset=UTF-8", status: int = 200) -> AnswerFault:
@@ -102,41 +101,37 @@ def drip(seconds: float = 2.0, pieces: int = 20) -> DeliveryFault:
     return DeliveryFault("drip", 1, "keep", seconds, pieces)
 
 
+_WRONG_BODIES = {
+    "code_1": b'{"desc":"made-up failure","code":1,"data":null}',
+    "empty_body": b"",
+    "not_json": b'{"desc":null,"code":0,"data":[{"track_id":',
+    "not_utf8": b'{"desc":"\xff\xfe","code":0,"data":[]}',
+    "no_code": b'{"desc":null,"data":[]}',
+    "code_as_text": b'{"desc":null,"code":"0","data":[]}',
+    "top_level_list": b"[]",
+    "json_null": b"null",
+    "data_text": b'{"desc":null,"code":0,"data":"none"}',
+    "data_object": b'{"desc":null,"code":0,"data":{}}',
+    "data_missing": b'{"desc":null,"code":0}',
+    "item_null": b'{"desc":null,"code":0,"counts":1,"data":[null]}',
+    "item_without_id": b'{"desc":null,"code":0,"counts":1,"data":[{"track_title":"Nobody"}]}',
+}
 FAULTS: Mapping[str, Fault] = {
     "empty_page": ListFault("empty_page"),
     "null_page": ListFault("null_page"),
     "short_page": short_page(),
     "repeated_page": ListFault("repeated_page"),
     "stale": stale(),
-    "http_400": http(400),
-    "http_401": http(401),
-    "http_403": http(403),
-    "http_404": http(404),
-    "http_429": http(429),
+    **{f"http_{status}": http(status) for status in (400, 401, 403, 404, 429, 500)},
     "http_429_zero": http(429, retry_after="0"),
     "http_429_seconds": http(429, retry_after="2"),
     "http_429_date": http(429, retry_after=2.0),
     "http_429_hours": http(429, retry_after="74214"),
     "http_429_nonsense": http(429, retry_after="soon"),
-    "http_500": http(500),
-    "http_502": http(502, html=True),
-    "http_503": http(503, html=True),
+    **{f"http_{status}": http(status, html=True) for status in (502, 503, 504)},
     "http_503_seconds": http(503, retry_after="1"),
-    "http_504": http(504, html=True),
-    "code_1": answer(b'{"desc":"made-up failure","code":1,"data":null}'),
+    **{name: answer(body) for name, body in _WRONG_BODIES.items()},
     "html_200": answer(_HTML, "text/html"),
-    "empty_body": answer(b""),
-    "not_json": answer(b'{"desc":null,"code":0,"data":[{"track_id":'),
-    "not_utf8": answer(b'{"desc":"\xff\xfe","code":0,"data":[]}'),
-    "no_code": answer(b'{"desc":null,"data":[]}'),
-    "code_as_text": answer(b'{"desc":null,"code":"0","data":[]}'),
-    "top_level_list": answer(b"[]"),
-    "json_null": answer(b"null"),
-    "data_text": answer(b'{"desc":null,"code":0,"data":"none"}'),
-    "data_object": answer(b'{"desc":null,"code":0,"data":{}}'),
-    "data_missing": answer(b'{"desc":null,"code":0}'),
-    "item_null": answer(b'{"desc":null,"code":0,"counts":1,"data":[null]}'),
-    "item_without_id": answer(b'{"desc":null,"code":0,"counts":1,"data":[{"track_title":"Nobody"}]}'),
     "huge_body": AnswerFault("huge_body", pad=HUGE_BYTES),
     "redirect_same": redirect(),
     "redirect_elsewhere": redirect("http://elsewhere.example.invalid/favourite/v1/tracks"),
@@ -148,15 +143,3 @@ FAULTS: Mapping[str, Fault] = {
     "stall_in_body": stall(share=0.5),
     "drip": drip(),
 }
-
-
-def named(fault: Fault | str | None) -> Fault | None:
-    """Return the fault with a name in `FAULTS`; a fault, or None for no fault, is returned as it is.
-
-    Raises: ValueError for an unknown name.
-    """
-    if not isinstance(fault, str):
-        return fault
-    if fault not in FAULTS:
-        raise ValueError(f"There is no fault {fault!r}, only {', '.join(FAULTS)}.")
-    return FAULTS[fault]

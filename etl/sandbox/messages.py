@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
+from importlib.resources import files
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -19,30 +19,10 @@ from etl.sandbox.switches import Switches
 JSON = "application/json;charset=UTF-8"
 HTML = "text/html;charset=UTF-8"
 
-# Boomplay documents no error codes, so the numbers are visibly made up: `Switches.error_base` plus the first column.
-REFUSALS: Mapping[str, tuple[int, int, str]] = {
-    "app_id": (1, 401, "the header app_id is missing or unknown"),
-    "token_missing": (2, 401, "the header Authorization is missing or is not Bearer"),
-    "token_unknown": (3, 401, "the access token is unknown"),
-    "token_expired": (4, 401, "the access token has expired"),
-    "token_revoked": (5, 401, "the access token was revoked"),
-    "token_kind": (6, 403, "this needs the other kind of token"),
-    "content_type": (7, 415, "the header Content-Type must be application/json"),
-    "parameter": (10, 400, "a parameter is wrong"),
-    "past_end": (11, 400, "the offset is behind the end"),
-    "unknown_id": (12, 404, "an id is unknown"),
-    "no_page": (20, 404, "there is no such path"),
-    "method": (21, 405, "the path does not take this method"),
-    "throttled": (30, 429, "too many requests"),
-    "app_secret": (40, 401, "app_id and app_secret do not belong together"),
-    "grant_type": (41, 400, "the grant_type is not accepted"),
-    "body": (42, 400, "the body is not the JSON object that was expected"),
-    "code": (43, 400, "the code is unknown, used or expired"),
-    "refresh_token": (44, 400, "the refresh token is unknown, used or revoked"),
-    "redirect_uri": (45, 400, "the redirect_uri is not registered, character for character"),
-    "unavailable": (50, 500, "the service failed"),
-    "bug": (99, 500, "the sandbox itself failed"),
-}
+# Name, number, HTTP status, description. Boomplay documents no error codes, so they are visibly made up: `error_base` + number.
+REFUSALS = msgspec.json.decode(
+    files("etl.sandbox").joinpath("refusals.json").read_bytes(), type=dict[str, tuple[int, int, str]]
+)
 
 
 @dataclass(slots=True)
@@ -122,11 +102,6 @@ def envelope(payload: bytes, *, counts: int | None = None) -> bytes:
 def enveloped(payload: Any) -> SandboxReply:
     """Return a successful reply around ``payload``, which is encoded here."""
     return SandboxReply(body=envelope(msgspec.json.encode(payload)))
-
-
-def json_list(entries: list[bytes]) -> bytes:
-    """Return the JSON list of entries that are JSON already."""
-    return b"[%s]" % b",".join(entries)
 
 
 @lru_cache(maxsize=64)

@@ -32,19 +32,13 @@ _PAGE = """<!doctype html>
 _REQUIRED = ("grant_type", "app_id", "response_type", "redirect_uri")
 
 
-def app_token(world: World, request: SandboxRequest) -> SandboxReply:
-    """Answer ``POST /oauth/token``: an app token for app id and secret, or by switch also a refresh.
-
-    Raises: Refusal for wrong credentials, or a grant_type that is switched off.
-    """
-    asked = _posted(request)
-    if "refresh_token" in asked and world.switches.refresh_path == request.path:
-        return refreshed(world, request)
-    accepted = world.switches.grant_type
-    given = asked.get("grant_type")
-    if accepted != "any" and given != (None if accepted == "absent" else accepted):
-        raise Refusal("grant_type", f"only {accepted}")
-    return _token_reply(world, world.tokens.access(None, world.switches.token_lifetime_seconds))
+def token_endpoint(world: World, path: str) -> Callable[[World, SandboxRequest], SandboxReply] | None:
+    """Return the function that answers a POST to ``path``, None if it is no token endpoint."""
+    if path == "/oauth/token":
+        return _app_token
+    if path == world.switches.exchange_path and world.switches.consent == "query_code":
+        return _exchanged
+    return _refreshed if path == world.switches.refresh_path and world.switches.refresh != "none" else None
 
 
 def consent(world: World, request: SandboxRequest) -> SandboxReply:
@@ -58,7 +52,8 @@ def consent(world: World, request: SandboxRequest) -> SandboxReply:
         raise Refusal("parameter", f"{', '.join(missing)} missing")
     if query["app_id"] != APP_ID:
         raise Refusal("app_id")
-    if query["redirect_uri"] not in world.redirect_uris:
+    uri = query["redirect_uri"]
+    if uri not in world.redirect_uris:
         raise Refusal("redirect_uri")
     if "decision" not in query:
         return SandboxReply(body=_page(world, query).encode(), content_type=HTML)
@@ -69,20 +64,45 @@ def consent(world: World, request: SandboxRequest) -> SandboxReply:
     else:
         user = world.list_of(query.get("user")).user
         if switches.consent == "query_code":
-            values = {"code": world.tokens.code(user.name, query["redirect_uri"])}
+            values = {"code": world.tokens.code(user.name, uri)}
         else:
             values = {"access_token": world.new_token(user), "expires_in": str(int(switches.token_lifetime_seconds))}
-    return _redirect(world, query, values)
+    if "state" in query:
+        values["state"] = query["state"]
+    is_raw = switches.consent_encoding == "raw"
+    pairs = [
+        f"{name}={value if is_raw and name != 'state' else quote(value, safe='')}" for name, value in values.items()
+    ]
+    mark = "#" if switches.consent != "query_code" else "&" if "?" in uri else "?"
+    return SandboxReply(302, b"", HTML, (("Location", uri + mark + "&".join(pairs)),))
 
 
-def exchanged(world: World, request: SandboxRequest) -> SandboxReply:
-    """Answer the exchange of a code for a user token.
+def _page(world: World, query: dict[str, str]) -> str:
+    hidden = [
+        f'<input type="hidden" name="{escape(name)}" value="{escape(value)}">'
+        for name, value in query.items()
+        if name not in ("user", "decision")
+    ]
+    users = "".join(f"<option>{escape(name)}</option>" for name in world.users)
+    return _PAGE.format(fields="\n".join(hidden), users=users)
 
-    Raises: Refusal for wrong credentials or a code that does not work.
-    """
+
+def _app_token(world: World, request: SandboxRequest) -> SandboxReply:
+    """Answer ``POST /oauth/token``: an app token for app id and secret, or by switch also a refresh."""
     asked = _posted(request)
-    code = world.tokens.exchanged(str(asked.get("code", "")))
-    if code is None:
+    if "refresh_token" in asked and world.switches.refresh_path == request.path:
+        return _refreshed(world, request)
+    accepted = world.switches.grant_type
+    if accepted != "any" and asked.get("grant_type") != (None if accepted == "absent" else accepted):
+        raise Refusal("grant_type", f"only {accepted}")
+    return _token_reply(world, world.tokens.access(None, world.switches.token_lifetime_seconds))
+
+
+def _exchanged(world: World, request: SandboxRequest) -> SandboxReply:
+    """Answer the exchange of a code, which works once, for a user token."""
+    asked = _posted(request)
+    code = world.tokens.codes.pop(str(asked.get("code", "")), None)
+    if code is None or code.user is None or code.expires_at <= world.now():
         raise Refusal("code")
     if asked.get("redirect_uri", code.redirect_uri) != code.redirect_uri:
         raise Refusal("redirect_uri")
@@ -94,31 +114,18 @@ def exchanged(world: World, request: SandboxRequest) -> SandboxReply:
     return _token_reply(world, access_token, **more, user_id=user.user_id)
 
 
-def refreshed(world: World, request: SandboxRequest) -> SandboxReply:
-    """Answer a refresh: a new access token, and where refresh tokens rotate also a new one of those.
-
-    Raises: Refusal for wrong credentials, or a refresh token that does not work.
-    """
-    asked = _posted(request)
-    used = str(asked.get("refresh_token", ""))
-    name = world.tokens.refreshed_user(used)
+def _refreshed(world: World, request: SandboxRequest) -> SandboxReply:
+    """Answer a refresh: a new access token, and where refresh tokens rotate also a new one of those."""
+    used = str(_posted(request).get("refresh_token", ""))
+    name = world.tokens.refreshable.get(used)
     if name is None:
         raise Refusal("refresh_token")
     more = {}
     access_token = world.new_token(name)
     if world.switches.refresh == "rotating":
-        world.tokens.spend(used)
+        del world.tokens.refreshable[used]
         world.users[name].refresh_token = more["refresh_token"] = world.tokens.refresh(name)
     return _token_reply(world, access_token, **more)
-
-
-def token_endpoint(world: World, path: str) -> Callable[[World, SandboxRequest], SandboxReply] | None:
-    """Return the function that answers a POST to ``path``, None if it is no token endpoint."""
-    if path == "/oauth/token":
-        return app_token
-    if path == world.switches.exchange_path and world.switches.consent == "query_code":
-        return exchanged
-    return refreshed if path == world.switches.refresh_path and world.switches.refresh != "none" else None
 
 
 def _posted(request: SandboxRequest) -> dict[str, Any]:
@@ -143,25 +150,3 @@ def _token_reply(world: World, access_token: str, **more: str) -> SandboxReply:
 def _camel(name: str) -> str:
     first, *rest = name.split("_")
     return first + "".join(word.title() for word in rest)
-
-
-def _redirect(world: World, query: dict[str, str], values: dict[str, str]) -> SandboxReply:
-    if "state" in query:
-        values = values | {"state": query["state"]}
-    is_raw = world.switches.consent_encoding == "raw"
-    pairs = [
-        f"{name}={value if is_raw and name != 'state' else quote(value, safe='')}" for name, value in values.items()
-    ]
-    uri = query["redirect_uri"]
-    mark = "#" if world.switches.consent != "query_code" else "&" if "?" in uri else "?"
-    return SandboxReply(302, b"", HTML, (("Location", uri + mark + "&".join(pairs)),))
-
-
-def _page(world: World, query: dict[str, str]) -> str:
-    hidden = [
-        f'<input type="hidden" name="{escape(name)}" value="{escape(value)}">'
-        for name, value in query.items()
-        if name not in ("user", "decision")
-    ]
-    users = "".join(f"<option>{escape(name)}</option>" for name in world.users)
-    return _PAGE.format(fields="\n".join(hidden), users=users)

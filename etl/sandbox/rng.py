@@ -1,6 +1,6 @@
 """Repeatable randomness: every random decision of the sandbox is made here.
 
-The same key gives the same decisions on every machine and in every process.
+The same key leads to the same decisions on every machine and in every process.
 """
 
 from __future__ import annotations

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import replace
-from datetime import datetime
-from types import FrameType, TracebackType
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from types import TracebackType
 from typing import Self
 
 from etl.sandbox import app
@@ -16,17 +12,21 @@ from etl.sandbox.catalogue import DOCUMENTED_EXAMPLE, DOCUMENTED_TRACK
 from etl.sandbox.messages import SandboxReply, SandboxRequest
 from etl.sandbox.server import Server
 from etl.sandbox.switches import Switches
-from etl.sandbox.world import APP_ID, APP_SECRET, World, utc_now
+from etl.sandbox.world import APP_ID, APP_SECRET, World
+
+
+def utc_now() -> datetime:
+    """Return the current instant in UTC."""
+    return datetime.now(UTC)
 
 
 class Sandbox(World):
     """A stand-in for the Boomplay API on loopback, modelled on the documentation; a context manager.
 
     ``tracks`` is the number of favourites of each of ``users``; the catalogue has half as many again, and the documented
-    example. ``scenario`` is a name in `SCENARIOS`. ``latency_seconds`` and ``fault_rate`` override those of ``switches``.
-    ``now`` is its clock. The same ``seed`` gives the same tracks, lists, tokens and faults.
+    example. ``now`` is its clock. The same ``seed`` makes the same tracks, lists, tokens and faults.
 
-    Raises: ValueError for an unknown scenario or no user.
+    Raises: ValueError without a user.
     """
 
     documented_example = DOCUMENTED_EXAMPLE
@@ -34,30 +34,18 @@ class Sandbox(World):
     app_id = APP_ID
     app_secret = APP_SECRET
 
-    def __init__(  # noqa: PLR0913 - each is chosen by itself in tests
+    def __init__(
         self,
         *,
         tracks: int = 200,
         seed: int = 1,
         switches: Switches | None = None,
-        scenario: str | None = None,
-        host: str = "127.0.0.1",
-        port: int = 0,
-        latency_seconds: float = 0.0,
-        fault_rate: float | None = None,
         users: Sequence[str] = ("ada",),
         now: Callable[[], datetime] = utc_now,
     ) -> None:
-        base = switches or Switches()
-        base = replace(
-            base,
-            latency_seconds=latency_seconds or base.latency_seconds,
-            fault_rate=base.fault_rate if fault_rate is None else fault_rate,
-        )
-        super().__init__(tracks, seed, base, users, now)
-        self.play(scenario)
-        self._address = (host, port)
+        super().__init__(tracks, seed, switches or Switches(), users, now)
         self._server: Server | None = None
+        self._port = 0
 
     def __enter__(self) -> Self:
         """Start."""
@@ -72,13 +60,14 @@ class Sandbox(World):
         if raised is None and self.failures:
             raise self.failures[0]
 
-    def start(self) -> None:
-        """Begin to listen.
+    def start(self, port: int = 0) -> None:
+        """Begin to listen, unless it does already; port 0 is that of an earlier call, else a free one.
 
-        Raises: ValueError for a host that is not loopback; OSError for a port that is taken.
+        Raises: OSError for a port that is taken.
         """
+        self._port = port or self._port
         if self._server is None:
-            self._server = Server(self.answer, *self._address)
+            self._server = Server(self.answer, self._port)
 
     def stop(self) -> None:
         """Break off every connection and return when no thread is left. The state stays."""
@@ -99,41 +88,3 @@ class Sandbox(World):
     def answer(self, request: SandboxRequest) -> SandboxReply:
         """Return the reply to a request, without a socket."""
         return app.answer(self, request)
-
-
-def run(
-    announce: Callable[[Sandbox], None] | None = None,
-    *,
-    host: str = "127.0.0.1",
-    port: int = 0,
-    tracks: int = 200,
-    seed: int = 1,
-    scenario: str | None = None,
-    switches: Switches | None = None,
-    users: Sequence[str] = ("ada",),
-) -> None:
-    """Serve these users in the foreground until SIGINT or SIGTERM; ``announce`` is called once with the running sandbox.
-
-    Raises: ValueError for an unknown scenario or a host that is not loopback; OSError for a port that is taken.
-    """
-    sandbox = Sandbox(host=host, port=port, tracks=tracks, seed=seed, scenario=scenario, switches=switches, users=users)
-    with _sigterm_like_sigint(), suppress(KeyboardInterrupt), sandbox:
-        if announce:
-            announce(sandbox)
-        threading.Event().wait()
-
-
-@contextmanager
-def _sigterm_like_sigint() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _interrupt(_: int, __: FrameType | None) -> None:
-    raise KeyboardInterrupt

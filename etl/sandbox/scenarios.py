@@ -1,19 +1,90 @@
-"""Named hostile scenarios: what goes wrong, and how often.
+"""Named scenarios: what goes wrong, and how often. ``scenarios.json`` lists them; what needs code is here.
 
-Everything is decided with the random generator of one request, made from (seed, request number), so that a run can be
-repeated. A scenario is a value: switch positions, and functions from a generator to a fault or to a change of the list.
+Random decisions use the generator of one request, made from (seed, request number), so that a run can be repeated.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
 from random import Random
+from typing import Any
+
+import msgspec
 
 from etl.sandbox import faults
-from etl.sandbox.faults import FAULTS
-from etl.sandbox.malformed import MALFORMED_ROWS
-from etl.sandbox.scenario import Effect, RequestContext, Scenario
-from etl.sandbox.wrong_services import WRONG_SERVICES
+from etl.sandbox.distortions import Distortion
+from etl.sandbox.faults import FAULTS, Fault
+from etl.sandbox.state import SandboxList
+
+# Changes a list before a request. Gets the generator, the list, the catalogue's tracks and the offset that is asked for.
+ListChange = Callable[[Random, SandboxList, Sequence[int], int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """What goes wrong: switch positions and a distortion at every request, a fault or a change of the list at some.
+
+    ``rate`` is their share. ``hits_all``: faults hit every GET, not only those of the favourites.
+    """
+
+    description: str
+    rate: float = 0.0
+    hits_all: bool = False
+    switches: Mapping[str, Any] = field(default_factory=dict)
+    distortion: Distortion | None = None
+    fault: Callable[[Random], Fault] | None = None
+    change: ListChange | None = None
+
+
+def _any_change(rng: Random, account: SandboxList, track_ids: Sequence[int], _: int) -> None:
+    kind = rng.choice(("add", "remove", "move"))
+    if kind == "add" or not account.tracks:
+        drawn = rng.sample(track_ids, min(50, len(track_ids)))
+        new = next((track_id for track_id in [*drawn, *track_ids] if track_id not in account), None)
+        if new is not None:
+            account.add(new)
+    elif kind == "remove":
+        account.remove(rng.choice(account.tracks))
+    else:
+        account.move(rng.choice(account.tracks))
+
+
+def _emptied(_: Random, account: SandboxList, __: Sequence[int], offset: int) -> None:
+    if account.is_read_to_end and offset == 0 and not account.was_emptied and account.tracks:
+        account.replace(())
+        account.was_emptied = True
+
+
+_STORM = (
+    *(FAULTS[name] for name in ("http_500", "http_502", "http_503", "http_429", "http_429_zero")),
+    *(FAULTS[name] for name in ("reset", "truncated", "disconnect")),
+    faults.http(503, retry_after="0"),
+    faults.http(429, retry_after="1"),
+    faults.stall(0.2),
+)
+_CHANGES: Mapping[str, ListChange] = {"mid_walk_changes": _any_change, "emptied_list": _emptied}
+_FAULTS: Mapping[str, Callable[[Random], Fault]] = {
+    "empty_page": lambda _: FAULTS["empty_page"],
+    "short_page": lambda rng: faults.short_page(rng.randint(1, 10)),
+    "repeated_page": lambda _: FAULTS["repeated_page"],
+    "stale_replica": lambda rng: faults.stale(rng.randint(1, 5)),
+    "error_storm": lambda rng: rng.choice(_STORM),
+}
+
+
+def _scenario(name: str, fields: dict[str, Any]) -> Scenario:
+    distortion = Distortion(**fields.pop("distortion")) if "distortion" in fields else None
+    return Scenario(**fields, distortion=distortion, fault=_FAULTS.get(name), change=_CHANGES.get(name))
+
+
+_LISTED: dict[str, dict[str, dict[str, Any]]] = msgspec.json.decode(
+    files("etl.sandbox").joinpath("scenarios.json").read_bytes()
+)
+_SCENARIOS = {name: _scenario(name, fields) for group in _LISTED.values() for name, fields in group.items()}
+SCENARIOS: Mapping[str, str] = {name: scenario.description for name, scenario in _SCENARIOS.items()}
+WRONG_SERVICES = tuple(_LISTED["wrong"])
 
 
 def scenario_named(name: str | None) -> tuple[str, Scenario]:
@@ -25,77 +96,3 @@ def scenario_named(name: str | None) -> tuple[str, Scenario]:
     if name not in _SCENARIOS:
         raise ValueError(f"There is no scenario {name!r}, only {', '.join(_SCENARIOS)}.")
     return name, _SCENARIOS[name]
-
-
-def _any_change(rng: Random, context: RequestContext) -> Effect | None:
-    kind = rng.choice(("add", "remove", "move"))
-    account, track_ids, _ = context
-    if kind == "add" or not account.tracks:
-        drawn = rng.sample(track_ids, min(50, len(track_ids)))
-        new = next((track_id for track_id in [*drawn, *track_ids] if track_id not in account), None)
-        return None if new is None else Effect("add", new)
-    return Effect("remove" if kind == "remove" else "move", rng.choice(account.tracks))
-
-
-def _emptied(_: Random, context: RequestContext) -> Effect | None:
-    account = context.account
-    is_due = account.is_read_to_end and context.offset == 0 and not account.was_emptied
-    return Effect("empty") if is_due and account.tracks else None
-
-
-# Rows that spoil the whole page or the identity of an entry; each has a scenario or a test of its own.
-NOT_DIRTY_DATA = {"single_as_object", "title_lone_surrogate", "ids_as_floats", "entry_null", "entry_without_id"}
-_STORM = (
-    faults.http(500),
-    faults.http(502, html=True),
-    faults.http(503, html=True),
-    faults.http(503, retry_after="0"),
-    faults.http(429, retry_after="0"),
-    faults.http(429, retry_after="1"),
-    faults.http(429),
-    faults.reset(),
-    faults.truncated(),
-    FAULTS["disconnect"],
-    faults.stall(0.2),
-)
-
-_SCENARIOS: Mapping[str, Scenario] = {
-    "quiet": Scenario("nothing goes wrong"),
-    "mid_walk_changes": Scenario(
-        "tracks are added, removed and moved to the front between page requests", 0.2, effect=_any_change
-    ),
-    "empty_page": Scenario(
-        "a page comes back empty in the middle of the list", 0.2, fault=lambda _: FAULTS["empty_page"]
-    ),
-    "short_page": Scenario(
-        "a page ends up to ten items early", 0.2, fault=lambda rng: faults.short_page(rng.randint(1, 10))
-    ),
-    "repeated_page": Scenario("the page before is answered again", 0.2, fault=lambda _: FAULTS["repeated_page"]),
-    "offset_ignored": Scenario("every page is the first one", positions={"ignore_offset": True}),
-    "page_cap": Scenario("pages hold at most 20 items, whatever is asked", positions={"page_cap": 20}),
-    "counts_page": Scenario("`counts` is the size of the page", positions={"counts": "page"}),
-    "counts_total": Scenario("`counts` is the size of the list", positions={"counts": "total"}),
-    "counts_wobbling": Scenario("`counts` is another number on every page", positions={"counts": "wobbling"}),
-    "counts_absent": Scenario("there is no `counts`", positions={"counts": "absent"}),
-    "shuffled_order": Scenario("the list is shuffled for every request", positions={"order": "shuffled_per_request"}),
-    "stale_replica": Scenario(
-        "some requests are answered from a replica that lags up to five changes behind",
-        0.3,
-        fault=lambda rng: faults.stale(rng.randint(1, 5)),
-    ),
-    "error_storm": Scenario(
-        "many requests get 5xx, 429, a reset, half an answer or no answer",
-        0.3,
-        fault=lambda rng: rng.choice(_STORM),
-        hits_all=True,
-    ),
-    "emptied_list": Scenario(
-        "once the list was read to its end, the next reading finds it cleared", 1.0, effect=_emptied
-    ),
-    "dirty_data": Scenario(
-        "entries are empty, doubled, missing or of another type than documented",
-        positions={"malformed": frozenset(MALFORMED_ROWS) - NOT_DIRTY_DATA},
-    ),
-    **WRONG_SERVICES,
-}
-SCENARIOS: Mapping[str, str] = {name: scenario.description for name, scenario in _SCENARIOS.items()}

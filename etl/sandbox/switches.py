@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Set
-from dataclasses import dataclass, fields
-from typing import Literal, get_args, get_type_hints
+from dataclasses import dataclass
+from typing import Literal, get_args, get_origin, get_type_hints
 
 from etl.sandbox.malformed import MALFORMED_ROWS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Switches:
-    """How the sandbox answers where the documentation is silent or contradicts itself. The first position is the default.
+    """How the sandbox answers where the documentation is silent or contradicts itself; docs/sandbox.md describes each switch.
 
-    ``counts``: the number in the envelope. ``order``: of the favourites. ``limit_out_of_range``: a ``limit`` outside 1 to 50,
-    or a negative ``offset``. ``past_end``: an ``offset`` at or behind the end. ``error_transport``: how a refusal travels;
-    ``error_base`` + 1 to 99 are its made-up codes. ``unknown_ids``: in by-ids requests. ``token_answer``: its shape.
-    ``grant_type``: the value that ``POST /oauth/token`` accepts; ``absent`` = the field must be missing. ``consent``: what the
-    redirect carries, its values percent-encoded or raw. ``refresh``: whether refresh tokens work, and whether each use makes a
-    new one. ``throttling``: how every ``throttle_every``-th request is refused, with ``retry_after`` as the header's text.
-
-    ``page_cap``: at most so many items a page, whatever is asked. ``ignore_offset``: every page is the first one.
-    ``strict_headers``: ``Content-Type`` is required on GET too. ``bare_token``: ``Authorization`` works without ``Bearer``.
-    ``user_token_everywhere``: a user token is accepted where the documentation asks for an app's. ``fault_rate``: how often
-    the scenario's faults happen, 0 to 1; None = its own rate. ``malformed``: names in `MALFORMED_ROWS`, each hitting
-    ``malformed_share`` of the entries.
+    The first position is the default. ``malformed``: names in `MALFORMED_ROWS`.
 
     Raises: ValueError for a position that does not exist.
     """
@@ -60,21 +49,13 @@ class Switches:
     def __post_init__(self) -> None:
         """Refuse positions that do not exist; ``malformed`` may be any set."""
         object.__setattr__(self, "malformed", frozenset(self.malformed))
-        for name, positions in POSITIONS.items():
-            _check(name, getattr(self, name), positions)
-        for row in self.malformed:
-            _check("malformed", row, tuple(MALFORMED_ROWS))
+        checked = [(name, getattr(self, name), positions) for name, positions in POSITIONS.items()]
+        checked += [("malformed", row, tuple(MALFORMED_ROWS)) for row in self.malformed]
+        for name, position, positions in checked:
+            if position not in positions:
+                raise ValueError(f"The switch {name} has no position {position!r}, only {', '.join(positions)}.")
 
 
-def _positions() -> dict[str, tuple[str, ...]]:
-    hints = get_type_hints(Switches)
-    names = [field.name for field in fields(Switches)]
-    return {name: get_args(hints[name]) for name in names if getattr(hints[name], "__origin__", None) is Literal}
-
-
-def _check(name: str, position: object, positions: tuple[str, ...]) -> None:
-    if position not in positions:
-        raise ValueError(f"The switch {name} has no position {position!r}, only {', '.join(positions)}.")
-
-
-POSITIONS = _positions()
+POSITIONS: dict[str, tuple[str, ...]] = {
+    name: get_args(hint) for name, hint in get_type_hints(Switches).items() if get_origin(hint) is Literal
+}

@@ -9,20 +9,18 @@ from __future__ import annotations
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from random import Random
 from typing import Any
 
 from etl.sandbox.catalogue import Catalogue
-from etl.sandbox.distortions import ActiveDistortion, Distortion, activate
-from etl.sandbox.faults import Fault, named
+from etl.sandbox.distortions import ActiveDistortion, Distortion
+from etl.sandbox.faults import FAULTS, Fault
 from etl.sandbox.rng import random_for
-from etl.sandbox.scenario import Effect, RequestContext
 from etl.sandbox.scenarios import scenario_named
-from etl.sandbox.state import SandboxList, SandboxUser, ScriptedChange
+from etl.sandbox.state import SandboxList, SandboxUser, ScriptedChange, Tokens, user_id
 from etl.sandbox.switches import Switches
-from etl.sandbox.tokens import Tokens, user_id
 
 APP_ID = "sandbox-app"
 APP_SECRET = "sandbox-secret-opens-nothing"  # noqa: S105 - it opens nothing
@@ -48,16 +46,15 @@ class RequestRecord:
     user: str | None = None
     status: int = 0
     fault: str | None = None
+    offset: int | None = field(init=False)
+    limit: int | None = field(init=False)
 
-    @property
-    def offset(self) -> int | None:
-        """The ``offset`` that was asked for."""
-        return _number(self.query.get("offset"))
-
-    @property
-    def limit(self) -> int | None:
-        """The ``limit`` that was asked for."""
-        return _number(self.query.get("limit"))
+    def __post_init__(self) -> None:
+        """Read the numbers of the query."""
+        self.offset, self.limit = (
+            int(text) if text.removeprefix("-").isdecimal() else None
+            for text in (self.query.get("offset", ""), self.query.get("limit", ""))
+        )
 
 
 class World:
@@ -65,7 +62,9 @@ class World:
 
     ``before_request`` is called before each favourites answer is computed, one at a time; it may change the lists. All other
     requests wait meanwhile, so it must not send one itself. ``scripted`` are the faults of the next favourites requests.
-    ``failures`` are the errors inside the sandbox, which the client saw as HTTP 500.
+    ``failures`` are the errors inside the sandbox, which the client saw as HTTP 500. ``redirect_uris`` are those that the consent
+    page accepts, character for character. A ``user`` is a name or a `SandboxUser`.
+    Methods raise LookupError for an unknown user or track, and ValueError for a change that is impossible.
     """
 
     def __init__(
@@ -86,18 +85,19 @@ class World:
         self.before_request: Callable[[RequestRecord], None] | None = None
         self.base = switches
         self.lists: dict[str, SandboxList] = {}
-        self._withdrawn_from: dict[int, list[tuple[SandboxList, int]]] = {}
-        self.play(None)
+        self._withdrawn: list[tuple[int, SandboxList, int]] = []
         self.users = {name: self._add_user(name, tracks) for name in users}
+        self.play(None)
         for account in self.lists.values():
-            self.catalogue.warm(account.tracks[:_WARMED])
+            for track_id in account.tracks[:_WARMED]:
+                self.catalogue.item(track_id)  # encoded now, so that the first reader does not wait for it
 
     def _add_user(self, name: str, tracks: int) -> SandboxUser:
         user = SandboxUser(name, user_id(self.seed, name), _REGIONS[len(self.lists) % len(_REGIONS)], "Free")
         made_up = self.catalogue.track_ids[:-1]
         favourites = random_for(self.seed, "favourites", name).sample(made_up, min(tracks, len(made_up)))
         self.lists[name] = SandboxList(user, favourites, self.now)
-        user.access_token = self.tokens.access(name, self.switches.token_lifetime_seconds)
+        user.access_token = self.tokens.access(name, self.base.token_lifetime_seconds)
         user.refresh_token = self.tokens.refresh(name)
         return user
 
@@ -108,10 +108,7 @@ class World:
             return list(self.records)
 
     def list_of(self, user: str | SandboxUser | None) -> SandboxList:
-        """Return the list of a user; None = the first user.
-
-        Raises: LookupError for an unknown name.
-        """
+        """Return the list of a user; None = the first user."""
         name = user.name if isinstance(user, SandboxUser) else user or next(iter(self.lists))
         if name not in self.lists:
             raise LookupError(f"The sandbox has no user {name!r}, only {', '.join(self.lists)}.")
@@ -128,91 +125,69 @@ class World:
             return list(self.list_of(user).history)
 
     def favourite(self, user: str | SandboxUser | None, track_id: int, at: int | None = None) -> None:
-        """Add a favourite at index ``at``; None = the front, or the end under ``order="insertion"``.
-
-        Raises: ValueError if it is one already; LookupError for a track that the catalogue does not have.
-        """
+        """Add a favourite at index ``at``; None = the front, or the end under ``order="insertion"``."""
         with self.lock:
             self.catalogue.item(track_id)
-            account = self.list_of(user)
-            account.add(track_id, self._newest_index(account) if at is None else at)
+            self.list_of(user).add(track_id, at)
 
     def unfavourite(self, user: str | SandboxUser | None, track_id: int) -> None:
-        """Remove a favourite.
-
-        Raises: ValueError if it is none.
-        """
+        """Remove a favourite."""
         with self.lock:
             self.list_of(user).remove(track_id)
 
     def move_to_front(self, user: str | SandboxUser, track_id: int) -> None:
-        """Make a favourite the first of the list.
-
-        Raises: ValueError if it is none.
-        """
+        """Make a favourite the first of the list."""
         with self.lock:
             self.list_of(user).move(track_id, 0)
 
     def set_favourites(self, user: str | SandboxUser, track_ids: Iterable[int]) -> None:
-        """Make the list exactly this, in this order, at one instant.
-
-        Raises: ValueError if a track is listed twice; LookupError for one that the catalogue does not have.
-        """
+        """Make the list exactly this, in this order, at one instant."""
         wanted = list(track_ids)
         with self.lock:
-            self.catalogue.warm(wanted)
+            for track_id in wanted:
+                self.catalogue.item(track_id)
             self.list_of(user).replace(wanted)
 
     def change_track(self, track_id: int, **wire_fields: Any) -> None:
-        """Serve the track with these fields from now on, for example ``track_title="New"``.
-
-        Raises: LookupError for a track that the catalogue does not have.
-        """
+        """Serve the track with these fields from now on, for example ``track_title="New"``."""
         with self.lock:
             self.catalogue.change(track_id, wire_fields)
 
-    def set_raw_item(self, track_id: int, body: bytes) -> None:
-        """Serve exactly ``body`` as the track, which need not exist yet."""
-        with self.lock:
-            self.catalogue.set_raw(track_id, body)
-
     def script(self, faults: Iterable[Fault | str | None]) -> None:
-        """Queue the faults of the next favourites requests, one each: faults, names in `FAULTS`, None = no fault.
-
-        Raises: ValueError for an unknown name.
-        """
-        queued = [named(fault) for fault in faults]
+        """Queue the faults of the next favourites requests, one each: faults, names in `FAULTS`, None = no fault."""
+        queued = list(faults)
+        if unknown := [name for name in queued if isinstance(name, str) and name not in FAULTS]:
+            raise ValueError(f"There is no fault {unknown[0]!r}, only {', '.join(FAULTS)}.")
         with self.lock:
-            self.scripted.extend(queued)
+            self.scripted.extend(FAULTS[fault] if isinstance(fault, str) else fault for fault in queued)
 
     def play(self, scenario: str | None) -> None:
-        """Follow this scenario from now on; None = quiet. Its switch positions and its distortion replace the others.
-
-        Raises: ValueError for an unknown name.
-        """
+        """Follow this scenario from now on; None = quiet. Its switch positions and its distortion replace the others."""
         with self.lock:
             self.scenario_name, self.scenario = scenario_named(scenario)
             self._set_switches(self.base)
             self.distort(self.scenario.distortion)
 
     def switch(self, **positions: Any) -> None:
-        """Change switches from now on.
-
-        Raises: ValueError for a position that does not exist; TypeError for a switch that does not.
-        """
+        """Change switches from now on. TypeError for a switch that does not exist."""
         with self.lock:
             self._set_switches(replace(self.base, **positions))
 
     def _set_switches(self, base: Switches) -> None:
         self.base = base
-        self.switches = replace(base, **self.scenario.positions)
+        self.switches = replace(base, **self.scenario.switches)
+        self._rate = self.scenario.rate if base.fault_rate is None else base.fault_rate
         self.catalogue.set_malformed(self.switches.malformed, self.switches.malformed_share)
+        for account in self.lists.values():
+            account.appends = self.switches.order == "insertion"
 
     def distort(self, distortion: Distortion | None) -> None:
         """Be wrong in this way from now on, by the sandbox's clock; None = be right."""
         with self.lock:
             tracks = dict.fromkeys(track_id for each in self.lists.values() for track_id in each.tracks)
-            self._distortion = distortion and activate(distortion, self.seed, self.now(), self.catalogue, tracks)
+            self._distortion = distortion and ActiveDistortion(
+                distortion, self.seed, self.now(), self.catalogue, tracks
+            )
 
     def active_distortion(self) -> ActiveDistortion | None:
         """Return the distortion that applies now."""
@@ -220,10 +195,7 @@ class World:
         return distortion if distortion and distortion.is_active(self.now()) else None
 
     def withdraw_track(self, track_id: int, region: str | None = None) -> None:
-        """Withdraw a track: it leaves the lists, and the catalogue or only the market ``region``.
-
-        Raises: LookupError for a track that the catalogue does not have.
-        """
+        """Withdraw a track: it leaves the lists, and the catalogue or only the market ``region``."""
         with self.lock:
             fields = self.catalogue.fields(track_id)
             if region is None:
@@ -233,19 +205,15 @@ class World:
                 self.catalogue.change(track_id, {"available_markets": ",".join(markets)})
             for each in self.lists.values():
                 if track_id in each and region in (None, each.user.region):
-                    self._withdrawn_from.setdefault(track_id, []).append((each, each.tracks.index(track_id)))
+                    self._withdrawn.append((track_id, each, each.tracks.index(track_id)))
                     each.remove(track_id)
 
-    def withdrawn_tracks(self) -> list[int]:
-        """Return the tracks that `withdraw_track` took out of a list and that were not restored."""
+    def restore_tracks(self) -> None:
+        """Undo every `withdraw_track`: the tracks come back into the lists that they left. Their markets stay changed."""
         with self.lock:
-            return list(self._withdrawn_from)
-
-    def restore_track(self, track_id: int) -> None:
-        """Undo `withdraw_track`: the track comes back into the lists that it left. Its markets stay changed."""
-        with self.lock:
-            self.catalogue.withdrawn.discard(track_id)
-            for each, index in self._withdrawn_from.pop(track_id, ()):
+            self.catalogue.withdrawn.clear()
+            while self._withdrawn:
+                track_id, each, index = self._withdrawn.pop()
                 if track_id not in each:
                     each.add(track_id, min(index, len(each.tracks)))
 
@@ -260,17 +228,18 @@ class World:
     def expire_token(self, user: str | SandboxUser) -> None:
         """Let all access tokens of a user expire now."""
         with self.lock:
-            self.tokens.expire(self.list_of(user).user.name)
+            name = self.list_of(user).user.name
+            for grant in self.tokens.grants.values():
+                if grant.user == name:
+                    grant.expires_at = min(grant.expires_at, self.now())
 
     def revoke_token(self, user: str | SandboxUser) -> None:
         """Revoke all tokens of a user, refresh tokens too."""
         with self.lock:
-            self.tokens.revoke(self.list_of(user).user.name)
-
-    def register_redirect_uri(self, uri: str) -> None:
-        """Accept this redirect_uri on the consent page, character for character."""
-        with self.lock:
-            self.redirect_uris.add(uri)
+            name, refreshable = self.list_of(user).user.name, self.tokens.refreshable
+            for grant in self.tokens.grants.values():
+                grant.is_revoked = grant.is_revoked or grant.user == name
+            self.tokens.refreshable = {token: owner for token, owner in refreshable.items() if owner != name}
 
     def rng(self, purpose: str, number: int) -> Random:
         """Return the generator of the ``number``-th request of a kind, for one purpose."""
@@ -285,21 +254,9 @@ class World:
         """Let the hook and the scenario change the list before this favourites request."""
         if self.before_request:
             self.before_request(record)
-        if not self.scenario.effect:
-            return
         rng = self.rng("change", number)
-        if rng.random() < self._rate:
-            effect = self.scenario.effect(rng, RequestContext(account, self.catalogue.track_ids, record.offset or 0))
-            match effect:
-                case Effect("add", track_id, at):
-                    self.favourite(account.user, track_id, at)
-                case Effect("remove", track_id):
-                    account.remove(track_id)
-                case Effect("move", track_id):
-                    account.move(track_id, self._newest_index(account))
-                case Effect("empty"):
-                    account.replace(())
-                    account.was_emptied = True
+        if self.scenario.change and rng.random() < self._rate:
+            self.scenario.change(rng, account, self.catalogue.track_ids, record.offset or 0)
 
     def next_fault(self, group: str, number: int) -> Fault | None:
         """Return the fault of this request: the next one of the script, else the scenario's choice."""
@@ -309,23 +266,3 @@ class World:
             return None
         rng = self.rng(f"{group} fault", number)
         return self.scenario.fault(rng) if rng.random() < self._rate else None
-
-    @property
-    def _rate(self) -> float:
-        wanted = self.switches.fault_rate
-        return self.scenario.rate if wanted is None else wanted
-
-    def _newest_index(self, account: SandboxList) -> int:
-        return len(account.tracks) if self.switches.order == "insertion" else 0
-
-
-def utc_now() -> datetime:
-    """Return the current instant in UTC."""
-    return datetime.now(UTC)
-
-
-def _number(text: str | None) -> int | None:
-    try:
-        return int(text or "")
-    except ValueError:
-        return None

@@ -216,6 +216,6 @@ def test_a_widespread_refusal_makes_no_token_dead(database_url, engine, sandbox,
                 reads(config, engine, name)
         instant(timedelta(hours=1))
     assert {token_row(engine, name).state for name in sandbox.users} == {"suspect"}
-    grant = sandbox.tokens._grants[sandbox.users["ada"].access_token]
+    grant = sandbox.tokens.grants[sandbox.users["ada"].access_token]
     grant.is_revoked, grant.expires_at = False, clock.now() + timedelta(hours=1)
     assert reads(config, engine) == 20

@@ -32,7 +32,7 @@ def redirect_uri() -> str:
 @pytest.fixture
 def sandbox(redirect_uri: str) -> Iterator[Sandbox]:
     with Sandbox(tracks=5, users=["ada", "ben"]) as running:
-        running.register_redirect_uri(redirect_uri)
+        running.redirect_uris.add(redirect_uri)
         yield running
 
 
@@ -127,7 +127,7 @@ def has_ipv6() -> bool:
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"] if has_ipv6() else ["127.0.0.1"])
 def test_localhost_listens_on_every_address(sandbox, redirect_uri, sign_in_with, host):
     redirect_uri = redirect_uri.replace("127.0.0.1", "localhost")
-    sandbox.register_redirect_uri(redirect_uri)
+    sandbox.redirect_uris.add(redirect_uri)
 
     def act(url: str) -> None:
         parts = urlsplit(consented(url))

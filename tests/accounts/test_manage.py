@@ -56,7 +56,7 @@ def given(token: str) -> TokenInput:
 
 def test_a_check_revives_a_dead_token_that_works_again(dead, engine, sandbox):
     assert manage.check_account(dead, engine, "ada").state == "dead"
-    sandbox.tokens._grants[sandbox.users["ada"].access_token].is_revoked = False
+    sandbox.tokens.grants[sandbox.users["ada"].access_token].is_revoked = False
     checked = manage.check_account(dead, engine, "ada")
     assert (checked.state, checked.error) == ("valid", None)
     assert reads(dead, engine) == 20

@@ -7,9 +7,20 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from benchmarks.hostile.days import KINDS, SCHEDULES, USER, FakeClock, FavouriteRow, Weeks, plan, run_weeks
+from benchmarks.hostile.days import (
+    KINDS,
+    LONG_LIES,
+    SCHEDULES,
+    SHORT_LIES,
+    USER,
+    FakeClock,
+    FavouriteRow,
+    Weeks,
+    run_weeks,
+    weeks_of,
+)
 from benchmarks.hostile.days_favsync import FavsyncSubject
-from benchmarks.hostile.results import DaysTally
+from benchmarks.hostile.results import Tally
 from etl.sandbox import Sandbox, SandboxRequest
 
 DAY = timedelta(days=1)
@@ -93,13 +104,13 @@ class ImpatientSubject(OracleSubject):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_subject_that_knows_the_truth_is_right(kind: str) -> None:
     tally = run_weeks(OracleSubject, Weeks(kind, "six-hourly", timedelta(hours=5), "1"))
-    assert (tally.false, tally.bounds, tally.missed, tally.lacking, tally.holds) == (0, 0, 0, 0, 0)
+    assert (tally.false, tally.bounds, tally.missed, tally.lacking, tally.held) == (0, 0, 0, 0, 0)
     assert tally.runs > 80
     assert tally.removals > 0
 
 
-def credulous(kind: str) -> DaysTally:
-    total = DaysTally()
+def credulous(kind: str) -> Tally:
+    total = Tally()
     for seed in range(6):
         total.add(run_weeks(CredulousSubject, Weeks(kind, "hourly", timedelta(hours=5), str(seed), quiet_days=2)))
     return total
@@ -137,7 +148,7 @@ def test_removals_not_recorded_are_missed_or_waiting() -> None:
     weeks = Weeks("quiet", "daily", None, "1")
     missed, held = run_weeks(NeverRemovingSubject, weeks), run_weeks(HoldingSubject, weeks)
     assert missed.missed == held.waiting > 0
-    assert (missed.waiting, missed.holds, held.missed, held.holds) == (0, 0, 0, 1)
+    assert (missed.waiting, missed.held, held.missed, held.held) == (0, 0, 0, 1)
 
 
 def test_bounds_that_miss_the_removal_are_counted() -> None:
@@ -152,15 +163,14 @@ def test_a_trial_repeats_and_a_subject_may_look_sooner() -> None:
     assert run_weeks(ImpatientSubject, weeks).runs > 10 * run_weeks(OracleSubject, weeks).runs
 
 
-def test_the_plan_holds_every_kind_and_schedule() -> None:
-    full = plan(1, 2)
-    assert {(weeks.kind, weeks.schedule) for weeks in full} == {(kind, name) for kind in KINDS for name in SCHEDULES}
-    assert len(full) == 2 * len(KINDS) * len(SCHEDULES)
-    assert [weeks.kind for weeks in plan(1, 2, is_quick=True)] == list(KINDS)
-    assert {weeks.lie for weeks in plan(1, 3, is_long=True)} == {2 * DAY, 10 * DAY, None}
+def test_four_trials_of_a_kind_have_the_four_schedules() -> None:
+    assert [weeks_of("creeping", number, 1).schedule for number in range(4)] == list(SCHEDULES)
+    assert {weeks_of("quiet", number, 1).lie for number in range(20)} == set(SHORT_LIES)
+    assert {weeks_of("quiet", number, 1, is_long=True).lie for number in range(3)} == set(LONG_LIES)
+    assert {weeks_of(kind, 0, 1, is_quick=True).schedule for kind in KINDS} == {"daily", "six-hourly"}
 
 
 def test_favsync_is_right_under_a_quiet_service() -> None:
     tally = run_weeks(FavsyncSubject, Weeks("quiet", "daily", None, "1", days=5, quiet_days=10))
-    assert (tally.false, tally.bounds, tally.missed, tally.lacking, tally.holds) == (0, 0, 0, 0, 0)
+    assert (tally.false, tally.bounds, tally.missed, tally.lacking, tally.held) == (0, 0, 0, 0, 0)
     assert tally.removals > 0

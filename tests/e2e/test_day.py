@@ -141,7 +141,9 @@ def simulation(database_url, tmp_path, monkeypatch) -> Iterator[Simulation]:
         reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         reserved.bind(("127.0.0.1", 0))
         port = reserved.getsockname()[1]
-        with Sandbox(tracks=TRACKS, users=[*NAMES, "late"], now=shared.now, port=port) as sandbox:
+        sandbox = Sandbox(tracks=TRACKS, users=[*NAMES, "late"], now=shared.now)
+        sandbox.start(port)
+        with sandbox:
             made = _prepared(database_url, shared, sandbox, tmp_path)
             yield made
             for process in made.schedulers:

@@ -29,12 +29,11 @@ PENDING_PARAMETERS = {
     "etl/monitor/webhook.py::send", "etl/replay/import_snapshots.py::import_snapshots",
     "etl/replay/import_snapshots.py::_land", "etl/replay/import_snapshots.py::_insert_run",
     "etl/replay/tracks.py::_settle_names", "etl/reporting/render.py::render", "etl/reporting/render.py::_write_lines",
-    "etl/sandbox/pages.py::_page", "etl/sandbox/running.py::run", "etl/sandbox/sandbox.py::__init__",
     "etl/scheduler/queue.py::set_next_run", "etl/sync.py::_land", "etl/sync.py::_report",
 }  # fmt: skip
 PENDING_CLASSES = {"_Caller"}
 PENDING_TEST_NAMES = {
-    "backfill", "benchmarks", "cli", "monitor", "reporting", "sandbox", "scheduler",
+    "backfill", "cli", "monitor", "reporting", "scheduler",
     "test_config.py", "test_logs.py",
 }  # fmt: skip
 

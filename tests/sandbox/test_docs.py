@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from etl.sandbox import FAULTS, MALFORMED_ROWS, POSITIONS, SCENARIOS, Distortion, Sandbox, Switches
-from tests.sandbox.client import Open
+from tests.sandbox.service import Service
 
 PAGE = Path(__file__).parents[2].joinpath("docs", "sandbox.md").read_text("utf-8")
 EXAMPLES = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
@@ -51,8 +51,8 @@ def test_the_page_names_all_that_a_sandbox_offers() -> None:
 
 
 @pytest.mark.parametrize(("name", "body"), ORDERS)
-def test_the_pages_orders_are_accepted(opened: Open, name: str, body: str) -> None:
-    client = opened(tracks=5)
+def test_the_pages_orders_are_accepted(name: str, body: str) -> None:
+    service = Service(tracks=5)
     if name == "unfavourite":
-        client.sandbox.favourite("ada", 54230705)
-    assert client.http.post(f"/_sandbox/{name}", content=body).status_code == 200
+        service.sandbox.favourite("ada", 54230705)
+    assert service.post(f"/_sandbox/{name}", body.encode()).status == 200

@@ -1,143 +1,133 @@
+"""Faults, one by one and by scenario. What is done to connections is in `test_server`."""
+
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from itertools import pairwise
+from email.utils import parsedate_to_datetime
 
-import httpx
 import pytest
 
-from etl.sandbox import SCENARIOS, Sandbox, faults
-from tests.sandbox.client import BY_IDS, USER, Open, SandboxClient
+from etl.sandbox import FAULTS, SCENARIOS, Fault, Sandbox, faults
+from etl.sandbox.faults import AnswerFault
+from tests.sandbox.service import START, TRACKS, USER, Answer, Service
+
+ANSWERS = {name: fault for name, fault in FAULTS.items() if isinstance(fault, AnswerFault)}
 
 
-def outcome(client: SandboxClient, offset: int = 0) -> tuple[object, ...]:
-    try:
-        answer = client.get(offset=offset, limit=20)
-    except httpx.TransportError as broken:
-        return (type(broken).__name__,)
-    return (answer.status_code, answer.headers.get("retry-after"), answer.content)
+def faulty(service: Service, fault: Fault | str) -> Answer:
+    service.sandbox.script([fault])
+    return service.ask(limit=50)
 
 
-def run(opened: Open, scenario: str, seed: int) -> list[object]:
-    """Read the list three times, with a change after each page that a stale replica may not show."""
-    client = opened(tracks=100, scenario=scenario, seed=seed)
-    outcomes: list[object] = []
-    for offset in [*range(0, 100, 20)] * 3:
-        outcomes.append(outcome(client, offset))
-        if scenario == "stale_replica":
-            client.sandbox.move_to_front("ada", client.true_ids[-1])
-    return outcomes
+def outcome(service: Service, offset: int = 0) -> tuple[object, ...]:
+    reply = service.ask(offset=offset, limit=20).reply
+    return reply.status, dict(reply.headers).get("Retry-After"), reply.delivery and reply.delivery.name, reply.body
 
 
-def sizes(client: SandboxClient) -> list[int]:
-    """Ask for the same full page again and again, and count its items."""
-    return [len(client.ids(20, 20)) for _ in range(60)]
+def test_a_script_is_followed_request_by_request() -> None:
+    service = Service(tracks=60)
+    service.sandbox.script(["http_500", None, faults.http(503)])
+    service.sandbox.script(["empty_page"])
+    assert service.ask(USER).status == 200  # uses up no entry of the script
+    answers = [service.ask() for _ in range(5)]
+    assert [answer.status for answer in answers] == [500, 200, 503, 200, 200]
+    assert [len(answer.json.get("data") or ()) for answer in answers] == [0, 20, 0, 0, 20]
+    with pytest.raises(ValueError, match="no fault 'flood', only empty_page, null_page"):
+        service.sandbox.script(["flood"])
+
+
+@pytest.mark.parametrize(
+    ("fault", "kept"),
+    [
+        ("empty_page", []),
+        (faults.short_page(4), [0, 1, 2, 3, 4, 5]),
+        (faults.short_page(4, "start"), [4, 5, 6, 7, 8, 9]),
+        (faults.short_page(4, "middle"), [0, 1, 2, 7, 8, 9]),
+        (faults.short_page(50), []),
+    ],
+)
+def test_a_page_misses_items_where_asked(fault: Fault | str, kept: list[int]) -> None:
+    service = Service(tracks=10)
+    items = faulty(service, fault).json["data"]
+    assert [item["track_id"] for item in items] == [service.true_ids[index] for index in kept]
+
+
+def test_a_page_can_be_null_repeated_or_stale() -> None:
+    service = Service(tracks=100)
+    assert faulty(service, "null_page").json["data"] is None
+    service.sandbox.script([None, "repeated_page"])
+    assert service.ids(0) == service.ids(50)
+    before = service.true_ids
+    for track_id in before[:3]:
+        service.sandbox.unfavourite("ada", track_id)
+    service.sandbox.script([faults.stale(2), faults.stale(99), faults.stale(0)])
+    assert [service.ids()[:3] for _ in range(4)] == [before[1:4], before[:3], before[3:6], before[3:6]]
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_another_answer_has_its_status_header_and_body(name: str) -> None:
+    service = Service(tracks=3, error_base=550_000)
+    fault, answer = ANSWERS[name], faulty(service, name)
+    assert answer.status == fault.status
+    if isinstance(fault.retry_after, str | None):
+        assert answer.headers.get("Retry-After") == fault.retry_after
+    else:
+        assert (parsedate_to_datetime(answer.headers["Retry-After"]) - START).total_seconds() == fault.retry_after
+    if fault.pad:
+        assert len(answer.reply.body) > 50 * 1024 * 1024
+        assert answer.reply.body.startswith(b'{"desc":null,"code":0,"counts":1,"data":[{"track_id":1,')
+    elif fault.body is None:
+        assert answer.json["code"] == 550_050
+    else:
+        assert answer.reply.body == fault.body
+    assert service.ids() == service.true_ids
+    if fault.location:
+        expected = f"{TRACKS}?limit=50" if fault.location == "same" else fault.location
+        assert answer.headers["Location"] == expected
 
 
 def test_an_unknown_scenario_is_refused() -> None:
     with pytest.raises(ValueError, match="no scenario 'chaos', only quiet, mid_walk_changes"):
-        Sandbox(scenario="chaos")
+        Sandbox().play("chaos")
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_a_scenario_repeats_under_its_seed(opened: Open, scenario: str) -> None:
-    assert SCENARIOS[scenario]
-    assert run(opened, scenario, 7) == run(opened, scenario, 7)
+def test_a_scenario_repeats_under_its_seed(scenario: str) -> None:
+    def run() -> list[object]:
+        service = Service(scenario, tracks=100, seed=7)
+        outcomes: list[object] = []
+        for offset in [*range(0, 100, 20)] * 3:
+            outcomes.append(outcome(service, offset))
+            if scenario == "stale_replica":  # it shows only changes
+                service.sandbox.move_to_front("ada", service.true_ids[-1])
+        return outcomes
+
+    assert run() == run()
 
 
-def test_a_fault_rate_of_zero_makes_a_scenario_quiet(opened: Open) -> None:
-    for scenario in ("mid_walk_changes", "short_page", "repeated_page", "error_storm", "emptied_list"):
-        client = opened(tracks=100, scenario=scenario, fault_rate=0)
-        before = client.true_ids
-        assert client.ids(0) + client.ids(50) + client.ids(0) + client.ids(50) == before * 2
-        assert client.sandbox.history("ada") == []
+@pytest.mark.parametrize("scenario", ["mid_walk_changes", "short_page", "repeated_page", "error_storm", "emptied_list"])
+def test_a_fault_rate_of_zero_makes_a_scenario_quiet(scenario: str) -> None:
+    service = Service(scenario, tracks=100, fault_rate=0)
+    before = service.true_ids
+    assert service.ids(0) + service.ids(50) + service.ids(0) + service.ids(50) == before * 2
+    assert service.sandbox.history("ada") == []
 
 
-def test_the_list_changes_in_three_ways_between_requests(opened: Open) -> None:
-    client = opened(tracks=100, scenario="mid_walk_changes", fault_rate=1)
+def test_the_list_changes_in_three_ways_between_requests() -> None:
+    service = Service("mid_walk_changes", tracks=100, fault_rate=1)
     for _ in range(30):
-        front = client.ids(0)[0]
-        assert front == client.true_ids[0]
-        last = client.sandbox.history("ada")[-1]
+        front = service.ids(0)[0]
+        assert front == service.true_ids[0]
+        last = service.sandbox.history("ada")[-1]
         assert last.change == "removed" or last.track_id == front
-    assert Counter(change for _, change, _ in client.sandbox.history("ada")).keys() == {"added", "removed", "moved"}
+    assert {change for _, change, _ in service.sandbox.history("ada")} == {"added", "removed", "moved"}
+    assert len(Service("mid_walk_changes", tracks=0, fault_rate=1).ids()) == 1
 
 
-def test_an_empty_list_grows_when_it_changes(opened: Open) -> None:
-    assert len(opened(tracks=0, scenario="mid_walk_changes", fault_rate=1).ids()) == 1
-
-
-def test_some_pages_are_empty_short_or_repeated(opened: Open) -> None:
-    assert set(sizes(opened(tracks=100, scenario="empty_page"))) == {0, 20}
-    assert all(10 <= size <= 20 for size in sizes(opened(tracks=100, scenario="short_page")))
-    client = opened(tracks=100, scenario="repeated_page")
-    pages = [client.ids(offset, 20) for offset in [*range(0, 100, 20)] * 8]
-    assert 0 < sum(page == before for before, page in pairwise(pages)) < 20
-
-
-@pytest.mark.parametrize(
-    ("scenario", "holds"),
-    [
-        ("offset_ignored", lambda client: client.ids(40, 20) == client.true_ids[:20]),
-        ("page_cap", lambda client: client.ids(40, 50) == client.true_ids[40:60]),
-        ("counts_page", lambda client: client.get(limit=7).json()["counts"] == 7),
-        ("counts_total", lambda client: client.get(limit=7).json()["counts"] == 100),
-        ("counts_absent", lambda client: "counts" not in client.get(limit=7).json()),
-        ("counts_wobbling", lambda client: len({client.get(limit=7).json()["counts"] for _ in range(9)}) > 1),
-        ("shuffled_order", lambda client: client.ids(0) != client.ids(0)),
-    ],
-)
-def test_a_scenario_of_switches_sets_them(opened: Open, scenario: str, holds: Callable[[SandboxClient], bool]) -> None:
-    assert holds(opened(tracks=100, scenario=scenario))
-
-
-def test_a_stale_replica_lags_for_some_requests_only(opened: Open) -> None:
-    client = opened(tracks=40, scenario="stale_replica")
-    lists = [client.true_ids]
-    stale = 0
-    for _ in range(60):
-        client.sandbox.move_to_front("ada", client.true_ids[-1])
-        lists.append(client.true_ids)
-        page = client.ids()
-        stale += page != lists[-1]
-        assert page in lists[-6:]
-    assert 5 < stale < 40
-
-
-def test_a_storm_brings_every_sort_of_failure(opened: Open) -> None:
-    client = opened(tracks=40, scenario="error_storm", fault_rate=0.6)
-    seen = {outcome(client)[:2] for _ in range(100)}
-    assert {("ReadError",), ("RemoteProtocolError",), (200, None), (500, None), (502, None), (503, None)} <= seen
-    assert {(503, "0"), (429, "0"), (429, "1"), (429, None)} <= seen
-
-
-def test_a_storm_hits_the_other_endpoints_too(opened: Open) -> None:
-    client = opened(tracks=40, scenario="error_storm", fault_rate=1)
-    for path in (USER, f"{BY_IDS}?ids=1"):
-        with pytest.raises((httpx.TransportError, httpx.HTTPStatusError)):
-            client.http.get(path).raise_for_status()
-
-
-def test_a_list_is_emptied_after_its_first_complete_reading(opened: Open) -> None:
-    client = opened(tracks=80, scenario="emptied_list")
-    assert [len(client.ids(offset)) for offset in (0, 0, 49, 79)] == [50, 50, 31, 1]
-    assert client.ids(0) == client.true_ids == []
-    assert Counter(change for _, change, _ in client.sandbox.history("ada")) == {"removed": 80}
-    client.sandbox.favourite("ada", client.sandbox.documented_track)
-    assert [client.ids(0) for _ in range(3)] == [[client.sandbox.documented_track]] * 3
-
-
-def test_a_scenario_begins_and_ends_while_it_runs(opened: Open) -> None:
-    client = opened(tracks=100)
-    client.sandbox.play("page_cap")
-    client.sandbox.switch(past_end="null")
-    assert (len(client.ids()), client.sandbox.switches.past_end) == (20, "null")
-    client.sandbox.play(None)
-    assert (len(client.ids()), client.sandbox.switches.past_end) == (50, "null")
-
-
-def test_a_scripted_fault_precedes_the_scenarios(opened: Open) -> None:
-    client = opened(tracks=100, scenario="empty_page", fault_rate=1)
-    client.sandbox.script([None, faults.short_page(1)])
-    assert [len(client.ids()) for _ in range(3)] == [50, 49, 0]
+def test_a_list_is_emptied_after_its_first_complete_reading() -> None:
+    service = Service("emptied_list", tracks=80)
+    assert [len(service.ids(offset)) for offset in (0, 0, 49, 79)] == [50, 50, 31, 1]
+    assert service.ids(0) == service.true_ids == []
+    assert Counter(change for _, change, _ in service.sandbox.history("ada")) == {"removed": 80}
+    service.sandbox.favourite("ada", service.sandbox.documented_track)
+    assert [service.ids(0) for _ in range(3)] == [[service.sandbox.documented_track]] * 3

@@ -1,43 +1,71 @@
+"""What only sockets show: connections, deliveries, and the end of threads."""
+
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import stat
-import subprocess
-import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
-from etl.sandbox import Sandbox, run
-from tests.sandbox.client import TRACKS, Open, SandboxClient
+from etl.sandbox import Sandbox, faults
+from tests.sandbox.service import TRACKS
 
 LONG = b"x" * 70_000
 
 
-def connected(client: SandboxClient) -> socket.socket:
-    address = urlsplit(client.sandbox.url)
-    assert address.hostname
-    return socket.create_connection((address.hostname, address.port or 0), timeout=60)
+class Client:
+    """A running sandbox with an HTTP client that is authorised as its first user."""
+
+    def __init__(self, stack: ExitStack, tracks: int) -> None:
+        self.sandbox = stack.enter_context(Sandbox(tracks=tracks))
+        token = self.sandbox.users["ada"].access_token
+        headers = {"app_id": self.sandbox.app_id, "Authorization": f"Bearer {token}"}
+        # verify=False: plain HTTP needs no certificates, and loading them would take longer than the test
+        client = httpx.Client(base_url=self.sandbox.url, headers=headers, timeout=None, trust_env=False, verify=False)
+        self.http = stack.enter_context(client)
+        self.head = f"app_id: {self.sandbox.app_id}\r\nAUTHORIZATION: Bearer {token}\r\n\r\n"
+
+    def ids(self, offset: int = 0) -> list[int]:
+        answer = self.http.get(TRACKS, params={"offset": offset, "limit": 50})
+        return [item["track_id"] for item in answer.json()["data"]]
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", int(self.sandbox.url.rpartition(":")[2])))
+
+    def request(self, line: str = "GET {} HTTP/1.1") -> bytes:
+        return f"{line.format(TRACKS)}\r\n{self.head}".encode()
+
+    def send_only(self) -> socket.socket:
+        """Send a request without reading the answer; return once the sandbox has it."""
+        arrived = threading.Event()
+        self.sandbox.before_request = lambda _: arrived.set()
+        connection = self.connect()
+        connection.sendall(self.request())
+        arrived.wait()
+        return connection
 
 
-def answer_to(client: SandboxClient, sent: bytes) -> bytes:
-    """Send bytes, and return everything until the connection is closed."""
-    with connected(client) as connection:
-        connection.sendall(sent)
+Open = Callable[[int], Client]
+
+
+@pytest.fixture
+def opened() -> Iterator[Open]:
+    """Open sandboxes, each with a client, and close them all in the end."""
+    with ExitStack() as stack:
+        yield lambda tracks: Client(stack, tracks)
+
+
+def received(connection: socket.socket) -> bytes:
+    """Return everything until the connection is closed."""
+    with connection:
         return b"".join(iter(lambda: connection.recv(65536), b""))
-
-
-def head(client: SandboxClient, *lines: str) -> bytes:
-    token = client.sandbox.users["ada"].access_token
-    return "\r\n".join([*lines, f"app_id: {client.sandbox.app_id}", f"AUTHORIZATION: Bearer {token}", "", ""]).encode()
 
 
 def sandbox_threads() -> list[threading.Thread]:
@@ -52,45 +80,15 @@ def open_sockets() -> int:
     return found
 
 
-def test_it_listens_on_loopback_and_nowhere_else(opened: Open) -> None:
-    assert opened(tracks=1).sandbox.url.startswith("http://127.0.0.1:")
-    for host in ("0.0.0.0", "192.0.2.1", "example.invalid"):
-        with pytest.raises(ValueError, match="loopback only"):
-            Sandbox(tracks=1, host=host).start()
-
-
-def test_localhost_is_loopback(opened: Open) -> None:
-    assert opened(tracks=1, host="localhost").ids()
-
-
-def test_a_port_can_be_chosen_and_a_taken_one_is_an_error(opened: Open) -> None:
-    port = int(opened(tracks=1).sandbox.url.rpartition(":")[2])
+@pytest.mark.parametrize("last", ["GET {} HTTP/1.0", "GET {} HTTP/1.1\r\nConnection: Close"])
+def test_requests_in_pieces_or_together_are_answered(opened: Open, last: str) -> None:
+    client = opened(1)
     with pytest.raises(OSError, match="in use"):
-        Sandbox(tracks=1, port=port).start()
-
-
-def test_a_connection_is_kept_alive(opened: Open) -> None:
-    client = opened(tracks=1)
-    with connected(client) as connection:
-        for _ in range(3):
-            connection.sendall(head(client, f"GET {TRACKS} HTTP/1.1"))
-            assert connection.recv(65536).startswith(b"HTTP/1.1 200 OK\r\n")
-
-
-def test_requests_in_pieces_or_together_are_answered(opened: Open) -> None:
-    client = opened(tracks=1)
-    request = head(client, f"GET {TRACKS} HTTP/1.1")
-    with connected(client) as connection:
-        connection.sendall(request[:10])
-        connection.sendall(request[10:] + request + head(client, f"GET {TRACKS} HTTP/1.1", "Connection: close"))
-        received = b"".join(iter(lambda: connection.recv(65536), b""))
-    assert received.count(b"HTTP/1.1 200 OK") == 3
-
-
-@pytest.mark.parametrize("line", ["GET {} HTTP/1.0", "GET {} HTTP/1.1\r\nConnection: Close"])
-def test_a_connection_is_closed_on_request(opened: Open, line: str) -> None:
-    client = opened(tracks=1)
-    assert answer_to(client, head(client, line.format(TRACKS))).startswith(b"HTTP/1.1 200 OK")
+        Sandbox(tracks=1).start(int(client.sandbox.url.removeprefix("http://127.0.0.1:")))
+    connection, request = client.connect(), client.request()
+    connection.sendall(request[:10])
+    connection.sendall(request[10:] + request + client.request(last))
+    assert received(connection).count(b"HTTP/1.1 200 OK") == 3
 
 
 @pytest.mark.parametrize(
@@ -106,44 +104,55 @@ def test_a_connection_is_closed_on_request(opened: Open, line: str) -> None:
     ],
 )
 def test_an_unreadable_request_is_refused(opened: Open, sent: bytes, status: bytes) -> None:
-    with connected(opened(tracks=1)) as connection:
+    with opened(1).connect() as connection:
         connection.sendall(sent)
         assert connection.recv(65536).startswith(b"HTTP/1.1 " + status)
 
 
 def test_a_client_that_leaves_in_mid_request_does_no_harm(opened: Open) -> None:
-    client = opened(tracks=1)
+    client = opened(1)
     for sent in (b"", b"GET / HT", b"POST /oauth/token HTTP/1.1\r\nContent-Length: 10\r\n\r\nabc"):
-        with connected(client) as connection:
+        with client.connect() as connection:
             connection.sendall(sent)
     assert client.ids()
 
 
 def test_many_clients_at_once_are_answered_rightly(opened: Open) -> None:
-    client = opened(tracks=500)
-    expected = client.true_ids
-    offsets = [*range(0, 500, 50)] * 5
+    client = opened(500)
+    expected, offsets = client.sandbox.favourites("ada"), [*range(0, 500, 50)] * 5
     with ThreadPoolExecutor(8) as pool:
         pages = list(pool.map(client.ids, offsets))
     assert pages == [expected[offset : offset + 50] for offset in offsets]
     assert sorted(record.number for record in client.sandbox.requests) == list(range(1, 51))
 
 
+def test_a_delivery_sends_half_or_all_in_pieces(opened: Open) -> None:
+    client = opened(60)
+    client.sandbox.script([faults.drip(0.01, pieces=8), "truncated"])
+    assert client.ids() == client.sandbox.favourites("ada")[:50]
+    connection = client.connect()
+    connection.sendall(client.request())
+    head, _, body = received(connection).partition(b"\r\n\r\n")
+    promised = int(head.rpartition(b"Content-Length: ")[2])
+    assert promised == len(client.http.get(TRACKS).content)
+    assert len(body) == promised // 2
+
+
 @pytest.mark.parametrize(
     "busy",
     [
         lambda client: None,
-        connected,
+        Client.connect,
         lambda client: client.ids() and client.http,
-        lambda client: (client.sandbox.script(["stall"]), asked_without_waiting(client))[1],
-        lambda client: (client.sandbox.script(["huge_body"]), asked_without_waiting(client))[1],
-        lambda client: (client.sandbox.switch(latency_seconds=60), asked_without_waiting(client))[1],
+        lambda client: (client.sandbox.script(["stall"]), client.send_only())[1],
+        lambda client: (client.sandbox.script(["huge_body"]), client.send_only())[1],
+        lambda client: (client.sandbox.switch(latency_seconds=60), client.send_only())[1],
     ],
     ids=["untouched", "connected", "kept alive", "stalling", "sending", "late"],
 )
-def test_stopping_leaves_no_thread_and_no_socket(opened: Open, busy: Callable[[SandboxClient], object]) -> None:
+def test_stopping_leaves_no_thread_and_no_socket(opened: Open, busy: Callable[[Client], object]) -> None:
     threads, sockets = sandbox_threads(), open_sockets()
-    client = opened(tracks=3)
+    client = opened(3)
     connection = busy(client)
     assert len(sandbox_threads()) > len(threads)
     client.sandbox.stop()
@@ -154,17 +163,9 @@ def test_stopping_leaves_no_thread_and_no_socket(opened: Open, busy: Callable[[S
     assert open_sockets() <= sockets
 
 
-def asked_without_waiting(client: SandboxClient) -> socket.socket:
-    connection = connected(client)
-    connection.sendall(head(client, f"GET {TRACKS} HTTP/1.1"))
-    while not client.sandbox.requests:
-        pass
-    return connection
-
-
-def test_a_stopped_sandbox_can_start_again_with_its_state(opened: Open) -> None:
-    client = opened(tracks=3)
-    client.sandbox.unfavourite("ada", client.true_ids[0])
+def test_a_stopped_sandbox_starts_again_with_its_state(opened: Open) -> None:
+    client = opened(3)
+    client.sandbox.unfavourite("ada", client.sandbox.favourites("ada")[0])
     client.sandbox.stop()
     client.sandbox.stop()
     with pytest.raises(RuntimeError, match="not running"):
@@ -172,44 +173,5 @@ def test_a_stopped_sandbox_can_start_again_with_its_state(opened: Open) -> None:
     client.sandbox.start()
     client.sandbox.start()
     client.http.base_url = client.sandbox.url
-    assert client.ids() == client.true_ids
-    assert len(client.true_ids) == 2
-
-
-SCRIPT = """
-from etl.sandbox import run
-run(tracks=3, scenario="counts_absent", announce=lambda sandbox: print(sandbox.url, flush=True))
-print("returned")
-"""
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_running_serves_until_a_signal(number: signal.Signals) -> None:
-    with subprocess.Popen([sys.executable, "-c", SCRIPT], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        url = process.stdout.readline().strip()
-        about = httpx.get(f"{url}/_sandbox/", trust_env=False, verify=False).json()
-        assert (about["scenario"], len(about["users"]["ada"]["favourites"])) == ("counts_absent", 3)
-        process.send_signal(number)
-        assert process.stdout.read() == "returned\n"
-    assert process.returncode == 0
-
-
-def test_running_restores_the_callers_signals() -> None:
-    before = signal.getsignal(signal.SIGTERM)
-
-    def interrupt(_: Sandbox) -> None:
-        raise KeyboardInterrupt
-
-    run(interrupt, tracks=1)
-    assert signal.getsignal(signal.SIGTERM) is before
-    thread = threading.Thread(target=run, args=(interrupt,), kwargs={"tracks": 1})  # where signals cannot be set
-    thread.start()
-    thread.join()
-
-
-def test_the_sandbox_imports_nothing_else_of_favsync() -> None:
-    sources = Path(__file__).parents[2].joinpath("etl", "sandbox").glob("*.py")
-    lines = [line for source in sources for line in source.read_text("utf-8").splitlines() if "import" in line.split()]
-    assert len(lines) > 50
-    assert [line for line in lines if line.startswith(("from etl", "import etl")) and "etl.sandbox" not in line] == []
+    assert client.ids() == client.sandbox.favourites("ada")
+    assert len(client.ids()) == 2
