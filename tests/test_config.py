@@ -27,8 +27,7 @@ Toml = Callable[..., Path]
 @pytest.fixture
 def toml(tmp_path: Path) -> Toml:
     def write(text: str, mode: int = 0o600) -> Path:
-        file = tmp_path / "favsync.toml"
-        file.write_text(text, "utf-8")
+        (file := tmp_path / "favsync.toml").write_text(text, "utf-8")
         file.chmod(mode)
         return file
 
@@ -38,17 +37,14 @@ def toml(tmp_path: Path) -> Toml:
 def refused(environ: dict[str, str] | None = None, file: Path | None = None, **flags: str) -> SettingsError:
     with pytest.raises(SettingsError) as caught:
         load(flags, environ or {}, file)
-    assert "\n" not in str(caught.value) + caught.value.remedy
     assert caught.value.remedy
+    assert "\n" not in str(caught.value) + caught.value.remedy
     assert caught.value.exit_code == 2
     return caught.value
 
 
 def given(**environ: str) -> Config:
     return load({}, environ, None)
-
-
-# Which source wins.
 
 
 @pytest.mark.parametrize(
@@ -270,8 +266,7 @@ def test_an_empty_flag_is_no_default() -> None:
 
 
 def test_the_word_bearer_is_no_part_of_a_token() -> None:
-    config = given(BOOMPLAY_ACCESS_TOKEN="Bearer abcdef")
-    assert config.access_token == SecretText("abcdef")
+    assert given(BOOMPLAY_ACCESS_TOKEN="Bearer abcdef").access_token == SecretText("abcdef")
 
 
 @pytest.mark.parametrize(

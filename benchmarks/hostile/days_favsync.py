@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 import time_machine
-from etl.boomplay.catalogue import TrackCatalogue
+from etl.boomplay.client import TrackCatalogue
 from msgspec.structs import replace
 from sqlalchemy import select
 

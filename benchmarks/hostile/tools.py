@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 import time_machine
-from etl.boomplay.catalogue import TrackCatalogue
+from etl.boomplay.client import TrackCatalogue
 from sqlalchemy import Engine, select
 
 from etl import clock

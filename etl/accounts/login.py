@@ -12,7 +12,7 @@ import errno
 import re
 import secrets
 import socket
-import subprocess
+import subprocess  # nosec B404
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -67,7 +67,7 @@ def open_browser(url: str) -> None:
     variables = {name: value for name, value in environment().items() if _BROWSER_VARIABLES.fullmatch(name)}
     command = [sys.executable, "-I", "-m", "webbrowser", url]
     null = subprocess.DEVNULL
-    subprocess.run(command, env=variables, check=False, stdin=null, stdout=null, stderr=null)
+    subprocess.run(command, env=variables, check=False, stdin=null, stdout=null, stderr=null)  # nosec B603
 
 
 def sign_in(

@@ -29,7 +29,7 @@ from etl.replay.import_snapshots import PastSnapshot
 from etl.replay.snapshots import SnapshotReader
 
 MAX_UNPACKED_BYTES = 64 << 20
-TABLES = ("alembic_version", accounts.name, runs.name, snapshots.name, raw_items.name, raw_blocks.name)
+TABLES = (migrate.VERSION_TABLE, accounts.name, runs.name, snapshots.name, raw_items.name, raw_blocks.name)
 _DAMAGED = (
     SQLAlchemyError, msgspec.MsgspecError, zlib.error, ValueError, LookupError, TypeError, ArithmeticError,
 )  # fmt: skip
@@ -85,7 +85,7 @@ def _require_schema(connection: Connection, path: Path) -> None:
     # A view of the name of a table could run for ever.
     if any(row.name in TABLES and row.name not in real for row in rows):
         raise UsageError("is not a favsync database: a view has the name of one of its tables")
-    found = migrate.current_of(connection) if "alembic_version" in real else None
+    found = migrate.current_of(connection) if migrate.VERSION_TABLE in real else None
     if found is None:
         raise UsageError("is a SQLite database, but not one of favsync")
     if found != migrate.newest():

@@ -268,7 +268,7 @@ favourites = Table(
 removal_memory = Table(  # ours: what earlier snapshots say about later removals (model.records.RemovalMemory)
     "removal_memory",
     metadata,
-    Column("account_id", BigInteger, ForeignKey("accounts.account_id", ondelete="CASCADE"), primary_key=True),
+    Column("account_id", ForeignKey("accounts.account_id", ondelete="CASCADE"), primary_key=True),
     Column("memory", Text, nullable=False),
 )
 

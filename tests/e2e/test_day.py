@@ -27,10 +27,10 @@ from etl.accounts.token_input import TokenInput
 from etl.accounts.token_rows import TokenLocation
 from etl.boomplay.payloads import Token
 from etl.config import Config
-from etl.db.engine import open_engine, read_transaction, write_transaction
+from etl.db.engine import open_engine, read_transaction
 from etl.db.tables import accounts, favourites, runs, tokens
 from etl.sandbox import Sandbox
-from tests.support.sandbox_accounts import add, call_soon, new_key, number, open_tracks, settings
+from tests.support.sandbox_accounts import add, call_soon, new_key, open_tracks, settings
 from tests.support.simulation import SchedulerProcess, SharedClock
 
 TRACKS = 30
@@ -257,8 +257,7 @@ def change_accounts(simulation: Simulation) -> None:
             disable_account(simulation.engine, "user03")
 
     simulation.on_request = disable
-    with write_transaction(simulation.engine) as connection:
-        call_soon(connection, number(simulation.engine, "user03"))
+    call_soon(simulation.engine, "user03")
     simulation.run_until(lambda: simulation.on_request is None)
 
     proven = simulation.count(runs.c.proven, accounts.c.name == "user01")

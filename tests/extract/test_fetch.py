@@ -83,7 +83,7 @@ def test_reading_on_is_bounded():
     assert len(sent) < 40
 
 
-def test_a_request_without_an_answer_fails_the_read_and_blocks_no_exit():
+def test_a_request_without_an_answer_blocks_no_exit():
     release = threading.Event()
     workers = []
 
@@ -104,7 +104,7 @@ def test_an_unforeseen_error_of_a_thread_is_raised_by_the_read():
         read_list(lambda offset, _limit: page([offset // 0]), ONE_AT_A_TIME)
 
 
-def test_items_of_the_ordered_read_contradict_a_list_without_order():
+def test_ordered_items_contradict_a_list_without_order():
     orders = [[1, 2, 3], [3, 1, 2], [2, 3, 1]]
     sent = []
 

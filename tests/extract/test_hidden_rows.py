@@ -59,7 +59,7 @@ def test_a_list_that_is_shorter_than_expected_stays_proven():
     assert len(sent) == 7 + 1
 
 
-def test_a_service_that_ignores_offset_stays_partial_and_is_named():
+def test_a_service_that_ignores_offset_stays_partial():
     chain = read_list(lambda offset, limit: page(range(30), offset, limit), ReadOptions(concurrency=1))
     assert not chain.proven
     assert "for every offset" in chain.reason
@@ -97,7 +97,7 @@ LAST, AFTER, BEYOND = page([4], 4, 5), page([], 5, 5), page([], 9, 5)
         [page([4], 0, 5), page([4], 0, 5), page([], 1, 5), page([], 5, 5)],
     ],
 )
-def test_overlapping_pages_with_three_answers_at_the_end_are_whole(pages):
+def test_overlapping_pages_with_three_last_answers_are_whole(pages):
     assert why_incomplete_with_hidden_rows(pages) == ""
 
 

@@ -32,7 +32,7 @@ def test_a_list_that_keeps_still_is_proven_whole(length, concurrency, cap):
 
 
 @pytest.mark.parametrize(("expected", "most"), [(0, 209), (10_000, 207), (9_000, 209), (20_000, 210)])
-def test_ten_thousand_favourites_take_at_most_two_hundred_and_ten_requests(expected, most):
+def test_ten_thousand_favourites_take_210_requests_at_most(expected, most):
     for seed in range(20):
         reading = Pagination(concurrency=4, expected=expected)
         chain = read(reading, steady(10_000), choose=random.Random(seed).randrange)
@@ -67,7 +67,7 @@ def test_an_empty_first_page_before_a_full_one_is_forgotten():
     assert [item.track_id for item in chain.items] == [0, 1, 2]
 
 
-def test_a_list_that_showed_items_in_the_same_reading_is_not_empty():
+def test_a_list_that_showed_items_is_not_empty():
     full = iter([True, False, False, False] * 100)
     chain = read(Pagination(concurrency=1), lambda ask: page(range(3) if next(full) else [], ask.offset))
     assert not chain.proven
@@ -115,7 +115,7 @@ def test_a_page_that_stays_cut_to_its_last_item_is_no_end(at):
 
 
 @pytest.mark.parametrize("length", [1, 2, 49, 50, 51, 300])
-def test_a_service_that_refuses_what_is_past_the_end_can_be_proven(length):
+def test_a_service_that_refuses_past_the_end_is_proven(length):
     reading = Pagination(concurrency=4)
     while reading.result is None:
         for ask in reading.next_requests():
@@ -129,7 +129,7 @@ def test_a_service_that_refuses_what_is_past_the_end_can_be_proven(length):
 
 
 @pytest.mark.parametrize("length", [1, 5, 120])
-def test_a_service_that_goes_down_at_the_end_of_the_list_is_needed_there_at_the_second_refusal(length):
+def test_a_service_down_at_the_end_counts_at_the_second_refusal(length):
     reading, dropped = Pagination(concurrency=1), []
     while True:
         (ask,) = reading.next_requests()
@@ -144,7 +144,7 @@ def test_a_service_that_goes_down_at_the_end_of_the_list_is_needed_there_at_the_
     assert ask.offset == length - 1
 
 
-def test_a_page_that_stays_empty_makes_the_walk_partial_and_names_it():
+def test_a_page_that_stays_empty_makes_the_walk_partial():
     def answer(ask):
         return page([], ask.offset) if ask.offset == 98 else steady(200)(ask)
 
@@ -167,7 +167,7 @@ def test_a_server_that_gives_one_item_a_page_cannot_be_proven():
     assert "one item a page" in chain.reason
 
 
-def test_a_list_of_one_item_is_proven_where_the_service_refuses_what_is_past_the_end():
+def test_one_item_is_proven_where_past_the_end_is_refused():
     reading = Pagination()
     while reading.result is None:
         (ask,) = reading.next_requests()
@@ -197,7 +197,7 @@ def test_a_wild_count_is_only_a_guess():
     assert len(chain.items) == 120
 
 
-def test_a_look_ahead_that_fails_is_not_sent_again_before_it_is_needed():
+def test_a_failed_look_ahead_is_sent_again_only_when_needed():
     reading = Pagination(concurrency=4, expected=500)
     (ask,) = reading.next_requests()
     reading.feed(ask, steady(500)(ask))

@@ -65,10 +65,10 @@ def test_a_ping_is_a_post_with_the_reason(httpserver) -> None:
         httpserver.expect_request(path).respond_with_handler(answer)
     pinger = HealthcheckPinger(httpserver.url_for("/x"))
     pinger.service_started()
-    pinger.ended("ada", "the token is dead")
+    pinger.ended("ada", "the sign-in is dead")
     pinger.close()
     assert [each[:2] for each in got] == [("/x/start", "POST"), ("/x/fail", "POST")]
-    assert got[1][2] == "ada: the token is dead"
+    assert got[1][2] == "ada: the sign-in is dead"
 
 
 def test_failing_pings_are_logged_once_without_the_url(capfd) -> None:

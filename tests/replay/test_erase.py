@@ -121,6 +121,6 @@ def test_erase_reports_a_reader_that_blocks_the_cleanup(new_database, monkeypatc
     reader.execute("BEGIN")
     reader.execute("SELECT * FROM accounts").fetchall()
     assert main(["accounts", "remove", "ada", "--erase", "--yes", "--database-url", url]) == 5
-    assert "the file still holds traces of it: somebody else is reading the database" in capsys.readouterr().err
+    assert "the database file still contains traces: somebody else is reading the database" in capsys.readouterr().err
     reader.close()
     assert compact(open_engine(url)) is not None

@@ -150,7 +150,7 @@ def test_a_retracted_run_keeps_its_list(engine, lived):
 def test_nothing_is_pruned_if_history_differs_from_a_replay(engine, lived):
     with write_transaction(engine) as connection:
         connection.execute(text("UPDATE tracks SET title = 'x' WHERE track_id = 5"))
-    with pytest.raises(UsageError, match="not what its observations tell") as error:
+    with pytest.raises(UsageError, match="does not match its snapshots") as error:
         prune(engine, PrunePolicy(daily_before=LATER), THRESHOLD)
     assert "favsync rebuild" in error.value.remedy
 

@@ -9,7 +9,7 @@ from etl.reporting.run_list import LIST_COLUMNS, list_runs, run_details
 from tests.support.seeded import intervals
 
 
-def test_a_run_lists_its_removals_with_reasons_and_what_it_missed(seeded: Connection) -> None:
+def test_a_run_lists_its_removals_with_reasons(seeded: Connection) -> None:
     stays = intervals(seeded)
     missed = 0
     for run in seeded.execute(select(runs).where(runs.c.outcome == "succeeded", (runs.c.removed + runs.c.missing) > 0)):

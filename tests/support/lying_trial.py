@@ -134,7 +134,7 @@ class Trial:
         return {
             track_id
             for track_id, since in missing
-            if since is not None and not may_close(since, looks.get(since, 0), at, self.grace)
+            if since is not None and not may_close(since, looks.get(since, 0), at, self.grace.removal)
         }
 
     def _ref(self, start: datetime, listed: Tracks, hour: float, *, is_whole: bool) -> SnapshotRef:

@@ -32,8 +32,8 @@ FIRST_ROWS = {
     "track_versions": 500, "tracks": 500,
 }  # fmt: skip
 LIMITS = {
-    "sqlite": {"first": 47, "unchanged": 13, "added": 43, "retitled": 46},
-    "postgresql": {"first": 43, "unchanged": 9, "added": 41, "retitled": 49},
+    "sqlite": {"first": 47, "unchanged": 13, "added": 44, "retitled": 46},
+    "postgresql": {"first": 43, "unchanged": 9, "added": 43, "retitled": 49},
 }
 """Statements of a run; BEGIN counts on SQLite, where favsync says it itself; COPY does not count."""
 

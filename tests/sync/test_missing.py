@@ -82,7 +82,7 @@ def test_a_track_that_returns_was_never_removed(database, now):
     ]
 
 
-def test_an_account_can_be_approved_while_tracks_are_only_missing(database, now):
+def test_an_account_is_approved_while_tracks_are_missing(database, now):
     database.sync(listed(*range(1, 31)), grace=GRACE)
     days(database, now, listed(*range(3, 31)), timedelta(hours=6))
     run_id, count = review_account(database.engine, database.account(), Review.APPROVED, RemovalThreshold())

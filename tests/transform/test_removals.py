@@ -126,7 +126,7 @@ def test_an_approved_window_is_not_raised_again():
     assert set(closed(history)) == {1, 2, 3, 4}
 
 
-def test_a_shorter_list_without_its_tail_waits_for_the_long_grace():
+def test_a_list_without_its_tail_waits_for_the_long_grace():
     looks = [look(0, range(1, 31)), *every_hours(6, 160, range(1, 29), start=6)]
     assert not closed(replay(looks, THRESHOLD))
     looks += every_hours(6, 24, range(1, 29), start=172)
@@ -243,14 +243,14 @@ def test_a_rejected_list_that_changes_needs_the_grace_anew():
     assert closed(replay(looks, THRESHOLD)) == {15: looks[2].observed_at}
 
 
-def test_members_of_a_group_that_return_keep_only_their_own_intervals():
+def test_group_members_that_return_keep_their_own_intervals():
     looks = [look(0, range(1, 31)), *every_hours(6, 12, range(4, 31), start=6)]
     looks += every_hours(6, 12, [1, *range(4, 31)], start=24)
     looks += every_hours(6, 36, [1, 2, *range(4, 31)], start=42)
     assert closed(replay(looks, THRESHOLD)) == {3: looks[1].observed_at}
 
 
-def test_a_member_that_leaves_again_waits_from_its_second_absence():
+def test_a_second_absence_starts_a_new_wait():
     lacking = range(3, 31)
     looks = [look(0, range(1, 31)), *every_hours(6, 24, lacking, start=6), look(36, [1, *lacking])]
     looks += every_hours(6, 42, lacking, start=42)
@@ -271,7 +271,7 @@ def test_a_look_that_may_close_is_always_confirmed():
                 assert may_close(START, looks, seen.started_at, GRACE)
 
 
-def test_a_favourite_added_after_a_foreign_list_has_its_own_bounds():
+def test_a_favourite_after_a_foreign_list_has_its_own_bounds():
     own, other = range(1, 31), range(101, 131)
     looks = [look(0, own), look(1, other, user_confirmed=False), look(2, [101, *own])]
     (added,) = [each for each in replay(looks, THRESHOLD).intervals if each.track_id == 101]
