@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 import time_machine
-from etl.boomplay.client import TrackCatalogue
 from msgspec.structs import replace
 from sqlalchemy import select
 
 from benchmarks.hostile.days import USER, FakeClock, FavouriteRow
 from benchmarks.hostile.tools import new_database
 from etl import config
-from etl.boomplay.client import Boomplay
+from etl.boomplay.client import Boomplay, TrackCatalogue
 from etl.boomplay.http import HttpOptions, TokenSource
 from etl.boomplay.tokens import StaticToken
 from etl.boomplay.transport import Request

@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Protocol
 
 import time_machine
-from etl.boomplay.client import TrackCatalogue
 from sqlalchemy import Engine, select
 
 from etl import clock
-from etl.boomplay.client import Boomplay
+from etl.boomplay.client import Boomplay, TrackCatalogue
 from etl.boomplay.http import HttpOptions
 from etl.boomplay.tokens import StaticToken
 from etl.boomplay.waiting import Clock
