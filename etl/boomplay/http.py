@@ -10,6 +10,7 @@ import logging
 import re
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field, replace
@@ -172,12 +173,33 @@ class HttpClient:
     def _attempt(self, request: Request, decode: Callable[[bytes], T], token: Secret | None) -> T | Failure:
         """Wait for a turn, send once and decode. A failure's message holds no secret."""
         self._take_turn(request)
-        outcome = _decoded(request, self._transport.send(request, self._request_headers(token)), decode)
+        outcome = _decoded(request, self._send(request, self._request_headers(token)), decode)
         if not isinstance(outcome, Failure):
             return outcome
         self._sleep(request, 0)  # a failure after the end of the client is not reported
         secrets = (*request.secrets, _bare(token)) if token else request.secrets
         return replace(outcome, message=redacted(outcome.message, secrets))
+
+    def _send(self, request: Request, headers: dict[str, str]) -> Response | Failure:
+        """Send once. If a stop must be noticed, the main thread lets another one wait for the answer.
+
+        Raises: ApiUnreachable, if the client is stopped meanwhile.
+        """
+        if self.options.stop is None or threading.current_thread() is not threading.main_thread():
+            return self._transport.send(request, headers)
+        outcome: Future[Response | Failure] = Future()
+
+        def send() -> None:
+            try:
+                outcome.set_result(self._transport.send(request, headers))
+            except BaseException as error:  # noqa: BLE001 # it is raised by the thread that waits
+                outcome.set_exception(error)
+
+        # A daemon: an executor keeps the process alive until its last request ends.
+        threading.Thread(target=send, name="favsync-request", daemon=True).start()
+        while wait((outcome,), POLL_SECONDS).not_done:
+            self._sleep(request, 0)
+        return outcome.result()
 
     def _request_headers(self, token: Secret | None) -> dict[str, str]:
         """Return the documented headers; a request for a token has neither token nor app id."""
@@ -222,17 +244,18 @@ class HttpClient:
     def _sleep(self, request: Request, seconds: float) -> None:
         """Wait. Raises ApiUnreachable if the client is stopped, also without a wait."""
         wait = self.options.timing.wait or self._wait
-        if wait(seconds) if seconds > 0 else self._is_stopped():
+        if wait(seconds) if seconds > 0 else self.is_stopped():
             raise ApiUnreachable(f"{request}: stopped before there was an answer", remedy="run it again")
 
     def _wait(self, seconds: float) -> bool:
         """Wait, or until the client is stopped, which is noticed within 0.25 s; return True if it is stopped."""
         end = clock.monotonic() + seconds
-        while not self._is_stopped() and (left := end - clock.monotonic()) > 0:
+        while not self.is_stopped() and (left := end - clock.monotonic()) > 0:
             self._closed.wait(min(left, POLL_SECONDS))
-        return self._is_stopped()
+        return self.is_stopped()
 
-    def _is_stopped(self) -> bool:
+    def is_stopped(self) -> bool:
+        """True once the client is closed or its ``stop`` is set."""
         stop = self.options.stop
         return self._closed.is_set() or (stop is not None and stop.is_set())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -25,6 +26,7 @@ FetchPage = Callable[[int, int], Page]
 Progress = Callable[[int], None]
 # Errors about one page. Those about the token, the network or a postponed request end the run.
 REFUSALS = (ApiRefused, PayloadError)
+POLL_SECONDS = 0.25
 
 
 class ReadOptions(msgspec.Struct, frozen=True):
@@ -32,7 +34,7 @@ class ReadOptions(msgspec.Struct, frozen=True):
 
     ``concurrency``: threads that fetch. ``expected``: a guess at the length of the list, in items. ``limits``: sizes of the
     first page and of the others. ``answer_within_seconds``: the longest wait for an answer, None for no limit. ``progress``
-    receives the number of items read.
+    receives the number of items read. ``is_stopped`` is asked every 0.25 s while an answer is awaited.
     """
 
     concurrency: int = 4
@@ -40,6 +42,7 @@ class ReadOptions(msgspec.Struct, frozen=True):
     limits: tuple[int, int] = (PAGE_LIMIT, PAGE_LIMIT)
     answer_within_seconds: float | None = None
     progress: Progress | None = None
+    is_stopped: Callable[[], bool] | None = None
 
 
 class Reading(Protocol):
@@ -79,7 +82,8 @@ def read_list(fetch: FetchPage, options: ReadOptions, *, now: Callable[[], datet
     ``fetch(offset, limit)`` returns one page; several threads call it. A list that cannot be proven is read to its end all
     the same.
 
-    Raises: what ``fetch`` raises, except for a refusal after the first page; ApiUnreachable, if a call does not return.
+    Raises: what ``fetch`` raises, except for a refusal after the first page; ApiUnreachable, if a call does not return, or
+    the read is stopped.
     """
     now = now or clock.now  # looked up here, so that tests can set the clock
     started_at = now()
@@ -124,7 +128,7 @@ def _fetch_all(reading: Reading, fetch: FetchPage, options: ReadOptions) -> Page
             if reading.result is not None:
                 return reading.result
             workers.send(requests)
-            _take_answer(reading, *workers.next_answer(options.answer_within_seconds))
+            _take_answer(reading, *workers.next_answer(options.answer_within_seconds, options.is_stopped))
             if options.progress is not None:
                 options.progress(reading.items_read)
     finally:
@@ -147,16 +151,23 @@ class _Workers:
         for request in requests:
             self._requests.put(request)
 
-    def next_answer(self, within_seconds: float | None) -> tuple[PageRequest, Page | BaseException]:
+    def next_answer(
+        self, within_seconds: float | None, is_stopped: Callable[[], bool] | None
+    ) -> tuple[PageRequest, Page | BaseException]:
         """Return the next page, or the error in its place.
 
-        Raises: ApiUnreachable, if none arrives in time: a server that drips its headers escapes the client's deadline.
+        Raises: ApiUnreachable, if the read is stopped, or no answer arrives in time: a server that drips its headers escapes
+        the client's deadline.
         """
-        try:
-            return self._answers.get(timeout=within_seconds)
-        except Empty:
-            message = f"favourite tracks: no request was answered within {within_seconds:g} s"
-            raise ApiUnreachable(message, remedy="check the network, then try again later") from None
+        end = math.inf if within_seconds is None else clock.monotonic() + within_seconds
+        while is_stopped is None or not is_stopped():
+            left = end - clock.monotonic()
+            with suppress(Empty):
+                return self._answers.get(timeout=min(max(left, 0.0), POLL_SECONDS))
+            if left <= 0:
+                message = f"favourite tracks: no request was answered within {within_seconds:g} s"
+                raise ApiUnreachable(message, remedy="check the network, then try again later")
+        raise ApiUnreachable("favourite tracks: stopped before there was an answer", remedy="run it again")
 
     def end(self) -> None:
         """Let each thread end after its current request, whose answer is ignored."""

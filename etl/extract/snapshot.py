@@ -137,6 +137,7 @@ def take_snapshot(
         expected=baseline.size if baseline else 0,
         answer_within_seconds=getattr(api, "longest_call_seconds", None),
         progress=options.progress,
+        is_stopped=getattr(api, "is_stopped", None),
     )
     reads = [read_list(api.favourite_tracks, way)]
     favourites: Collection[int] = ()

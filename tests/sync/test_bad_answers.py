@@ -105,16 +105,16 @@ REFUSALS = {name: bad for name, bad in BAD.items() if name not in FATAL}
 
 @pytest.mark.parametrize(("fault", "code", "words"), REFUSALS.values(), ids=REFUSALS)
 def test_a_refused_second_page_is_partial_and_removes_nothing(
-    stage: Database, sandbox: Sandbox, url: str, command: Commands, fault: Fault | str, code: int, words: str
+    database: Database, sandbox: Sandbox, url: str, command: Commands, fault: Fault | str, code: int, words: str
 ) -> None:
-    before, removed = stage.open_tracks("default"), stage.removed_tracks("default")
+    before, removed = database.open_tracks("default"), database.removed_tracks("default")
     sandbox.script([None] + [fault] * 40)
     result = command.run(settings(sandbox, url), "sync")
     assert result.returncode == 6, result.stderr
     assert words in result.stdout + result.stderr
     assert sandbox.users["ada"].access_token not in result.stdout + result.stderr
-    assert (stage.open_tracks("default"), stage.removed_tracks("default")) == (before, removed)
-    ((outcome, proven),) = stage.rows("SELECT outcome, proven FROM runs ORDER BY run_id DESC LIMIT 1")
+    assert (database.open_tracks("default"), database.removed_tracks("default")) == (before, removed)
+    ((outcome, proven),) = database.rows("SELECT outcome, proven FROM runs ORDER BY run_id DESC LIMIT 1")
     assert (outcome, bool(proven)) == ("partial", False)
 
 
