@@ -1,21 +1,24 @@
-"""Past exports become snapshots: twice, as parts, from another database."""
+"""Past exports become snapshots: twice, as parts, from another database or an export of one."""
 
 from __future__ import annotations
 
 import sqlite3
 import zlib
 from contextlib import closing
+from datetime import timedelta
 
 import pytest
 import time_machine
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from etl.backfill import other_database
 from etl.backfill.import_files import ImportOptions, import_paths
+from etl.cli import main
 from etl.db.engine import open_engine, read_transaction, write_transaction
-from etl.db.tables import favourites, rejects, runs, track_versions, tracks
-from etl.errors import UsageError
-from etl.model.records import Outcome, RemovalThreshold
+from etl.db.tables import albums, artists, favourites, raw_items, rejects, runs, snapshots, track_versions, tracks
+from etl.errors import DatabaseError, UsageError
+from etl.load.accounts import find_accounts
+from etl.model.records import Outcome, RemovalGrace, RemovalThreshold
 from etl.monitor.status import statuses
 from etl.sync import RunOptions, sync_account
 from tests.support.lists import FakeSource, item, raw
@@ -51,7 +54,7 @@ def test_a_part_and_the_same_whole_list_are_two_snapshots(engine):
     assert_rebuilt(engine, ada)
 
 
-def test_a_part_adds_and_removes_nothing(engine):
+def test_a_part_adds_tracks_and_removes_none(engine):
     ada = account_in(engine)
     land(engine, ada, seen(1, [1, 2]), seen(2, [2, 3], whole=False))
     assert all(row.valid_to is None for row in rows(engine, favourites))
@@ -72,8 +75,8 @@ def test_an_item_without_an_id_removes_nothing(engine):
     assert all(row.valid_to is None for row in rows(engine, favourites))
     (reject,) = rows(engine, rejects)
     assert reject.body == "abc,x"
-    told = [(run.proven, bool(run.proves_absence), run.rejected) for run in rows(engine, runs)]
-    assert told == [(True, True, 0), (True, False, 1)]
+    found = [(run.proven, bool(run.proves_absence), run.rejected) for run in rows(engine, runs)]
+    assert found == [(True, True, 0), (True, False, 1)]
 
 
 def test_a_track_without_attributes_gets_them_when_seen(engine):
@@ -100,9 +103,9 @@ def test_an_older_export_tightens_the_stored_bounds(engine):
         (2, at(1), None, None, None),
         (3, at(5), at(1), None, None),
     }
-    told = rows(engine, runs)[-1].reason
-    assert "day 5" in told
-    assert "with other bounds" in told
+    reason = rows(engine, runs)[-1].reason
+    assert "day 5" in reason
+    assert "with other bounds" in reason
 
 
 def test_an_export_dated_within_a_read_removes_nothing_of_it(engine):
@@ -152,57 +155,100 @@ def test_without_stored_bodies_attributes_are_the_same(engine, new_database):
     for past in lists:
         land(engine, ada, past, keep_bodies=False)
         land(other, bob, past)
-    told = [
+    versions = [
         [(row.track_id, row.valid_from, row.valid_to, row.title) for row in rows(each, track_versions)]
         for each in (engine, other)
     ]
-    assert told[0] == told[1]
+    assert versions[0] == versions[1]
     assert_rebuilt(engine, ada)
     other.dispose()
 
 
-def test_another_database_is_imported_with_its_own_times(engine, new_database, tmp_path):
-    url = new_database("sqlite")
+def history_elsewhere(url):
+    """Make a history that an import must repeat: parts, unreadable items, a held run, a track that was missing for a day."""
     theirs = open_engine(url)
     there = account_in(theirs, "somebody")
-    land(
-        theirs,
-        there,
-        seen(1, range(1, 60)),
-        seen(3, [5, raw(b'{"track_id":7, "artwork": 5}', 7)]),
-        seen(4, [6], whole=False),
-    )
-    sync_account(theirs, there, FakeSource([item(1)]), RunOptions(threshold=RemovalThreshold(3, 0.1)))
+    odd = raw(b'{"track_id":7, "artwork": 5}', 7)
+    land(theirs, there, seen(1, range(1, 60)), seen(3, [5, odd, raw(b"x")]), seen(4, [6], whole=False))
+    options = RunOptions(threshold=RemovalThreshold(3, 0.1), grace=RemovalGrace(timedelta(days=2), timedelta(days=7)))
+    for day, ids in ((5, range(1, 60)), (6, range(2, 60)), (7, range(1, 60)), (8, [1])):
+        with time_machine.travel(at(day), tick=True):
+            sync_account(theirs, there, FakeSource([item(n) for n in ids]), options)
+    return theirs, there
+
+
+def contents(engine):
+    """Return everything that an import takes over: the runs with what they knew, their lists, and the items."""
+    with read_transaction(engine) as connection:
+        columns = set(runs.c.keys()) - {"run_id", "account_id", "snapshot_id", "holder"}
+        taken = {name for name in columns if name.endswith("_seconds") or name.startswith(("proves", "brake", "user_"))}
+        names = sorted({*taken, "started_at", "observed_at", "proven", "decision", "total", "page_size", "evidence"})
+        query = select(*(runs.c[name] for name in names), snapshots.c["digest", "size"]).join(snapshots)
+        lists = connection.execute(query.order_by(runs.c.observed_at)).all()
+        items = connection.execute(select(raw_items.c["digest", "track_id", "is_readable"])).all()
+        return lists, sorted(map(tuple, items))
+
+
+@pytest.mark.parametrize("form", ["database", "csv", "jsonl", "parquet"])
+def test_another_database_is_imported_exactly(engine, new_database, tmp_path, monkeypatch, form):
+    url = new_database("sqlite")
+    theirs, there = history_elsewhere(url)
+    path = tmp_path / url.rpartition("/")[2]
+    if form != "database":
+        path = tmp_path / "export"
+        monkeypatch.setenv("FAVSYNC_DATABASE_URL", url)
+        assert main(["export", "--to", str(path), "--format", form]) == 0
     ada = account_in(engine)
-    result = import_paths(engine, ada, [tmp_path / url.rpartition("/")[2]], ImportOptions(), LATER)
+    result = import_paths(engine, ada, [path], ImportOptions(), LATER)
     assert not result.faults
     assert stays(engine, ada) == stays(theirs, there)
+    assert contents(engine) == contents(theirs)
     assert_rebuilt(engine, ada)
-    again = import_paths(engine, ada, [tmp_path / url.rpartition("/")[2]], ImportOptions(), LATER)
+    again = import_paths(engine, ada, [path], ImportOptions(), LATER)
     assert all(landed.was_there for landed in again.imported.landed)
     theirs.dispose()
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "fault"),
+    [
+        ("runs.csv", b"true", b"false", "runs.csv was changed after the export"),
+        ("manifest.json", b'"schema": "0', b'"schema": "1', "upgrade the database and export it again"),
+        ("manifest.json", b"raw_blocks", b"raw_stocks", "is damaged"),
+        ("manifest.json", b"}", b"]", "is damaged"),
+        ("snapshots.csv", None, None, "is damaged"),
+    ],
+)
+def test_a_damaged_export_is_named(new_database, tmp_path, monkeypatch, name, old, new, fault):
+    url, engine = new_database("sqlite"), open_engine(new_database("sqlite"))
+    history_elsewhere(url)[0].dispose()
+    monkeypatch.setenv("FAVSYNC_DATABASE_URL", url)
+    assert main(["export", "--to", str(tmp_path / "export"), "--format", "csv"]) == 0
+    damaged = tmp_path / "export" / name
+    content = damaged.read_bytes().replace(old, new) if old else None
+    damaged.unlink()
+    if content is not None:
+        damaged.write_bytes(content)
+    with pytest.raises(UsageError, match=fault):
+        import_paths(engine, account_in(engine), [tmp_path / "export"], ImportOptions(), LATER)
+    engine.dispose()
 
 
 def test_a_database_of_another_user_or_kind_is_refused(engine, new_database, tmp_path):
     url = new_database("sqlite")
     theirs = open_engine(url)
-    there = account_in(theirs)
+    there, ada = account_in(theirs), account_in(engine)
     sync_account(theirs, there, FakeSource([item(1)], user_id="somebody else"), RunOptions())
-    ada = account_in(engine)
+    theirs.dispose()
     sync_account(engine, ada, FakeSource([item(1)], user_id="ada herself"), RunOptions())
     with read_transaction(engine) as connection:
-        from etl.load.accounts import find_accounts
-
         ada = find_accounts(connection)[0]
     with pytest.raises(UsageError, match="another Boomplay user"):
         import_paths(engine, ada, [tmp_path / url.rpartition("/")[2]], ImportOptions(), LATER)
-    foreign = sqlite3.connect(tmp_path / "other.db")
-    foreign.execute("CREATE TABLE x (y)")
-    foreign.commit()
-    foreign.close()
+    with closing(sqlite3.connect(tmp_path / "other.db")) as foreign, foreign:
+        foreign.execute("CREATE TABLE x (y)")
     with pytest.raises(UsageError, match="not one of favsync"):
         import_paths(engine, ada, [tmp_path / "other.db"], ImportOptions(), LATER)
-    theirs.dispose()
 
 
 def test_an_import_takes_effect_whole_or_not_at_all(engine, tmp_path, monkeypatch):
@@ -228,8 +274,6 @@ def test_two_accounts_share_one_history_of_attributes(engine):
 
 
 def test_names_are_those_of_the_newest_version(engine):
-    from etl.db.tables import albums, artists
-
     ada = account_in(engine)
     land(engine, ada, seen(5, [item(10, album_title="New", artists=[{"artist_id": 3, "artist_name": "New"}])]))
     old = {"album_title": "Old", "artists": [{"artist_id": 3, "artist_name": "Old"}]}
@@ -240,10 +284,6 @@ def test_names_are_those_of_the_newest_version(engine):
 
 
 def test_the_database_keeps_the_proof_of_an_imported_interval(engine):
-    from sqlalchemy import update
-
-    from etl.errors import DatabaseError
-
     ada = account_in(engine)
     land(engine, ada, seen(1, [1, 2]), seen(2, [1]))
     with pytest.raises(DatabaseError, match="stays proven"), write_transaction(engine) as connection:
@@ -283,8 +323,8 @@ def test_a_damaged_or_hostile_database_is_named(new_database, tmp_path, damage, 
             connection.execute(f"DROP TRIGGER {trigger}")
         if fault == "view":
             endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x AS version_num FROM n"
-            connection.execute("DROP TABLE alembic_version")
-            connection.execute(f"CREATE VIEW alembic_version AS {endless}")
+            connection.execute("DROP TABLE favsync_version")
+            connection.execute(f"CREATE VIEW favsync_version AS {endless}")
         else:
             bomb = zlib.compress(bytes(other_database.MAX_UNPACKED_BYTES + 1))
             connection.execute(damage, {"bomb": bomb} if ":bomb" in damage else {})
