@@ -9,7 +9,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from etl.backfill.parsed_file import (
     CUT,
@@ -27,8 +27,7 @@ MAX_CELL = 1 << 30
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class _Columns:
+class _Columns(NamedTuple):
     """Where the columns are. ``names``: all names, empty where the file has no header."""
 
     track_id: int
@@ -57,7 +56,7 @@ def read_csv(found: ParsedFile, content: bytes) -> None:
 def _read_rows(found: ParsedFile, lines: Sequence[str], start: int, delimiter: str) -> None:
     columns: _Columns | None = None
     for first, last, row in _rows(lines, start, delimiter):
-        place, is_open = f"line {first + 1}", last == len(lines) and not lines[-1].endswith(("\n", "\r"))
+        place, is_open = f"line {first + 1}", _is_open(lines, last)
         if columns is None or (columns.names and sorted(columns.names) == sorted(_names(row))):
             columns = _header(found, row, place)  # also that of a file that was put behind another
             if columns is None:
@@ -67,7 +66,7 @@ def _read_rows(found: ParsedFile, lines: Sequence[str], start: int, delimiter: s
             if columns.names:
                 continue
         if fault := _row_fault(found, columns, row, is_open=is_open):
-            body = _bytes("".join(lines[first:last]).rstrip("\r\n"))
+            body = "".join(lines[first:last]).rstrip("\r\n").encode("utf-8", "surrogateescape")
             found.add_invalid(body, place, fault, is_partial=is_open)
             continue
         # A quote that is out of place may have swallowed rows.
@@ -90,13 +89,19 @@ def _rows(lines: Sequence[str], start: int, delimiter: str) -> Iterator[tuple[in
         read = 0
         try:
             for row in rows:
-                if any(cell.strip() for cell in row):
+                may_be_cut = len(row) > 1 and _is_open(lines, start + rows.line_num)
+                if may_be_cut or any(cell.strip() for cell in row):
                     yield start + read, start + rows.line_num, row
                 read = rows.line_num
             return
         except csv.Error:
             yield start + read, start + read + 1, []
             start += read + 1
+
+
+def _is_open(lines: Sequence[str], last: int) -> bool:
+    """True if the file ends before the line ``last``, without a line end."""
+    return last == len(lines) and not lines[-1].endswith(("\n", "\r"))
 
 
 def _row_fault(found: ParsedFile, columns: _Columns, row: Sequence[str], *, is_open: bool) -> str:
@@ -120,6 +125,8 @@ def _header(found: ParsedFile, row: Sequence[str], place: str) -> _Columns | Non
     refuse_own_output(names)
     ids = _id_columns(names)
     if len(ids) == 1:
+        if any(map(track_id_from, row)):
+            found.fail(place, "the header holds a number, so a row may have become a part of it")
         if names[ids[0]] == "id":
             note = f"the column {row[ids[0]].strip()[:40]!r} is read as the track id"
             found.notes.append(FileError(found.label, place, note))
@@ -129,7 +136,8 @@ def _header(found: ParsedFile, row: Sequence[str], place: str) -> _Columns | Non
         if len(row) > 1:
             found.fail(place, "there is no header: the first column is read as the track id, and the file as a part")
         return _Columns(0, None, len(row), ())
-    shown = ", ".join(_bytes(cell.strip()[:40]).decode("utf-8", "replace") or "(empty)" for cell in row[:20])
+    shown = ", ".join(cell.strip()[:40] or "(empty)" for cell in row[:20])
+    shown = shown.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     wanted = "two columns may be the track id" if len(ids) > 1 else "there is no column track_id"
     found.fail(place, f"{wanted}; the columns are: {shown}")
     return None
@@ -144,8 +152,3 @@ def _id_columns(names: Sequence[str]) -> list[int]:
     named = [at for at, name in enumerate(names) if name in ("track_id", "trackid")]
     others = [name for name in names if name != "id" and (name.endswith("id") or "track" in name.split("_"))]
     return named or [at for at, name in enumerate(names) if name == "id" and not others]
-
-
-def _bytes(text: str) -> bytes:
-    """Return the bytes that ``text`` was decoded from, also where they are not UTF-8."""
-    return text.encode("utf-8", "surrogateescape")

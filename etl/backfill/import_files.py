@@ -40,9 +40,9 @@ LINES = (".jsonl", ".ndjson")
 
 @dataclass(frozen=True, slots=True)
 class ImportOptions:
-    """What the user says of the files. ``observed_at``: replaces their times. ``keep_bodies``: store items as received.
+    """What the user says of the files.
 
-    ``is_complete``: the files of each time are a whole list.
+    ``observed_at``: replaces their times. ``is_complete``: the files of each time are a whole list.
     """
 
     observed_at: datetime | None = None
@@ -193,7 +193,8 @@ class _Reading:
             parsed.fail("", fault)
         else:
             parsed = parse_file(content, source.names[0].removesuffix(".gz"), source.label)
-        is_usable, default = parsed.has_tracks or not parsed.problems, None
+        is_usable = not parsed.problems or any(item.track_id is not None for item, _ in parsed.entries)
+        default = None
         try:
             default = self._options.observed_at or parsed.observed_at or date_from_name(source.names)
         except AmbiguousDate as error:
@@ -210,21 +211,17 @@ class _Reading:
     def _group(self, parsed: ParsedFile, default: datetime | None) -> None:
         """Add each entry of a file to the snapshot of its time."""
         stated = self._options.observed_at
-        touched = {stated} if stated and parsed.empty_at else set(parsed.empty_at)
+        times = [stated or own or default for _, own in parsed.entries]
+        touched = {time for time in times if time} | {stated or time for time in parsed.empty_at}
         if default is not None and not parsed.entries and not touched:
             touched = {default}
-        timeless = 0
-        for item, own in parsed.entries:
-            instant = stated or own or default
-            if instant is None:
-                timeless += 1
-                continue
-            touched.add(instant)
-            known = self._items.setdefault(item.digest, item)
-            self._groups.setdefault(instant, _Group()).items.setdefault(known.key, known)
-        if timeless or not touched:
+        for (item, _), time in zip(parsed.entries, times, strict=True):
+            if time is not None:
+                known = self._items.setdefault(item.digest, item)
+                self._groups.setdefault(time, _Group()).items.setdefault(known.key, known)
+        if None in times or not touched:
             no_time = "has no time, neither in the file nor in its name: state it with --observed-at"
-            self._miss(parsed.label, f"{timeless:,} entries have no time" if touched else no_time, None)
+            self._miss(parsed.label, f"{times.count(None):,} entries have no time" if touched else no_time, None)
         # An entry that cannot be read may belong to any time of the file.
         is_unclear = len(touched) > 1 and any(item.track_id is None for item, _ in parsed.entries)
         for instant in touched:

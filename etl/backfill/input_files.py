@@ -72,12 +72,13 @@ def iter_files(path: Path) -> Iterator[InputFile]:
         raise UsageError(f"there is no file or folder {printable(path)!r}", remedy="check the path given to --from")
     files, unread = _list_folder(path) if path.is_dir() else ([path], [])
     for each in sorted(files, key=lambda each: _natural_key(str(each))):
-        names = (path.name,) if each == path else _names(path, each)
-        fault = "" if each == path or each.is_dir() else _why_skipped(each.name)
-        if fault:
-            yield InputFile(printable(each), names, fault=fault)
+        label, names = printable(each), (path.name,) if each == path else _names(path, each)
+        if each.is_dir():
+            yield InputFile(label, names, database=each)
+        elif each != path and (fault := _why_skipped(each.name)):
+            yield InputFile(label, names, fault=fault)
         else:
-            yield from _in_file(each, names)
+            yield from _in_file(each, label, names)
     yield from unread
 
 
@@ -102,10 +103,8 @@ def _list_folder(top: Path) -> tuple[list[Path], list[InputFile]]:
     def skip(each: Path, fault: str) -> None:
         unread.append(InputFile(printable(each), _names(top, each), fault=fault))
 
-    def refused(error: OSError) -> None:
-        skip(Path(error.filename), f"the folder cannot be read: {error.strerror}")
-
-    for folder, folders, names in os.walk(top, onerror=refused):
+    errors: list[OSError] = []
+    for folder, folders, names in os.walk(top, onerror=errors.append):
         here = Path(folder)
         if MANIFEST in names and _is_own_export(here / MANIFEST):
             files.append(here)
@@ -120,6 +119,8 @@ def _list_folder(top: Path) -> tuple[list[Path], list[InputFile]]:
             elif name.startswith("."):
                 skip(here / name, HIDDEN)
                 folders.remove(name)
+    for error in errors:
+        skip(Path(error.filename), f"the folder cannot be read: {error.strerror}")
     return files, unread
 
 
@@ -131,11 +132,7 @@ def _is_own_export(manifest: Path) -> bool:
         return False
 
 
-def _in_file(path: Path, names: tuple[str, ...]) -> Iterator[InputFile]:
-    label = printable(path)
-    if path.is_dir():
-        yield InputFile(label, names, database=path)
-        return
+def _in_file(path: Path, label: str, names: tuple[str, ...]) -> Iterator[InputFile]:
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for a writer
             yield InputFile(label, names, fault="is not a file")

@@ -106,25 +106,26 @@ class _Reader:
         """
         at = self._skip(0)
         while at < len(self._text):
-            if self._text[at] == "[":
-                at = self._list(at, 0)
-            elif self._text[at] == "{":
-                at = self._object(at, 0)
-            elif self._line:
-                at = self._id(at)
-            else:
-                raise _BrokenJsonError(at, "neither a list nor an object begins here")
-            at = self._skip(at)
-            if self._text.startswith(",", at):  # between documents that were written one after the other
-                at = self._skip(at + 1)
+            at = self._skip(self._read(at, 0))
 
-    def _list(self, start: int, depth: int) -> int:
-        """Read the entries of the list at ``start``; return where it ends."""
-
-        def entry(_key: str, at: int) -> int:
-            return self._object(at, depth + 1) if self._text.startswith("{", at) else self._id(at, ",]")
-
-        return self._container(start, entry)
+    def _read(self, start: int, depth: int) -> int:
+        """Read a list (of the document alone), a page, an item or a bare id; return where it ends."""
+        mark = self._text[start : start + 1]
+        if mark == "{":
+            return self._object(start, depth)
+        if mark == "[" and depth == 0:
+            return self._container(start, lambda _key, at: self._read(at, 1))
+        value, end = self._value(start)
+        if depth:
+            self._delimiter(end, ",]")  # only now is it certain that a number is whole
+        elif not self._line:
+            raise _BrokenJsonError(start, "neither a list nor an object begins here")
+        if track_id := track_id_from(value):
+            self._found.entries.append((id_only_item(track_id), None))
+        else:
+            body = self._text[start:end].encode("latin-1")
+            self._found.add_invalid(body, self._line or f"byte {start}", "is not a track id")
+        return end
 
     def _object(self, start: int, depth: int) -> int:
         """Read an item, or a page that holds a list of items; return where it ends."""
@@ -137,7 +138,7 @@ class _Reader:
                 page.doubled.append(name)
             if name in LISTS and self._text.startswith("[", at) and "track_id" not in page.values:
                 page.lists.append(name)
-                return self._list(at, depth)
+                return self._container(at, lambda _key, at: self._read(at, depth + 1))
             page.values[name], end = self._value(at)
             if self._text[at] in "[{" and '"track_id"' in self._text[at:end]:
                 page.unread.append(name)
@@ -200,51 +201,38 @@ class _Reader:
         track_id = track_id_from(page.values.get("track_id"))
         instant, fault = page.time()
         if track_id is None or "track_id" in page.doubled:
-            self._found.add_invalid(body, place, "does not hold one track_id that is a whole number")
-        elif fault:
+            fault = "does not hold one track_id that is a whole number"
+        if fault:
             self._found.add_invalid(body, place, fault)
         else:
             self._found.entries.append((Item(body, digest_of(body), track_id), instant))
-
-    def _id(self, start: int, after: str = "") -> int:
-        """Read a bare id, which one of the characters ``after`` must follow; return where it ends."""
-        value, end = self._value(start)
-        if after:  # else it is not certain that a number is whole
-            self._delimiter(end, after)
-        if track_id := track_id_from(value):
-            self._found.entries.append((id_only_item(track_id), None))
-        else:
-            body = self._text[start:end].encode("latin-1")
-            self._found.add_invalid(body, self._line or f"byte {start}", "is not a track id")
-        return end
 
     def _container(self, start: int, visit: Callable[[str, int], int]) -> int:
         """Read the list or object at ``start``; return where it ends.
 
         ``visit``: reads a value and returns where it ends, given its key (empty in a list) and where it begins.
         """
-        is_object = self._text[start] == "{"
-        closing = "}" if is_object else "]"
-        mark, at = ",", self._skip(start + 1)
+        closing = "}" if self._text[start] == "{" else "]"
+        at, key = self._skip(start + 1), ""
         if self._text.startswith(closing, at):
             return at + 1
-        while mark == ",":
-            key, at = "", self._skip(at)
-            if is_object:
+        while True:
+            if closing == "}":
                 if not self._text.startswith('"', at):
                     raise self._broken(at)
                 name, at = self._value(at)
-                key, at = str(name), self._skip(self._delimiter(at, ":")[1])
-            mark, at = self._delimiter(visit(key, at), "," + closing)
-        return at
+                key, at = str(name), self._delimiter(at, ":")
+            at = self._delimiter(visit(key, self._skip(at)), "," + closing)
+            if self._text[at - 1] == closing:
+                return at
+            at = self._skip(at)
 
-    def _delimiter(self, at: int, wanted: str) -> tuple[str, int]:
-        """Return which of the ``wanted`` characters comes next, and where it ends."""
+    def _delimiter(self, at: int, wanted: str) -> int:
+        """Return where the next character ends, which must be one of those ``wanted``."""
         at = self._skip(at)
-        mark = self._text[at : at + 1]
-        if not mark or mark not in wanted:
+        if at == len(self._text) or self._text[at] not in wanted:
             raise self._broken(at)
-        return mark, at + 1
+        return at + 1
 
     def _value(self, at: int) -> tuple[object, int]:
         try:

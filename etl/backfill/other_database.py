@@ -110,7 +110,6 @@ def _rows(path: Path, format_: str) -> Iterator[dict[str, Any]]:
 
 
 def _value(value: Any, kind: str) -> Any:
-    """Return an exported value as SQLite stores it."""
     if value is None or value == "":  # CSV has no NULL
         return None
     if isinstance(value, datetime):

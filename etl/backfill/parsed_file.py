@@ -39,7 +39,6 @@ class FileError:
     fault: str
 
     def __str__(self) -> str:
-        """Return it as one line."""
         return f"{self.file}: {self.place + ': ' if self.place else ''}{self.fault}"
 
 
@@ -62,11 +61,6 @@ class ParsedFile:
     is_partial: bool = False
     counts: int = 0
     has_next: set[bool] = field(default_factory=set)
-
-    @property
-    def has_tracks(self) -> bool:
-        """True if an entry has a track id."""
-        return any(item.track_id is not None for item, _ in self.entries)
 
     def fail(self, place: str, fault: str, *, is_partial: bool = True) -> None:
         """Note a problem."""

@@ -1,12 +1,13 @@
 """Damaged exports remove and invent nothing: files are cut, changed, renamed, reordered and doubled at random.
 
-Two kinds of damage leave a file that is as good as another one, so no reader can see them, and they are left out here: a cut
-between two rows of CSV or JSON lines, and a number that becomes another number.
+Two kinds of damage leave a file that is as good as another one, so no reader can see them, and they are left out here: a cut of
+CSV or JSON lines at the end of a row or in its last cell, and a number that becomes another number.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +23,7 @@ TITLES = ["", "Ọmọ", "a, b", 'say "x"', "line\nbreak", "31", "[1]", "{", "n�
 DAYS = ("2025-11-03", "2025-11-10")
 FORMS = ("body", "list", "ids", "csv", "semicolons", "table of ids", "lines", "pages")
 SEPARATORS = b",;\n\r ]}"
+WHOLE_ROW = re.compile(rb"|\d{8}|.*[,;]\d{8}[,;].*|.*\}")
 OTHER_NAMES = ("{} (1)", "Copy of {}", "{}.part", "{}.bak", "x", ".{}", "{} 10.00 EST", "{}_10-00-PM", "{}T10-00-00")
 
 tracks = st.dictionaries(st.integers(10_000_000, 99_999_999), st.sampled_from(TITLES), min_size=2, max_size=8)
@@ -67,9 +69,9 @@ def damaged(content: bytes, kind: str, at: int, byte: bytes, form: str) -> bytes
     lines = content.splitlines(keepends=True)
     has_header = form in ("csv", "semicolons", "table of ids")
     result = content
-    if kind == "cut" and not (is_table and content[:at].endswith(b"\n")):
+    if kind == "cut" and not (is_table and WHOLE_ROW.fullmatch(content[:at].rpartition(b"\n")[2])):
         result = content[:at]
-    elif kind in ("flip", "insert") and not is_number_split:
+    elif (kind == "insert" and not is_number_split) or (kind == "flip" and not content[at : at + 1].isdigit()):
         result = content[:at] + byte + content[at + (kind == "flip") :]
     elif kind == "drop" and not content[at : at + 1].isdigit() and content[at : at + 1] != b"\n":
         result = content[:at] + content[at + 1 :]

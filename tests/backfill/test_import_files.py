@@ -37,6 +37,10 @@ def rows(engine, table):
         return connection.execute(select(table).order_by(*table.primary_key.columns)).all()
 
 
+def open_tracks(engine):
+    return [row.track_id for row in rows(engine, favourites) if row.valid_to is None]
+
+
 def test_the_same_observation_twice_is_one_run(engine):
     ada = account_in(engine)
     first = land(engine, ada, seen(1, [1, 2]))
@@ -55,41 +59,33 @@ def test_a_part_and_the_same_whole_list_are_two_snapshots(engine):
 
 
 def test_a_part_adds_tracks_and_removes_none(engine):
-    ada = account_in(engine)
-    land(engine, ada, seen(1, [1, 2]), seen(2, [2, 3], whole=False))
-    assert all(row.valid_to is None for row in rows(engine, favourites))
-    assert len(rows(engine, favourites)) == 3
-    (status,) = statuses(engine, "every 1h")
-    assert status.failures_in_a_row == 0
+    land(engine, account_in(engine), seen(1, [1, 2]), seen(2, [2, 3], whole=False))
+    assert sorted(open_tracks(engine)) == [1, 2, 3]
+    assert statuses(engine, "every 1h")[0].failures_in_a_row == 0
 
 
 def test_the_threshold_does_not_hold_complete_exports(engine):
-    ada = account_in(engine)
-    land(engine, ada, seen(1, range(1, 60)), seen(2, [1]))
-    assert sum(row.valid_to is None for row in rows(engine, favourites)) == 1
+    land(engine, account_in(engine), seen(1, range(1, 60)), seen(2, [1]))
+    assert open_tracks(engine) == [1]
 
 
 def test_an_item_without_an_id_removes_nothing(engine):
-    ada = account_in(engine)
-    land(engine, ada, seen(1, [1, 2]), seen(2, [1, raw(b"abc,x")]))
-    assert all(row.valid_to is None for row in rows(engine, favourites))
-    (reject,) = rows(engine, rejects)
-    assert reject.body == "abc,x"
+    land(engine, account_in(engine), seen(1, [1, 2]), seen(2, [1, raw(b"abc,x")]))
+    assert len(open_tracks(engine)) == 2
+    assert [reject.body for reject in rows(engine, rejects)] == ["abc,x"]
     found = [(run.proven, bool(run.proves_absence), run.rejected) for run in rows(engine, runs)]
     assert found == [(True, True, 0), (True, False, 1)]
 
 
 def test_a_track_without_attributes_gets_them_when_seen(engine):
-    ada = account_in(engine)
-    bare = raw(b'{"track_id":1}', 1)
+    ada, bare = account_in(engine), raw(b'{"track_id":1}', 1)
     land(engine, ada, seen(1, [bare]))
     (track,) = rows(engine, tracks)
     assert (track.title, track.facts_digest, track.first_seen_at) == (None, None, at(1))
     land(engine, ada, seen(2, [1]))
+    land(engine, ada, seen(3, [bare]))
     (track,) = rows(engine, tracks)
     assert (track.title, track.first_seen_at, track.changed_at) == ("Track 1", at(1), at(2))
-    land(engine, ada, seen(3, [bare]))
-    assert rows(engine, tracks)[0].title == "Track 1"
     assert len(rows(engine, track_versions)) == 1
     assert_rebuilt(engine, ada)
 
@@ -112,23 +108,15 @@ def test_an_export_dated_within_a_read_removes_nothing_of_it(engine):
     ada = account_in(engine)
     land(engine, ada, seen(1, range(1, 30)), seen(9, range(2, 30), hours=48))
     land(engine, ada, seen(8, range(1, 31)))
-    held_open = [row.track_id for row in rows(engine, favourites) if row.valid_to is None]
-    assert sorted(held_open) == list(range(1, 31)), "their order is unknown"
+    assert sorted(open_tracks(engine)) == list(range(1, 31)), "their order is unknown"
     assert_rebuilt(engine, ada)
 
 
-def test_a_sync_after_an_import_goes_on_from_it(engine):
+@pytest.mark.parametrize("lists", [[range(1, 30)], [range(1, 30), range(2, 31)]], ids=["one", "two of one instant"])
+def test_a_sync_after_an_import_goes_on_from_it(engine, lists):
     ada = account_in(engine)
-    land(engine, ada, seen(1, range(1, 30)))
-    report = sync_account(engine, ada, FakeSource([item(n) for n in range(2, 31)]), RunOptions())
-    assert (report.outcome, report.added, report.removed) == (Outcome.SUCCEEDED, 1, 1)
-    assert_rebuilt(engine, ada)
-
-
-def test_lists_of_one_instant_are_replayed_as_one_snapshot(engine):
-    ada = account_in(engine)
-    land(engine, ada, seen(1, range(1, 30)), seen(1, range(2, 31)))
-    assert sum(row.valid_to is None for row in rows(engine, favourites)) == 30
+    land(engine, ada, *(seen(1, ids) for ids in lists))
+    assert len(open_tracks(engine)) == 28 + len(lists)
     report = sync_account(engine, ada, FakeSource([item(n) for n in range(2, 31)]), RunOptions())
     assert (report.outcome, report.removed) == (Outcome.SUCCEEDED, 1)
     assert_rebuilt(engine, ada)
@@ -137,8 +125,7 @@ def test_lists_of_one_instant_are_replayed_as_one_snapshot(engine):
 def test_an_import_that_makes_later_removals_many_holds_them(engine):
     ada = account_in(engine)
     sync_account(engine, ada, FakeSource([item(n) for n in range(1, 21)]), RunOptions())
-    done = land(engine, ada, seen(1, range(1, 100)))
-    assert len(done.held) == 1
+    assert len(land(engine, ada, seen(1, range(1, 100))).held) == 1
     run = rows(engine, runs)[0]
     assert (run.outcome, run.held) == (Outcome.HELD, 79)
     assert f"runs approve {run.run_id}" in run.reason
@@ -146,13 +133,10 @@ def test_an_import_that_makes_later_removals_many_holds_them(engine):
 
 
 def test_without_stored_bodies_attributes_are_the_same(engine, new_database):
-    ada = account_in(engine)
     other = open_engine(new_database("sqlite"))
-    bob = account_in(other)
-    lists = [
-        seen(day, [item(n, track_title=f"T{n} {day // (n + 1)}") for n in range(1, 9)]) for day in (5, 2, 8, 1, 9, 3)
-    ]
-    for past in lists:
+    ada, bob = account_in(engine), account_in(other)
+    for day in (5, 2, 8, 1, 9, 3):
+        past = seen(day, [item(n, track_title=f"T{n} {day // (n + 1)}") for n in range(1, 9)])
         land(engine, ada, past, keep_bodies=False)
         land(other, bob, past)
     versions = [
@@ -177,21 +161,27 @@ def history_elsewhere(url):
     return theirs, there
 
 
+KNOWN = (
+    "started_at", "observed_at", "proven", "proves_absence", "decision", "brake_minimum", "brake_ratio", "total",
+    "page_size", "removal_grace_seconds", "withdrawal_grace_seconds", "user_confirmed", "evidence",
+)  # fmt: skip
+
+
 def contents(engine):
     """Return everything that an import takes over: the runs with what they knew, their lists, and the items."""
     with read_transaction(engine) as connection:
-        columns = set(runs.c.keys()) - {"run_id", "account_id", "snapshot_id", "holder"}
-        taken = {name for name in columns if name.endswith("_seconds") or name.startswith(("proves", "brake", "user_"))}
-        names = sorted({*taken, "started_at", "observed_at", "proven", "decision", "total", "page_size", "evidence"})
-        query = select(*(runs.c[name] for name in names), snapshots.c["digest", "size"]).join(snapshots)
-        lists = connection.execute(query.order_by(runs.c.observed_at)).all()
+        query = select(*runs.c[KNOWN], *snapshots.c["digest", "size"]).join(snapshots).order_by(runs.c.observed_at)
         items = connection.execute(select(raw_items.c["digest", "track_id", "is_readable"])).all()
-        return lists, sorted(map(tuple, items))
+        return connection.execute(query).all(), sorted(map(tuple, items))
 
 
-@pytest.mark.parametrize("form", ["database", "csv", "jsonl", "parquet"])
-def test_another_database_is_imported_exactly(engine, new_database, tmp_path, monkeypatch, form):
-    url = new_database("sqlite")
+FORMS = [("sqlite", "database"), ("sqlite", "csv"), ("sqlite", "jsonl"), ("sqlite", "parquet")]
+ON_POSTGRESQL = [pytest.param("postgresql", form, marks=pytest.mark.postgresql) for form in ("csv", "parquet")]
+
+
+@pytest.mark.parametrize(("source", "form"), [*FORMS, *ON_POSTGRESQL])
+def test_another_database_is_imported_exactly(new_database, tmp_path, monkeypatch, source, form):
+    url, engine = new_database(source), open_engine(new_database("sqlite"))
     theirs, there = history_elsewhere(url)
     path = tmp_path / url.rpartition("/")[2]
     if form != "database":
@@ -207,6 +197,7 @@ def test_another_database_is_imported_exactly(engine, new_database, tmp_path, mo
     again = import_paths(engine, ada, [path], ImportOptions(), LATER)
     assert all(landed.was_there for landed in again.imported.landed)
     theirs.dispose()
+    engine.dispose()
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def test_an_id_alone_is_the_same_item_in_every_form():
         ('{"data":[{"track_id":1},{"track_id":2}]', [1, 2], "byte 39"),
         ('[{"data":[{"track_id":1}]},{"data":[{"track_id":2},{"track_id":', [1, 2], "byte 63"),
         ('{"data":[\n1, 2]}\n{"data":[{"track_i', [1, 2], "byte 27"),
-        ("[1, 2], and so on", [1, 2], "byte 8"),
+        ("[1, 2], and so on", [1, 2], "byte 6"),
         ("[1, 2]]", [1, 2], "byte 6"),
         ("[1, 2,]", [1, 2], "byte 6"),
         ("[1, 2 3, 4]", [1], "byte 6"),
