@@ -9,9 +9,10 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from etl.backfill.parsed_file import (
+    CUT,
     TIMES,
     FileError,
     ParsedFile,
@@ -26,8 +27,7 @@ MAX_CELL = 1 << 30
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class _Columns:
+class _Columns(NamedTuple):
     """Where the columns are. ``names``: all names, empty where the file has no header."""
 
     track_id: int
@@ -43,43 +43,35 @@ def read_csv(found: ParsedFile, content: bytes) -> None:
     """
     lines = list(io.StringIO(content.decode("utf-8", "surrogateescape"), newline=""))
     start = next(number for number, line in enumerate(lines) if line.strip(" \t\r\n"))
-    previous = csv.field_size_limit(MAX_CELL)
-    try:
-        if match := _SEPARATOR_LINE.fullmatch(lines[start]):
-            start, delimiter = start + 1, match[1]
-        else:
-            delimiter = _delimiter(lines[start])
-        _read_rows(found, lines, start, delimiter)
-    finally:
-        csv.field_size_limit(previous)
-
-
-def _delimiter(line: str) -> str:
-    """Return the separator that makes a header of ``line``, else the one that makes the most cells."""
-    # csv.Sniffer fails on one column, and guesses; the header is evidence.
-    rows = {each: next(csv.reader([line], delimiter=each)) for each in DELIMITERS}
-    return max(DELIMITERS, key=lambda each: (bool(_id_columns(_names(rows[each]))), len(rows[each])))
+    csv.field_size_limit(MAX_CELL)  # for the whole process
+    if match := _SEPARATOR_LINE.fullmatch(lines[start]):
+        start, delimiter = start + 1, match[1]
+    else:
+        # csv.Sniffer fails on one column, and guesses; the header is evidence.
+        rows = {each: next(csv.reader([lines[start]], delimiter=each)) for each in DELIMITERS}
+        delimiter = max(DELIMITERS, key=lambda each: (bool(_id_columns(_names(rows[each]))), len(rows[each])))
+    _read_rows(found, lines, start, delimiter)
 
 
 def _read_rows(found: ParsedFile, lines: Sequence[str], start: int, delimiter: str) -> None:
     columns: _Columns | None = None
-    is_open = not lines[-1].endswith(("\n", "\r"))
-    if is_open:
-        found.doubt_last_line(len(lines))
     for first, last, row in _rows(lines, start, delimiter):
-        place, body = f"line {first + 1}", _bytes("".join(lines[first:last]).rstrip("\r\n"))
-        if columns is None or (columns.names and sorted(columns.names) == sorted(_names(row or ()))):
-            columns = _header(found, row or (), place)  # also that of a file that was put behind another
+        place, is_open = f"line {first + 1}", _is_open(lines, last)
+        if columns is None or (columns.names and sorted(columns.names) == sorted(_names(row))):
+            columns = _header(found, row, place)  # also that of a file that was put behind another
             if columns is None:
                 return
+            if columns.names and is_open:
+                found.fail(place, "the file ends in its header, so it may be cut")
             if columns.names:
                 continue
-        is_last_cell = is_open and last == len(lines) and columns.track_id == columns.width - 1
-        fault = _row_fault(found, columns, row, is_last_cell=is_last_cell)
-        if row is None or fault:
-            found.add_invalid(body, place, fault)
+        if fault := _row_fault(found, columns, row, is_open=is_open):
+            body = "".join(lines[first:last]).rstrip("\r\n").encode("utf-8", "surrogateescape")
+            found.add_invalid(body, place, fault, is_partial=is_open)
             continue
-        if last > first + 1 and any(_holds_rows(cell, delimiter) for cell in row):
+        # A quote that is out of place may have swallowed rows.
+        inner = [part for cell in row if "\n" in cell for line in cell.splitlines() for part in line.split(delimiter)]
+        if any(track_id_from(part.strip().strip('"')) for part in inner):
             found.fail(place, f"a quoted cell goes on to line {last} and holds what look like rows")
         instant = None if columns.observed_at is None else time_from(row[columns.observed_at])
         found.entries.append((id_only_item(track_id_from(row[columns.track_id]) or 0), instant))
@@ -87,23 +79,8 @@ def _read_rows(found: ParsedFile, lines: Sequence[str], start: int, delimiter: s
         found.fail("", "the file has no rows")
 
 
-def _row_fault(found: ParsedFile, columns: _Columns, row: Sequence[str] | None, *, is_last_cell: bool) -> str:
-    """Return why a row cannot be read, empty if it can. ``is_last_cell``: the file ends in its track id."""
-    if row is None:
-        return "a quote is out of place, so the row is not read"
-    if len(row) != columns.width:
-        return f"this row and the first one differ in their number of cells: {len(row):,} and {columns.width:,}"
-    track_id = track_id_from(row[columns.track_id])
-    if track_id is None:
-        return f"{row[columns.track_id].strip()[:40]!r} is not a track id"
-    if is_last_cell and found.may_be_cut(track_id):
-        return "the file ends in this number, so it may be cut"
-    stated = "" if columns.observed_at is None else row[columns.observed_at].strip()
-    return f"{stated[:40]!r} is not a possible time" if stated and time_from(stated) is None else ""
-
-
-def _rows(lines: Sequence[str], start: int, delimiter: str) -> Iterator[tuple[int, int, list[str] | None]]:
-    """Yield each row with its first line and the line after it; None for a line whose quotes are wrong.
+def _rows(lines: Sequence[str], start: int, delimiter: str) -> Iterator[tuple[int, int, list[str]]]:
+    """Yield each row with its first line and the line after it; no cells for a line whose quotes are wrong.
 
     After such a line, reading goes on with the next one: a quote that is never closed must not swallow all rows after it.
     """
@@ -112,13 +89,34 @@ def _rows(lines: Sequence[str], start: int, delimiter: str) -> Iterator[tuple[in
         read = 0
         try:
             for row in rows:
-                if any(cell.strip() for cell in row):
+                may_be_cut = len(row) > 1 and _is_open(lines, start + rows.line_num)
+                if may_be_cut or any(cell.strip() for cell in row):
                     yield start + read, start + rows.line_num, row
                 read = rows.line_num
             return
         except csv.Error:
-            yield start + read, start + read + 1, None
+            yield start + read, start + read + 1, []
             start += read + 1
+
+
+def _is_open(lines: Sequence[str], last: int) -> bool:
+    """True if the file ends before the line ``last``, without a line end."""
+    return last == len(lines) and not lines[-1].endswith(("\n", "\r"))
+
+
+def _row_fault(found: ParsedFile, columns: _Columns, row: Sequence[str], *, is_open: bool) -> str:
+    """Return why a row cannot be read, empty if it can. ``is_open``: the file ends in it, without a line end."""
+    if not row:
+        return "a quote is out of place, so the row is not read"
+    if len(row) != columns.width:
+        return f"this row and the first one differ in their number of cells: {len(row):,} and {columns.width:,}"
+    track_id = track_id_from(row[columns.track_id])
+    if track_id is None:
+        return f"{row[columns.track_id].strip()[:40]!r} is not a track id"
+    if is_open and columns.track_id == columns.width - 1 and found.may_be_cut(track_id):
+        return CUT
+    stated = "" if columns.observed_at is None else row[columns.observed_at].strip()
+    return f"{stated[:40]!r} is not a possible time" if stated and time_from(stated) is None else ""
 
 
 def _header(found: ParsedFile, row: Sequence[str], place: str) -> _Columns | None:
@@ -127,17 +125,19 @@ def _header(found: ParsedFile, row: Sequence[str], place: str) -> _Columns | Non
     refuse_own_output(names)
     ids = _id_columns(names)
     if len(ids) == 1:
+        if any(map(track_id_from, row)):
+            found.fail(place, "the header holds a number, so a row may have become a part of it")
         if names[ids[0]] == "id":
             note = f"the column {row[ids[0]].strip()[:40]!r} is read as the track id"
             found.notes.append(FileError(found.label, place, note))
         observed_at = next((names.index(name) for name in TIMES if name in names), None)
         return _Columns(ids[0], observed_at, len(row), names)
-    numbers = [cell for cell in row if track_id_from(cell)]
-    if not ids and numbers and track_id_from(row[0]) and len(numbers) == 1:
+    if not ids and [track_id_from(cell) is not None for cell in row] == [True] + [False] * (len(row) - 1):
         if len(row) > 1:
             found.fail(place, "there is no header: the first column is read as the track id, and the file as a part")
         return _Columns(0, None, len(row), ())
-    shown = ", ".join(_bytes(cell.strip()[:40]).decode("utf-8", "replace") or "(empty)" for cell in row[:20])
+    shown = ", ".join(cell.strip()[:40] or "(empty)" for cell in row[:20])
+    shown = shown.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     wanted = "two columns may be the track id" if len(ids) > 1 else "there is no column track_id"
     found.fail(place, f"{wanted}; the columns are: {shown}")
     return None
@@ -150,17 +150,5 @@ def _names(row: Sequence[str]) -> tuple[str, ...]:
 def _id_columns(names: Sequence[str]) -> list[int]:
     """Return where the track id is. A column ``id`` counts only if no other column may be the id of a track."""
     named = [at for at, name in enumerate(names) if name in ("track_id", "trackid")]
-    plain = [at for at, name in enumerate(names) if name == "id"]
     others = [name for name in names if name != "id" and (name.endswith("id") or "track" in name.split("_"))]
-    return named or ([] if others else plain)
-
-
-def _holds_rows(cell: str, delimiter: str) -> bool:
-    """True if a line of the cell holds a track id: a quote that is out of place may have swallowed rows."""
-    parts = (part for line in cell.splitlines() for part in line.split(delimiter)) if "\n" in cell else ()
-    return any(track_id_from(part.strip().strip('"')) for part in parts)
-
-
-def _bytes(text: str) -> bytes:
-    """Return the bytes that ``text`` was decoded from, also where they are not UTF-8."""
-    return text.encode("utf-8", "surrogateescape")
+    return named or [at for at, name in enumerate(names) if name == "id" and not others]

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, datetime, timedelta, timezone
 
 # Four digits after a date are a time only after a T: 2025-11-03-0049.json is more likely a page than 00:49.
 _DATED = re.compile(
     r"""(?<!\d)(?P<year>(?:19|20)\d{2})(?P<gap>[-_.]?)(?P<month>\d{2})(?P=gap)(?P<day>\d{2})
     (?:(?:(?:[T_-]|\s+(?:at\s+)?)
-          (?:(?P<twelve>\d{1,2}(?:[:._-]\d{2}){0,2})[\s_-]?(?P<half>[ap])\.?m\.?(?![a-z])
-            |(?P<clock>\d{2}[:.h_-]\d{2}(?:[:.m_-]\d{2})?)|(?P<compact>(?<=T)\d{4}|\d{6}))
+          (?P<clock>\d{1,2}(?:[:._-]\d{2}){0,2}[\s_-]?(?P<half>[ap])\.?m\.?(?![a-z])
+            |\d{2}[:.h_-]\d{2}(?:[:.m_-]\d{2})?|(?<=T)\d{4}|\d{6})
         |(?P<joined>\d{6}))
       (?:[.,]\d{3,9})?
       (?P<zone>[\s_]?(?:Z|UTC|GMT)(?![A-Za-z0-9+-])|[+-]\d{2}:\d{2}|\+\d{4}|(?<=\d{4})-\d{4})?)?(?!\d)""",
     re.VERBOSE | re.IGNORECASE,
 )
+# What follows a time and makes another one of it: AM or PM, a zone, or an offset.
 _HALF = re.compile(r"[\s_.-]*[ap]\.?m\.?(?![a-z])", re.IGNORECASE)
 _ZONE = re.compile(
     r"[\s_.-]*\(?(?:Z|UTC|GMT|[ECMP][SD]T|CES?T|EES?T|WES?T|WAT|CAT|EAT|SAST|BST|IST|MSK|[JK]ST|SGT|HKT|A[CEW][SD]T|NZ[SD]T"
@@ -49,34 +50,22 @@ def _time(match: re.Match[str]) -> datetime | None:
 
     Raises: AmbiguousDate, where what follows makes another time of it than the one that was read.
     """
-    year, month, day = (int(match[name]) for name in ("year", "month", "day"))
     try:
-        datetime(year, month, day, tzinfo=UTC)
+        day = datetime(int(match["year"]), int(match["month"]), int(match["day"]), tzinfo=UTC)
     except ValueError:
         return None
     name, rest = match.string, match.string[match.end() :]
-    clock, is_half = match["clock"] or match["compact"] or match["joined"], match["twelve"] is not None
-    has_clock = clock is not None or is_half
-    is_offset = not match["zone"] and (_PLUS.match(rest) or (has_clock and _MINUS.match(rest)))
-    if _ZONE.match(rest) or (not is_half and _HALF.match(rest)) or is_offset:
+    clock, half, zone = match["clock"] or match["joined"] or "", match["half"], match["zone"] or ""
+    is_offset = not zone and (_PLUS.match(rest) or (clock and _MINUS.match(rest)))
+    if _ZONE.match(rest) or (not half and _HALF.match(rest)) or is_offset:
         raise AmbiguousDate(f"the time in the name {name!r} can be read in several ways")
-    if is_half:
-        hour, minute, second = ([int(part) for part in re.split(r"\D", match["twelve"])] + [0, 0])[:3]
-        is_hour, hour = 1 <= hour <= 12, hour % 12 + (12 if match["half"] in "pP" else 0)
-    else:
-        digits = re.sub(r"\D", "", clock or "")
-        hour, minute, second = (int(digits[at : at + 2] or 0) for at in (0, 2, 4))
-        is_hour = True
+    hour, minute, second = ([int(part) for part in re.findall(r"\d{1,2}", clock)] + [0, 0, 0])[:3]
+    if half:
+        hour = hour % 12 + (12 if half in "pP" else 0) if 1 <= hour <= 12 else 24  # refused below
     try:
-        if not is_hour:
-            raise ValueError(hour)
-        return datetime(year, month, day, hour, minute, second, tzinfo=_zone(match["zone"])).astimezone(UTC)
+        offset = timedelta()
+        if zone[-1:].isdigit():
+            offset = timedelta(hours=int(zone[1:3]), minutes=int(zone[-2:])) * (-1 if zone[0] == "-" else 1)
+        return day.replace(hour=hour, minute=minute, second=second, tzinfo=timezone(offset)).astimezone(UTC)
     except (ValueError, OverflowError):
         raise AmbiguousDate(f"the name {name!r} has a date, but no possible time after it") from None
-
-
-def _zone(text: str | None) -> tzinfo:
-    if text is None or text[-1] not in "0123456789":
-        return UTC
-    sign = -1 if text[0] == "-" else 1
-    return timezone(sign * timedelta(hours=int(text[1:3]), minutes=int(text[-2:])))

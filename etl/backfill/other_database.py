@@ -1,56 +1,66 @@
-"""Reads the snapshots in another favsync database, a SQLite file, which is never written to.
+"""Reads the snapshots in another favsync database: a SQLite file, which is never written to, or a folder of `favsync export`.
 
-The file may come from anywhere: only real tables are queried, and its compressed values have a limit.
+They may come from anywhere: only real tables are queried, and their compressed values have a limit.
 """
 
 from __future__ import annotations
 
+import base64
+import csv
+import hashlib
+import json
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Engine, create_engine, event, select, text
+from sqlalchemy import Connection, create_engine, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from etl.backfill.input_files import printable
-from etl.db import migrate
+from etl.backfill.csv_format import MAX_CELL
+from etl.backfill.input_files import MANIFEST, printable
+from etl.backfill.parsed_file import id_only_item
+from etl.db import bulk, migrate
 from etl.db.engine import database_errors
-from etl.db.tables import accounts, raw_blocks, raw_items, runs, snapshots
+from etl.db.tables import accounts, metadata, raw_blocks, raw_items, runs, snapshots
+from etl.db.types import instant_text
 from etl.errors import DatabaseError, UsageError
 from etl.load import raw
-from etl.load.accounts import Account
+from etl.load.accounts import Account, every_account
 from etl.load.baseline import is_observation
-from etl.model.encoding import digest_of
-from etl.model.records import Item, RemovalThreshold, Review
+from etl.load.runs import snapshot_ref
+from etl.model.records import Item
 from etl.replay.import_snapshots import PastSnapshot
 from etl.replay.snapshots import SnapshotReader
 
 MAX_UNPACKED_BYTES = 64 << 20
-TABLES = (migrate.VERSION_TABLE, accounts.name, runs.name, snapshots.name, raw_items.name, raw_blocks.name)
+BATCH = 1_000
+TABLES = (accounts, snapshots, raw_blocks, raw_items, runs)
+_NAMES = {migrate.VERSION_TABLE, migrate.OLD_VERSION_TABLE, *(table.name for table in TABLES)}
 _DAMAGED = (
-    SQLAlchemyError, msgspec.MsgspecError, zlib.error, ValueError, LookupError, TypeError, ArithmeticError,
+    SQLAlchemyError, msgspec.MsgspecError, zlib.error, csv.Error, OSError, ValueError, LookupError, TypeError,
+    ArithmeticError, RecursionError,
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class OtherDatabase:
-    """The past snapshots in another database. ``bodiless``: how many of their items have neither body nor track id."""
+def snapshots_in(path: Path, account: Account) -> tuple[list[PastSnapshot], int]:
+    """Return the snapshots at ``path`` of its account of the same name as ``account``, or of its only one.
 
-    pasts: tuple[PastSnapshot, ...]
-    bodiless: int
+    Also return how many of their items have neither body nor track id.
 
-
-def snapshots_in(path: Path, account: Account) -> OtherDatabase:
-    """Return the snapshots in the database at ``path`` of its account of the same name as ``account``, or of its only one.
-
-    Raises: UsageError, where it is no favsync database of this schema, holds no such account, or is damaged.
+    Raises: UsageError, where it is no database or export of this schema, holds no such account, or is damaged.
     """
-    engine = _read_only(path)
+    in_memory = path.is_dir()
+    url = "sqlite://" if in_memory else f"sqlite:///{path.resolve().as_uri()}?mode=ro&uri=true"
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
     try:
         with database_errors(engine), engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN")  # one state of a database that may be in use
+            if in_memory:
+                _load_export(connection, path)
             _require_schema(connection, path)
             return _snapshots(connection, _other_account(connection, account), path)
     except DatabaseError as error:
@@ -61,18 +71,52 @@ def snapshots_in(path: Path, account: Account) -> OtherDatabase:
         engine.dispose()
 
 
-def _read_only(path: Path) -> Engine:
-    engine = create_engine(f"sqlite:///{path.resolve().as_uri()}?mode=ro&uri=true")
+def _load_export(connection: Connection, folder: Path) -> None:
+    """Write the tables of an export that hold its snapshots into an empty database.
 
-    def prepare(connection: Any, _record: object) -> None:
-        connection.isolation_level = None
+    Raises: UsageError, where a file is not the one that the export wrote; what a damaged file raises.
+    """
+    manifest = json.loads((folder / MANIFEST).read_bytes())
+    relations = {relation["name"]: relation for relation in manifest["relations"]}
+    metadata.create_all(connection, TABLES)
+    connection.exec_driver_sql(f"CREATE TABLE {migrate.VERSION_TABLE} (version_num TEXT)")
+    connection.exec_driver_sql(f"INSERT INTO {migrate.VERSION_TABLE} VALUES (?)", (manifest["schema"],))  # noqa: S608
+    if manifest["schema"] != migrate.newest():
+        return
+    for table in TABLES:
+        relation = relations[table.name]
+        path = folder / Path(relation["file"]).name
+        with path.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != relation["sha256"]:
+                raise UsageError(f"the file {printable(path)} was changed after the export", remedy="export again")
+        kinds = {column["name"]: column["type"] for column in relation["columns"] if column["name"] in table.c}
+        rows = (tuple(_value(row[each], kinds[each]) for each in kinds) for row in _rows(path, manifest["format"]))
+        while batch := list(islice(rows, BATCH)):
+            bulk.insert(connection, table, tuple(kinds), batch)
 
-    def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN")
 
-    event.listen(engine, "connect", prepare)
-    event.listen(engine, "begin", begin)
-    return engine
+def _rows(path: Path, format_: str) -> Iterator[dict[str, Any]]:
+    if format_ == "parquet":
+        from etl.reporting.parquet import read_rows
+
+        yield from read_rows(path)
+        return
+    with path.open(encoding="utf-8", newline="") as file:
+        if format_ == "jsonl":
+            yield from map(json.loads, file)
+        else:
+            csv.field_size_limit(MAX_CELL)
+            yield from csv.DictReader(file)
+
+
+def _value(value: Any, kind: str) -> Any:
+    if value is None or value == "":  # CSV has no NULL
+        return None
+    if isinstance(value, datetime):
+        return instant_text(value)
+    if kind == "boolean":
+        return value in (True, "true")
+    return base64.b64decode(value) if kind == "binary" and isinstance(value, str) else value
 
 
 def _require_schema(connection: Connection, path: Path) -> None:
@@ -83,15 +127,16 @@ def _require_schema(connection: Connection, path: Path) -> None:
     rows = connection.execute(text("SELECT name, type, sql FROM sqlite_schema")).all()
     real = {row.name for row in rows if row.type == "table" and "VIRTUAL" not in row.sql.upper().split("(")[0]}
     # A view of the name of a table could run for ever.
-    if any(row.name in TABLES and row.name not in real for row in rows):
+    if any(row.name in _NAMES and row.name not in real for row in rows):
         raise UsageError("is not a favsync database: a view has the name of one of its tables")
-    found = migrate.current_of(connection) if migrate.VERSION_TABLE in real else None
+    found = migrate.current_of(connection)
     if found is None:
         raise UsageError("is a SQLite database, but not one of favsync")
     if found != migrate.newest():
+        upgrade = f"run `favsync db upgrade --database-url sqlite:///{printable(path)}` on a copy, and import that"
         raise UsageError(
             f"is at schema {found}, this favsync reads {migrate.newest()}",
-            remedy=f"run `favsync db upgrade --database-url sqlite:///{printable(path)}` on a copy, and import that",
+            remedy="upgrade the database and export it again" if path.is_dir() else upgrade,
         )
     for column in (snapshots.c["items"], raw_blocks.c.body):
         for packed in connection.execute(select(column)).scalars():
@@ -101,25 +146,23 @@ def _require_schema(connection: Connection, path: Path) -> None:
                 raise UsageError(f"a value of {column} unpacks to more than {MAX_UNPACKED_BYTES >> 20} MiB")
 
 
-def _other_account(connection: Connection, account: Account) -> Any:
-    rows = connection.execute(select(accounts).order_by(accounts.c.name)).all()
-    row = next((row for row in rows if row.name == account.name), rows[0] if len(rows) == 1 else None)
-    if row is None:
-        names = ", ".join(row.name for row in rows) or "none"
-        raise UsageError(f"holds no account {account.name}", remedy=f"its accounts are: {names}")
-    if row.boomplay_user_id and account.boomplay_user_id not in (None, row.boomplay_user_id):
-        raise UsageError(f"its account {row.name} is another Boomplay user than account {account.name}")
-    return row
+def _other_account(connection: Connection, account: Account) -> Account:
+    found = {each.name: each for each in every_account(connection)}
+    other = found.get(account.name) or (next(iter(found.values())) if len(found) == 1 else None)
+    if other is None:
+        raise UsageError(f"holds no account {account.name}", remedy=f"its accounts are: {', '.join(found) or 'none'}")
+    if other.boomplay_user_id and account.boomplay_user_id not in (None, other.boomplay_user_id):
+        raise UsageError(f"its account {other.name} is another Boomplay user than account {account.name}")
+    return other
 
 
-def _snapshots(connection: Connection, row: Any, path: Path) -> OtherDatabase:
-    query = select(runs).where(runs.c.account_id == row.account_id, is_observation)
-    observed = connection.execute(query.order_by(runs.c.observed_at, runs.c.run_id)).all()
+def _snapshots(connection: Connection, account: Account, path: Path) -> tuple[list[PastSnapshot], int]:
+    query = select(runs).where(runs.c.account_id == account.account_id, is_observation)
     lists = SnapshotReader(connection)
     items: dict[int, Item] = {}
     pasts = []
-    for run in observed:
-        ids = list(lists.items(run.snapshot_id))
+    for run in connection.execute(query.order_by(runs.c.observed_at, runs.c.run_id)).all():
+        ids = lists.items(run.snapshot_id)
         items.update(_items(connection, [each for each in ids if each not in items]))
         pasts.append(
             PastSnapshot(
@@ -129,11 +172,10 @@ def _snapshots(connection: Connection, row: Any, path: Path) -> OtherDatabase:
                 items=tuple(items[each] for each in ids),
                 proven=run.proven,
                 proves_absence=run.proves_absence,
-                decision=Review(run.decision) if run.decision else None,
-                threshold=None if run.brake_minimum is None else RemovalThreshold(run.brake_minimum, run.brake_ratio),
+                ref=snapshot_ref(run, ()),
             )
         )
-    return OtherDatabase(tuple(pasts), sum(1 for item in items.values() if item.body == b""))
+    return pasts, sum(item.body == b"" for item in items.values())
 
 
 def _items(connection: Connection, ids: list[int]) -> Iterator[tuple[int, Item]]:
@@ -141,8 +183,10 @@ def _items(connection: Connection, ids: list[int]) -> Iterator[tuple[int, Item]]
     bodies = raw.bodies_of(connection, ids)
     for stored in raw.raw_items_by_id(connection, ids):
         body = bodies.get(stored.raw_item_id)
-        if body is None:
-            body = b"" if stored.track_id is None else b'{"track_id":%d}' % stored.track_id
-            yield stored.raw_item_id, Item(body, digest_of(body) if stored.track_id else stored.digest, stored.track_id)
+        if body is not None:
+            item = Item(body, stored.digest, stored.track_id)
+        elif stored.track_id is not None:
+            item = id_only_item(stored.track_id)
         else:
-            yield stored.raw_item_id, Item(body, stored.digest, stored.track_id)
+            item = Item(b"", stored.digest, None)
+        yield stored.raw_item_id, item

@@ -16,6 +16,7 @@ from etl.model.records import Item
 MAX_ID = 2**63 - 1
 EARLIEST_YEAR = 2000
 TIMES = ("observed_at", "exported_at", "fetched_at")
+CUT = "the file ends in this number, so it may be cut"
 _ID = re.compile(r"([0-9]{1,19})(?:\.0+)?")
 # Columns of favsync's reports, verbs and exported tables. No answer of the API has one of them in an item.
 _OWN_COLUMNS = frozenset(
@@ -38,7 +39,6 @@ class FileError:
     fault: str
 
     def __str__(self) -> str:
-        """Return it as one line."""
         return f"{self.file}: {self.place + ': ' if self.place else ''}{self.fault}"
 
 
@@ -47,10 +47,9 @@ class ParsedFile:
     """What the file ``label`` holds: items in order, each with its own time if it has one.
 
     ``observed_at``: the time that the file states for all entries. ``empty_at``: times of pages without entries.
-    ``problems``: what could not be read. ``doubts``: why the file may not be the whole list; they matter only where the
-    user says that it is. ``notes``: how the file was read, where it could be read in several ways.
+    ``problems``: what could not be read. ``notes``: how the file was read, where several ways are possible.
     ``is_partial``: something is missing that could be any track. ``counts``: the largest number of favourites that a page
-    states. ``pages``, ``pages_with_next``: how many answers there are, and how many of them name a next one.
+    states. ``has_next``: for its pages, whether they name a next one.
     """
 
     label: str
@@ -58,38 +57,25 @@ class ParsedFile:
     observed_at: datetime | None = None
     empty_at: set[datetime] = field(default_factory=set)
     problems: list[FileError] = field(default_factory=list)
-    doubts: list[FileError] = field(default_factory=list)
     notes: list[FileError] = field(default_factory=list)
     is_partial: bool = False
     counts: int = 0
-    pages: int = 0
-    pages_with_next: int = 0
+    has_next: set[bool] = field(default_factory=set)
 
     def fail(self, place: str, fault: str, *, is_partial: bool = True) -> None:
         """Note a problem."""
         self.problems.append(FileError(self.label, place, fault))
         self.is_partial |= is_partial
 
-    def doubt(self, place: str, fault: str) -> None:
-        """Note why the file may not be the whole list."""
-        self.doubts.append(FileError(self.label, place, fault))
-        self.is_partial = True
-
-    def add_invalid(self, body: bytes, place: str, fault: str) -> None:
+    def add_invalid(self, body: bytes, place: str, fault: str, *, is_partial: bool = False) -> None:
         """Keep an entry without an id, and note why it has none."""
-        self.fail(place, fault, is_partial=False)
+        self.fail(place, fault, is_partial=is_partial)
         self.entries.append((Item(body, digest_of(body), None), None))
 
-    def doubt_last_line(self, line: int) -> None:
-        """Note that the last line has no line end: a file that was cut looks like this."""
-        self.doubt(
-            f"line {line}", "the last line has no line end, so the file may be cut; if it is not, add a line end"
-        )
-
     def may_be_cut(self, track_id: int) -> bool:
-        """True if a number at the very end of the file may be the beginning of a longer one: it is shorter than others."""
-        others = [item.track_id for item, _ in self.entries if item.track_id is not None]
-        return not others or len(str(track_id)) < len(str(max(others)))
+        """True if a number at the very end of the file has fewer digits than all others: it may be cut."""
+        others = (item.track_id for item, _ in self.entries if item.track_id is not None)
+        return all(len(str(track_id)) < len(str(other)) for other in others)
 
 
 def refuse_own_output(columns: Collection[str]) -> None:
@@ -100,7 +86,7 @@ def refuse_own_output(columns: Collection[str]) -> None:
     if (own := _OWN_COLUMNS.intersection(columns)) or _OWN_PAIR.issubset(columns):
         raise OwnOutputError(
             f"this is favsync's own output (column {min(own or _OWN_PAIR)}), which may hold other accounts and past states:"
-            " import the database itself with --from DATABASE"
+            " import the database itself with --from DATABASE, or the whole folder of `favsync export`"
         )
 
 

@@ -7,10 +7,11 @@ However many snapshots an import holds, and wherever they lie in time, the accou
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from msgspec.structs import replace
 from sqlalchemy import Connection, exists, select, update
 
 from etl.db import bulk
@@ -34,7 +35,7 @@ class PastSnapshot:
     """A list that was read at an earlier time, from an export or another database.
 
     ``label``: where it comes from. ``proven``: it is the whole list. ``decision``: the operator's decision on its removals.
-    ``threshold``: the removal threshold that it obeyed; None leaves it to the import.
+    ``ref``: what its run knew when it decided about removals, if it is a run of another database.
     """
 
     label: str
@@ -44,7 +45,7 @@ class PastSnapshot:
     proven: bool
     proves_absence: bool
     decision: Review | None = None
-    threshold: RemovalThreshold | None = None
+    ref: SnapshotRef | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +71,9 @@ class ImportResult:
 
 @dataclass(slots=True)
 class _KnownItems:
-    """Items that the snapshots of one import share: stored ones by digest, and tracks whose bodies are not kept."""
+    """What the snapshots of one import share: stored items by digest, tracks whose bodies are not kept, the threshold."""
 
+    threshold: RemovalThreshold
     stored: dict[Digest, raw.RawItem] = field(default_factory=dict)
     unstored: dict[int, Track] = field(default_factory=dict)
 
@@ -91,18 +93,11 @@ def import_snapshots(
     """
     bulk.lock_track_tables(connection)
     done = ImportResult()
-    known = _KnownItems()
+    known = _KnownItems(threshold)
     held = _held_runs(connection, account_id)
     for past in sorted(pasts, key=lambda past: past.observed_at):
         existing = _existing_run(connection, account_id, past)
-        run_id = existing or _store(
-            connection,
-            account_id,
-            past if past.threshold else replace(past, threshold=threshold),
-            now,
-            known,
-            keep_bodies,
-        )
+        run_id = existing or _store(connection, account_id, past, now, known, keep_bodies)
         done.landed.append(ImportedRun(past, run_id, was_there=existing is not None))
     new = [imported for imported in done.landed if not imported.was_there]
     if not new:
@@ -162,17 +157,16 @@ def _store(
         observed_at=past.observed_at,
         finished_at=now,
     )
-    ref = SnapshotRef(
+    ref = past.ref or SnapshotRef(
         run_id=0,
         started_at=past.started_at,
         observed_at=past.observed_at,
         present=(),
         proves_absence=past.proves_absence,
         decision=past.decision,
-        threshold=past.threshold,
-        snapshot_id=loaded.snapshot_id,
+        threshold=known.threshold,
     )
-    run_id = insert_finished(connection, account_id, result, ref)
+    run_id = insert_finished(connection, account_id, result, replace(ref, snapshot_id=loaded.snapshot_id))
     write_rejects(connection, run_id, loaded.rejects)
     return run_id
 

@@ -72,3 +72,16 @@ def write_rows(target: Path, columns: Sequence[tuple[str, str]], rows: Iterator[
             writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
             count += len(batch)
     return count
+
+
+def read_rows(source: Path) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a Parquet file.
+
+    Raises: UsageError, where pyarrow is not installed; OSError; ValueError, where the file is damaged.
+    """
+    require_parquet()
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(source) as file:
+        for batch in file.iter_batches():
+            yield from batch.to_pylist()

@@ -1,12 +1,13 @@
 """Damaged exports remove and invent nothing: files are cut, changed, renamed, reordered and doubled at random.
 
-Two kinds of damage leave a file that is as good as another one, so no reader can see them, and they are left out here: a cut
-between two rows of CSV or JSON lines, and a number that becomes another number.
+Two kinds of damage leave a file that is as good as another one, so no reader can see them, and they are left out here: a cut of
+CSV or JSON lines at the end of a row or in its last cell, and a number that becomes another number.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.backfill.snapshots import read_inputs
+from etl.backfill.import_files import ImportOptions, read_paths
 from etl.errors import UsageError
 from tests.support.past import LATER
 
@@ -22,22 +23,15 @@ TITLES = ["", "Ọmọ", "a, b", 'say "x"', "line\nbreak", "31", "[1]", "{", "n�
 DAYS = ("2025-11-03", "2025-11-10")
 FORMS = ("body", "list", "ids", "csv", "semicolons", "table of ids", "lines", "pages")
 SEPARATORS = b",;\n\r ]}"
+WHOLE_ROW = re.compile(rb"|\d{8}|.*[,;]\d{8}[,;].*|.*\}")
 OTHER_NAMES = ("{} (1)", "Copy of {}", "{}.part", "{}.bak", "x", ".{}", "{} 10.00 EST", "{}_10-00-PM", "{}T10-00-00")
 
 tracks = st.dictionaries(st.integers(10_000_000, 99_999_999), st.sampled_from(TITLES), min_size=2, max_size=8)
-damages = st.lists(
-    st.tuples(
-        st.sampled_from(["cut", "flip", "insert", "drop", "rename", "reorder", "double", "double a piece"]),
-        st.integers(0, 1),
-        st.floats(0, 1, exclude_max=True),
-        st.sampled_from(
-            [b'"', b",", b"\n", b"[", b"]", b"{", b"}", b":", b"\\", b"x", b"\x00", b"\xff", b" ", b";", b"\r"]
-        ),
-        st.sampled_from(OTHER_NAMES),
-    ),
-    min_size=1,
-    max_size=3,
-)
+kinds = st.sampled_from(["cut", "flip", "insert", "drop", "rename", "reorder", "double", "double a piece"])
+odd_bytes = st.sampled_from([bytes([byte]) for byte in b'",\n[]{}:\\x\x00\xff ;\r'])
+places = st.floats(0, 1, exclude_max=True)
+damage = st.tuples(kinds, st.integers(0, 1), places, odd_bytes, st.sampled_from(OTHER_NAMES))
+damages = st.lists(damage, min_size=1, max_size=3)
 
 
 def cell(title: str, separator: str) -> str:
@@ -75,9 +69,9 @@ def damaged(content: bytes, kind: str, at: int, byte: bytes, form: str) -> bytes
     lines = content.splitlines(keepends=True)
     has_header = form in ("csv", "semicolons", "table of ids")
     result = content
-    if kind == "cut" and not (is_table and content[:at].endswith(b"\n")):
+    if kind == "cut" and not (is_table and WHOLE_ROW.fullmatch(content[:at].rpartition(b"\n")[2])):
         result = content[:at]
-    elif kind in ("flip", "insert") and not is_number_split:
+    elif (kind == "insert" and not is_number_split) or (kind == "flip" and not content[at : at + 1].isdigit()):
         result = content[:at] + byte + content[at + (kind == "flip") :]
     elif kind == "drop" and not content[at : at + 1].isdigit() and content[at : at + 1] != b"\n":
         result = content[:at] + content[at + 1 :]
@@ -91,7 +85,7 @@ def damaged(content: bytes, kind: str, at: int, byte: bytes, form: str) -> bytes
 def snapshots(folder: Path) -> dict[datetime, tuple[set[int], bool]]:
     """Return the tracks of each time, and whether those that are missing count as removed."""
     try:
-        found = read_inputs([folder], observed_at=None, is_complete=True, now=LATER)
+        found = read_paths([folder], ImportOptions(is_complete=True), LATER)
     except UsageError:
         return {}
     return {

@@ -22,18 +22,15 @@ OPTIONS = RunOptions(concurrency=1)
 
 
 class Breaking(FakeSource):
-    """A source that fails after a number of requests, and records the offsets."""
+    """A source that raises ``error`` after a number of requests, and records the offsets."""
 
-    after: int = 10**9
-
-    def __init__(self, items, after=10**9):
+    def __init__(self, items, after=10**9, error=ApiUnreachable):
         super().__init__(items)
-        self.after = after
-        self.asked = []
+        self.after, self.error, self.asked = after, error, []
 
     def favourite_tracks(self, offset, limit):
         if len(self.asked) >= self.after:
-            raise ApiUnreachable("the line is dead")
+            raise self.error("the line is dead")
         self.asked.append(offset)
         return super().favourite_tracks(offset, limit)
 
@@ -43,6 +40,10 @@ def engine(database_url):
     engine = open_engine(database_url)
     yield engine
     engine.dispose()
+
+
+def items_of(start, end):
+    return [item(n) for n in range(start, end)]
 
 
 def read(engine, account, source, options=OPTIONS):
@@ -61,16 +62,13 @@ def open_tracks(engine):
 
 
 def test_stored_pages_are_not_fetched_again(engine):
-    ada = account_in(engine)
-    items = [item(n) for n in range(1, 500)]
-    first = read(engine, ada, Breaking(items, after=6))
-    assert first.report.outcome == Outcome.FAILED
+    ada, items = account_in(engine), items_of(1, 500)
+    assert read(engine, ada, Breaking(items, after=6)).report.outcome == Outcome.FAILED
     assert kept_pages(engine) == 6
     second = Breaking(items)
     done = read(engine, ada, second)
-    assert done.report.outcome == Outcome.SUCCEEDED
-    assert done.report.proven
-    assert done.reused_pages == 5
+    assert (done.report.outcome, done.report.proven, done.reused_pages) == (Outcome.SUCCEEDED, True, 5)
+    assert done.report.trigger == "backfill"
     assert second.asked[0] == 5 * 49, "the last kept page is fetched again, so its boundary is checked"
     assert open_tracks(engine) == set(range(1, 500))
     assert kept_pages(engine) == 0
@@ -78,9 +76,7 @@ def test_stored_pages_are_not_fetched_again(engine):
 
 
 def test_the_run_starts_with_its_first_stored_page(engine):
-    ada = account_in(engine)
-    items = [item(n) for n in range(1, 300)]
-    began = clock.now()
+    ada, items, began = account_in(engine), items_of(1, 300), clock.now()
     with time_machine.travel(began, tick=True):
         read(engine, ada, Breaking(items, after=4))
     with time_machine.travel(began + timedelta(hours=5), tick=True):
@@ -92,9 +88,7 @@ def test_the_run_starts_with_its_first_stored_page(engine):
 
 
 def test_pages_of_yesterday_are_not_used(engine):
-    ada = account_in(engine)
-    items = [item(n) for n in range(1, 300)]
-    began = clock.now()
+    ada, items, began = account_in(engine), items_of(1, 300), clock.now()
     with time_machine.travel(began, tick=True):
         read(engine, ada, Breaking(items, after=4))
     with time_machine.travel(began + timedelta(hours=25), tick=True):
@@ -103,8 +97,7 @@ def test_pages_of_yesterday_are_not_used(engine):
 
 
 def test_pages_older_than_a_snapshot_are_not_used(engine):
-    ada = account_in(engine)
-    items = [item(n) for n in range(1, 300)]
+    ada, items = account_in(engine), items_of(1, 300)
     read(engine, ada, Breaking(items, after=4))
     sync_account(engine, ada, FakeSource(items), OPTIONS)
     assert read(engine, ada, Breaking(items)).reused_pages == 0
@@ -112,79 +105,55 @@ def test_pages_older_than_a_snapshot_are_not_used(engine):
 
 @pytest.mark.parametrize("change", ["a new one in front", "one of the read ones is gone", "all of it"])
 def test_a_list_that_moved_meanwhile_is_read_again(engine, change):
-    ada = account_in(engine)
-    items = [item(n) for n in range(1, 600)]
+    ada, items = account_in(engine), items_of(1, 600)
     read(engine, ada, Breaking(items, after=8))
     moved = {
         "a new one in front": [item(1000), *items],
         "one of the read ones is gone": items[:100] + items[101:],
-        "all of it": [item(n) for n in range(2000, 2600)],
+        "all of it": items_of(2000, 2600),
     }[change]
-    done = read(engine, ada, Breaking(moved))
-    assert done.report.proven
+    assert read(engine, ada, Breaking(moved)).report.proven
     assert {int(each.track_id) for each in moved} <= open_tracks(engine), "no favourite is missed"
-    again = sync_account(engine, ada, FakeSource(moved), RunOptions(concurrency=1))
-    assert again.proven
+    assert sync_account(engine, ada, FakeSource(moved), OPTIONS).proven
     assert_rebuilt(engine, ada)
 
 
 def test_removals_are_confirmed_by_pages_that_were_fetched(engine):
-    ada = account_in(engine)
-    everything = [item(n) for n in range(1, 600)]
+    ada, everything = account_in(engine), items_of(1, 600)
     sync_account(engine, ada, FakeSource(everything), OPTIONS)
-    fewer = everything[5:]
-    read(engine, ada, Breaking(fewer, after=8))
-    source = Breaking(fewer)
+    read(engine, ada, Breaking(everything[5:], after=8))
+    source = Breaking(everything[5:])
     done = read(engine, ada, source)
-    assert (done.report.outcome, done.report.removed) == (Outcome.SUCCEEDED, 5)
-    assert done.reused_pages == 7
+    assert (done.report.outcome, done.report.removed, done.reused_pages) == (Outcome.SUCCEEDED, 5, 7)
     assert source.asked.count(0) >= 1, "the second read fetches from the start"
     assert_rebuilt(engine, ada)
 
 
 def test_stored_pages_alone_remove_nothing(engine):
-    ada = account_in(engine)
-    everything = [item(n) for n in range(1, 600)]
+    ada, everything = account_in(engine), items_of(1, 600)
     sync_account(engine, ada, FakeSource(everything), OPTIONS)
     read(engine, ada, Breaking(everything[5:], after=8))
-    done = read(engine, ada, Breaking(everything))
-    assert done.report.removed == 0
+    assert read(engine, ada, Breaking(everything)).report.removed == 0
     assert len(open_tracks(engine)) == 599
 
 
 def test_an_interrupted_read_keeps_its_pages(engine):
-    ada = account_in(engine)
-    items = [item(n) for n in range(1, 500)]
-
-    class Interrupted(Breaking):
-        def favourite_tracks(self, offset, limit):
-            if len(self.asked) == 5:
-                raise KeyboardInterrupt
-            return super().favourite_tracks(offset, limit)
-
+    ada, items = account_in(engine), items_of(1, 500)
     with pytest.raises(KeyboardInterrupt):
-        read(engine, ada, Interrupted(items))
+        read(engine, ada, Breaking(items, after=5, error=KeyboardInterrupt))
     assert kept_pages(engine) == 5
     assert read(engine, ada, Breaking(items)).reused_pages == 4
 
 
 def test_a_second_read_checks_every_item_and_restores_bodies(engine):
-    ada = account_in(engine)
-    items = [item(n) for n in range(1, 120)]
+    ada, items = account_in(engine), items_of(1, 120)
+    bare = select(func.count()).select_from(raw_items).where(raw_items.c.raw_block_id.is_(None))
     read(engine, ada, FakeSource(items), RunOptions(keep_bodies=False))
-    with read_transaction(engine) as connection:
-        bare = select(func.count()).select_from(raw_items).where(raw_items.c.raw_block_id.is_(None))
-        assert connection.execute(bare).scalar_one() == 119
     with write_transaction(engine) as connection:
+        assert connection.execute(bare).scalar_one() == 119
         connection.execute(text("UPDATE tracks SET title = 'x' WHERE track_id = 7"))
     done = read(engine, ada, FakeSource(items))
     assert (done.report.outcome, done.rekept, done.refolded) == (Outcome.UNCHANGED, 119, 1)
     with read_transaction(engine) as connection:
         assert connection.execute(bare).scalar_one() == 0
     assert_rebuilt(engine, ada)
-
-
-def test_the_run_has_the_trigger_backfill(engine):
-    ada = account_in(engine)
-    report = read(engine, ada, FakeSource([item(1)])).report
-    assert report.trigger == "backfill"

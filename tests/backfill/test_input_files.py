@@ -9,12 +9,12 @@ import zipfile
 import pytest
 
 from etl.backfill import input_files
-from etl.backfill.snapshots import read_inputs
+from etl.backfill.import_files import ImportOptions, read_paths
 from tests.support.past import LATER
 
 
 def found(*paths):
-    return read_inputs(paths, observed_at=None, is_complete=True, now=LATER)
+    return read_paths(paths, ImportOptions(is_complete=True), LATER)
 
 
 def tracks(result):
@@ -25,33 +25,46 @@ def faults(result):
     return {fault.file.rpartition("/")[2]: fault.fault for fault in result.faults}
 
 
-def test_members_with_paths_outside_are_read_and_not_unpacked(tmp_path):
-    with zipfile.ZipFile(tmp_path / "old.zip", "w") as archive:
-        archive.writestr("../../etc/2025-11-03.json", "[1]")
-        archive.writestr("/etc/2025-11-04.json", "[2]")
+def archive_of(path, *members, method=zipfile.ZIP_DEFLATED):
+    with warnings.catch_warnings(), zipfile.ZipFile(path, "w", method) as archive:
+        warnings.simplefilter("ignore")  # names may be double
+        for name, content in members:
+            archive.writestr(name, content)
+
+
+def test_members_with_paths_outside_are_not_unpacked(tmp_path):
+    archive_of(tmp_path / "old.zip", ("../../etc/2025-11-03.json", "[1]"), ("/etc/2025-11-04.json", "[2]"))
     assert tracks(found(tmp_path)) == [[1], [2]]
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["old.zip"]
 
 
 def test_members_of_one_name_are_all_read(tmp_path):
-    with warnings.catch_warnings(), zipfile.ZipFile(tmp_path / "old.zip", "w") as archive:
-        warnings.simplefilter("ignore")
-        archive.writestr("2025-11-03.json", "[1, 2]")
-        archive.writestr("2025-11-03.json", "[3]")
+    archive_of(tmp_path / "old.zip", ("2025-11-03.json", "[1, 2]"), ("2025-11-03.json", "[3]"))
     assert tracks(found(tmp_path)) == [[1, 2, 3]]
 
 
+def test_members_that_are_not_read_are_named(tmp_path):
+    pages = [("2025-11-03/1.json", "[1]"), ("2025-11-03/notes.md", "x"), ("__MACOSX/2.json", "x"), ("._2.json", "x")]
+    archive_of(tmp_path / "whole.zip", *pages)
+    archive_of(tmp_path / "part.zip", ("2025-12-03/1.json", "[1]"), ("2025-12-03/2.json.part", "[2"))
+    archive_of(tmp_path / "hidden.zip", ("2026-01-03/1.json", "[1]"), ("2026-01-03/.x/2.json", "[2]"))
+    result = found(tmp_path)
+    assert [past.proven for past in result.snapshots] == [True, False, False]
+    names = {each.file.replace(":", "/").rpartition("/")[2] for each in result.passed_over}
+    assert names == {"notes.md", "._2.json", "2.json.part", "2.json"}
+
+
 @pytest.mark.parametrize("name", ["bomb.json.gz", "bomb.zip", "gzip-within.zip"])
-def test_a_file_that_unpacks_to_too_much_is_named_and_not_read(tmp_path, monkeypatch, name):
+def test_a_file_that_unpacks_to_too_much_is_named(tmp_path, monkeypatch, name):
     monkeypatch.setattr(input_files, "MAX_BYTES", 2_000)
     large = json.dumps([1] * 1_000).encode()
     (tmp_path / "2025-11-03.json").write_text("[7]")
     if name.endswith(".gz"):
         (tmp_path / f"2025-11-04-{name}").write_bytes(gzip.compress(large))
+    elif name.startswith("gzip"):
+        archive_of(tmp_path / f"2025-11-04-{name}", ("2025-11-04.json.gz", gzip.compress(large)))
     else:
-        inner = gzip.compress(large) if name.startswith("gzip") else large
-        with zipfile.ZipFile(tmp_path / f"2025-11-04-{name}", "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr("2025-11-04.json.gz" if name.startswith("gzip") else "2025-11-04.json", inner)
+        archive_of(tmp_path / f"2025-11-04-{name}", ("2025-11-04.json", large))
     result = found(tmp_path)
     assert tracks(result) == [[7]]
     assert "is larger than" in "".join(faults(result).values())
@@ -60,8 +73,7 @@ def test_a_file_that_unpacks_to_too_much_is_named_and_not_read(tmp_path, monkeyp
 def test_a_gzip_of_several_members_is_read_to_its_end(tmp_path):
     packed = gzip.compress(b"[1,") + gzip.compress(b"2]")
     (tmp_path / "2025-11-03.json.gz").write_bytes(packed)
-    with zipfile.ZipFile(tmp_path / "old.zip", "w") as archive:
-        archive.writestr("2025-11-04.json.gz", packed)
+    archive_of(tmp_path / "old.zip", ("2025-11-04.json.gz", packed))
     assert tracks(found(tmp_path)) == [[1, 2], [1, 2]]
 
 
@@ -78,9 +90,8 @@ def test_a_pipe_and_a_dangling_link_are_named_at_once(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"SQLite format 3\x00" + bytes(84), b"PK\x03\x04" + bytes(30)])
-def test_a_database_or_zip_within_a_zip_is_named_with_a_remedy(tmp_path, content):
-    with zipfile.ZipFile(tmp_path / "backup.zip", "w") as archive:
-        archive.writestr("2025-11-03.db", content)
+def test_an_archive_within_a_zip_is_named_with_a_remedy(tmp_path, content):
+    archive_of(tmp_path / "backup.zip", ("2025-11-03.db", content))
     assert "unpack it" in faults(found(tmp_path))["backup.zip:2025-11-03.db"]
 
 
@@ -92,35 +103,25 @@ def test_utf_16_is_read(tmp_path, encoding):
     assert (tracks(result), result.faults) == ([[1, 2]], [])
 
 
-def test_a_file_that_is_wrong_as_a_whole_is_named_once(tmp_path):
-    (tmp_path / "2025-11-03.json").write_text("")
-    assert [fault.fault for fault in found(tmp_path).faults] == ["the file is empty"]
-
-
-def test_an_archive_has_a_limit_for_all_its_members(tmp_path, monkeypatch):
-    monkeypatch.setattr(input_files, "MAX_ARCHIVE_BYTES", 7)
-    with zipfile.ZipFile(tmp_path / "old.zip", "w") as archive:
-        for day in (3, 4, 5):
-            archive.writestr(f"2025-11-0{day}.json", f"[{day}]")
+@pytest.mark.parametrize(
+    ("limit", "value", "read", "named"),
+    [
+        ("MAX_ARCHIVE_BYTES", 7, [[3], [4]], ("old.zip:2025-11-05.json", "unpacks to more than")),
+        ("MAX_MEMBERS", 2, [], ("old.zip", "more than 2 files")),
+    ],
+)
+def test_an_archive_has_limits(tmp_path, monkeypatch, limit, value, read, named):
+    monkeypatch.setattr(input_files, limit, value)
+    archive_of(tmp_path / "old.zip", *((f"2025-11-0{day}.json", f"[{day}]") for day in (3, 4, 5)))
     result = found(tmp_path)
-    assert tracks(result) == [[3], [4]]
-    assert "the archive unpacks to more than" in faults(result)["old.zip:2025-11-05.json"]
-
-
-def test_an_archive_of_too_many_members_is_not_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(input_files, "MAX_MEMBERS", 2)
-    with zipfile.ZipFile(tmp_path / "old.zip", "w") as archive:
-        for day in (3, 4, 5):
-            archive.writestr(f"2025-11-0{day}.json", f"[{day}]")
-    assert "more than 2 files" in faults(found(tmp_path))["old.zip"]
+    assert tracks(result) == read
+    assert named[1] in faults(result)[named[0]]
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_a_damaged_member_does_not_stop_the_others(tmp_path, method):
     path = tmp_path / "old.zip"
-    with zipfile.ZipFile(path, "w", method) as archive:
-        archive.writestr("2025-11-03.json", json.dumps([3] * 500))
-        archive.writestr("2025-11-04.json", "[4]")
+    archive_of(path, ("2025-11-03.json", json.dumps([3] * 500)), ("2025-11-04.json", "[4]"), method=method)
     content = bytearray(path.read_bytes())
     start = content.index(b"2025-11-03.json") + len("2025-11-03.json")
     content[start : start + 8] = b"\xff" * 8
@@ -130,8 +131,9 @@ def test_a_damaged_member_does_not_stop_the_others(tmp_path, method):
     assert "cannot be read" in faults(result)["old.zip:2025-11-03.json"]
 
 
-def test_a_folder_without_permission_makes_a_part(tmp_path, monkeypatch):
-    (tmp_path / "2025-11-03" / "more").mkdir(parents=True)
+@pytest.mark.parametrize("fault", ["Permission denied", "link to a folder"])
+def test_a_folder_that_is_not_read_makes_a_part(tmp_path, monkeypatch, fault):
+    (tmp_path / "2025-11-03").mkdir(parents=True)
     (tmp_path / "2025-11-03" / "1.json").write_text("[1]")
     scandir = os.scandir
 
@@ -140,19 +142,14 @@ def test_a_folder_without_permission_makes_a_part(tmp_path, monkeypatch):
             raise PermissionError(13, "Permission denied", str(path))
         return scandir(path)
 
-    monkeypatch.setattr(os, "scandir", refuse)  # the user may be root, whom no permission stops
+    if fault == "link to a folder":
+        (tmp_path / "2025-11-03" / "more").symlink_to(tmp_path)
+    else:
+        (tmp_path / "2025-11-03" / "more").mkdir()
+        monkeypatch.setattr(os, "scandir", refuse)  # the user may be root, whom no permission stops
     result = found(tmp_path)
     assert [past.proven for past in result.snapshots] == [False]
-    assert "Permission denied" in faults(result)["more"]
-
-
-def test_a_linked_folder_is_named_and_makes_a_part(tmp_path):
-    (tmp_path / "2025-11-03").mkdir()
-    (tmp_path / "2025-11-03" / "1.json").write_text("[1]")
-    (tmp_path / "2025-11-03" / "loop").symlink_to(tmp_path)
-    result = found(tmp_path)
-    assert [past.proven for past in result.snapshots] == [False]
-    assert "link to a folder" in faults(result)["loop"]
+    assert fault in faults(result)["more"]
 
 
 def test_the_side_files_of_a_database_are_no_pages(tmp_path):

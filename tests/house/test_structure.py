@@ -31,7 +31,7 @@ PENDING_PARAMETERS = {
 }  # fmt: skip
 PENDING_CLASSES = {"_Caller"}
 PENDING_TEST_NAMES = {
-    "backfill", "cli", "monitor", "reporting", "scheduler",
+    "cli", "monitor", "reporting", "scheduler",
     "test_config.py", "test_logs.py",
 }  # fmt: skip
 

@@ -32,18 +32,18 @@ OLD_COLUMNS = (
 )  # fmt: skip
 
 
-def intervals(stage: Database) -> list[tuple[Any, ...]]:
-    return stage.rows(f"SELECT {', '.join(OLD_COLUMNS)} FROM favourites ORDER BY account_id, favourite_id")
+def intervals(database: Database) -> list[tuple[Any, ...]]:
+    return database.rows(f"SELECT {', '.join(OLD_COLUMNS)} FROM favourites ORDER BY account_id, favourite_id")
 
 
 @pytest.fixture
 def older(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
     """A database of revision 0005 with held, partial, imported and retracted runs, and with favourites that are absent."""
     create_older(empty_database_url, "0005", monkeypatch)
-    with open_database(empty_database_url) as stage:
-        with write_transaction(stage.engine) as connection:
+    with open_database(empty_database_url) as database:
+        with write_transaction(database.engine) as connection:
             insert_history_0005(connection)
-        yield stage
+        yield database
 
 
 def test_intervals_stay_and_closed_ones_have_an_unknown_reason(older: Database, empty_database_url: str) -> None:

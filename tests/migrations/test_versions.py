@@ -146,34 +146,34 @@ def test_an_old_version_table_gets_its_new_name(database_url: str) -> None:
 
 @pytest.mark.parametrize("listed", [[1, 2], [1, 3]], ids=["unchanged", "changed"])
 def test_a_run_stops_when_the_schema_becomes_newer(database_url: str, listed: list[int]) -> None:
-    with open_database(database_url) as stage:
-        stage.sync(FakeSource([item(1), item(2)]))
-        before = content(stage)
+    with open_database(database_url) as database:
+        database.sync(FakeSource([item(1), item(2)]))
+        before = content(database)
 
         def upgrade_meanwhile(number: int) -> None:
             if number == 1:
                 change(database_url, "UPDATE favsync_version SET version_num = '9999'")
 
-        result = stage.sync(FakeSource([item(each) for each in listed], before=upgrade_meanwhile))
+        result = database.sync(FakeSource([item(each) for each in listed], before=upgrade_meanwhile))
         assert (result.exit_code, result.remedy) == (5, "install the newer favsync")
         assert "newer than this favsync knows" in (result.reason or "")
-        assert content(stage) == before
-        assert stage.rows("SELECT outcome FROM runs ORDER BY run_id") == [("succeeded",), (None,)]
+        assert content(database) == before
+        assert database.rows("SELECT outcome FROM runs ORDER BY run_id") == [("succeeded",), (None,)]
 
 
 def test_no_run_starts_in_a_newer_schema(database_url: str) -> None:
-    with open_database(database_url) as stage:
-        account = stage.account()
+    with open_database(database_url) as database:
+        account = database.account()
         change(database_url, "UPDATE favsync_version SET version_num = '9999'")
         with pytest.raises(SchemaOutdated, match="newer than this favsync knows"):
-            stage.sync(FakeSource([item(1)]))
+            database.sync(FakeSource([item(1)]))
         with pytest.raises(SchemaOutdated, match="newer than this favsync knows"):
-            plan_account(stage.engine, account, FakeSource([item(1)]), RunOptions())
-        assert stage.sizes()["runs"] == 0
+            plan_account(database.engine, account, FakeSource([item(1)]), RunOptions())
+        assert database.sizes()["runs"] == 0
 
 
-def content(stage: Database) -> list[Any]:
-    return [stage.history(), {name: size for name, size in stage.sizes().items() if name != "runs"}]
+def content(database: Database) -> list[Any]:
+    return [database.history(), {name: size for name, size in database.sizes().items() if name != "runs"}]
 
 
 @pytest.mark.postgresql

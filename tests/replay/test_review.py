@@ -123,7 +123,7 @@ def test_the_account_names_the_newest_held_run(scene: Scene) -> None:
     approved = scene.favsync("runs", "approve", "--account", "default", "--json")
     assert json.loads(approved.stdout) == {"run_id": 3, "decision": "approved", "removals": 36}
     assert scene.favourites == {*scene.left}
-    assert scene.stage.folds_to_what_is_stored("default")
+    assert scene.database.equals_replay("default")
     again = scene.favsync("runs", "reject", "--account", "default")
     assert (again.returncode, "no removal of account default waits" in again.stderr) == (2, True)
 
@@ -145,7 +145,7 @@ def test_what_is_only_missing_is_recorded_by_account(scene: Scene) -> None:
     assert scene.favourites == {*scene.whole}
     (removed,) = json.loads(scene.favsync("runs", "show", "4", "--json").stdout)["removed_tracks"]
     assert (removed["track_id"], removed["removal_reason"]) == (scene.new, "unfavourited")
-    assert scene.stage.folds_to_what_is_stored("default")
+    assert scene.database.equals_replay("default")
 
 
 @pytest.mark.parametrize("words", [("approve",), ("reject", "2", "--account", "default")])

@@ -15,7 +15,7 @@ FAVOURITES = [item(track_id) for track_id in range(1, 101)]
 
 
 @pytest.fixture
-def stage(database_url: str) -> Iterator[Database]:
+def database(database_url: str) -> Iterator[Database]:
     with open_database(database_url) as opened:
         yield opened
 
@@ -36,51 +36,51 @@ def without(*track_ids: int) -> list[Item]:
     return [each for each in FAVOURITES if each.track_id not in track_ids]
 
 
-def test_removals_are_recorded_despite_a_hidden_row(stage: Database) -> None:
+def test_removals_are_recorded_despite_a_hidden_row(database: Database) -> None:
     hidden = [FAVOURITES[49]]
-    assert stage.sync(Hiding(FAVOURITES, hidden)).added == 99
-    assert stage.sync(Hiding(FAVOURITES, hidden)).outcome == "unchanged"
-    report = stage.sync(Hiding(without(20, 80), hidden))
+    assert database.sync(Hiding(FAVOURITES, hidden)).added == 99
+    assert database.sync(Hiding(FAVOURITES, hidden)).outcome == "unchanged"
+    report = database.sync(Hiding(without(20, 80), hidden))
     assert (report.outcome, report.removed) == ("succeeded", 2)
-    assert stage.removed_tracks() == [20, 80]
-    assert stage.equals_replay()
+    assert database.removed_tracks() == [20, 80]
+    assert database.equals_replay()
 
 
-def test_rows_hidden_over_a_whole_page_remove_nothing(stage: Database) -> None:
+def test_rows_hidden_over_a_whole_page_remove_nothing(database: Database) -> None:
     favourites = [item(track_id) for track_id in range(1, 301)]
-    stage.sync(FakeSource(items=favourites))
-    report = stage.sync(Hiding(favourites, favourites[60:120]))
+    database.sync(FakeSource(items=favourites))
+    report = database.sync(Hiding(favourites, favourites[60:120]))
     assert (report.outcome, report.removed, report.missing) == ("partial", 0, 0)
-    assert len(stage.open_tracks()) == 300
+    assert len(database.open_tracks()) == 300
 
 
-def test_removals_are_recorded_despite_a_lasting_repeat(stage: Database) -> None:
-    assert stage.sync(FakeSource(items=[*FAVOURITES, FAVOURITES[4]])).outcome == "succeeded"
-    assert stage.sync(FakeSource(items=[*FAVOURITES, FAVOURITES[4]])).outcome == "unchanged"
-    report = stage.sync(FakeSource(items=[*without(20), FAVOURITES[4]]))
+def test_removals_are_recorded_despite_a_lasting_repeat(database: Database) -> None:
+    assert database.sync(FakeSource(items=[*FAVOURITES, FAVOURITES[4]])).outcome == "succeeded"
+    assert database.sync(FakeSource(items=[*FAVOURITES, FAVOURITES[4]])).outcome == "unchanged"
+    report = database.sync(FakeSource(items=[*without(20), FAVOURITES[4]]))
     assert (report.outcome, report.removed) == ("succeeded", 1)
-    assert stage.open_tracks() == set(range(1, 101)) - {20}
+    assert database.open_tracks() == set(range(1, 101)) - {20}
 
 
-def test_a_service_that_refuses_deep_pages_stores_what_it_lists(stage: Database) -> None:
+def test_a_service_that_refuses_deep_pages_stores_what_it_lists(database: Database) -> None:
     class Refusing(FakeSource):
         def favourite_tracks(self, offset: int, limit: int) -> Page:
             if offset >= 60:
                 raise ApiRefused("favourite tracks at offset 60: HTTP 400", status=400)
             return super().favourite_tracks(offset, limit)
 
-    first = stage.sync(Refusing(items=FAVOURITES))
+    first = database.sync(Refusing(items=FAVOURITES))
     assert (first.outcome, first.added, first.exit_code) == ("partial", 99, 6)
     assert "HTTP 400" in (first.reason or "")
-    second = stage.sync(Refusing(items=[item(500), *without(20)]))
+    second = database.sync(Refusing(items=[item(500), *without(20)]))
     assert (second.outcome, second.added, second.removed) == ("partial", 1, 0)
 
 
-def test_one_item_a_page_adds_everything(stage: Database) -> None:
+def test_one_item_a_page_adds_everything(database: Database) -> None:
     class OneByOne(FakeSource):
         def favourite_tracks(self, offset: int, limit: int) -> Page:
             return super().favourite_tracks(offset, 1)
 
-    report = stage.sync(OneByOne(items=FAVOURITES))
+    report = database.sync(OneByOne(items=FAVOURITES))
     assert (report.outcome, report.added) == ("partial", 100)
     assert "one item a page" in (report.reason or "")

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from etl.backfill.snapshots import read_inputs
+from etl.backfill.import_files import ImportOptions, read_paths
 from etl.errors import UsageError
 from etl.model.records import Review
 from tests.support.lists import START
@@ -21,11 +21,11 @@ def body(*ids, counts=None):
 
 
 def found(*paths, observed_at=None, is_complete=True):
-    return read_inputs(paths, observed_at=observed_at, is_complete=is_complete, now=LATER)
+    return read_paths(paths, ImportOptions(observed_at, is_complete), LATER)
 
 
-def tracks(past):
-    return [each.track_id for each in past.items]
+def tracks(result):
+    return [[each.track_id for each in past.items] for past in result.snapshots]
 
 
 def test_files_of_one_time_are_pages_in_the_order_of_numbers(tmp_path):
@@ -33,43 +33,24 @@ def test_files_of_one_time_are_pages_in_the_order_of_numbers(tmp_path):
     folder.mkdir()
     for name, ids in (("page-10.json", (4, 5)), ("page-2.json", (1, 2)), ("page-9.json", (2, 4))):
         (folder / name).write_text(body(*ids))
-    (folder / ".DS_Store").write_bytes(b"x")
-    (tmp_path / "2025-01-01.md").write_text("not an export")
     result = found(tmp_path)
-    (past,) = result.snapshots
-    assert tracks(past) == [1, 2, 4, 5]
-    assert past.proves_absence
-    assert [fault.file.rpartition("/")[2] for fault in result.passed_over] == ["2025-01-01.md"]
+    assert tracks(result) == [[1, 2, 4, 5]]
+    assert result.snapshots[0].proves_absence
     assert not result.faults
 
 
 def test_files_of_several_times_are_snapshots_oldest_first(tmp_path):
     for day, ids in (("2025-11-05", (3,)), ("2025-11-03", (1,)), ("2025-11-04", (2,))):
         (tmp_path / f"{day}.json").write_text(body(*ids))
-    assert [tracks(past) for past in found(tmp_path).snapshots] == [[1], [2], [3]]
+    assert tracks(found(tmp_path)) == [[1], [2], [3]]
 
 
 def test_a_zip_and_a_gzip_are_read_as_what_is_in_them(tmp_path):
     with zipfile.ZipFile(tmp_path / "old.zip", "w") as archive:
         archive.writestr("2025-11-03/1.json", body(1))
         archive.writestr("2025-11-03/2.json", body(2))
-        archive.writestr("__MACOSX/2025-11-03/1.json", "x")
     (tmp_path / "2025-11-04.json.gz").write_bytes(gzip.compress(body(9).encode()))
-    assert [tracks(past) for past in found(tmp_path).snapshots] == [[1, 2], [9]]
-
-
-def test_files_that_are_no_exports_are_named_and_the_rest_read(tmp_path):
-    (tmp_path / "2025-11-03.zip").write_bytes(b"PK\x03\x04broken")
-    (tmp_path / "2025-11-04.json.gz").write_bytes(gzip.compress(b"[1]")[:-9])
-    (tmp_path / "2025-11-05.json").write_text("")
-    (tmp_path / "2025-11-06.json").write_text(body(1))
-    result = found(tmp_path)
-    assert [tracks(past) for past in result.snapshots] == [[1]]
-    assert {fault.file.rpartition("/")[2] for fault in result.faults} == {
-        "2025-11-03.zip",
-        "2025-11-04.json.gz",
-        "2025-11-05.json",
-    }
+    assert tracks(found(tmp_path)) == [[1, 2], [9]]
 
 
 def test_the_time_is_never_when_the_file_was_written(tmp_path):
@@ -79,8 +60,7 @@ def test_the_time_is_never_when_the_file_was_written(tmp_path):
     result = found(path)
     assert not result.snapshots
     assert "--observed-at" in result.faults[0].fault
-    (given,) = found(path, observed_at=START).snapshots
-    assert given.observed_at == START
+    assert found(path, observed_at=START).snapshots[0].observed_at == START
 
 
 def test_the_option_precedes_the_file_and_the_file_its_name(tmp_path):
@@ -91,26 +71,29 @@ def test_the_option_precedes_the_file_and_the_file_its_name(tmp_path):
 
 
 def test_a_time_in_the_future_is_refused(tmp_path):
-    path = tmp_path / "x.json"
-    path.write_text(body(1))
-    result = found(path, observed_at=LATER + timedelta(seconds=1))
+    (tmp_path / "x.json").write_text(body(1))
+    result = found(tmp_path, observed_at=LATER + timedelta(seconds=1))
     assert not result.snapshots
     assert "in the future" in result.faults[0].fault
 
 
-def test_a_part_proves_nothing(tmp_path):
-    path = tmp_path / "2025-11-03.json"
-    path.write_text(body(1))
-    (past,) = found(path, is_complete=False).snapshots
-    assert (past.proven, past.proves_absence, past.decision) == (False, False, None)
-
-
-def test_a_cut_list_is_a_part_even_with_complete(tmp_path):
-    path = tmp_path / "2025-11-03.json"
-    path.write_text(body(1, 2)[:-12])
-    result = found(path)
-    assert not result.snapshots[0].proven
-    assert result.faults
+@pytest.mark.parametrize(
+    ("name", "content", "is_complete", "expected", "fault"),
+    [
+        ("2025-11-03.json", body(1), True, (True, True, Review.APPROVED), ""),
+        ("2025-11-03.json", body(1), False, (False, False, None), ""),
+        ("2025-11-03.json", body(1, 2)[:-12], True, (False, False, None), "what comes before is read"),
+        ("2025-11-03.json", body(1, 2, counts=200), True, (False, False, None), "states 200 favourites, the files hold 2"),
+        ("2025-11-03.csv", "track_id\n1\nabc\n", True, (True, False, Review.APPROVED), "is not a track id"),
+        ("2025-11-03.json", body(), True, (True, True, None), ""),
+    ],
+)  # fmt: skip
+def test_a_list_is_whole_or_a_part(tmp_path, name, content, is_complete, expected, fault):
+    (tmp_path / name).write_text(content)
+    result = found(tmp_path, is_complete=is_complete)
+    (past,) = result.snapshots
+    assert (past.proven, past.proves_absence, past.decision) == expected
+    assert (not result.faults) if not fault else fault in result.faults[0].fault
 
 
 @pytest.mark.parametrize(
@@ -128,7 +111,9 @@ def test_a_list_with_an_unusable_page_is_a_part(tmp_path, name, content):
         (tmp_path / day).mkdir()
         (tmp_path / day / "1.json").write_text("[1]")
     (tmp_path / "2025-11-03" / name).write_bytes(content)
-    assert [past.proven for past in found(tmp_path).snapshots] == [False, True]
+    result = found(tmp_path)
+    assert [past.proven for past in result.snapshots] == [False, True]
+    assert [fault.file.rpartition("/")[2] for fault in result.faults] == [name]
     assert [past.proven for past in found(tmp_path / "2025-11-03", observed_at=START).snapshots] == [False]
 
 
@@ -142,29 +127,6 @@ def test_a_broken_file_makes_parts_of_lists_within_a_day(tmp_path, name, proven)
     (tmp_path / "2025-11-09.json").write_text("[1]")
     (tmp_path / name).write_text('{"observed_at":"2025')
     assert [past.proven for past in found(tmp_path).snapshots] == proven
-
-
-def test_a_list_with_an_unknown_entry_proves_no_absence(tmp_path):
-    path = tmp_path / "2025-11-03.csv"
-    path.write_text("track_id\n1\nabc\n")
-    (past,) = found(path).snapshots
-    assert (past.proven, past.proves_absence, len(past.items)) == (True, False, 2)
-
-
-def test_fewer_favourites_than_counted_are_a_part(tmp_path):
-    path = tmp_path / "2025-11-03.json"
-    path.write_text(body(1, 2, counts=200))
-    result = found(path)
-    assert not result.snapshots[0].proven
-    assert "states 200 favourites, the files hold 2" in result.faults[0].fault
-
-
-def test_an_empty_complete_list_waits_for_approval(tmp_path):
-    for day, ids in (("2025-11-03", ()), ("2025-11-04", (1,))):
-        (tmp_path / f"{day}.json").write_text(body(*ids))
-    empty, other = found(tmp_path).snapshots
-    assert (empty.items, empty.proves_absence, empty.decision) == ((), True, None)
-    assert other.decision is Review.APPROVED
 
 
 def test_a_path_that_is_not_there_is_an_error(tmp_path):
