@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import shlex
 from datetime import timedelta
 
 import msgspec
@@ -141,7 +142,7 @@ class CredentialStore:
             raise CredentialsError(
                 f"the token of account {self._name} is encrypted, and no FAVSYNC_ENCRYPTION_KEY is set",
                 remedy="set FAVSYNC_ENCRYPTION_KEY to the key that encrypted it; "
-                f"if that key is lost, set a new one and run `favsync accounts login {self._name}`",
+                f"if that key is lost, set a new one and run `favsync accounts login {shlex.quote(self._name)}`",
             )
         cipher = TokenCipher([key.reveal() for key in self._config.encryption_keys])
         text = cipher.decrypted(row.secret, self._name)
@@ -204,13 +205,15 @@ def is_app_refused(reason: str) -> bool:
 
 def token_remedy(name: str, row: TokenRow | None = None) -> str:
     """Return how to replace the account's token, in the place where ``row`` keeps it."""
+    quoted = shlex.quote(name)
     if row is not None and row.place is TokenLocation.FILE:
-        return f"write another token into {row.reference}: `favsync accounts login {name} --token-file {row.reference}`"
+        option = f"--token-file {shlex.quote(row.reference or '')}"
+        return f"write another token into {row.reference}: `favsync accounts login {quoted} {option}`"
     if row is not None and row.place is TokenLocation.ENVIRONMENT and row.reference != DEFAULT_VARIABLE:
         return f"set {row.reference} to another token"
     is_settings = name == DEFAULT_ACCOUNT if row is None else row.place is TokenLocation.ENVIRONMENT
     default = f"set {DEFAULT_VARIABLE} to another token, or " if is_settings else ""
-    return f"{default}run `favsync accounts login {name}` or `favsync accounts set {name} --token`"
+    return f"{default}run `favsync accounts login {quoted}` or `favsync accounts set {quoted} --token`"
 
 
 def _new_row(account_id: int, given: TokenInput) -> TokenRow:

@@ -7,6 +7,7 @@ contains a key or decrypted text.
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -42,7 +43,7 @@ class TokenCipher:
         raise CredentialsError(
             f"no key of FAVSYNC_ENCRYPTION_KEY decrypts the stored token of account {account}",
             remedy="add the former key after the new one, separated by a comma; "
-            f"or sign in again: `favsync accounts login {account}`",
+            f"or sign in again: `favsync accounts login {shlex.quote(account)}`",
         )
 
     def opens_first(self, secret: bytes) -> bool:

@@ -7,6 +7,7 @@ keeps its history.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -247,7 +248,7 @@ def _require_same(account: Account, user: User) -> None:
     if account.boomplay_user_id not in (None, user.user_id):
         raise WrongUser(
             f"the token belongs to another Boomplay user than account {account.name}",
-            remedy=f"`favsync accounts login {account.name}` as the right user, or add another account for this one",
+            remedy=f"`favsync accounts login {shlex.quote(account.name)}` as the right user, or add another account for this one",
         )
 
 
@@ -263,5 +264,5 @@ def _require_no_other(connection: Connection, user: User, account_id: int | None
 
 def _existing_account_remedy(account: Any) -> str:
     if account.enabled:
-        return f"`favsync accounts set {account.name} --token` replaces the token of that account"
-    return f"it was removed or disabled: `favsync accounts set {account.name} --enable --token` brings it back"
+        return f"`favsync accounts set {shlex.quote(account.name)} --token` replaces the token of that account"
+    return f"it was removed or disabled: `favsync accounts set {shlex.quote(account.name)} --enable --token` brings it back"

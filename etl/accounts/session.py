@@ -5,6 +5,7 @@ Invariants: an error names the setting or the command that fixes it, and never c
 
 from __future__ import annotations
 
+import shlex
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -93,7 +94,7 @@ def connect(
         since = f"{stored.row.updated_at:%Y-%m-%d %H:%M} UTC"
         raise CredentialsError(
             f"the token of account {name} is dead since {since}: {stored.row.reason or 'refused'}",
-            remedy=f"{store.remedy('')}; `favsync accounts check {name}` tries it once more",
+            remedy=f"{store.remedy('')}; `favsync accounts check {shlex.quote(name)}` tries it once more",
         )
     # The catalogue gets the user's token as a fixed one: its refusal must neither renew nor mark it.
     fixed = StaticToken(stored.token.access_token)

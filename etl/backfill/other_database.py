@@ -9,6 +9,7 @@ import base64
 import csv
 import hashlib
 import json
+import shlex
 import zlib
 from collections.abc import Iterator
 from datetime import datetime
@@ -133,7 +134,7 @@ def _require_schema(connection: Connection, path: Path) -> None:
     if found is None:
         raise UsageError("is a SQLite database, but not one of favsync")
     if found != migrate.newest():
-        upgrade = f"run `favsync db upgrade --database-url sqlite:///{printable(path)}` on a copy, and import that"
+        upgrade = f"run `favsync db upgrade --database-url {shlex.quote(printable(path))}` on a copy, and import that"
         raise UsageError(
             f"is at schema {found}, this favsync reads {migrate.newest()}",
             remedy="upgrade the database and export it again" if path.is_dir() else upgrade,

@@ -6,6 +6,7 @@ the machine.
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +21,7 @@ from etl.accounts.token_rows import account_id_of
 from etl.boomplay.payloads import User
 from etl.cli.commands import VerbGroup
 from etl.cli.context import Context, counted, pass_context
-from etl.cli.options import json_option
+from etl.cli.options import json_option, wide_option
 from etl.cli.signals import stop_event
 from etl.cli.sync import worst_exit_code
 from etl.db.engine import read_transaction, write_transaction
@@ -89,6 +90,7 @@ def add(
 
 
 @accounts.command("list")
+@wide_option
 @json_option
 @pass_context
 def list_(context: Context) -> None:
@@ -137,6 +139,7 @@ def set_(
 
 @accounts.command("check")
 @click.argument("names", metavar="[NAME]...", nargs=-1)
+@wide_option
 @json_option
 @pass_context
 def check(context: Context, names: tuple[str, ...]) -> int:
@@ -229,7 +232,7 @@ def remove(context: Context, name: str, erase: bool, yes: bool) -> None:
         return
     manage.disable_account(engine, name)
     done = f"account {name} is no longer synced and its token is deleted; its history is kept"
-    hint = f"`favsync accounts remove {name} --erase` deletes the history too"
+    hint = f"`favsync accounts remove {shlex.quote(name)} --erase` deletes the history too"
     context.show_result({"account": name, "erased": False}, done, hint)
 
 
@@ -255,7 +258,7 @@ def _erase(context: Context, engine: Engine, account: Account) -> None:
 
 def _warn_if_disabled(context: Context, engine: Engine, name: str) -> None:
     if not manage.is_enabled(engine, name):
-        context.say(f"account {name} is disabled: `favsync accounts set {name} --enable` enables it")
+        context.say(f"account {name} is disabled: `favsync accounts set {shlex.quote(name)} --enable` enables it")
 
 
 def _read_token(context: Context, variable: str | None, file: str | None) -> TokenInput:
@@ -297,5 +300,5 @@ def _region(text: str) -> str | None:
 def _show_user(context: Context, done: str, name: str, user: User, note: str) -> None:
     fields = {"user_name": user.user_name, "boomplay_user_id": user.user_id, "region": user.region}
     line = f"{done}: account {name} is {user.user_name or user.user_id}, region {user.region or 'unknown'}"
-    hint = f"{note}; `favsync sync {name}` syncs it now"
+    hint = f"{note}; `favsync sync {shlex.quote(name)}` syncs it now"
     context.show_result({"account": name, "done": done, **fields, "note": note}, line, hint)

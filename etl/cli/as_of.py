@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -11,7 +12,7 @@ from sqlalchemy import Connection
 
 from etl.cli.commands import Verb
 from etl.cli.context import Context, moment, pass_context
-from etl.cli.options import WholeNumber, json_option
+from etl.cli.options import WholeNumber, json_option, wide_option
 from etl.cli.time_input import instant
 from etl.db.engine import read_transaction
 from etl.errors import UsageError
@@ -36,6 +37,7 @@ CHANGE_COLUMNS = ("account", "change", "track_id", "title", "artists", "before",
     "--diff", nargs=2, metavar="T1 T2", help="Show what was added and removed between two times, instead of T."
 )
 @click.option("--limit", metavar="N", type=WholeNumber(0), help="At most N rows; 0 means all.")
+@wide_option
 @json_option
 @pass_context
 def as_of(
@@ -79,8 +81,7 @@ def _split(words: Sequence[str], diff: tuple[str, str] | None) -> tuple[list[dat
     if len(names) > 1:
         raise click.UsageError(f"only one account is allowed; quote a time with blanks: {' '.join(given)!r}")
     if names and _is_time(names[0]) and not _is_time(given[0]):
-        time = f'"{names[0]}"' if " " in names[0] else names[0]
-        raise click.UsageError(f"the time comes first: `favsync as-of {time} {given[0]}`")
+        raise click.UsageError(f"the time comes first: `favsync as-of {shlex.join([names[0], given[0]])}`")
     return sorted(instant(text) for text in diff or given[:1]), names
 
 
@@ -120,7 +121,7 @@ def _hint(name: str, at: datetime, observed: ObservationRange) -> str:
     newest = observed.seen_until.replace(tzinfo=None).isoformat() + "Z"
     if observed.absent_from is None or observed.absent_from > observed.seen_until:
         return f"; the newest snapshot is of {newest}, and a single snapshot shows no other time"
-    return f"; the newest snapshot is of {newest}: `favsync as-of {newest} {name}` shows it"
+    return f"; the newest snapshot is of {newest}: `favsync as-of {newest} {shlex.quote(name)}` shows it"
 
 
 def _fields(row: AsOfRow) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -182,7 +183,9 @@ def _refresh(context: Context, name: str | None) -> int:
 def _refresh_account(context: Context, engine: Engine, account: Account) -> FullRefreshResult:
     """Re-read one account's list; an error becomes its result."""
     started_at = clock.now()
-    resume = f"pages read so far are kept for a day: `favsync backfill {account.name}` continues from there"
+    resume = (
+        f"pages read so far are kept for a day: `favsync backfill {shlex.quote(account.name)}` continues from there"
+    )
     try:
         with stop_event() as stop, connect(context.config, engine, account.name, stop) as api:
             source, since = checkpointing(engine, account, api)

@@ -6,11 +6,12 @@ import click
 
 from etl.cli.commands import VerbGroup
 from etl.cli.context import Context, pass_context
-from etl.cli.options import json_option
+from etl.cli.options import json_option, wide_option
 from etl.settings import file_schema
 
 
 @click.group("config", cls=VerbGroup, invoke_without_command=True, subcommand_metavar="[VERB]")
+@wide_option
 @json_option
 @pass_context
 @click.pass_context
@@ -22,7 +23,8 @@ def config(click_context: click.Context, context: Context) -> None:
     """
     if click_context.invoked_subcommand is None:
         rows = [(name, value, str(source), variable) for name, value, source, variable in context.config.shown()]
-        context.show_rows(("setting", "value", "source", "variable"), rows)
+        shown = 3 if context.is_short else 4
+        context.show_rows(("setting", "value", "source", "variable")[:shown], [row[:shown] for row in rows])
 
 
 @config.command("schema")

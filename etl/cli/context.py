@@ -34,6 +34,7 @@ class Context:
         self.options: dict[str, str | None] = {}
         self.debug = False
         self.json = False
+        self.wide = False
         self.exit_code = 0
 
     @cached_property
@@ -73,6 +74,11 @@ class Context:
 
         is_able = sys.stderr is not None and sys.stderr.isatty() and environment().get("TERM") != "dumb"
         return is_able and not self.json
+
+    @property
+    def is_short(self) -> bool:
+        """True if a table goes to a terminal, which may have only 80 columns, and --wide is not given."""
+        return sys.stdout.isatty() and not (self.wide or self.json)
 
     @property
     def can_ask(self) -> bool:
@@ -142,9 +148,10 @@ class Context:
         from etl.reporting.render import TERMINAL_ROWS, render
 
         remaining = iter(rows)
-        is_cut = is_limited and format == "table" and not self.json and sys.stdout.isatty()
+        is_cut = is_limited and format == "table" and self.is_short
         shown = islice(remaining, TERMINAL_ROWS) if is_cut else remaining
-        count = render("json" if self.json else format, columns, shown, sys.stdout)
+        format = "json" if self.json else "wide" if self.wide and format == "table" else format
+        count = render(format, columns, shown, sys.stdout)
         if is_cut and next(remaining, None) is not None:
             self.say(f"the first {TERMINAL_ROWS} rows are shown; see all with `--limit 0`, `--format csv` or `--json`")
         return count

@@ -72,6 +72,15 @@ def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> 
 json_option = click.option("--json", is_flag=True, expose_value=False, callback=_keep, help="Print the result as JSON.")
 """``--json``: sets ``Context.json``."""
 
+wide_option = click.option(
+    "--wide",
+    is_flag=True,
+    expose_value=False,
+    callback=_keep,
+    help="Show all columns and rows, wider than the terminal.",
+)
+"""``--wide``: sets ``Context.wide``, for verbs whose whole table does not fit into 80 columns."""
+
 account_argument = click.argument("account", required=False)
 """``[ACCOUNT]``: None if omitted."""
 

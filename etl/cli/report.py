@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from etl.cli.commands import Verb
 from etl.cli.context import Context, counted, pass_context
-from etl.cli.options import WholeNumber, json_option
+from etl.cli.options import WholeNumber, json_option, wide_option
 from etl.cli.time_input import instant
 from etl.db.engine import read_transaction
 from etl.load.accounts import find_accounts
@@ -75,6 +75,7 @@ HTML = "html"
     type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
     help="Write to FILE instead of standard output; required for parquet and html. - is standard output.",
 )
+@wide_option
 @json_option
 @pass_context
 def report(

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from etl import clock
 from etl.cli.commands import VerbGroup
 from etl.cli.context import Context, counted, moment, pass_context
-from etl.cli.options import WholeNumber, json_option
+from etl.cli.options import WholeNumber, json_option, wide_option
 from etl.db.engine import in_transaction, read_transaction
 from etl.load.accounts import find_accounts
 from etl.load.run_lock import run_lock
@@ -25,6 +25,7 @@ from etl.reporting.run_summary import sentences
 from etl.settings import plain_value
 
 SHOWN = 30
+SHORT_COLUMNS = ("run_id", "account", "outcome", "started_at", "favourites", "added", "removed")
 run_argument = click.argument("run_id", metavar="RUN", type=WholeNumber(1))
 reviewed_run_argument = click.argument("run_id", metavar="[RUN]", type=WholeNumber(1), required=False)
 reviewed_account_option = click.option(
@@ -43,15 +44,20 @@ def runs() -> None:
 @click.option("--account", metavar="NAME", help="Only runs of this account.")
 @click.option("--outcome", type=click.Choice([str(each) for each in Outcome]), help="Only runs with this outcome.")
 @click.option("--limit", metavar="N", type=WholeNumber(0), default=20, help="At most N runs; 0 means all.")
+@wide_option
 @json_option
 @pass_context
 def list_(context: Context, account: str | None, outcome: str | None, limit: int) -> None:
-    """List the newest runs."""
+    """Show the newest runs with their results; --wide adds what was held or missing, and why."""
     with read_transaction(context.open_database()) as connection:
         if account is not None:
             find_accounts(connection, [account])
         rows = list_runs(connection, account=account, outcome=outcome, limit=limit or WholeNumber.LARGEST)
-    context.show_rows(LIST_COLUMNS, rows, is_limited=False)
+    columns = SHORT_COLUMNS if context.is_short else LIST_COLUMNS
+    runs_by_column = [dict(zip(LIST_COLUMNS, row, strict=True)) for row in rows]
+    if context.is_short:
+        runs_by_column = [run | {"started_at": f"{run['started_at']:%Y-%m-%d %H:%M}"} for run in runs_by_column]
+    context.show_rows(columns, [[run[name] for name in columns] for run in runs_by_column], is_limited=False)
 
 
 @runs.command("show")

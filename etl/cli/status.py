@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -10,8 +13,8 @@ from typing import TYPE_CHECKING
 import click
 
 from etl.cli.commands import Verb
-from etl.cli.context import Context, pass_context
-from etl.cli.options import accounts_argument, json_option
+from etl.cli.context import Context, counted, pass_context
+from etl.cli.options import accounts_argument, json_option, wide_option
 from etl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,18 +22,12 @@ if TYPE_CHECKING:
 
     from etl.monitor.status import AccountStatus
 
-COLUMNS = (
-    "account",
-    "freshness",
-    "last proven",
-    "next run",
-    "favourites",
-    "missing",
-    "held",
-    "failures",
-    "last outcome",
-    "token",
-)
+COLUMNS = ("account", "state", "last proven", "next run", "favourites", "missing", "held")
+WIDE_COLUMNS = (*COLUMNS, "failures", "last outcome", "token")
+FEW_ACCOUNTS = 10  # so many are all shown
+SHOWN_PROBLEMS = 10  # with their remedies, they fit a screen
+DEAD_CODE, STALE_CODE = 4, 3
+RANKS = (DEAD_CODE, STALE_CODE, 7, 0)
 
 
 @click.command("status", cls=Verb)
@@ -44,10 +41,13 @@ COLUMNS = (
     type=click.Path(path_type=Path, dir_okay=False),
     help="Also write metrics to FILE for node_exporter's textfile collector.",
 )
+@wide_option
 @json_option
 @pass_context
 def status(context: Context, accounts: tuple[str, ...], max_age: str | None, prometheus: Path | None) -> int:
-    r"""Show for each account the last proven sync, the next run, held removals and the state of the token.
+    r"""Show which accounts are up to date, and what to do about the others.
+
+    Accounts in trouble come first. Of more than 10 accounts, those in order are only counted; --wide lists them all.
 
     \b
     Exit code, for a monitor (the first that applies to an enabled account):
@@ -74,10 +74,17 @@ def status(context: Context, accounts: tuple[str, ...], max_age: str | None, pro
 
 
 def _show(context: Context, found: list[AccountStatus], now: datetime) -> None:
+    ranked = sorted(found, key=_rank)
+    troubled = [each for each in ranked if each.needs_attention]
+    is_short = not context.wide and len(found) > FEW_ACCOUNTS
+    shown = troubled[:SHOWN_PROBLEMS] if is_short else ranked
+    if len(found) > 1:
+        counts = Counter(_state(each) for each in ranked)
+        context.show(f"{counted(len(found), 'account')}: {', '.join(f'{n:,} {state}' for state, n in counts.items())}")
     rows = [
         (
             each.account,
-            each.freshness,
+            _state(each),
             ago(each.age_seconds),
             _until(each.next_run_at, now) + (", parked" if each.parked_until else "") if each.next_run_at else None,
             each.favourites,
@@ -87,30 +94,55 @@ def _show(context: Context, found: list[AccountStatus], now: datetime) -> None:
             each.last_outcome,
             each.token,
         )
-        for each in found
+        for each in shown
     ]
-    context.show_rows(COLUMNS, rows)
-    for each in found:
-        if each.exit_code:
-            context.say(f"{each.account}: {_advice(each)}")
-        if each.missing_since is not None:
-            are = "favourite is" if each.missing == 1 else "favourites are"
-            context.say(
-                f"{each.account}: {each.missing} {are} missing from the list, since {each.missing_since:%Y-%m-%d %H:%M} UTC"
-            )
-        if each.removals_blocked_since is not None:
-            since, reason = each.removals_blocked_since, each.removals_blocked_reason
-            why = f"{each.removals_blocked_by}; {reason}" if reason else each.removals_blocked_by
-            context.say(f"{each.account}: no removal can be recorded since {since:%Y-%m-%d %H:%M} UTC: {why}")
+    columns = WIDE_COLUMNS if context.wide else COLUMNS
+    if rows or not found:
+        context.show_rows(columns, [row[: len(columns)] for row in rows])
+    for each in shown:
+        for note in _notes(each):
+            context.say(f"{each.account}: {note}")
+    if is_short and len(troubled) > len(shown):
+        context.say(f"{len(troubled) - len(shown):,} more accounts need attention: `favsync status --wide` lists them")
+    missing = [each.missing for each in found if each.missing and each not in shown]
+    if missing:
+        context.say(
+            f"{counted(sum(missing), 'favourite')} of {counted(len(missing), 'other account')} "
+            "are missing from the lists; their removal is not recorded yet"
+        )
 
 
-def _advice(each: AccountStatus) -> str:
-    if each.token == "dead":  # noqa: S105 - a state
-        return f"the token is dead ({each.token_reason}): renew it with `favsync accounts login {each.account}`"
-    if each.is_stale:
+def _rank(each: AccountStatus) -> tuple[int, bool, str]:
+    """Return the order of accounts: as the exit codes, then blocked removals, then the rest by name."""
+    return (RANKS.index(each.exit_code), not each.needs_attention, each.account)
+
+
+def _state(each: AccountStatus) -> str:
+    if each.freshness != "disabled" and each.token == "dead":  # noqa: S105 - a state
+        return "token dead"
+    if each.is_stale or each.freshness in ("disabled", "never synced"):
+        return each.freshness
+    return "held" if each.held else "removals blocked" if each.needs_attention else each.freshness
+
+
+def _notes(each: AccountStatus) -> Iterator[str]:
+    """Yield what is wrong with the account, and what to do."""
+    quoted = shlex.quote(each.account)
+    if each.exit_code == DEAD_CODE:
+        yield f"the token is dead ({each.token_reason}): renew it with `favsync accounts login {quoted}`"
+    elif each.exit_code == STALE_CODE:
         why = f"the last run failed: {each.last_reason}; " if each.last_reason and each.failures_in_a_row else ""
-        return f"{why}run `favsync doctor` to find the cause, or `favsync sync {each.account}` to retry"
-    return f"{each.held} removals wait for `favsync runs approve {each.held_run_id}` or `reject {each.held_run_id}`"
+        yield f"{why}run `favsync doctor` to find the cause, or `favsync sync {quoted}` to retry"
+    elif each.exit_code:
+        run_id = each.held_run_id
+        yield f"{each.held} removals wait for `favsync runs approve {run_id}` or `favsync runs reject {run_id}`"
+    if each.missing_since is not None:
+        are = "favourite is" if each.missing == 1 else "favourites are"
+        yield f"{each.missing} {are} missing from the list, since {each.missing_since:%Y-%m-%d %H:%M} UTC"
+    if each.removals_blocked_since is not None:
+        since, reason = each.removals_blocked_since, each.removals_blocked_reason
+        why = f"{each.removals_blocked_by}; {reason}" if reason else each.removals_blocked_by
+        yield f"no removal can be recorded since {since:%Y-%m-%d %H:%M} UTC: {why}"
 
 
 def _age(text: str | None) -> timedelta | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import datetime
 
 import msgspec
@@ -49,7 +50,7 @@ class RunResult(msgspec.Struct, frozen=True):
     @property
     def remedy(self) -> str:
         """What to do about the error, with the account's name in commands; empty if there is nothing to do."""
-        return self.error.remedy.replace(" NAME", f" {self.account}") if self.error is not None else ""
+        return self.error.remedy.replace(" NAME", f" {shlex.quote(self.account)}") if self.error is not None else ""
 
     @property
     def exit_code(self) -> int:

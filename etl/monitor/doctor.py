@@ -6,6 +6,7 @@ finding contains a secret.
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -187,17 +188,17 @@ def _disk(_config: Config, engine: Engine) -> Iterator[Finding]:
         yield Finding(GOOD, "disk", finding)
     for path in (file, Path(f"{file}-wal")):
         if path.exists() and is_exposed(str(path)):
-            yield Finding(LOOK, "file modes", f"other users may read {path}", f"chmod 600 {path}")
+            yield Finding(LOOK, "file modes", f"other users may read {path}", f"chmod 600 {shlex.quote(str(path))}")
 
 
 def _freshness(config: Config, engine: Engine) -> Iterator[Finding]:
     stale = [each for each in statuses(engine, config.schedule) if each.is_stale]
     for each in stale[:MAX_ACCOUNTS]:
         reason = f"; reason of the last run: {each.last_reason}" if each.last_reason else ""
-        remedy = f"see `favsync runs list --account {each.account}`; is `favsync schedule` running?"
+        remedy = f"see `favsync runs list --account {shlex.quote(each.account)}`; is `favsync schedule` running?"
         if each.age_seconds is not None and each.age_seconds < 0:
             reason = f": its last proven run is dated {-each.age_seconds:.0f} s in the future"
-            remedy = f"set the clock, then take back what it dated: see `favsync runs list --account {each.account}`"
+            remedy = f"set the clock, then take back what it dated: see `favsync runs list --account {shlex.quote(each.account)}`"
         yield Finding(LOOK, "freshness", f"account {each.account} is {each.freshness}{reason}", remedy)
     if not stale:
         yield Finding(GOOD, "freshness", "no account is stale")
@@ -210,8 +211,8 @@ def _removals(config: Config, engine: Engine) -> Iterator[Finding]:
     for each in blocked[:MAX_ACCOUNTS]:
         remedies = {
             HELD: f"`favsync runs approve {each.held_run_id}` or `favsync runs reject {each.held_run_id}`",
-            OWNER: f"`favsync accounts check {each.account}` asks the service whose token it is",
-            NO_ID: f"`favsync runs show` lists the entry: see `favsync runs list --account {each.account}`",
+            OWNER: f"`favsync accounts check {shlex.quote(each.account)}` asks the service whose token it is",
+            NO_ID: f"`favsync runs show` lists the entry: see `favsync runs list --account {shlex.quote(each.account)}`",
         }
         remedy = remedies.get(
             each.removals_blocked_by or "", "if it lasts for a day, see 'Partial again and again' in deploy/runbook.md"
@@ -237,7 +238,8 @@ def _stored_tokens(config: Config, engine: Engine) -> Iterator[Finding]:
     for row in rows:
         path = row.reference or ""
         if row.place is TokenLocation.FILE and is_exposed(path):
-            yield Finding(LOOK, "file modes", f"other users may read the token file {path}", f"chmod 600 {path}")
+            finding = f"other users may read the token file {path}"
+            yield Finding(LOOK, "file modes", finding, f"chmod 600 {shlex.quote(path)}")
     secrets = [row.secret for row in rows if row.secret is not None]
     if secrets and config.encryption_keys:
         cipher = TokenCipher([key.reveal() for key in config.encryption_keys])
@@ -271,6 +273,6 @@ def _token(config: Config, engine: Engine, account: AccountStatus) -> Finding:
         return Finding(BAD, "tokens", message, error.remedy, error.exit_code)
     if account.token == "expiring":  # noqa: S105 - a state
         finding = f"the token of {name} works until {account.token_expires_at:%Y-%m-%d %H:%M} UTC and cannot be renewed"
-        return Finding(LOOK, "tokens", finding, f"sign in again: `favsync accounts login {name}`")
+        return Finding(LOOK, "tokens", finding, f"sign in again: `favsync accounts login {shlex.quote(name)}`")
     finding = f"the token of {name} works: {user.user_name or user.user_id}, {user.region or 'no region'}"
     return Finding(GOOD, "tokens", finding)

@@ -84,6 +84,11 @@ class AccountStatus:
             return DEAD_CODE
         return STALE_CODE if self.is_stale else HELD_CODE if self.held else 0
 
+    @property
+    def needs_attention(self) -> bool:
+        """True if a person should look at the account."""
+        return bool(self.exit_code) or (self.freshness != DISABLED and self.removals_blocked_since is not None)
+
 
 @dataclass(frozen=True, slots=True)
 class AccountRows:

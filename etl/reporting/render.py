@@ -15,9 +15,10 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any, Final, TextIO
+from typing import Any, Final, Literal, TextIO
 
 from etl.errors import UsageError
 from etl.logs import visible
@@ -27,9 +28,18 @@ Rows = Iterable[Row]
 Cells = Sequence[Sequence[str]]
 
 NARROWEST: Final = 12  # columns narrower than this are hard to read: names and values are shown instead
+READABLE: Final = 14  # an ordinary terminal cuts text to this width before it leaves out columns
+ORDINARY: Final = 60  # narrower terminals show everything, cut or one value below the other
 ALIGNED: Final = 120  # a longer cell overflows instead of widening its column for every row
 TERMINAL_ROWS: Final = 200  # as many rows of a table does a terminal show by default
 _NUMBERS: Final = (int, float, Decimal)
+_STYLES: Final = {
+    **dict.fromkeys(("stale", "token dead", "failed", "dead"), "red"),
+    **dict.fromkeys(
+        ("held", "partial", "removals blocked", "never synced", "missing", "expiring", "suspect"), "yellow"
+    ),
+}
+"""Colours of cells with these words, where a terminal has colours."""
 _FORMULA = re.compile(r"[=+\-@\t\r\n＝＋－＠]")
 _NOT_IN_CSV = re.compile("[\x00\ud800-\udfff]")
 _ESCAPED_IN_JSON = re.compile(
@@ -65,8 +75,8 @@ def render(
 
     if format == "csv":
         _write_csv(columns, counted(), stream, guards_formulas=guards_formulas)
-    elif format == "table":
-        write_table(columns, counted(), stream, _width(stream))
+    elif format in ("table", "wide"):
+        write_table(columns, counted(), stream, _width(stream) if format == "table" else None)
     else:
         _WRITERS[format](columns, counted(), stream)
     return count
@@ -186,8 +196,8 @@ def write_table(columns: Sequence[str], rows: Rows, stream: TextIO, width: int |
     cells = [[_shown(value) for value in row] for row in held]
     rightward = _columns_of(_NUMBERS, columns, held)
     if width is not None:
-        whole = _columns_of((*_NUMBERS, date), columns, held)
-        _draw(columns, cells, list(zip(rightward, whole, strict=True)), stream, width)
+        instants = _columns_of((date,), columns, held)
+        _draw(Drawing(columns, cells, rightward, instants), stream, width)
         return
     widths = [
         max(_cells(name), *(min(_cells(row[at]), ALIGNED) for row in cells), 0) for at, name in enumerate(columns)
@@ -198,35 +208,76 @@ def write_table(columns: Sequence[str], rows: Rows, stream: TextIO, width: int |
         stream.write("  ".join(padded).rstrip() + "\n")
 
 
-def _draw(
-    columns: Sequence[str], cells: Cells, shapes: Sequence[tuple[bool, bool]], stream: TextIO, width: int
-) -> None:
-    """Draw a table with rich, or name and value in two columns where the terminal is too narrow for a table.
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A table for a terminal. ``numbers``, ``instants``: for each column, True if its values are such, and not cut."""
 
-    ``shapes``: for each column, True if it is aligned to the right, and True if its values are not cut.
-    """
+    columns: Sequence[str]
+    cells: Cells
+    numbers: Sequence[bool]
+    instants: Sequence[bool]
+
+    def is_whole(self, at: int) -> bool:
+        """True if the values of this column are not cut."""
+        return self.numbers[at] or self.instants[at]
+
+    def fitting(self, width: int) -> list[int]:
+        """Return the columns that fit into ``width``.
+
+        Left out first: columns without a value, then every instant but the first, then ids, then the last columns.
+        """
+        places = list(range(len(self.columns)))
+        if width < ORDINARY:
+            return places
+        first = self.instants.index(True) if True in self.instants else -1
+
+        def importance(at: int) -> tuple[int, int]:
+            if not any(row[at] for row in self.cells):
+                return 0, -at
+            if self.instants[at] and at != first:
+                return 1, -at
+            return (2 if self.columns[at].endswith("_id") and at else 3), -at
+
+        for at in sorted(places, key=importance)[:-1]:
+            if sum(map(self._narrowest, places)) + 2 * (len(places) - 1) <= width:
+                break
+            places.remove(at)
+        return places
+
+    def _narrowest(self, at: int) -> int:
+        longest = max(_cells(self.columns[at]), *(_cells(row[at]) for row in self.cells), 0)
+        return longest if self.is_whole(at) else min(longest, READABLE)
+
+
+def _draw(drawing: Drawing, stream: TextIO, width: int) -> None:
+    """Draw a table with rich, or name and value in two columns where the terminal is too narrow for a table."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     def one_line(text: str) -> Text:
-        return Text(text[: 4 * width], no_wrap=True, overflow="ellipsis")
+        return Text(text[: 4 * width], style=_STYLES.get(text, ""), no_wrap=True, overflow="ellipsis")
 
     console = Console(file=stream, width=width)
-    if width < NARROWEST * len(columns):
+    columns, places = drawing.columns, drawing.fitting(width)
+    if width < min(ORDINARY, NARROWEST * len(columns)):
         table = Table.grid(padding=(0, 2, 0, 0), expand=False)
-        for number, row in enumerate(cells):
+        for number, row in enumerate(drawing.cells):
             if number:
                 table.add_row()
             for name, text in zip(columns, row, strict=True):
                 table.add_row(one_line(name), one_line(text))
     else:
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-        for name, (is_right, is_whole) in zip(columns, shapes, strict=True):
-            table.add_column(one_line(name), justify="right" if is_right else "left", no_wrap=is_whole)
-        for row in cells:
-            table.add_row(*map(one_line, row))
+        for at in places:
+            justify: Literal["left", "right"] = "right" if drawing.numbers[at] else "left"
+            table.add_column(one_line(columns[at]), justify=justify, no_wrap=drawing.is_whole(at))
+        for row in drawing.cells:
+            table.add_row(*(one_line(row[at]) for at in places))
     console.print(table)
+    if len(places) < len(columns):
+        left_out = ", ".join(name for at, name in enumerate(columns) if at not in places)
+        console.print(Text(f"no room for {left_out}: --wide or --json shows all", style="dim"))
 
 
 def _columns_of(types: tuple[type, ...], columns: Sequence[str], rows: Sequence[Row]) -> list[bool]:
@@ -252,4 +303,4 @@ _WRITERS: Final[dict[str, Callable[[Sequence[str], Rows, TextIO], None]]] = {
     "jsonl": _write_json_lines,
     "markdown": _write_markdown,
 }
-FORMATS: Final = ("table", "csv", *_WRITERS)
+FORMATS: Final = ("table", "wide", "csv", *_WRITERS)

@@ -12,7 +12,7 @@ from tests.house.source import ROOT, attributes, functions, imports, modules, no
 
 PURE = {
     "__future__", "abc", "array", "bisect", "collections", "dataclasses", "datetime", "decimal", "enum", "fractions",
-    "functools", "hashlib", "heapq", "itertools", "json", "math", "msgspec", "operator", "re", "string", "sys", "types",
+    "functools", "hashlib", "heapq", "itertools", "json", "math", "msgspec", "operator", "re", "shlex", "string", "sys", "types",
     "typing", "unicodedata", "zlib",
 }  # fmt: skip
 CLOCKS = {
