@@ -2,7 +2,7 @@
 --
 --   favsync_migrate   owns the schema; only `favsync db upgrade` and backups connect as this one
 --   favsync_sync      the role of the service: reads and writes rows; cannot create, alter or drop anything but temporary tables
---   favsync_report    reads the views and the tables without secrets; cannot see `tokens`, cannot write
+--   favsync_report    reads the views and the tables without secrets; of `tokens` only their state; cannot write
 --
 -- Run it in favsync's database as a superuser (or as a role that can create roles and owns the database), before the first
 -- `favsync db upgrade` and again after each one:
@@ -73,7 +73,7 @@ ALTER DEFAULT PRIVILEGES FOR ROLE favsync_migrate IN SCHEMA public
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO favsync_sync;
 GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO favsync_sync;
 
--- Reports: every view, and only the tables named here. Others, such as `tokens`, are closed.
+-- Reports: every view, and only the tables named here. Others, such as the secrets of `tokens`, are closed.
 DO $$
 DECLARE
     name text;
@@ -91,6 +91,11 @@ BEGIN
     LOOP
         EXECUTE format('GRANT SELECT ON public.%I TO favsync_report', name);
     END LOOP;
+    -- The state of tokens for `favsync status` and `favsync accounts list`; not the tokens, nor where they are.
+    IF to_regclass('public.tokens') IS NOT NULL THEN
+        GRANT SELECT (account_id, place, updated_at, is_renewable, state, reason, suspect_since, expires_at)
+            ON public.tokens TO favsync_report;
+    END IF;
     -- Only migrations change the version of the schema.
     IF to_regclass('public.favsync_version') IS NOT NULL THEN
         REVOKE INSERT, UPDATE, DELETE ON public.favsync_version FROM favsync_sync;

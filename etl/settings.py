@@ -10,7 +10,9 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import ipaddress
+import json
 import re
+import textwrap
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
@@ -28,7 +30,7 @@ LOST_WITHOUT_RAW = (
 )
 DigestFormat = Literal["chat", "discord", "text", "markdown", "html", "json"]
 DIGEST_FORMATS: tuple[str, ...] = get_args(DigestFormat)
-KEY_WANTED = 'a Fernet key (python3 -c "import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())")'
+KEY_WANTED = "a Fernet key (`favsync accounts new-key` prints one)"
 _TRUTHS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
@@ -192,8 +194,12 @@ def _codes(text: str) -> frozenset[int]:
 def _database_url(text: str) -> SecretText:
     scheme, mark, rest = text.partition("://")
     scheme = scheme.lower()
-    if not mark:
-        raise ValueError("is not a URL")
+    if not mark and (text.startswith(("/", "./", "../", "~/")) or text.endswith((".db", ".sqlite", ".sqlite3"))):
+        if "?" in text:
+            raise ValueError("contains a question mark, which starts the options of a URL")
+        scheme, rest = "sqlite", f"/{Path(text).expanduser()}"
+    elif not mark:
+        raise ValueError("is neither a URL nor a path such as ./favsync.db")
     if scheme == "sqlite":
         url = f"sqlite://{_sqlite_place(rest)}"
     elif scheme in {"postgresql", "postgres"}:
@@ -281,9 +287,7 @@ _LENGTH = "a length of time such as 48h, 7d or 0 (at once)"
 _LENGTH_IN_FILE = Annotated[str, Meta(pattern=r"^\s*([0-9]{1,5}\s*[mhdMHD]|0+)\s*$")] | Literal[0]
 _AS_RECEIVED = "alone, as received from Boomplay"
 _A_PATH, _A_WORD = "a path such as /oauth/token", "one word, as the service documents it"
-_DATABASES = (
-    "sqlite:///favsync.db (relative), sqlite:////var/lib/favsync/favsync.db (absolute) or postgresql://user@host/name"
-)
+_DATABASES = "a path such as ./favsync.db or /var/lib/favsync/favsync.db, or postgresql://user@host/name"
 _KEY_FILE = f"the path of a file with {KEY_WANTED}"
 _PAGES, _RETRIES = Annotated[int, Meta(ge=1, le=32)], Annotated[int, Meta(ge=0, le=100)]
 _RATE, _SECONDS = Annotated[float, Meta(ge=0, le=10_000)], Annotated[float, Meta(ge=0.1, le=3600)]
@@ -364,6 +368,18 @@ class Settings:
 
 
 SETTINGS = tuple(Setting(field.name, initial=field.default, **field.metadata) for field in dataclasses.fields(Settings))
+
+
+def file_template() -> str:
+    """Return a settings file with every setting as a comment, at its default."""
+    lines = ["# Settings of favsync. To set one, remove the # before its name and change the value.", ""]
+    for each in SETTINGS:
+        is_plain = isinstance(each.initial, int | float)
+        lines += textwrap.wrap(
+            f"{each.wanted}; or the variable {each.variable}", 78, initial_indent="# ", subsequent_indent="# "
+        )
+        lines += [f"#{each.name} = {each.default if is_plain else json.dumps(each.default or '')}", ""]
+    return "\n".join(lines)
 
 
 def file_schema() -> dict[str, Any]:

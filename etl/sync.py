@@ -27,6 +27,7 @@ from etl.load.favourites import write_changes, write_rejects
 from etl.load.raw import items_of
 from etl.load.run_lock import run_lock
 from etl.load.snapshot import load_delta
+from etl.load.stored_tracks import track_titles
 from etl.model.encoding import snapshot_digest
 from etl.model.records import (
     Baseline,
@@ -251,11 +252,14 @@ def plan_account(engine: Engine | None, account: Account, api: FavouritesApi, op
     owner = require_owner(api, account.boomplay_user_id, account.name) if engine else None
     delta, _ = _delta(run, snapshot)
     changed, rejected = 0, delta.known_rejects
+    titles: dict[int, str] = {}
     ref = _snapshot_ref(run, snapshot, owner, _ask_catalogue(run, snapshot, lookup))
     if baseline is not None and baseline.digest == snapshot_digest(item.digest for item in snapshot.items):
         ref = replace(ref, snapshot_id=baseline.snapshot_id)
     if engine is None:
-        rejected += sum(len(batch.rejects) for batch in normalise_batches(delta))
+        for batch in normalise_batches(delta):
+            rejected += len(batch.rejects)
+            titles |= {track.track_id: track.title or "" for track in batch.tracks}
         before = OpenFavourites()
     else:
         with read_transaction(engine) as connection:
@@ -265,6 +269,7 @@ def plan_account(engine: Engine | None, account: Account, api: FavouritesApi, op
                 known = stored_version_refs(connection, [track.track_id for track in batch.tracks])
                 changed += len(track_changes(known, batch.tracks, snapshot.observed_at).changed)
                 rejected += len(batch.rejects)
+                titles |= {track.track_id: track.title or "" for track in batch.tracks}
     require_readable(rejected, len(snapshot.items))
     changes = decide_changes(before, ref, options.threshold)
     plan = {
@@ -273,7 +278,12 @@ def plan_account(engine: Engine | None, account: Account, api: FavouritesApi, op
         "held": list(changes.held),
         "missing": sorted(i.track_id for i in changes.marked if i.missing_since == snapshot.observed_at),
     }
-    return replace(_result(run, snapshot, changes, changed, rejected), plan=plan, finished_at=clock.now())
+    unknown = {track_id for ids in plan.values() for track_id in ids} - set(titles)
+    if engine is not None:
+        with read_transaction(engine) as connection:
+            titles |= track_titles(connection, unknown)
+    result = _result(run, snapshot, changes, changed, rejected)
+    return replace(result, plan=plan, titles=titles, finished_at=clock.now())
 
 
 def _snapshot_ref(

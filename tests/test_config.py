@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from etl.accounts.encryption import MAKES_A_KEY
 from etl.config import SETTINGS, Config, SecretText, SettingSource, load
 from etl.errors import SettingsError
 from etl.model.records import RemovalGrace, RemovalThreshold
@@ -340,7 +339,7 @@ def test_an_error_about_a_secret_does_not_contain_it(variable: str, text: str) -
 
 def test_only_a_fernet_key_is_a_key_and_the_wrong_one_is_counted() -> None:
     assert "key 2 of 2" in str(refused({"FAVSYNC_ENCRYPTION_KEY": f"{KEY},{KEY[:-2]}"}))
-    assert MAKES_A_KEY in refused({"FAVSYNC_ENCRYPTION_KEY": "x"}).remedy
+    assert "`favsync accounts new-key`" in refused({"FAVSYNC_ENCRYPTION_KEY": "x"}).remedy
 
 
 def test_keys_come_from_a_file_one_a_line_or_with_commas(tmp_path: Path) -> None:

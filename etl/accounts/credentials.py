@@ -38,6 +38,10 @@ from etl.errors import CredentialsError
 DEFAULT_ACCOUNT = "default"
 DEFAULT_VARIABLE = "BOOMPLAY_ACCESS_TOKEN"
 WIDESPREAD_FROM = 3
+APP_REMEDY = (
+    "check BOOMPLAY_APP_ID and BOOMPLAY_APP_SECRET, which the service refuses; the token may be good. "
+    "`favsync config` shows where they are set"
+)
 _APP = re.compile(r"\bapp[ _-]?(id|secret)\b", re.IGNORECASE)
 
 
@@ -75,7 +79,7 @@ class CredentialStore:
     def remedy(self, reason: str) -> str:
         """Return what to do after the service refused a request for ``reason``."""
         if is_app_refused(reason):
-            return "check BOOMPLAY_APP_ID and BOOMPLAY_APP_SECRET: the service refuses them, and the token may be good"
+            return APP_REMEDY
         return token_remedy(self._name, self._in_use.row if self._in_use else None)
 
     def can_store(self, stored: StoredToken) -> bool:

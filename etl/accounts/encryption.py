@@ -13,7 +13,12 @@ from contextlib import suppress
 
 from etl.errors import CredentialsError, SettingsError
 
-MAKES_A_KEY = 'python3 -c "import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())"'
+
+def new_key() -> str:
+    """Return a new key for FAVSYNC_ENCRYPTION_KEY."""
+    from cryptography.fernet import Fernet
+
+    return Fernet.generate_key().decode()
 
 
 class TokenCipher:
@@ -25,7 +30,7 @@ class TokenCipher:
         if not keys:
             raise SettingsError(
                 "no FAVSYNC_ENCRYPTION_KEY is set, so a token cannot be kept in the database",
-                remedy=f"set FAVSYNC_ENCRYPTION_KEY to the output of: {MAKES_A_KEY}; "
+                remedy="set FAVSYNC_ENCRYPTION_KEY to what `favsync accounts new-key` prints, "
                 "or keep the token elsewhere: --token-env VAR or --token-file PATH",
             )
         self._first = Fernet(keys[0])

@@ -14,10 +14,10 @@ from datetime import datetime
 from typing import Any
 
 from msgspec.structs import replace
-from sqlalchemy import Connection, Engine, delete, insert, select, update
+from sqlalchemy import Connection, Engine, delete, func, insert, or_, select, update
 
 from etl import clock
-from etl.accounts.credentials import DEFAULT_ACCOUNT, CredentialStore, stored_row
+from etl.accounts.credentials import APP_REMEDY, DEFAULT_ACCOUNT, CredentialStore, is_app_refused, stored_row
 from etl.accounts.encryption import TokenCipher
 from etl.accounts.session import RENEWAL_SECONDS, connect, http_options
 from etl.accounts.token_input import TokenInput
@@ -27,7 +27,7 @@ from etl.accounts.token_rows import (
     displayed_status,
     put_token_row,
     token_row,
-    token_rows,
+    token_states,
 )
 from etl.boomplay.client import Boomplay
 from etl.boomplay.payloads import User
@@ -35,7 +35,7 @@ from etl.boomplay.tokens import StaticToken
 from etl.config import Config
 from etl.db.engine import read_transaction, write_transaction
 from etl.db.locks import LockKind, lock
-from etl.db.tables import accounts, runs, schedules
+from etl.db.tables import accounts, markets, runs, schedules
 from etl.errors import CredentialsError, FavsyncError, UsageError, WrongUser
 from etl.load.accounts import Account, every_account, find_accounts
 
@@ -55,10 +55,21 @@ class CheckedToken:
     error: FavsyncError | None
 
 
-def fetch_user(config: Config, token: str) -> User:
-    """Return the user whose token this is. Raises CredentialsError, ApiError, SettingsError."""
+def fetch_user(config: Config, token: str, again: str) -> User:
+    """Return the user whose token this is. ``again``: the command that takes another token.
+
+    Raises: CredentialsError, ApiError, SettingsError.
+    """
     with Boomplay(StaticToken(token), http_options(config)) as client:
-        return client.user()
+        try:
+            return client.user()
+        except CredentialsError as error:
+            error.remedy = (
+                f"copy the token again and repeat {again}; if a new token is refused too, check BOOMPLAY_APP_ID"
+            )
+            if is_app_refused(error.message):
+                error.remedy = APP_REMEDY
+            raise
 
 
 def require_new(engine: Engine, name: str) -> None:
@@ -84,7 +95,9 @@ def add_account(
     Raises: UsageError; CredentialsError, ApiError, SettingsError, DatabaseError.
     """
     require_new(engine, name)
-    user = fetch_user(config, given.token.access_token)
+    quoted = shlex.quote(name)
+    again = f"`favsync accounts add {quoted}`, or sign in with `favsync accounts login {quoted}`"
+    user = fetch_user(config, given.token.access_token, again)
     with write_transaction(engine) as connection:
         _require_no_other(connection, user, None)
         values = {
@@ -107,7 +120,7 @@ def give_token(config: Config, engine: Engine, name: str, given: TokenInput) -> 
     """
     account = _find(engine, name)
     account_id = account.account_id
-    user = fetch_user(config, given.token.access_token)
+    user = fetch_user(config, given.token.access_token, f"`favsync accounts set {shlex.quote(name)} --token`")
     _require_same(account, user)
     with lock(engine, LockKind.TOKEN, account_id, RENEWAL_SECONDS), write_transaction(engine) as connection:
         _require_no_other(connection, user, account_id)
@@ -150,6 +163,19 @@ def check_account(config: Config, engine: Engine, name: str) -> CheckedToken:
         state = "valid" if user is not None or error is None else "unknown"
         return CheckedToken(name, user, state, None, str(TokenLocation.ENVIRONMENT), error)
     return CheckedToken(name, user, displayed_status(row, clock.now()), row.expires_at, str(row.place), error)
+
+
+def market_code(engine: Engine, text: str) -> str:
+    """Return the code of the market with this code or name. Raises UsageError."""
+    wanted = text.strip().lower()
+    query = select(markets.c.market_code).where(
+        or_(func.lower(markets.c.market_code) == wanted, func.lower(markets.c.name) == wanted)
+    )
+    with read_transaction(engine) as connection:
+        found = connection.execute(query).scalar()
+    if found is None:
+        raise UsageError(f"{text!r} is not a market", remedy="use the two-letter code of a country, such as NG")
+    return str(found)
 
 
 def disable_account(engine: Engine, name: str) -> None:
@@ -200,7 +226,7 @@ def list_accounts(engine: Engine) -> list[dict[str, Any]]:
     )
     with read_transaction(engine) as connection:
         found = connection.execute(select(accounts).order_by(accounts.c.name)).all()
-        rows = token_rows(connection)
+        rows = token_states(connection)
         # The settings' token has no row until it is refused; it works if it has read a list.
         default_state = "valid" if connection.execute(proven.limit(1)).scalar() else "unknown"
     shown = []

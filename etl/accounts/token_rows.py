@@ -12,6 +12,7 @@ A dead token is not deleted: if the service accepts it again, it is valid again.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -21,6 +22,9 @@ from sqlalchemy import ColumnElement, Connection, delete, insert, select
 
 from etl.db.tables import accounts, tokens
 
+OPEN_COLUMNS = (
+    "account_id", "place", "updated_at", "is_renewable", "state", "reason", "suspect_since", "expires_at",
+)  # fmt: skip
 CONFIRM_AFTER = timedelta(minutes=5)
 EXPIRING_WITHIN = timedelta(days=1)
 
@@ -97,11 +101,18 @@ def token_row(connection: Connection, account_id: int) -> TokenRow | None:
     return token_rows(connection, tokens.c.account_id == account_id).get(account_id)
 
 
-def token_rows(connection: Connection, *conditions: ColumnElement[bool]) -> dict[int, TokenRow]:
-    """Return the rows that meet the conditions, by account."""
-    found = connection.execute(select(*tokens.c[TokenRow.__struct_fields__]).where(*conditions))
-    named = (dict(zip(TokenRow.__struct_fields__, row, strict=True)) for row in found)
+def token_rows(
+    connection: Connection, *conditions: ColumnElement[bool], columns: Sequence[str] = TokenRow.__struct_fields__
+) -> dict[int, TokenRow]:
+    """Return the rows that meet the conditions, by account, with these columns."""
+    found = connection.execute(select(*tokens.c[tuple(columns)]).where(*conditions))
+    named = (dict(zip(columns, row, strict=True)) for row in found)
     return {row["account_id"]: msgspec.convert(row, TokenRow) for row in named}
+
+
+def token_states(connection: Connection) -> dict[int, TokenRow]:
+    """Return the rows without their secret columns, as the role of reports may read them (deploy/grants.sql)."""
+    return token_rows(connection, columns=OPEN_COLUMNS)
 
 
 def put_token_row(connection: Connection, row: TokenRow) -> None:

@@ -236,6 +236,8 @@ class HttpClient:
     def _give_up(self, failure: Failure, decision: Decision, tries: int) -> NoReturn:
         message = failure.message + (f", {tries} times" if tries > 1 else "")
         if not isinstance(decision, Postpone):
+            if failure.status is None and failure.cause in (FailureClass.TRANSIENT, FailureClass.DOWN):
+                message += f", at {self.options.api_url} (BOOMPLAY_API_URL)"
             raise self.options.policy.error(failure, message)
         timing = self.options.timing
         self._limiter.pause(timing.monotonic() + (decision.until - timing.now()).total_seconds())

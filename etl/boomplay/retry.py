@@ -32,7 +32,7 @@ LONGEST_WAIT_SECONDS = 30 * 86400.0
 class FailureClass(Enum):
     """What a failure means. The value is the remedy in its error."""
 
-    TRANSIENT = "check the network, then try again later"
+    TRANSIENT = "check BOOMPLAY_API_URL and the network (`favsync doctor` tests both), then try again later"
     THROTTLED = "wait until then; if it goes on for days, ask Boomplay whether the app id is blocked"
     GARBLED = "try again later; if it stays, a proxy answers in the service's place"  # no JSON, or a cut body
     TOKEN = "get another: `favsync accounts login NAME`, `favsync accounts set NAME --token`, or BOOMPLAY_ACCESS_TOKEN"  # noqa: S105

@@ -34,6 +34,8 @@ VERBS = {
     "doctor": ("etl.cli.doctor", "doctor", "Find problems and show how to fix them."),
     "config": ("etl.cli.config", "config", "Show every setting, its value and its source."),
     "sandbox": ("etl.cli.sandbox", "sandbox", "Run a fake Boomplay API on this machine."),
+    "completion": ("etl.cli.completion", "completion", "Complete verbs, accounts, reports and runs in your shell."),
+    "help": ("etl.cli.help", "help_", "Show the help of a verb."),
 }
 EXIT_CODES = (
     ("0", "success; `sync`: the list was read completely"),

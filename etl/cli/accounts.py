@@ -15,18 +15,21 @@ import click
 from sqlalchemy import Engine
 
 from etl.accounts import manage
+from etl.accounts.encryption import new_key
 from etl.accounts.login import sign_in
 from etl.accounts.token_input import TokenInput, read_token, token_location
 from etl.accounts.token_rows import account_id_of
 from etl.boomplay.payloads import User
+from etl.cli.add_many import add_many
 from etl.cli.commands import VerbGroup
+from etl.cli.completers import account_names
 from etl.cli.context import Context, counted, pass_context
 from etl.cli.options import json_option, wide_option
 from etl.cli.signals import stop_event
 from etl.cli.sync import worst_exit_code
 from etl.db.engine import read_transaction, write_transaction
 from etl.errors import DatabaseError, UsageError
-from etl.load.accounts import Account, find_accounts
+from etl.load.accounts import Account, find_accounts, match_accounts
 from etl.load.run_lock import run_locks
 from etl.replay.erase import erase_account
 from etl.replay.prune import compact
@@ -36,7 +39,7 @@ CHECK_COLUMNS = (
     "account", "works", "user_name", "boomplay_user_id", "region", "token", "token_place", "expires_at", "error",
 )  # fmt: skip
 HIDDEN_COLUMNS = ("boomplay_user_id", "plan", "created_at")
-name_argument = click.argument("name")
+name_argument = click.argument("name", shell_complete=account_names)
 token_env_option = click.option(
     "--token-env",
     metavar="VAR",
@@ -66,7 +69,8 @@ def accounts() -> None:
 
 
 @accounts.command("add")
-@name_argument
+@click.argument("name", required=False)
+@click.option("--from", "file", metavar="FILE", help="Add every account of this CSV file; - is standard input.")
 @token_env_option
 @token_file_option
 @schedule_option
@@ -74,19 +78,40 @@ def accounts() -> None:
 @json_option
 @pass_context
 def add(
-    context: Context, name: str, token_env: str | None, token_file: str | None, schedule: str | None, region: str | None
-) -> None:
-    """Add the account NAME, with a token that is prompted for or read from standard input.
+    context: Context,
+    name: str | None,
+    file: str | None,
+    token_env: str | None,
+    token_file: str | None,
+    schedule: str | None,
+    region: str | None,
+) -> int:
+    r"""Add the account NAME, with a token that is prompted for or read from standard input.
 
     The first line is the access token, an optional second line the refresh token. Boomplay reports the token's user; a user
     can have only one account.
+
+    The CSV file of --from starts with a line of column names: name, and any of access_token, refresh_token, token_env,
+    token_file, schedule, region. Accounts that exist already are left as they are.
+
+    \b
+    name,access_token,region
+    ada,eyJhbGciOi...,NG
     """
-    settings = {"schedule": _schedule(schedule or "default"), "region": _region(region or "")}
+    if (name is None) == (file is None):
+        raise click.UsageError("name one account, or a file of many with --from FILE")
+    plan = _schedule(schedule or "default")
+    if file is not None:
+        if token_env or token_file or schedule or region:
+            raise click.UsageError("with --from, the file has the tokens, schedules and regions")
+        return add_many(context, file)
     engine = context.open_database(create=True)
-    manage.require_new(engine, name)
+    settings = {"schedule": plan, "region": manage.market_code(engine, region) if region else None}
+    manage.require_new(engine, name or "")
     given = _read_token(context, token_env, token_file)
-    _, user = manage.add_account(context.config, engine, name, given, settings)
-    _show_user(context, "added", name, user, given.note)
+    _, user = manage.add_account(context.config, engine, name or "", given, settings)
+    _show_user(context, "added", name or "", user, given.note)
+    return 0
 
 
 @accounts.command("list")
@@ -117,12 +142,14 @@ def set_(
     """Change the account NAME: its schedule, region, name or token; enable or disable it."""
     new["name"] = new.pop("new_name")
     values = {key: value for key, value in new.items() if value is not None}
-    checks = (("schedule", _schedule), ("region", _region))
-    values |= {key: check(values[key]) for key, check in checks if key in values}
+    if "schedule" in values:
+        values["schedule"] = _schedule(values["schedule"])
     wants_token = token or token_env is not None or token_file is not None
     if not values and not wants_token:
         raise UsageError("no changes given", remedy="`favsync accounts set --help` lists the options")
     engine = context.open_database()
+    if "region" in values:
+        values["region"] = manage.market_code(engine, values["region"]) if values["region"].strip() else None
     note = ""
     if wants_token:
         given = _read_token(context, token_env, token_file)
@@ -138,7 +165,7 @@ def set_(
 
 
 @accounts.command("check")
-@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=account_names)
 @wide_option
 @json_option
 @pass_context
@@ -149,7 +176,7 @@ def check(context: Context, names: tuple[str, ...]) -> int:
     """
     engine = context.open_database()
     with read_transaction(engine) as connection:
-        found = [account.name for account in find_accounts(connection, names)]
+        found = [account.name for account in match_accounts(connection, names)]
     checks = [manage.check_account(context.config, engine, name) for name in found]
     rows = []
     for each in checks:
@@ -162,6 +189,18 @@ def check(context: Context, names: tuple[str, ...]) -> int:
         if each.error is not None and each.error.remedy and not context.json:
             context.say(f"{each.account}: {each.error.remedy}")
     return context.exit_code
+
+
+@accounts.command("new-key")
+@json_option
+@pass_context
+def new_key_(context: Context) -> None:
+    """Print a new key for FAVSYNC_ENCRYPTION_KEY, which encrypts tokens in the database.
+
+    Store it outside of the database and its backups. Without the key, the tokens cannot be read.
+    """
+    key = new_key()
+    context.show_result({"key": key}, key)
 
 
 @accounts.command("rekey")
@@ -288,13 +327,6 @@ def _piped(read: Callable[[], str]) -> str:
 def _schedule(text: str) -> str | None:
     """Return the text of a valid schedule, None for the default one."""
     return None if text.strip().lower() == "default" else parse(text).text.strip()
-
-
-def _region(text: str) -> str | None:
-    code = text.strip().upper()
-    if code and not (len(code) == 2 and code.isascii() and code.isalpha()):
-        raise UsageError(f"{text!r} is not a market", remedy="use its two-letter code, such as NG")
-    return code or None
 
 
 def _show_user(context: Context, done: str, name: str, user: User, note: str) -> None:

@@ -61,11 +61,20 @@ class Context:
     def open_database(self, *, create: bool = False) -> Engine:
         """Return the engine of a database at the newest schema. ``create``: make a new SQLite file if there is none.
 
+        A new file starts a new history, so it is announced: the path may be mistyped.
+
         Raises: DatabaseError.
         """
+        from etl.db.engine import sqlite_path
         from etl.db.migrate import ready_engine
 
-        return ready_engine(self.config.database_url.reveal(), create=create)
+        url = self.config.database_url.reveal()
+        path = sqlite_path(url)
+        is_new = create and path is not None and not path.exists()
+        engine = ready_engine(url, create=create)
+        if is_new and path is not None:
+            self.say(f"NEW DATABASE: {path.absolute()} did not exist and is created, with an empty history")
+        return engine
 
     @property
     def has_progress(self) -> bool:

@@ -29,10 +29,13 @@ def upgrade(context: Context) -> None:
     """Migrate the schema to the newest version and recreate the views."""
     url = context.config.database_url.reveal()
     path = sqlite_path(url)
-    before = migrate.current(open_engine(url)) if path is None or path.exists() else None
+    is_new = path is not None and not path.exists()
+    before = None if is_new else migrate.current(open_engine(url))
     migrate.upgrade(url)
     after = migrate.current(open_engine(url))
     done = f"the schema was migrated from {before or 'nothing'} to {after}"
+    if is_new and path is not None:
+        done = f"NEW DATABASE: {path.absolute()} did not exist and is created, with an empty history"
     if before == after:
         done = f"the schema is already at {after}; the views were recreated"
     context.show_result({"before": before, "after": after}, done)

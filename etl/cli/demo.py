@@ -6,6 +6,8 @@ It uses the same settings, client, runs and database as `favsync sync`; only the
 from __future__ import annotations
 
 import shlex
+import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -89,6 +91,16 @@ def _folder(keep: Path | None) -> Path:
     return keep.resolve()
 
 
+def _program() -> str:
+    """Return favsync as the shell must be given it, so that printed commands work."""
+    called = Path(sys.argv[0])
+    if called.name == "__main__.py":
+        return f"{shlex.quote(sys.executable)} -m etl"
+    on_path = shutil.which("favsync")
+    is_on_path = on_path is not None and called.exists() and called.samefile(on_path)
+    return "favsync" if is_on_path or not called.exists() else shlex.quote(str(called))
+
+
 class _Tour:
     """The steps of the demo, and their results."""
 
@@ -146,20 +158,23 @@ class _Tour:
         self._show(f"\nEverything is in {self.folder}")
         self._show("  favsync.db    the database: any SQLite tool opens it")
         self._show("  report.html   the report: open it in a browser")
-        self._show(f"  next          favsync report --database-url {shlex.quote(self.database)}")
+        option = f"--database-url {shlex.quote(str(self.folder / 'favsync.db'))}"
+        self._show("\nTry these next:")
+        for verb in ("status", "report current-favourites --limit 5", "history --limit 5"):
+            self._show(f"  {_program()} {verb} {option}")
 
     def _show(self, text: str) -> None:
         if not self.context.json:
             self.context.show(text)
 
 
-_NEWEST = """SELECT track_id, title, artists, added_after, valid_from
+_NEWEST = """SELECT track_id, title, added_after, valid_from
           FROM report_current_favourites LIMIT 3;"""
 _MISSING = """SELECT track_id, title, last_seen_at, missing_since
           FROM favourites JOIN tracks USING (track_id) WHERE missing_since IS NOT NULL;"""
-_INTERVALS = """SELECT title, added_after, valid_from, removed_after, valid_to
+_INTERVALS = """SELECT title, added_after, valid_from, valid_to
           FROM report_favourite_history WHERE track_id = :track ORDER BY valid_from;"""
 _VERSIONS = "SELECT title, valid_from, valid_to FROM track_versions WHERE track_id = :track ORDER BY valid_from;"
-_REMOVED = """SELECT track_id, title, removed_after, valid_to, removal_reason
+_REMOVED = """SELECT title, removed_after, valid_to, removal_reason
           FROM favourites JOIN tracks USING (track_id) WHERE valid_to IS NOT NULL;"""
 _RUNS = "SELECT run_id, outcome, favourites, added, missing, removed, requests FROM runs ORDER BY run_id;"

@@ -15,7 +15,7 @@ from etl.cli.options import accounts_argument, json_option
 from etl.cli.time_input import instant
 from etl.db.engine import read_transaction, write_transaction
 from etl.errors import NotDelivered, SettingsError
-from etl.load.accounts import find_accounts
+from etl.load.accounts import match_accounts
 from etl.monitor.webhook import send as send_digest
 from etl.reporting.digest import Cursor, Digest, DigestRange, cursor_of, newest_cursor, set_cursor
 from etl.reporting.digest import digest as make_digest
@@ -32,7 +32,12 @@ FIRST = timedelta(days=7)
 @click.option(
     "--channel", metavar="NAME", default="default", help="The receiver; each channel has a cursor of its own."
 )
-@click.option("--peek", is_flag=True, help="Do not move the cursor: the next digest repeats these changes.")
+@click.option(
+    "--peek/--no-peek",
+    "peek",
+    default=None,
+    help="Do not move the cursor: the next digest repeats these changes. [default: --peek on a terminal]",
+)
 @click.option(
     "--send",
     is_flag=True,
@@ -46,12 +51,13 @@ def digest(
     since: datetime | None,
     format_: str | None,
     channel: str,
-    peek: bool,
+    peek: bool | None,
     send: bool,
 ) -> None:
     r"""Summarise what changed in ACCOUNTs, or in all enabled ones, since the last digest; the first covers 7 days.
 
-    Without changes, standard output stays empty, except with JSON, which is always a list of accounts.
+    A terminal shows the digest and does not move the cursor. Without changes, standard output stays empty, except with
+    JSON, which is always a list of accounts.
 
     \b
     favsync digest | mail -E -s "Favourites" you@example.org
@@ -74,7 +80,7 @@ def digest(
     digests: list[Digest] = []
     cursors: dict[int, Cursor] = {}
     with read_transaction(engine) as connection:
-        for account in find_accounts(connection, accounts):
+        for account in match_accounts(connection, accounts):
             newest = newest_cursor(connection, account.account_id, now)
             if newest is not None:
                 former = cursor_of(connection, account.account_id, channel)
@@ -85,10 +91,18 @@ def digest(
                 cursors[account.account_id] = newest
     _show(context, digests, "json" if context.json else format_ or "text")
     sys.stdout.flush()  # the cursor moves only after the digest is written
+    peek = _is_peek(context, peek, digests)
     if since is None and not peek:
         with write_transaction(engine) as connection:
             for account_id, cursor in cursors.items():
                 set_cursor(connection, account_id, channel, cursor)
+
+
+def _is_peek(context: Context, peek: bool | None, digests: list[Digest]) -> bool:
+    """Return ``peek``; if it is not given, True on a terminal, where a person only looks."""
+    if peek is None and sys.stdout.isatty() and any(each.has_content for each in digests):
+        context.say("shown on a terminal, so the cursor did not move: --no-peek moves it")
+    return sys.stdout.isatty() if peek is None else peek
 
 
 def _show(context: Context, found: list[Digest], format_: str) -> None:
@@ -110,7 +124,7 @@ def _send(context: Context, engine: Engine, names: tuple[str, ...]) -> None:
     if url is None:
         raise SettingsError("FAVSYNC_DIGEST_URL is not set", remedy="set it to the address of your chat's webhook")
     with read_transaction(engine) as connection:
-        accounts = find_accounts(connection, names)
+        accounts = match_accounts(connection, names)
     first = DigestRange(instant=clock.now() - FIRST)
     failure: NotDelivered | None = None
     for account in accounts:

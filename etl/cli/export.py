@@ -18,7 +18,7 @@ from etl.db.engine import read_transaction
 from etl.db.migrate import current_of
 from etl.errors import UsageError
 from etl.reporting.export import MANIFEST, relations, write_manifest, write_relation
-from etl.reporting.parquet import require_parquet
+from etl.reporting.parquet import has_parquet, require_parquet
 
 COLUMNS = ("name", "kind", "rows", "bytes")
 
@@ -33,12 +33,15 @@ COLUMNS = ("name", "kind", "rows", "bytes")
     help="Folder for the files.",
 )
 @click.option(
-    "--format", "format_", type=click.Choice(("parquet", "csv", "jsonl")), default="parquet", help="File format."
+    "--format",
+    "format_",
+    type=click.Choice(("parquet", "csv", "jsonl")),
+    help="File format. [default: parquet, or csv if pyarrow is not installed]",
 )
 @click.option("--force", is_flag=True, help="Replace an existing export in DIR.")
 @json_option
 @pass_context
-def export(context: Context, folder: Path, format_: str, force: bool) -> None:
+def export(context: Context, folder: Path, format_: str | None, force: bool) -> None:
     r"""Write every table and view into DIR, one file each, with a manifest of rows, columns, types and checksums.
 
     Tokens are not exported. DIR appears when everything is written, or not at all. DuckDB, polars, pandas and others read
@@ -48,7 +51,11 @@ def export(context: Context, folder: Path, format_: str, force: bool) -> None:
     favsync export --to favourites
     duckdb -c "select * from 'favourites/report_artists.parquet'"
     """
-    if format_ == "parquet":
+    if format_ is None:
+        format_ = "parquet" if has_parquet() else "csv"
+        if format_ == "csv":
+            context.say("writing CSV, as pyarrow is not installed; `pip install pyarrow` makes Parquet possible")
+    elif format_ == "parquet":
         require_parquet()
     if folder.exists() and any(folder.iterdir()):  # only an earlier export may be replaced
         if not (folder / MANIFEST).exists():

@@ -105,6 +105,7 @@ def _lines_by_track(found: Sequence[Event]) -> Iterator[str]:
             else:
                 reason = f" ({event.removal_reason})" if event.removal_reason else ""
                 span = f"between {_time(event.not_before)} and {_time(event.at)}"
+                span = f"at {_time(event.at)}" if _is_same_minute(event) else span
                 yield f"  {who}{event.change}{again} {span}{reason}"
 
 
@@ -123,12 +124,17 @@ def _lines_by_snapshot(found: Sequence[Event]) -> Iterator[str]:
         yield f"{_time(at)}  {f'{account}: ' if account else ''}{headline}"
         for event in own[:SHOWN_TRACKS]:
             by = f" by {event.artists}" if event.artists else ""
-            after = f"after {_time(event.not_before)}" if event.not_before else None
+            after = f"after {_time(event.not_before)}" if event.not_before and not _is_same_minute(event) else None
             details = ", ".join(filter(None, ("again" if event.is_again else None, after, event.removal_reason)))
             more = f": {_changed(event)}" if change == "changed" else f" ({details})" if details else ""
             yield f"    {event.title or f'track {event.track_id}'}{by}{more}"
         if len(own) > SHOWN_TRACKS:
             yield f"    … and {len(own) - SHOWN_TRACKS:,} more"
+
+
+def _is_same_minute(event: Event) -> bool:
+    """True if both bounds of the event are in one minute, so a range of them says no more than one."""
+    return event.not_before is not None and f"{event.not_before:%Y%m%d%H%M}" == f"{event.at:%Y%m%d%H%M}"
 
 
 def _changed(event: Event) -> str:

@@ -10,11 +10,12 @@ from typing import Any
 import click
 
 from etl import __version__
+from etl.cli.completers import account_names
 from etl.cli.context import Context
 
 DATABASE_URL_HELP = (
-    "sqlite:///FILE or postgresql://USER@HOST/NAME. Set a URL with a password in the environment: arguments are visible in "
-    "the process list. [env: FAVSYNC_DATABASE_URL; default: favsync/favsync.db in the user's data folder]"
+    "A path such as ./favsync.db, or postgresql://USER@HOST/NAME. Set a URL with a password in the environment: arguments "
+    "are visible in the process list. [env: FAVSYNC_DATABASE_URL; default: favsync/favsync.db in the user's data folder]"
 )
 TEXT_OPTIONS = {
     "config": ("FILE", "TOML file with settings (see `favsync config`). [env: FAVSYNC_CONFIG; default: none]"),
@@ -43,8 +44,9 @@ class WholeNumber(click.IntRange):
 class GlobalOption(click.Option):
     """An option of every verb; its value goes to the `Context`, not to the verb's arguments."""
 
-    def __init__(self, name: str, **kwargs: Any) -> None:
-        super().__init__([f"--{name.replace('_', '-')}"], expose_value=False, **{"callback": _keep} | kwargs)
+    def __init__(self, name: str, *more_names: str, **kwargs: Any) -> None:
+        names = [*more_names, f"--{name.replace('_', '-')}"]
+        super().__init__(names, expose_value=False, **{"callback": _keep} | kwargs)
 
 
 def global_options() -> list[click.Parameter]:
@@ -52,7 +54,7 @@ def global_options() -> list[click.Parameter]:
     found = [GlobalOption(name, metavar=metavar, help=text) for name, (metavar, text) in TEXT_OPTIONS.items()]
     debug = GlobalOption("debug", is_flag=True, help="Log at the level debug and show tracebacks.")
     version = {"is_flag": True, "is_eager": True, "callback": _print_version, "help": "Print the version and exit."}
-    return [*found, debug, GlobalOption("version", **version)]
+    return [*found, debug, GlobalOption("version", "-V", **version)]
 
 
 def _keep(ctx: click.Context, param: click.Parameter, value: str | bool | None) -> None:
@@ -81,8 +83,13 @@ wide_option = click.option(
 )
 """``--wide``: sets ``Context.wide``, for verbs whose whole table does not fit into 80 columns."""
 
-account_argument = click.argument("account", required=False)
+account_argument = click.argument("account", required=False, shell_complete=account_names)
 """``[ACCOUNT]``: None if omitted."""
 
-accounts_argument = click.argument("accounts", metavar="[ACCOUNT]...", nargs=-1)
-"""``[ACCOUNT]...``: an empty tuple means all enabled accounts."""
+accounts_argument = click.argument("accounts", metavar="[ACCOUNT]...", nargs=-1, shell_complete=account_names)
+"""``[ACCOUNT]...``: names or patterns such as ``u*``; an empty tuple means all enabled accounts."""
+
+plan_option = click.option(
+    "-n", "--plan", "--dry-run", "is_plan", is_flag=True, help="Show what would happen, and write nothing."
+)
+"""``--plan``, also ``-n`` and ``--dry-run``."""

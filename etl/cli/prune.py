@@ -8,7 +8,7 @@ import click
 
 from etl.cli.commands import Verb
 from etl.cli.context import Context, pass_context
-from etl.cli.options import json_option
+from etl.cli.options import json_option, plan_option
 from etl.cli.time_input import age
 from etl.errors import DatabaseError, UsageError
 from etl.replay.prune import PrunePlan, PrunePolicy, compact, plan
@@ -30,7 +30,7 @@ from etl.replay.prune import prune as delete_planned
     flag_value="1 month",
     help="Of unchanged snapshots longer ago, keep only the last of each day.  [AGE if omitted: 1 month]",
 )
-@click.option("--plan", "is_plan", is_flag=True, help="Show what would be freed, and delete nothing.")
+@plan_option
 @click.option("--yes", is_flag=True, help="Do not ask before deleting.")
 @json_option
 @pass_context

@@ -11,11 +11,12 @@ import click
 from sqlalchemy import Connection
 
 from etl.cli.commands import Verb
+from etl.cli.completers import account_names, report_names
 from etl.cli.context import Context, counted, pass_context
 from etl.cli.options import WholeNumber, json_option, wide_option
 from etl.cli.time_input import instant
 from etl.db.engine import read_transaction
-from etl.load.accounts import find_accounts
+from etl.load.accounts import find_accounts, match_accounts
 from etl.reporting.html import write_report
 from etl.reporting.list_as_of import list_at
 from etl.reporting.parquet import write_parquet
@@ -37,14 +38,21 @@ HTML = "html"
 
 
 @click.command("report", cls=Verb)
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=report_names)
 @click.option(
     "--format",
     "format_",
     type=click.Choice(FORMATS),
     help="Output format. [default: by the ending of FILE, else table]",
 )
-@click.option("--account", "accounts", metavar="NAME", multiple=True, help="Only rows of this account; repeatable.")
+@click.option(
+    "--account",
+    "accounts",
+    metavar="NAME",
+    multiple=True,
+    shell_complete=account_names,
+    help="Only rows of this account, or of those that match a pattern such as 'u*'; repeatable.",
+)
 @click.option("--since", metavar="TIME", type=instant, help="Only rows since then.")
 @click.option(
     "--as-of",
@@ -99,7 +107,9 @@ def report(
     """
     if context.json and format_ not in (None, "json"):
         raise click.UsageError(f"--json and --format {format_} exclude each other")
-    wanted = "json" if context.json else format_ or ENDINGS.get(output.suffix.lower() if output else "", "table")
+    wanted = (
+        "json" if context.json else format_ or _format_of(output, is_page=name is not None and name.lower() == HTML)
+    )
     if wanted == "parquet" and name is not None and str(output or "-") == "-":
         raise click.UsageError("parquet needs a file: add -o FILE")
     if name is None:
@@ -112,8 +122,9 @@ def report(
         _write_html(context, accounts, output)
     else:
         columns: Sequence[str] = how.pop("columns")
-        query = Query(view_named(name), accounts=accounts, limit=limit or None, **how)
+        view = view_named(name)
         with read_transaction(context.open_database()) as connection:
+            query = Query(view, accounts=_names(connection, accounts), limit=limit or None, **how)
             result = run_query(connection, query).only(columns)
             if output is None or str(output) == "-":
                 count = context.show_rows(result.columns, result.rows, wanted, is_limited=limit is None)
@@ -123,6 +134,22 @@ def report(
                 context.say(f"{output} is written: {counted(_write(result, wanted, output), 'row')}")
             if query.as_of is not None:
                 _say_unknown(context, connection, query.accounts, query.as_of)
+
+
+def _names(connection: Connection, accounts: Sequence[str]) -> list[str]:
+    """Return the names that are meant by names and patterns, none for none."""
+    return [each.name for each in match_accounts(connection, accounts)] if accounts else []
+
+
+def _format_of(output: Path | None, *, is_page: bool) -> str:
+    """Return the format that the ending of the file means. Raises click.UsageError for one that means none."""
+    ending = output.suffix.lower() if output and str(output) != "-" else ""
+    known = (".html", ".htm") if is_page else (".txt", *ENDINGS)
+    if output is not None and str(output) != "-" and ending not in known:
+        kind = f"{ending!r}, which means no format" if ending else "no ending"
+        other = "" if is_page else ", or choose one with --format"
+        raise click.UsageError(f"{output} has {kind}: end its name with {', '.join(known)}{other}")
+    return ENDINGS.get(ending, "table")
 
 
 def _write(result: ResultSet, format_: str, output: Path) -> int:
@@ -160,6 +187,6 @@ def _write_html(context: Context, accounts: Sequence[str], output: Path | None) 
     if output is None:
         raise click.UsageError("the HTML report needs a file: add -o FILE")
     with read_transaction(context.open_database()) as connection:
-        write_report(connection, output, accounts)
+        write_report(connection, output, _names(connection, accounts))
     if str(output) != "-":
         context.say(f"{output} is written ({output.stat().st_size / 1e6:.1f} MB): open it in a browser")

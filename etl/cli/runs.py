@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from etl import clock
 from etl.cli.commands import VerbGroup
+from etl.cli.completers import account_names, held_run_ids, run_ids
 from etl.cli.context import Context, counted, moment, pass_context
 from etl.cli.options import WholeNumber, json_option, wide_option
 from etl.db.engine import in_transaction, read_transaction
@@ -26,11 +27,14 @@ from etl.settings import plain_value
 
 SHOWN = 30
 SHORT_COLUMNS = ("run_id", "account", "outcome", "started_at", "favourites", "added", "removed")
-run_argument = click.argument("run_id", metavar="RUN", type=WholeNumber(1))
-reviewed_run_argument = click.argument("run_id", metavar="[RUN]", type=WholeNumber(1), required=False)
+run_argument = click.argument("run_id", metavar="RUN", type=WholeNumber(1), shell_complete=run_ids)
+reviewed_run_argument = click.argument(
+    "run_id", metavar="[RUN]", type=WholeNumber(1), required=False, shell_complete=held_run_ids
+)
 reviewed_account_option = click.option(
     "--account",
     metavar="NAME",
+    shell_complete=account_names,
     help="Instead of RUN: what the newest list of this account lacks, held or only missing.",
 )
 
@@ -41,7 +45,7 @@ def runs() -> None:
 
 
 @runs.command("list")
-@click.option("--account", metavar="NAME", help="Only runs of this account.")
+@click.option("--account", metavar="NAME", shell_complete=account_names, help="Only runs of this account.")
 @click.option("--outcome", type=click.Choice([str(each) for each in Outcome]), help="Only runs with this outcome.")
 @click.option("--limit", metavar="N", type=WholeNumber(0), default=20, help="At most N runs; 0 means all.")
 @wide_option

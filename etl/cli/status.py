@@ -57,10 +57,16 @@ def status(context: Context, accounts: tuple[str, ...], max_age: str | None, pro
       0  everything is in order
     """
     from etl import clock
+    from etl.db.engine import read_transaction
+    from etl.load.accounts import match_accounts
     from etl.monitor.status import statuses, worst_code
 
     age = _age(max_age)
-    found = statuses(context.open_database(), context.config.schedule, names=accounts, max_age=age)
+    engine = context.open_database()
+    if accounts:
+        with read_transaction(engine) as connection:
+            accounts = tuple(each.name for each in match_accounts(connection, accounts))
+    found = statuses(engine, context.config.schedule, names=accounts, max_age=age)
     if prometheus is not None:
         from etl.monitor.metrics import Metrics, write_text_file
 

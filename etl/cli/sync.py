@@ -12,7 +12,7 @@ import click
 from etl.cli.commands import Verb
 from etl.cli.context import Context, pass_context
 from etl.cli.errors import INTERRUPTED
-from etl.cli.options import accounts_argument, json_option
+from etl.cli.options import accounts_argument, json_option, plan_option
 from etl.cli.progress_bar import counter
 from etl.cli.signals import stop_event
 from etl.errors import RunInProgress
@@ -30,10 +30,10 @@ WORST_FIRST = (70, 2, 5, 4, 3, 6, 7, 75, 0)
 
 @click.command("sync", cls=Verb)
 @accounts_argument
-@click.option("--plan", is_flag=True, help="Print what would be written, and write nothing.")
+@plan_option
 @json_option
 @pass_context
-def sync(context: Context, accounts: tuple[str, ...], plan: bool) -> int:
+def sync(context: Context, accounts: tuple[str, ...], is_plan: bool) -> int:
     r"""Sync the favourites of ACCOUNTs, or of all enabled accounts.
 
     A favourite that is not in the list any more is missing at first, and still counts as a favourite. Its removal is
@@ -60,13 +60,13 @@ def sync(context: Context, accounts: tuple[str, ...], plan: bool) -> int:
     from etl.cli.targets import UNSAVED_DEFAULT, is_new_file, no_account, target_accounts
 
     with stop_event() as stop, ExitStack() as stack:
-        pinger = stack.enter_context(healthcheck(context, is_round=True)) if not (plan or accounts) else None
-        engine = None if is_new_file(context) and plan else context.open_database(create=not plan)
+        pinger = stack.enter_context(healthcheck(context, is_round=True)) if not (is_plan or accounts) else None
+        engine = None if is_new_file(context) and is_plan else context.open_database(create=not is_plan)
         warn_no_raw(context)
         targets = [UNSAVED_DEFAULT]
         if engine is not None:
             has_token = context.config.access_token is not None
-            targets = list(target_accounts(engine, accounts, may_create=has_token, is_plan=plan))
+            targets = list(target_accounts(engine, accounts, may_create=has_token, is_plan=is_plan))
         if not targets:
             raise no_account()
         reports = []
@@ -75,7 +75,7 @@ def sync(context: Context, accounts: tuple[str, ...], plan: bool) -> int:
                 raise KeyboardInterrupt
             if pinger is not None:
                 pinger.started(account.name)
-            report = _sync_account(context, engine, account, plan=plan, stop=stop)
+            report = _sync_account(context, engine, account, is_plan=is_plan, stop=stop)
             if pinger is not None:
                 report_run(pinger, report)
             context.exit_code = worst_exit_code((context.exit_code, report.exit_code))
@@ -90,7 +90,7 @@ def sync(context: Context, accounts: tuple[str, ...], plan: bool) -> int:
 
 
 def _sync_account(
-    context: Context, engine: Engine | None, account: Account, *, plan: bool, stop: threading.Event
+    context: Context, engine: Engine | None, account: Account, *, is_plan: bool, stop: threading.Event
 ) -> RunResult:
     """Sync or plan one account; an error becomes its result."""
     from etl import clock
@@ -103,7 +103,7 @@ def _sync_account(
     try:
         with counter(context, account.name) as progress, connect(context.config, engine, account.name, stop) as api:
             options = RunOptions.configured(context.config, progress=progress)
-            if plan or engine is None:
+            if is_plan or engine is None:
                 return plan_account(engine, account, api, options)
             return sync_account(engine, account, api, options)
     except SettingsError:

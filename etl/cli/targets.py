@@ -16,7 +16,7 @@ from etl.cli.context import Context
 from etl.db.engine import read_transaction, sqlite_path, write_transaction
 from etl.db.tables import accounts
 from etl.errors import DatabaseError, FavsyncError, SettingsError
-from etl.load.accounts import Account, ensure_account, find_accounts
+from etl.load.accounts import Account, ensure_account, match_accounts
 from etl.load.baseline import open_count
 from etl.sync import RunResult
 
@@ -70,7 +70,7 @@ def target_accounts(
         with write_transaction(engine) as connection:
             ensure_account(connection, DEFAULT_ACCOUNT, clock.now())
     with read_transaction(engine) as connection:
-        return find_accounts(connection, names)
+        return match_accounts(connection, names)
 
 
 def failed_result(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
+from fnmatch import fnmatchcase
 
 import msgspec
 from sqlalchemy import Connection, select, update
@@ -38,6 +39,23 @@ def find_accounts(connection: Connection, names: Collection[str] = ()) -> list[A
             remedy=f"accounts are: {', '.join(found) or 'none yet'}; see `favsync accounts list`",
         )
     return [found[name] for name in dict.fromkeys(names)] or [each for each in found.values() if each.enabled]
+
+
+def match_accounts(connection: Connection, names: Collection[str] = ()) -> list[Account]:
+    """Return the accounts with these names; a name with ``*``, ``?`` or ``[`` is a pattern of enabled accounts' names.
+
+    All enabled accounts if no name is given. Raises: UsageError, for a name or a pattern that no account has.
+    """
+    patterns = [name for name in names if set(name) & set("*?[")]
+    enabled = [each.name for each in every_account(connection) if each.enabled] if patterns else []
+    chosen: list[str] = []
+    for name in names:
+        matching = [each for each in enabled if fnmatchcase(each, name)] if name in patterns else [name]
+        if not matching:
+            remedy = f"the enabled accounts are: {', '.join(enabled) or 'none'}"
+            raise UsageError(f"no enabled account matches {name!r}", remedy=remedy)
+        chosen += matching
+    return find_accounts(connection, chosen)
 
 
 def every_account(connection: Connection) -> list[Account]:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, select
 
+from etl.db.bulk import select_in
 from etl.db.tables import (
     genres,
     market_set_members,
@@ -23,6 +24,14 @@ from etl.model.records import Artist, Digest, Track
 from etl.transform.track_versions import market_set_digest
 
 CHUNK = 5_000
+
+
+def track_titles(connection: Connection, track_ids: Collection[int]) -> dict[int, str]:
+    """Return the titles of stored tracks, by id."""
+    found = select_in(connection, "track_id, title", tracks, "track_id", track_ids)
+    return {row[0]: row[1] for row in found if row[1] is not None}
+
+
 Codes = Mapping[int | None, tuple[str, ...]]
 
 

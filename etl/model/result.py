@@ -22,7 +22,7 @@ def outcome_of(*, proven: bool, change: FavouriteChanges, changed: int, decision
 
 
 class RunResult(msgspec.Struct, frozen=True):
-    """The result of a run, as `favsync sync --json` prints it (docs/settings.md)."""
+    """The result of a run, as `favsync sync --json` prints it (docs/settings.md). ``titles``: of the tracks of a plan."""
 
     account: str
     trigger: str
@@ -45,6 +45,7 @@ class RunResult(msgspec.Struct, frozen=True):
     finished_at: datetime | None = None
     retry_at: datetime | None = None
     plan: dict[str, list[int]] | None = None
+    titles: dict[int, str] | None = None
     error: FavsyncError | None = None
 
     @property

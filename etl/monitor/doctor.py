@@ -22,7 +22,7 @@ from urllib.request import urlopen
 from sqlalchemy import Engine
 
 from etl import clock
-from etl.accounts.encryption import MAKES_A_KEY, TokenCipher
+from etl.accounts.encryption import TokenCipher
 from etl.accounts.session import connect, http_options
 from etl.accounts.token_input import is_exposed
 from etl.accounts.token_rows import TokenLocation, token_rows
@@ -107,7 +107,7 @@ def _settings(config: Config) -> Iterator[Finding]:
     if not config.encryption_keys:
         finding = "FAVSYNC_ENCRYPTION_KEY is not set, so no token can be stored in the database"
         yield Finding(
-            LOOK, "settings", finding, f"set it before you add accounts; this command makes a key: {MAKES_A_KEY}"
+            LOOK, "settings", finding, "set it before you add accounts: `favsync accounts new-key` prints a key"
         )
     if config.refresh_token is not None and config.app_secret is None:
         finding = "a refresh token is set, but no app secret to use it with"

@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, and_, fun
 
 from etl import clock
 from etl.accounts.credentials import DEFAULT_ACCOUNT
-from etl.accounts.token_rows import TokenLocation, TokenRow, displayed_status, token_rows
+from etl.accounts.token_rows import TokenLocation, TokenRow, displayed_status, token_states
 from etl.db.engine import read_transaction
 from etl.db.tables import accounts, favourites, runs, schedules
 from etl.db.types import Instant
@@ -213,7 +213,7 @@ def _read(connection: Connection, names: Collection[str]) -> list[AccountRows]:
     for start in range(0, len(ids), BATCH):
         query = select(runs).where(runs.c.run_id.in_(ids[start : start + BATCH]))
         found |= {row.run_id: row for row in connection.execute(query)}
-    tokens = token_rows(connection)
+    tokens = token_states(connection)
     return [
         AccountRows(
             row,

@@ -116,7 +116,7 @@ def _require_held(connection: Connection, row: Any, command: str) -> None:
             f"run {row.run_id} is no longer held: run {later} read the list after it",
             remedy=f"{command} decides about the newest list"
             if _waits(newest)
-            else f"`favsync runs show {later}` shows what that one found",
+            else f"nothing waits for a decision now: `favsync runs show {newest.run_id}` shows what the newest list has",
         )
 
 

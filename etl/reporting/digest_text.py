@@ -99,7 +99,8 @@ def _track(row: Row) -> str:
 
 
 def _between(row: Row) -> str:
-    return f"between {_instant(row['not_before'])} and {_instant(row['changed_at'])}"
+    first, last = _instant(row["not_before"]), _instant(row["changed_at"])
+    return f"at {last}" if first == last else f"between {first} and {last}"
 
 
 def _missing(row: Row) -> str:

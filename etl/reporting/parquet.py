@@ -6,6 +6,7 @@ Instants are UTC with microseconds.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -18,15 +19,18 @@ BATCH: Final = 20_000
 """Rows that are written at once."""
 
 
+def has_parquet() -> bool:
+    """True if pyarrow is installed."""
+    return find_spec("pyarrow") is not None
+
+
 def require_parquet() -> None:
     """Raise UsageError if pyarrow is not installed."""
-    try:
-        import pyarrow  # noqa: F401 - tests that it can be imported
-    except ImportError:
+    if not has_parquet():
         raise UsageError(
             "Parquet needs pyarrow, which is not installed",
             remedy="run `pip install pyarrow` where favsync is installed, or use --format csv",
-        ) from None
+        )
 
 
 def write_parquet(result: ResultSet, target: Path) -> None:

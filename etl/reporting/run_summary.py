@@ -54,7 +54,11 @@ def report_lines(report: RunResult) -> Iterator[str]:
     yield from sentences(report.reason)
     for kind, ids in (report.plan or {}).items():
         if ids:
-            more = f" … and {len(ids) - SHOWN_IDS:,} more (--json lists all)" if len(ids) > SHOWN_IDS else ""
-            yield f"  {kind}: {', '.join(map(str, ids[:SHOWN_IDS]))}{more}"
+            yield f"  {kind}: {len(ids):,}"
+        yield from (
+            f"    {track_id}  {(report.titles or {}).get(track_id, '')}".rstrip() for track_id in ids[:SHOWN_IDS]
+        )
+        if len(ids) > SHOWN_IDS:
+            yield f"    … and {len(ids) - SHOWN_IDS:,} more (--json lists all)"
     if report.plan is not None:
         yield "  nothing was written"

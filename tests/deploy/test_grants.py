@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import psycopg
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, select, text
 
-from etl.db.engine import open_engine
+from etl.accounts.token_rows import TokenLocation, TokenRow, TokenStatus, put_token_row
+from etl.cli import main
+from etl.db.engine import open_engine, write_transaction
 from etl.db.migrate import upgrade
 from etl.db.tables import metadata
+from etl.load.accounts import ensure_account
 from etl.monitor.database_health import missing_rights
 from etl.reporting.views import views
 from tests.conftest import NewDatabase
 from tests.deploy.history import faults, source_of, synced
 from tests.deploy.roles import Roles, may, roles_in
+from tests.monitor.test_status import NOW
 from tests.support.lists import item
 
 pytestmark = pytest.mark.postgresql
 
 # Closed to favsync_report, each with its reason.
 CLOSED = {
-    "tokens": "holds tokens, encrypted",
+    "tokens": "holds tokens, encrypted; only their states are open",
     "walk_pages": "pages of a walk that broke off: nothing that anybody reports on",
 }
 
@@ -83,13 +88,38 @@ def test_the_report_role_reads_every_view_and_every_open_table(roles: Roles) -> 
 
 
 def test_every_table_is_open_to_reports_or_closed_for_a_reason(roles: Roles) -> None:
-    readable = {name for name in metadata.tables if may(roles.report, f"SELECT 1 FROM {name}")}
+    readable = {name for name in metadata.tables if may(roles.report, f"SELECT * FROM {name}")}
     assert readable == set(metadata.tables) - set(CLOSED), "decide in deploy/grants.sql, or in CLOSED with a reason"
 
 
 def test_the_report_role_reads_no_token(roles: Roles) -> None:
-    for statement in ("SELECT secret FROM tokens", "SELECT count(*) FROM tokens", "COPY tokens TO STDOUT"):
+    for statement in (
+        "SELECT secret FROM tokens",
+        "SELECT reference FROM tokens",
+        "SELECT * FROM tokens",
+        "COPY tokens TO STDOUT",
+    ):
         assert not may(roles.report, statement)
+
+
+@pytest.mark.parametrize("argv", [["status"], ["status", "--wide"], ["accounts", "list"]])
+def test_the_report_role_runs_the_verbs_of_operators(
+    roles: Roles, argv: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine = open_engine(roles.sync)
+    with write_transaction(engine) as connection:
+        ensure_account(connection, "ada", NOW)
+        account_id = connection.execute(select(metadata.tables["accounts"].c.account_id)).scalar_one()
+        put_token_row(
+            connection,
+            TokenRow(
+                account_id=account_id, place=TokenLocation.FILE, reference="t", updated_at=NOW, state=TokenStatus.DEAD
+            ),
+        )
+    engine.dispose()
+    monkeypatch.setenv("FAVSYNC_DATABASE_URL", roles.report)
+    assert main(argv) == (4 if argv[0] == "status" else 0)
+    assert re.search("ada.*dead", capsys.readouterr().out)
 
 
 def test_the_report_role_writes_nothing(roles: Roles) -> None:
