@@ -63,8 +63,9 @@ sbom: $(VENV)/.check  ## the bill of materials of what favsync installs (Cyclone
 		--output-reproducible --output-format JSON --output-file build/favsync.cdx.json 2>$(VENV)/sbom.log || { cat $(VENV)/sbom.log; exit 1; }
 	@ls -l build/favsync.cdx.json
 
-docs: $(VENV)/.test  ## write the example answers in docs/ again, from a generated history
+docs: $(VENV)/.test  ## write the example answers in docs/ and the man page again
 	@$(python) -m tools.examples
+	@$(python) -m tools.manpage
 
 hostile: $(VENV)/.test  ## count false removals against a faulty service (short version); eight runs at once
 	@$(python) -m benchmarks.hostile --quick $(ARGS)

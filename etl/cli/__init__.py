@@ -55,6 +55,8 @@ app = LazyGroup(
     "favsync",
     verbs=VERBS,
     exit_codes=EXIT_CODES,
+    more="`favsync help VERB` explains a verb. The most used commands are on one page: docs/cheatsheet.md; all of them are in "
+    "the manual: man favsync.",
     help="Copy a Boomplay user's favourite tracks into a database and keep their history.\n\n"
     "Results go to standard output; progress and messages go to standard error. Global options may come before or after "
     "the verb. An option overrides its environment variable, which overrides the settings file.",

@@ -15,7 +15,7 @@ from etl.accounts.token_rows import account_id_of
 from etl.cli.context import Context, counted
 from etl.cli.sync import worst_exit_code
 from etl.db.engine import read_transaction
-from etl.errors import ApiUnreachable, CredentialsError, FavsyncError, RateLimited, SettingsError, UsageError
+from etl.errors import ApiUnreachable, DatabaseError, FavsyncError, RateLimited, SettingsError, UsageError
 from etl.scheduler.schedule import parse
 
 COLUMNS = ("name", "access_token", "refresh_token", "token_env", "token_file", "schedule", "region")
@@ -31,18 +31,15 @@ def add_many(context: Context, file: str) -> int:
     engine = context.open_database(create=True)
     results = []
     for row in rows:
-        name, error = row["name"], None
+        name = row["name"]
+        error: FavsyncError | None = None
         with read_transaction(engine) as connection:
             is_there = account_id_of(connection, name) is not None
         try:
             done = "exists already" if is_there else _add(context, engine, row)
-        except (UsageError, CredentialsError) as fault:
-            if isinstance(fault, SettingsError):
-                raise
-            error, done = fault, f"not added: {fault}"
+        except (SettingsError, DatabaseError, ApiUnreachable, RateLimited):
+            raise  # the next account would fail too
         except FavsyncError as fault:
-            if isinstance(fault, ApiUnreachable | RateLimited):
-                raise
             error, done = fault, f"not added: {fault}"
         context.exit_code = worst_exit_code((context.exit_code, error.exit_code if error else 0))
         results.append({"account": name, "done": done.partition(":")[0], "error": str(error) if error else None})

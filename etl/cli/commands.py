@@ -81,7 +81,10 @@ class VerbGroup(click.Group):
 
 
 class LazyGroup(VerbGroup):
-    """A group that imports its verbs late. ``verbs``: name -> (module, attribute, help line)."""
+    """A group that imports its verbs late.
+
+    ``verbs``: name -> (module, attribute, help line). ``more``: where to read on, at the end of the help.
+    """
 
     def __init__(
         self,
@@ -89,8 +92,10 @@ class LazyGroup(VerbGroup):
         verbs: Mapping[str, tuple[str, str, str]],
         exit_codes: Sequence[tuple[str, str]],
         help: str,
+        more: str,
     ) -> None:
         super().__init__(name, help=help)
+        self.more = more
         self.verbs = verbs
         self.exit_codes = exit_codes
 
@@ -116,9 +121,11 @@ class LazyGroup(VerbGroup):
         return found + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the exit codes."""
+        """Write the exit codes, and where to read on."""
         with formatter.section("Exit codes"):
             formatter.write_dl(self.exit_codes)
+        formatter.write_paragraph()
+        formatter.write_text(self.more)
 
 
 def _write_options(command: click.Command, ctx: click.Context, formatter: click.HelpFormatter) -> None:

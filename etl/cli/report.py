@@ -16,7 +16,7 @@ from etl.cli.context import Context, counted, pass_context
 from etl.cli.options import WholeNumber, json_option, wide_option
 from etl.cli.time_input import instant
 from etl.db.engine import read_transaction
-from etl.load.accounts import find_accounts, match_accounts
+from etl.load.accounts import find_accounts, is_pattern, match_accounts
 from etl.reporting.html import write_report
 from etl.reporting.list_as_of import list_at
 from etl.reporting.parquet import write_parquet
@@ -137,8 +137,9 @@ def report(
 
 
 def _names(connection: Connection, accounts: Sequence[str]) -> list[str]:
-    """Return the names that are meant by names and patterns, none for none."""
-    return [each.name for each in match_accounts(connection, accounts)] if accounts else []
+    """Return the names with the accounts that a pattern among them means."""
+    has_pattern = any(is_pattern(name) for name in accounts)
+    return [each.name for each in match_accounts(connection, accounts)] if has_pattern else list(accounts)
 
 
 def _format_of(output: Path | None, *, is_page: bool) -> str:

@@ -147,8 +147,8 @@ def _notes(each: AccountStatus) -> Iterator[str]:
         yield f"{each.missing} {are} missing from the list, since {each.missing_since:%Y-%m-%d %H:%M} UTC"
     if each.removals_blocked_since is not None:
         since, reason = each.removals_blocked_since, each.removals_blocked_reason
-        why = f"{each.removals_blocked_by}; {reason}" if reason else each.removals_blocked_by
-        yield f"no removal can be recorded since {since:%Y-%m-%d %H:%M} UTC: {why}"
+        causes = "; ".join(filter(None, (each.removals_blocked_by, reason)))
+        yield f"no removal can be recorded since {since:%Y-%m-%d %H:%M} UTC: {causes}"
 
 
 def _age(text: str | None) -> timedelta | None:

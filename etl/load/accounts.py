@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from fnmatch import fnmatchcase
 
@@ -12,6 +12,9 @@ from sqlalchemy import Connection, select, update
 from etl.db import bulk
 from etl.db.tables import accounts
 from etl.errors import UsageError, WrongUser
+from etl.settings import nearest
+
+SHOWN_NAMES = 10
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -36,9 +39,14 @@ def find_accounts(connection: Connection, names: Collection[str] = ()) -> list[A
     if unknown:
         raise UsageError(
             f"there is no account {unknown[0]!r}",
-            remedy=f"accounts are: {', '.join(found) or 'none yet'}; see `favsync accounts list`",
+            remedy=_listed(unknown[0], list(found)),
         )
     return [found[name] for name in dict.fromkeys(names)] or [each for each in found.values() if each.enabled]
+
+
+def is_pattern(name: str) -> bool:
+    """True if the name is a pattern; the name of an account has none of these characters."""
+    return not set("*?[").isdisjoint(name)
 
 
 def match_accounts(connection: Connection, names: Collection[str] = ()) -> list[Account]:
@@ -46,16 +54,22 @@ def match_accounts(connection: Connection, names: Collection[str] = ()) -> list[
 
     All enabled accounts if no name is given. Raises: UsageError, for a name or a pattern that no account has.
     """
-    patterns = [name for name in names if set(name) & set("*?[")]
+    patterns = [name for name in names if is_pattern(name)]
     enabled = [each.name for each in every_account(connection) if each.enabled] if patterns else []
     chosen: list[str] = []
     for name in names:
         matching = [each for each in enabled if fnmatchcase(each, name)] if name in patterns else [name]
         if not matching:
-            remedy = f"the enabled accounts are: {', '.join(enabled) or 'none'}"
-            raise UsageError(f"no enabled account matches {name!r}", remedy=remedy)
+            raise UsageError(f"no enabled account matches {name!r}", remedy=_listed(name, enabled))
         chosen += matching
     return find_accounts(connection, chosen)
+
+
+def _listed(name: str, known: Sequence[str]) -> str:
+    """Return which accounts there are; of many, the one most like ``name``."""
+    if len(known) > SHOWN_NAMES:
+        return f"{nearest(name, known)} `favsync accounts list` lists the {len(known):,} accounts".strip()
+    return f"accounts are: {', '.join(known) or 'none yet'}; see `favsync accounts list`"
 
 
 def every_account(connection: Connection) -> list[Account]:

@@ -97,7 +97,8 @@ def test_parquet_without_pyarrow_names_what_to_install(
 
 def test_a_file_that_cannot_be_written_is_a_usage_error(run: Run, tmp_path: Path) -> None:
     for arguments in (("runs", "--format", "csv"), ("runs", "--format", "parquet"), ("html",)):
-        code, _, err = run("report", *arguments, "-o", str(tmp_path / "missing" / "file"))
+        name = "file.html" if arguments == ("html",) else "file"
+        code, _, err = run("report", *arguments, "-o", str(tmp_path / "missing" / name))
         assert code == 2, err
         assert "cannot be written" in err
 

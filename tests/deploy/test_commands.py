@@ -17,7 +17,7 @@ from etl.config import SETTINGS
 from tests.house.source import ROOT, place
 
 SUFFIXES = {"", ".md", ".sql", ".service", ".yaml"}
-GUIDES = [ROOT / "docs/backup.md", ROOT / "docs/operations.md"]
+GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FILES = [
     *sorted(path for path in (ROOT / "deploy").rglob("*") if path.is_file() and path.suffix in SUFFIXES),
     *GUIDES,
@@ -28,8 +28,9 @@ OF_THE_SHELL = {";", "&&", "|", "||", ">", "then"}
 def typed(path: Path) -> Iterator[list[str]]:
     """Yield each command in backticks, in a code block, or in ExecStart, as words after ``favsync``."""
     text = path.read_text(encoding="utf-8")
+    in_blocks = "".join(re.findall(r"^```.*?^```", text, re.DOTALL | re.MULTILINE)) if path.suffix == ".md" else text
     for line in re.findall(r"`favsync ([^`\n]+)`", text) + re.findall(
-        r"^(?:ExecStart=\S+/)?favsync (.+)$", text, re.MULTILINE
+        r"^(?:ExecStart=\S+/|\$ )?favsync (.+)$", in_blocks, re.MULTILINE
     ):
         words = shlex.split(line, comments=True)
         ends = [number for number, word in enumerate(words) if word in OF_THE_SHELL]
@@ -55,7 +56,9 @@ def fault(words: list[str]) -> str | None:
     command: click.Command = app
     context = click.Context(app)
     for word in words:
-        if word.startswith("-"):
+        if word == "VERB":  # stands for any
+            return None
+        if word.startswith("-") and word != "-":
             known = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
             if word.split("=")[0] not in known:
                 return f"{' '.join(words)}: no option {word}"

@@ -19,6 +19,7 @@ from etl.model.records import Outcome
 from etl.reporting.run_summary import FIELDS
 from etl.settings import SETTINGS
 from tests.house.source import ROOT, place, tracked_files
+from tools import manpage
 
 # Written in pieces, or this file would be the first to break its own rule.
 REGISTRIES = (
@@ -136,6 +137,15 @@ def test_the_settings_page_names_every_setting_outcome_and_field() -> None:
 def told_with(default: str, variable: str, text: str) -> bool:
     """Say whether a line of ``text`` names the variable and its default."""
     return any(f"`{variable}`" in line and f"`{default}`" in line for line in text.splitlines())
+
+
+def test_the_man_page_is_that_of_the_help_texts() -> None:
+    assert manpage.TARGET.read_text(encoding="utf-8") == manpage.man_page(), "run `make docs`"
+
+
+def test_the_help_names_a_cheat_sheet_that_exists() -> None:
+    (name,) = re.findall(r"docs/\w+\.md", app.get_help(click.Context(app)))
+    assert (ROOT / name).exists()
 
 
 def anchors(markdown: str) -> set[str]:
