@@ -7,6 +7,8 @@ is this checkout, nor the checkout itself.
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import subprocess
 import sys
 import sysconfig
@@ -18,6 +20,7 @@ from hatchling.builders.sdist import SdistBuilder
 from hatchling.builders.wheel import WheelBuilder
 
 from etl import __version__
+from etl.sandbox import Sandbox
 from tests.house.source import ROOT, place
 
 
@@ -105,6 +108,24 @@ def test_it_is_the_installed_package_that_answers(elsewhere: Elsewhere, environm
 def test_a_new_user_syncs_from_any_folder(elsewhere: Elsewhere) -> None:
     demo = elsewhere.run("favsync", "demo", "--keep", "kept")
     assert demo.returncode == 0, demo.stderr
+
+
+def test_the_readme_leads_from_the_wheel_to_a_report(elsewhere: Elsewhere, tmp_path: Path) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = readme[readme.index("## First sync") : readme.index("## Verbs")]
+    commands = [shlex.split(line) for line in re.findall(r"^\$ favsync (.*)$", section, re.MULTILINE)]
+    assert ["report", "html", "-o", "report.html"] in commands
+    with Sandbox(tracks=60, seed=5) as sandbox:
+        settings = {
+            "BOOMPLAY_API_URL": sandbox.url,
+            "BOOMPLAY_APP_ID": sandbox.app_id,
+            "BOOMPLAY_ACCESS_TOKEN": sandbox.users["ada"].access_token,
+        }
+        for words in commands:
+            if words[0] != "sandbox":
+                done = elsewhere.run("favsync", *words, **settings)
+                assert done.returncode == 0, done.stderr
+    assert (tmp_path / "report.html").stat().st_size > 100_000
 
 
 def test_the_schema_is_made_from_the_revisions_in_the_wheel(elsewhere: Elsewhere, tmp_path: Path) -> None:
