@@ -86,7 +86,7 @@ def add(
     schedule: str | None,
     region: str | None,
 ) -> int:
-    r"""Add the account NAME, with a token that is prompted for or read from standard input.
+    r"""Add the account NAME; its token is asked for, or read from standard input.
 
     The first line is the access token, an optional second line the refresh token. Boomplay reports the token's user; a user
     can have only one account.
@@ -131,7 +131,7 @@ def list_(context: Context) -> None:
 @click.option("--enable/--disable", "enabled", default=None, help="Sync the account, or stop syncing it.")
 @region_option
 @click.option("--name", "new_name", metavar="NEW", help="Rename the account; its history stays.")
-@click.option("--token", is_flag=True, help="Replace the token; it is prompted for or read from standard input.")
+@click.option("--token", is_flag=True, help="Replace the token; it is asked for, or read from standard input.")
 @token_env_option
 @token_file_option
 @json_option
@@ -170,7 +170,7 @@ def set_(
 @json_option
 @pass_context
 def check(context: Context, names: tuple[str, ...]) -> int:
-    """Test the tokens of the accounts, or of all enabled ones: validity, user and expiry.
+    """Show whose token each account has, and whether Boomplay accepts it, for the accounts or all enabled ones.
 
     A token that was marked dead is tested too, and marked valid if Boomplay accepts it. Exit code 4 if a token fails.
     """
@@ -223,7 +223,7 @@ def rekey(context: Context) -> None:
 @json_option
 @pass_context
 def login(context: Context, name: str, no_browser: bool, token_file: str | None, timeout: int) -> None:
-    """Sign in to Boomplay in a browser and store the token for the account NAME, which is added if it is new.
+    """Sign in to Boomplay in a browser: the account NAME gets the token, and is added if it is new.
 
     The browser returns to BOOMPLAY_REDIRECT_URI, which must be registered at Boomplay exactly as it is set here.
     """

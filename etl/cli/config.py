@@ -37,7 +37,7 @@ def config(click_context: click.Context, context: Context) -> None:
 @json_option
 @pass_context
 def init(context: Context, file: Path) -> None:
-    """Write a settings file with every setting as a comment, at its default, as FILE or favsync.toml.
+    """Write a settings file, FILE or favsync.toml, with every setting as a comment at its default.
 
     Only you can read the file, as it may hold secrets. An existing file is not changed.
     """

@@ -26,7 +26,7 @@ def db() -> None:
 @json_option
 @pass_context
 def upgrade(context: Context) -> None:
-    """Migrate the schema to the newest version and recreate the views."""
+    """Bring the database to the newest schema, and recreate the views."""
     url = context.config.database_url.reveal()
     path = sqlite_path(url)
     is_new = path is not None and not path.exists()

@@ -27,17 +27,23 @@ TEXT_OPTIONS = {
 """Name: (metavar, help) of the global options with a value. All but ``config`` are settings."""
 
 
-class WholeNumber(click.IntRange):
-    """A whole number that both databases can store."""
+class WholeNumber(click.ParamType):
+    """A whole number, at least ``least``, that both databases can store."""
 
     name = "whole number"
     LARGEST = 2**63 - 1  # of SQLite
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the number. The limit is shown only in the error."""
-        number = super().convert(value, param, ctx)
-        if number > self.LARGEST:
-            self.fail(f"{number} is too large.", param, ctx)
+    def __init__(self, least: int) -> None:
+        self.least = least
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number. The limits are shown only in the error."""
+        try:
+            number = int(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a valid whole number.", param, ctx)
+        if not self.least <= number <= self.LARGEST:
+            self.fail(f"{number} is not a number from {self.least} to {self.LARGEST}.", param, ctx)
         return number
 
 

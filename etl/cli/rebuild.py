@@ -9,7 +9,7 @@ import click
 
 from etl.cli.commands import Verb
 from etl.cli.context import Context, pass_context, shortened
-from etl.cli.options import accounts_argument, json_option
+from etl.cli.options import accounts_argument, json_option, plan_option
 from etl.replay.favourites import FavouriteDiff
 from etl.replay.rebuild import RebuildResult, compare, rewrite
 from etl.replay.tracks import TrackDiff
@@ -21,11 +21,11 @@ DIFFERS = 1
 @click.command("rebuild", cls=Verb)
 @accounts_argument
 @click.option("--check", is_flag=True, help="Only compare: exit code 0 if nothing differs, 1 otherwise.")
-@click.option("--plan", is_flag=True, help="Show what would change, and write nothing.")
+@plan_option
 @click.option("--yes", is_flag=True, help="Do not ask before writing. Without a terminal it never asks.")
 @json_option
 @pass_context
-def rebuild(context: Context, accounts: tuple[str, ...], check: bool, plan: bool, yes: bool) -> int:
+def rebuild(context: Context, accounts: tuple[str, ...], check: bool, is_plan: bool, yes: bool) -> int:
     r"""Recompute the history of ACCOUNTs, or of all accounts, from their stored snapshots, and correct differences.
 
     The history differs only if the tables were changed by hand, or if a newer favsync parses items differently. The
@@ -42,7 +42,7 @@ def rebuild(context: Context, accounts: tuple[str, ...], check: bool, plan: bool
     lines = [f"the history matches its {found.observations:,} snapshots"]
     if found:
         lines = [*_lines(found), "nothing was written"]
-    is_written = bool(found) and not (check or plan)
+    is_written = bool(found) and not (check or is_plan)
     if is_written:
         if not context.json:
             context.say("\n".join(lines[:-1]))

@@ -96,7 +96,7 @@ def report(
     limit: int | None,
     **how: Any,
 ) -> None:
-    r"""Show the report NAME; without NAME, list the reports. `favsync report html -o FILE` writes an HTML page.
+    r"""Show the report NAME, or write it to a file; without NAME, list the reports.
 
     \b
     favsync report
@@ -172,7 +172,7 @@ def _list(context: Context, format_: str) -> None:
     rows = [(view.short, view.title, view.row) for view in sorted(views().values(), key=lambda view: view.short)]
     rows.append((HTML, "Everything, with charts and a map", "One page for a browser, with charts and a map."))
     shown = 2 if format_ == "table" else 3
-    context.show_rows(("report", "tells", "row")[:shown], [row[:shown] for row in rows], format_)
+    context.show_rows(("report", "shows", "row")[:shown], [row[:shown] for row in rows], format_)
 
 
 def _say_unknown(context: Context, connection: Connection, names: Sequence[str], as_of: datetime) -> None:

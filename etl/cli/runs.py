@@ -35,13 +35,13 @@ reviewed_account_option = click.option(
     "--account",
     metavar="NAME",
     shell_complete=account_names,
-    help="Instead of RUN: what the newest list of this account lacks, held or only missing.",
+    help="Instead of RUN: all that is held or missing in the newest list of this account.",
 )
 
 
 @click.group("runs", cls=VerbGroup)
 def runs() -> None:
-    """List and inspect runs; approve, reject or retract them."""
+    """See what each sync did; approve, reject or retract it."""
 
 
 @runs.command("list")
@@ -69,7 +69,7 @@ def list_(context: Context, account: str | None, outcome: str | None, limit: int
 @json_option
 @pass_context
 def show(context: Context, run_id: int) -> None:
-    """Show what a run added and removed, what was missing or held, and the items that it could not read."""
+    """Show what a run added and removed, what was missing or held, and which items were unreadable."""
     with read_transaction(context.open_database()) as connection:
         details = run_details(connection, run_id)
     context.show_result(details, _lines(details))
@@ -81,7 +81,7 @@ def show(context: Context, run_id: int) -> None:
 @json_option
 @pass_context
 def approve(context: Context, run_id: int | None, account: str | None) -> None:
-    """Record the removals that a run holds, and of favourites that are only missing.
+    """Record removals that are held, or of favourites that are only missing, now.
 
     Name the held RUN, or with --account the account.
     """
@@ -94,7 +94,7 @@ def approve(context: Context, run_id: int | None, account: str | None) -> None:
 @json_option
 @pass_context
 def reject(context: Context, run_id: int | None, account: str | None) -> None:
-    """Keep the favourites that a run holds or that are missing, as long as the list stays the same.
+    """Keep favourites that are held or missing, as long as the list stays the same.
 
     Name the held RUN, or with --account the account.
     """
@@ -107,9 +107,9 @@ def reject(context: Context, run_id: int | None, account: str | None) -> None:
 @json_option
 @pass_context
 def retract(context: Context, run_id: int, undo: bool) -> None:
-    """Remove a run from the history. It stays on record, and --undo restores it.
+    """Take a run out of the history. It stays on record, and --undo restores it.
 
-    For any run that read the wrong list or imported the wrong file, not only the newest one.
+    This works for any run that read the wrong list or imported the wrong file, not only for the newest.
     """
     engine, threshold = context.open_database(), context.config.removal_brake
     with read_transaction(engine) as connection:

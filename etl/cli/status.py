@@ -45,7 +45,7 @@ RANKS = (DEAD_CODE, STALE_CODE, 7, 0)
 @json_option
 @pass_context
 def status(context: Context, accounts: tuple[str, ...], max_age: str | None, prometheus: Path | None) -> int:
-    r"""Show which accounts are up to date, and what to do about the others.
+    r"""Show which accounts need you and what to do, and how many are in order.
 
     Accounts in trouble come first. Of more than 10 accounts, those in order are only counted; --wide lists them all.
 

@@ -34,7 +34,9 @@ WORST_FIRST = (70, 2, 5, 4, 3, 6, 7, 75, 0)
 @json_option
 @pass_context
 def sync(context: Context, accounts: tuple[str, ...], is_plan: bool) -> int:
-    r"""Sync the favourites of ACCOUNTs, or of all enabled accounts.
+    r"""Copy the current favourites of ACCOUNTs, or of all enabled accounts, into the database.
+
+    An ACCOUNT may be a pattern: favsync sync 'u*'.
 
     A favourite that is not in the list any more is missing at first, and still counts as a favourite. Its removal is
     recorded after five complete reads without it over two days (FAVSYNC_REMOVAL_GRACE), or when you approve it.
