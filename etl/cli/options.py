@@ -27,7 +27,7 @@ TEXT_OPTIONS = {
 """Name: (metavar, help) of the global options with a value. All but ``config`` are settings."""
 
 
-class WholeNumber(click.ParamType):
+class WholeNumber(click.types.IntParamType):
     """A whole number, at least ``least``, that both databases can store."""
 
     name = "whole number"
@@ -38,10 +38,7 @@ class WholeNumber(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return the number. The limits are shown only in the error."""
-        try:
-            number = int(value)
-        except ValueError:
-            self.fail(f"{value!r} is not a valid whole number.", param, ctx)
+        number = int(super().convert(value, param, ctx))
         if not self.least <= number <= self.LARGEST:
             self.fail(f"{number} is not a number from {self.least} to {self.LARGEST}.", param, ctx)
         return number

@@ -148,6 +148,27 @@ def test_the_help_names_a_cheat_sheet_that_exists() -> None:
     assert (ROOT / name).exists()
 
 
+def test_every_name_in_a_settings_file_is_a_setting() -> None:
+    texts = [(ROOT / "deploy/systemd/favsync.toml").read_text(encoding="utf-8")]
+    texts += re.findall(
+        r"<<TOML\n(.*?)^TOML", (ROOT / "deploy/compose/secrets").read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+    )
+    documents = [path.read_text(encoding="utf-8") for path in tracked_files() if path.suffix == ".md"]
+    texts += [
+        block for text in documents for block in re.findall(r"^```toml\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    ]
+    named = {name for text in texts for name in re.findall(r"^(?:# ?)?(\w+) = ", text, re.MULTILINE)}
+    assert len(named) > 5
+    assert named <= {each.name for each in SETTINGS}
+
+
+def test_the_memory_of_a_thousand_accounts_is_one_number() -> None:
+    pages = [ROOT / "docs/operations.md", ROOT / "deploy/runbook.md"]
+    found = [re.findall(r"(\d+) MB(?: at most|\s+\(\[how many)", path.read_text(encoding="utf-8")) for path in pages]
+    assert len(found[0]) == 1
+    assert found[0] == found[1]
+
+
 def anchors(markdown: str) -> set[str]:
     """Return what a link may name after ``#``, as GitHub makes it of the headings."""
     heads = re.findall(r"^#+ (.+)$", markdown, re.MULTILINE)
