@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, select
 
 from etl import clock
 from etl.accounts.credentials import DEFAULT_ACCOUNT
+from etl.accounts.session import http_options
 from etl.cli.context import Context
 from etl.db.engine import read_transaction, sqlite_path, write_transaction
 from etl.db.tables import accounts
@@ -36,12 +37,14 @@ def no_account() -> SettingsError:
 def is_new_file(context: Context) -> bool:
     """True if the SQLite file does not exist yet. It is created only once there is an account.
 
-    Raises: SettingsError, if it does not exist and the settings have no token either.
+    Raises: SettingsError, if it does not exist and the settings have no token or no app id, so that no sync can work.
     """
     path = sqlite_path(context.config.database_url.reveal())
     is_new = path is not None and not path.exists()
     if is_new and context.config.access_token is None:
         raise no_account()
+    if is_new:
+        http_options(context.config)
     return is_new
 
 

@@ -69,6 +69,15 @@ def test_the_first_sync_names_the_new_database(
     assert "NEW DATABASE" not in run_verb("sync", "--database-url", str(path))[2]
 
 
+def test_settings_without_an_app_id_make_no_database(
+    run_verb: RunVerb, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("BOOMPLAY_ACCESS_TOKEN", "token")
+    code, _, err = run_verb("sync", "--database-url", f"{tmp_path}/x.db")
+    assert (code, "there is no app id" in err) == (2, True)
+    assert not (tmp_path / "x.db").exists()
+
+
 def test_db_upgrade_names_a_database_that_it_creates(run_verb: RunVerb, tmp_path: Path) -> None:
     assert f"NEW DATABASE: {tmp_path}/x.db" in run_verb("db", "upgrade", "--database-url", f"{tmp_path}/x.db")[1]
 

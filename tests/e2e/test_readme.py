@@ -50,6 +50,20 @@ def test_readme_commands_work_in_order(favsync, sandbox, monkeypatch, home):
         assert result.out or result.err, f"{command} says nothing"
 
 
+def test_the_crontab_line_syncs_without_output(connected, existing_database, home):
+    sheet = (Path(__file__).resolve().parents[2] / "docs/cheatsheet.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^[*/0-9]+ \* \* \* \* (.*)$", sheet, re.MULTILINE)
+    from tests.e2e.conftest import FAVSYNC
+
+    (home / ".local/bin").mkdir(parents=True)
+    (home / ".local/bin/favsync").symlink_to(FAVSYNC)
+    (home / "favsync.toml").write_text("")
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, cwd=home, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    with sqlite3.connect(existing_database) as connection:
+        assert connection.execute("SELECT outcome FROM runs").fetchall() == [("succeeded",)]
+
+
 def test_the_sandbox_of_the_readme_prints_lines_that_connect(home):
     (command,) = [command for command in COMMANDS if command.startswith("favsync sandbox")]
     from tests.e2e.conftest import FAVSYNC
