@@ -110,6 +110,9 @@ def _show(context: Context, found: list[AccountStatus], now: datetime) -> None:
             context.say(f"{each.account}: {note}")
     if is_short and len(troubled) > len(shown):
         context.say(f"{len(troubled) - len(shown):,} more accounts need attention: `favsync status --wide` lists them")
+    never = sum(_state(each) == "never synced" for each in found)
+    if never:
+        context.say(f"{counted(never, 'account')} never synced: `favsync sync` syncs now, `favsync schedule` regularly")
     missing = [each.missing for each in found if each.missing and each not in shown]
     if missing:
         context.say(

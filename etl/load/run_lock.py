@@ -49,5 +49,5 @@ def _in_progress(engine: Engine, account_id: int, name: str) -> RunInProgress:
     run_id, started_at, holder = other
     return RunInProgress(
         f"run {run_id} of account {name} is in progress since {started_at:%Y-%m-%d %H:%M:%S} UTC, by {holder}",
-        remedy="wait for it to end; if that process is gone, its hold is gone too",
+        remedy="wait for it to end; if that process has ended, run this again",
     )

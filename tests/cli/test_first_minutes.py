@@ -248,6 +248,11 @@ def test_only_a_region_that_exists_is_accepted(
     assert run_verb("accounts", "set", "ada", "--region", region, "--database-url", url)[0] == code
 
 
+def test_status_of_a_new_account_leads_to_its_first_sync(run_verb: RunVerb, new_database: NewDatabase) -> None:
+    url = filled(new_database("sqlite"), "ada")
+    assert "1 account never synced: `favsync sync`" in run_verb("status", "--database-url", url)[2]
+
+
 # Files.
 
 
