@@ -197,7 +197,7 @@ def test_a_config_cannot_be_changed() -> None:
         ("FAVSYNC_LANGUAGE", "english please", "not a language tag"),
         ("FAVSYNC_SCHEDULE", "every\x1b[2J", "control character"),
         ("BOOMPLAY_APP_ID", "a b", "contains a space"),
-        ("FAVSYNC_DATABASE_URL", "favsync.db", "is not a URL"),
+        ("FAVSYNC_DATABASE_URL", "favsync", "is neither a URL nor a path"),
         ("FAVSYNC_DATABASE_URL", "mysql://h/d", "the scheme 'mysql', which favsync does not support"),
         ("FAVSYNC_DATABASE_URL", "postgresql+psycopg2://h/d", "does not support"),
         ("FAVSYNC_DATABASE_URL", "sqlite://favsync.db", "two slashes where three are needed"),

@@ -39,8 +39,10 @@ class WholeNumber(click.types.IntParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return the number. The limits are shown only in the error."""
         number = int(super().convert(value, param, ctx))
-        if not self.least <= number <= self.LARGEST:
-            self.fail(f"{number} is not a number from {self.least} to {self.LARGEST}.", param, ctx)
+        if number < self.least:
+            self.fail(f"{number} is less than {self.least}.", param, ctx)
+        if number > self.LARGEST:
+            self.fail(f"{number} is too large.", param, ctx)
         return number
 
 
