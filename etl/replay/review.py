@@ -47,7 +47,7 @@ def review_run(engine: Engine, run_id: int, decision: Review, threshold: Removal
 
 
 def review_account(engine: Engine, account: Account, decision: Review, threshold: RemovalThreshold) -> tuple[int, int]:
-    """Approve or reject what the account's newest proven run holds or lacks; return the run and the number of removals.
+    """Approve or reject what the account's newest proven run holds or misses; return the run and the number of removals.
 
     Raises: UsageError, if nothing is held or missing; RunInProgress; DatabaseError.
     """
