@@ -36,6 +36,8 @@ import psycopg
 import pytest
 from sqlalchemy import Connection, make_url
 
+from etl import logs
+
 if TYPE_CHECKING:
     from tests.support.seeded import Histories
 
@@ -86,6 +88,16 @@ def _nobody_waits_for_another_test() -> Iterator[None]:
         waiting.forget_limiters()
     if transport := sys.modules.get("etl.boomplay.transport"):
         transport.close_clients()
+
+
+@pytest.fixture(autouse=True)
+def _secrets_of_no_other_test() -> Iterator[None]:
+    """Forget the secrets that the test registered: a common word among them would be masked in the next test's output."""
+    before = set(logs._secrets)
+    yield
+    logs._secrets.clear()
+    logs._secrets.update(before)
+    logs._any_secret.cache_clear()
 
 
 @pytest.fixture(scope="session")

@@ -150,7 +150,7 @@ def _postgresql(url: URL) -> Engine:
 
 @contextmanager
 def read_transaction(engine: Engine) -> Iterator[Connection]:
-    """Give a connection for reading: it takes no write lock, and sees one state of the database throughout."""
+    """Yield a connection for reading: it takes no write lock, and sees one state of the database throughout."""
     isolation: dict[str, Any] = {"is_reading": True}
     if engine.dialect.name == "postgresql":
         isolation = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
@@ -163,7 +163,7 @@ def read_transaction(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def write_transaction(engine: Engine) -> Iterator[Connection]:
-    """Give a connection in one transaction, which is committed at the end, or undone by whatever is raised."""
+    """Yield a connection in one transaction, which is committed at the end, or undone by whatever is raised."""
     with database_errors(engine), engine.begin() as connection:
         yield connection
 

@@ -33,7 +33,7 @@ class LockKind(Enum):
 
 
 class Lock:
-    """Something held; `is_lost` tells where the server has let it go meanwhile."""
+    """Something held; `is_lost` is true once the server has released it."""
 
     def __init__(self, connection: Connection | None = None) -> None:
         self._connection = connection
@@ -64,7 +64,7 @@ def try_lock(engine: Engine, what: LockKind, number: int = 0) -> Iterator[Lock |
 
 @contextmanager
 def try_lock_all(engine: Engine, what: LockKind, numbers: Iterable[int]) -> Iterator[int | None]:
-    """Hold ``what`` with each of ``numbers`` for the block; give the first that somebody else holds, else None.
+    """Hold ``what`` with each of ``numbers`` for the block; yield the first that another process holds, else None.
 
     On PostgreSQL they share one connection, so that they may be many.
 
@@ -93,7 +93,7 @@ def _all_postgresql(engine: Engine, keys: list[int]) -> Iterator[int | None]:
 
 @contextmanager
 def lock(engine: Engine, what: LockKind, number: int, wait_seconds: float) -> Iterator[None]:
-    """Hold ``what`` with this ``number`` as soon as whoever has it lets go.
+    """Hold ``what`` with this ``number`` as soon as its holder releases it.
 
     Raises: RunInProgress, where that takes longer than ``wait_seconds``; DatabaseError.
     """
@@ -120,7 +120,7 @@ def _postgresql(engine: Engine, key: int) -> Iterator[Lock | None]:
 
 
 def _let_go(connection: Connection, unlock: Executable | None) -> None:
-    """Give the connection back; where the server does not say that it holds nothing any more, end it with all it holds."""
+    """Return the connection; where the server does not say that it holds nothing any more, end it with all it holds."""
     is_free = unlock is None
     if unlock is not None:
         with suppress(SQLAlchemyError):

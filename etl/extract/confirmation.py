@@ -5,11 +5,11 @@ re-sorted by the service) can slip past it: in a simulation about 1 in 300 reads
 two complete reads of one run, one after the other, that return the same list item by item: a list that moves under either of
 them does not repeat itself. Every item that any read of the run saw counts as present.
 
-A lagging replica repeats itself too, and it lacks the newest favourites. If one of those is missing, more reads must agree,
+A lagging replica repeats itself too, without the newest favourites. If one of those is missing, more reads must agree,
 and on a short list, where one answer is a whole read, many more. The same holds for a false end (a page cut to one item, then
 an empty page): it hides everything behind it, and so the last favourite of the list.
 
-A list that holds a track twice needs a second read too, also if it lacks nothing: the two must show the same positions.
+A list that holds a track twice needs a second read too, also if nothing is missing: the two must show the same positions.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MAX_READS = 7
 def needs_another_read(reads: Sequence[PageChain], favourites: Collection[int], at_risk: Collection[int] = ()) -> bool:
     """True if what ``reads`` suggest is not confirmed yet, and another read may confirm it.
 
-    ``favourites``: the open ones. ``at_risk``: those of them that a wrong list lacks first: young ones, and the last one.
+    ``favourites``: the open ones. ``at_risk``: those of them that a wrong list loses first: young ones, and the last one.
     """
     needed = _needed(reads, favourites, at_risk)
     if not reads[-1].proven or not needed:
@@ -37,7 +37,7 @@ def needs_another_read(reads: Sequence[PageChain], favourites: Collection[int], 
 
 
 def why_unconfirmed(reads: Sequence[PageChain], favourites: Collection[int], at_risk: Collection[int] = ()) -> str:
-    """Return why ``reads`` do not prove what the list lacks, or an empty text if they do."""
+    """Return why ``reads`` do not prove what is missing from the list, or an empty text if they do."""
     if not reads[-1].proven:
         return reads[-1].reason
     if _agreeing(reads) >= _needed(reads, favourites, at_risk):

@@ -51,7 +51,7 @@ class Pagination:
     length of the list; it only sizes the look-ahead. ``first_limit``: size of the first page, so that two reads have their
     page boundaries at different items and request different URLs.
 
-    If the list is not proven, ``unread_from`` is the offset from which nothing was read, None if the read came to an end.
+    If the list is not proven, ``unread_from`` is the offset from which nothing was read, None if the read reached the end.
     ``has_hidden_rows``: the service seems to drop rows from pages (`filtered_pagination`).
     """
 

@@ -70,7 +70,7 @@ class FavouritesApi(FavouritePages, Protocol):
 
     @property
     def catalogue(self) -> Callable[[Sequence[int], int | None], Mapping[int, Item | None] | None]:
-        """Looks up tracks in the catalogue: its item for each id, None for those that it lacks; None: it cannot be asked.
+        """Looks up tracks in the catalogue: its item for each id, None for those that it does not have; None: it cannot be asked.
 
         The second argument is a track that exists: a service that refuses it too refuses every request.
         """
@@ -85,11 +85,11 @@ class FavouriteLookup(Protocol):
         ...
 
     def settled(self, started_at: datetime, grace: RemovalGrace) -> Collection[int]:
-        """Return the favourites that are missing already and that a snapshot begun at ``started_at`` cannot close."""
+        """Return the favourites that are missing already and that a snapshot started at ``started_at`` cannot close."""
         ...
 
     def at_risk(self, missing: Collection[int], young_since: datetime | None) -> Collection[int]:
-        """Return those of ``missing`` that a wrong list lacks first: last in the list, or added after ``young_since``."""
+        """Return those of ``missing`` that a wrong list loses first: last in the list, or added after ``young_since``."""
         ...
 
 
@@ -142,11 +142,11 @@ def take_snapshot(
     reads = [read_list(api.favourite_tracks, way)]
     favourites: Collection[int] = ()
     at_risk: Collection[int] = ()
-    # A read that equals the stored list lacks no favourite, so they need not be looked up.
+    # A read that equals the stored list has every favourite, so they need not be looked up.
     is_plain = reads[0].proven and not reads[0].positions
     if baseline is None or not is_plain or not is_same_list(reads[0].seen, baseline):
         favourites = set(lookup.open_tracks()).difference(lookup.settled(started_at, options.grace))
-        # While a grace runs, later snapshots show what a lagging replica lacked.
+        # While a grace runs, later snapshots show what a lagging replica did not have.
         young_since = None if options.grace.removal else started_at - YOUNG
         at_risk = _at_risk(lookup, reads, favourites, young_since)
         while needs_another_read(reads, favourites, at_risk):

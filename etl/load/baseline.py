@@ -91,7 +91,7 @@ class FavouriteQueries:
             return young | last_track(connection, self._baseline.snapshot_id, self.open_tracks())
 
     def settled(self, started_at: datetime, grace: RemovalGrace) -> frozenset[int]:
-        """Return the favourites that are missing already and that a snapshot begun at ``started_at`` cannot close."""
+        """Return the favourites that are missing already and that a snapshot started at ``started_at`` cannot close."""
         if self._engine is None or not grace.removal:
             return frozenset()
         with read_transaction(self._engine) as connection:
@@ -194,7 +194,7 @@ def _open_among(connection: Connection, account_id: int, track_ids: Collection[i
 
 
 def _missed(connection: Connection, account_id: int) -> list[FavouriteInterval]:
-    """Return the open intervals that the newest snapshot lacks."""
+    """Return the open intervals that the newest snapshot does not have."""
     where = f"account_id = {bulk.placeholder(connection)} AND last_seen_at IS NOT NULL"
     source = bulk.by_index(connection, favourites, "ix_favourites_missed")
     rows = bulk.rows_of(connection, f"SELECT {_INTERVAL} FROM {source} WHERE {where}", (account_id,))  # noqa: S608

@@ -63,7 +63,7 @@ def _store_market_sets(connection: Connection, missing: dict[Digest, tuple[str, 
 
 
 def repair_market_sets(connection: Connection, sets: Mapping[tuple[str, ...], int]) -> None:
-    """Write the members of market sets again where they are not those that the set stands for."""
+    """Write the members of market sets again where they are not those of the set."""
     rows = bulk.select_in(
         connection, "market_set_id, market_code", market_set_members, "market_set_id", set(sets.values())
     )

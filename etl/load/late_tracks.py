@@ -1,7 +1,7 @@
 """Late-arriving data that only moves a version's start back: the same attributes, observed slightly earlier.
 
 Accounts that sync at the same time write the tracks that they share in another order than they see them. A replay of such a
-track gives the same result, but reads the history of every account that ever had it.
+track has the same result, but reads the history of every account that ever had it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def backdate_versions(
 
 
 def _is_close(known: StoredVersionRef, track: Track, observed_at: datetime) -> bool:
-    """Say whether the facts of ``track`` are those that are known, and since a moment after ``observed_at``."""
+    """True if the facts of ``track`` are those that are known, and since a moment after ``observed_at``."""
     if known.changed_at is None or not observed_at < known.changed_at <= observed_at + CLOSE:
         return False
     return known.digest == attributes_digest(track)
@@ -59,7 +59,7 @@ def _without_a_past(connection: Connection, found: Mapping[int, Track]) -> set[i
 
 
 def _told(track: Track) -> Track:
-    """Return the track as a version tells it: the digest has seen to the markets."""
+    """Return the track as a version describes it; the digest covers the markets."""
     return msgspec.structs.replace(track, markets=(), notes=(), has_facts=True)
 
 

@@ -109,7 +109,7 @@ def stored_tracks(connection: Connection, track_ids: Collection[int], codes: Cod
 
 
 def _artists(connection: Connection, part: list[int]) -> dict[int, tuple[Artist, ...]]:
-    """Return artists by track; their names stand once, in ``artists``, and are not compared here."""
+    """Return artists by track; their names are only in ``artists`` and are not compared here."""
     query = select(track_artists).where(track_artists.c.track_id.in_(part))
     found: dict[int, tuple[Artist, ...]] = {}
     for row in connection.execute(query.order_by(track_artists.c.track_id, track_artists.c.position)):

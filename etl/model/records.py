@@ -93,7 +93,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     """The list as the reads of one run saw it.
 
     ``items``: every item that any read saw, those of the last read first, in list order. ``is_whole``: the read is proven
-    complete, and every favourite that ``items`` lacks is confirmed absent. ``reason`` says why it is not whole.
+    complete, and every favourite that ``items`` does not have is confirmed absent. ``reason`` says why it is not whole.
     ``started_at``: before the first request. ``observed_at``: after the last answer. ``note``: a remark for the run's reason.
     ``total``: the service's ``counts``, if the same on all pages and not below the items read. ``page_size``: items on the
     largest page.
@@ -192,7 +192,7 @@ class Reject(msgspec.Struct, frozen=True):
 class RemovalGrace(msgspec.Struct, frozen=True):
     """How long a favourite must be missing before its removal is recorded.
 
-    ``withdrawal``: the same for tracks that the catalogue lacks, and where a sign speaks against the removal.
+    ``withdrawal``: the same for tracks that the catalogue does not have, and where a sign speaks against the removal.
     """
 
     removal: timedelta = timedelta(0)
@@ -239,8 +239,8 @@ class FavouriteInterval(msgspec.Struct, frozen=True, gc=False):
     """One period in which a track was a favourite.
 
     Added in (``added_after``, ``valid_from``], removed in (``removed_after``, ``valid_to``]; ``valid_to`` None: still open.
-    ``last_seen_at``: start of the last read that saw it; set only while the newest snapshot lacks an open interval.
-    ``missing_since``: end of the first whole snapshot that lacked it, while the interval is open.
+    ``last_seen_at``: start of the last read that saw it; set only while the newest snapshot does not have an open interval.
+    ``missing_since``: end of the first whole snapshot that did not have it, while the interval is open.
     """
 
     track_id: int
@@ -256,10 +256,10 @@ class FavouriteInterval(msgspec.Struct, frozen=True, gc=False):
 
 
 class MissingGroup(msgspec.Struct, frozen=True):
-    """The favourites that one whole snapshot was the first to lack.
+    """The favourites that one whole snapshot was the first without.
 
     ``since``: end of that snapshot, the ``missing_since`` of the members. ``length``: its number of tracks. ``looks``: whole
-    snapshots that lacked them. ``tail``: members behind which no track of the list before stayed; empty once the list has
+    snapshots that did not have them. ``tail``: members behind which no track of the list before stayed; empty once the list has
     another length. ``is_cut``: the tail looks cut off by a result window. ``gap``: the service's total minus the length
     before they went missing, None if there is no reliable total. ``rise``: the lowest growth of that gap since.
     ``waits_since``: end of the last snapshot whose removals the operator rejected; looks and grace count from there.
@@ -295,11 +295,11 @@ class ForeignList(msgspec.Struct, frozen=True):
 
 
 class RemovalMemory(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What earlier snapshots of an account say about later removals. A replay of its snapshots gives the same memory.
+    """What earlier snapshots of an account say about later removals. A replay of its snapshots has the same memory.
 
     ``length``, ``total``, ``page_size``: of the newest whole snapshot. ``total_moves``: whether the total moved with the
-    list at its last change of length, None before any. ``closed``: times and numbers of removals of the last seven days that
-    nobody approved. ``rejected``: snapshot whose removals the operator rejected, while it stays the same. ``window``: list
+    list at its last change of length, None before any. ``closed``: times and numbers of removals of the last seven days,
+    without approved ones. ``rejected``: snapshot whose removals the operator rejected, while it stays the same. ``window``: list
     length at which the operator approved removals of a cut tail.
     """
 
@@ -338,7 +338,7 @@ class FavouriteChanges(msgspec.Struct, frozen=True):
 
     ``opened``: new intervals, in list order. ``closed``: intervals that end. ``marked``: open intervals whose
     ``last_seen_at`` or ``missing_since`` changes. ``held``: track ids whose removal waits for the operator. ``favourites``:
-    open ones afterwards, ``missing``: those of them that whole snapshots lack, ``is_missing_changed``: whether these are
+    open ones afterwards, ``missing``: those of them that whole snapshots do not have, ``is_missing_changed``: whether these are
     others than before. ``reasons``: why removals or additions wait,
     a sentence each. ``memory``: for the next snapshot.
     """

@@ -117,7 +117,7 @@ def _settings(config: Config) -> Iterator[Finding]:
 def _api(url: str) -> Iterator[Finding]:
     """Request the API without a token. Any answer shows that it is reachable, and its ``Date`` header compares the clocks."""
     try:
-        with urlopen(f"{url}/", timeout=API_SECONDS) as response:  # noqa: S310  # nosec B310 - the settings allow http and https only
+        with urlopen(f"{url}/", timeout=API_SECONDS) as response:  # noqa: S310  # http and https only  # nosec B310
             date = response.headers["Date"]
     except HTTPError as error:
         with error:

@@ -42,9 +42,9 @@ BATCH = 5_000
 class AccountStatus:
     """An account as `favsync status --json` prints it.
 
-    ``is_stale``: enabled, and not proven for too long, or proven in the future. ``missing``: favourites that whole lists lack and
-    whose removal is not recorded; ``missing_since``: the earliest of them. ``removals_blocked_by``: `HELD`, `OWNER`, `NO_ID`,
-    `NOT_PROVEN` or None; ``removals_blocked_reason``: the reason of the newest run that is blocked.
+    ``is_stale``: enabled, and not proven for too long, or proven in the future. ``missing``: favourites that are in no
+    whole list and whose removal is not recorded; ``missing_since``: the earliest of them. ``removals_blocked_by``: `HELD`,
+    `OWNER`, `NO_ID`, `NOT_PROVEN` or None; ``removals_blocked_reason``: the reason of the newest run that is blocked.
     """
 
     account: str

@@ -42,8 +42,8 @@ def replay_account(
 def touched_tracks(connection: Connection, account_id: int, run_ids: Sequence[int]) -> set[int]:
     """Return the tracks whose attributes may change if these runs of an account are added or removed.
 
-    An item counts if the snapshot before it did not hold it. So these snapshots' own items count that their neighbours lack,
-    and their neighbours' items that they lack.
+    An item counts if only one of a snapshot and the one before it contains it. So items count that these snapshots have and
+    their neighbours do not, or the other way round.
     """
     query = select(runs.c.run_id, runs.c.snapshot_id).where(
         runs.c.account_id == account_id,

@@ -19,7 +19,7 @@ COUNTED = ("runs", "favourites", "tracks", "raw_items", "snapshots")
 def erase_account(connection: Connection, account_id: int) -> dict[str, int]:
     """Delete everything about the account, and return how many rows of the main tables that was, by table.
 
-    The caller holds all accounts (`etl.load.run_lock.run_locks`), and gives the space back afterwards (`etl.replay.prune.compact`
+    The caller holds all accounts (`etl.load.run_lock.run_locks`), and releases the space afterwards (`etl.replay.prune.compact`
     also overwrites what a SQLite file still held).
     """
     bulk.lock_everything(connection)

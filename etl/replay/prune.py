@@ -95,7 +95,7 @@ def prune(engine: Engine, limits: PrunePolicy, threshold: RemovalThreshold) -> P
 def compact(engine: Engine) -> tuple[int, int] | None:
     """Return a SQLite file's free pages to the disk; return its size in bytes before and after, None on PostgreSQL.
 
-    Raises: DatabaseError, where somebody else uses the file, or there is no room for a copy of it.
+    Raises: DatabaseError, where somebody else uses the file, or there is no space for a copy of it.
     """
     if engine.dialect.name != "sqlite" or engine.url.database is None:
         return None

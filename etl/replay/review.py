@@ -47,7 +47,7 @@ def review_run(engine: Engine, run_id: int, decision: Review, threshold: Removal
 
 
 def review_account(engine: Engine, account: Account, decision: Review, threshold: RemovalThreshold) -> tuple[int, int]:
-    """Approve or reject what the account's newest proven run holds or lacks; return the run and the number of removals.
+    """Approve or reject what the account's newest proven run holds or misses; return the run and the number of removals.
 
     Raises: UsageError, if nothing is held or missing; RunInProgress; DatabaseError.
     """
@@ -68,7 +68,7 @@ def review_account(engine: Engine, account: Account, decision: Review, threshold
 def _newest_proven(connection: Connection, account_id: int) -> Any:
     query = (
         select(runs)
-        .where(runs.c.account_id == account_id, is_observation, runs.c.proven)
+        .where(runs.c.account_id == account_id, is_observation, runs.c.proves_absence)
         .order_by(runs.c.observed_at.desc(), runs.c.run_id.desc())
     )
     return connection.execute(query.limit(1)).first()
@@ -83,7 +83,12 @@ def superseding_run(connection: Connection, row: Any) -> int | None:
     """Return the later proven run of the account that replaced the held run ``row``, if there is one."""
     query = (
         select(runs.c.run_id)
-        .where(runs.c.account_id == row.account_id, is_observation, runs.c.proven, runs.c.observed_at > row.observed_at)
+        .where(
+            runs.c.account_id == row.account_id,
+            is_observation,
+            runs.c.proves_absence,
+            runs.c.observed_at > row.observed_at,
+        )
         .order_by(runs.c.observed_at)
     )
     return connection.execute(query.limit(1)).scalar()

@@ -51,7 +51,7 @@ class SnapshotReader:
 def snapshot_refs(
     connection: Connection, account_id: int, lists: SnapshotReader | None = None
 ) -> Iterator[SnapshotRef]:
-    """Yield every observation of the account that stands, oldest first, with the tracks that it saw."""
+    """Yield every observation of the account that counts, oldest first, with the tracks that it saw."""
     lists = lists or SnapshotReader(connection)
     order = (runs.c.observed_at, runs.c.run_id)
     query = select(runs).where(runs.c.account_id == account_id, is_observation).order_by(*order)

@@ -1,7 +1,7 @@
 """Events of tracks in order of time: added, missing, removed, attributes changed.
 
 A track was added or removed, or went missing, in the interval (``not_before``, ``at``]; ``not_before`` is None for the first
-snapshot. A favourite that whole snapshots lacked and that came back has a gap, which only the snapshots show.
+snapshot. A favourite that was missing from whole snapshots and came back has a gap, which only the snapshots show.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ HEADERS = ("list", "order", "since", "as-of", "like")
 _ARTISTS = "FROM track_artists ta JOIN artists a ON a.artist_id = ta.artist_id WHERE ta.track_id = t.track_id"
 _GENRES = "FROM track_genres tg JOIN genres g ON g.genre_id = tg.genre_id WHERE tg.track_id = t.track_id"
 
-# SQLite's julianday() keeps milliseconds only and round() works on binary fractions; microseconds give PostgreSQL's result.
+# SQLite's julianday() keeps milliseconds only and round() works on binary fractions; microseconds have PostgreSQL's result.
 _MICROSECONDS = (
     r"((strftime('%s', substr(\2, 1, 19)) - strftime('%s', substr(\1, 1, 19))) * 1000000"
     r" + CAST(substr(\2, 21, 6) AS integer) - CAST(substr(\1, 21, 6) AS integer))"

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 def random_for(*key: object) -> Random:
     """Return the generator that belongs to ``key``, for example (seed, request number)."""
-    return Random("/".join(map(str, key)))  # noqa: S311  # nosec B311 - not for secrets
+    return Random("/".join(map(str, key)))  # noqa: S311  # not for secrets  # nosec B311
 
 
 class Rng:

@@ -61,7 +61,7 @@ def find_delta(items: Sequence[Item], known: Mapping[Digest, bool]) -> Delta:
 
 
 def require_readable(rejected: int, items: int) -> None:
-    """Refuse a list most of which cannot be read: its format has changed, and what it lacks is unknown.
+    """Refuse a list most of which cannot be read: its format has changed, and what is missing from it is unknown.
 
     Raises: PayloadError.
     """

@@ -1,7 +1,7 @@
 """Slowly changing dimension (type 2) of an account's favourites: decides how a snapshot changes the history, and replays it.
 
-The service gives no dates. A favourite was added or removed between two snapshots, so every interval has both bounds. Lower
-bounds are *starts* of reads, upper bounds *ends*: a read takes time, and a track that it lacks was absent at some moment
+The service has no dates. A favourite was added or removed between two snapshots, so every interval has both bounds. Lower
+bounds are *starts* of reads, upper bounds *ends*: a read takes time, and a track that it does not have was absent at some moment
 between the two.
 
 `replay` applies `decide_changes` and `next_state` in order of ``observed_at``; snapshots of one time count as one. Intervals
@@ -72,9 +72,9 @@ def _is_missing_changed(state: OpenFavourites, marked: Iterable[FavouriteInterva
 
 
 def _proves_removals(state: OpenFavourites, seen: SnapshotRef) -> bool:
-    """True if the tracks that ``seen`` lacks were removed: only if it began after the snapshot before it ended.
+    """True if the tracks that ``seen`` does not have were removed: only if it began after the snapshot before it ended.
 
-    Two snapshots that overlap (an export dated within a read) have no order: a track that one saw and the other lacks may
+    Two snapshots that overlap (an export dated within a read) have no order: a track that one saw and the other does not have may
     have been added in between as well as removed.
     """
     is_after = state.observed_at is None or seen.started_at >= state.observed_at
@@ -84,7 +84,7 @@ def _proves_removals(state: OpenFavourites, seen: SnapshotRef) -> bool:
 def _missing(
     interval: FavouriteInterval, state: OpenFavourites, seen: SnapshotRef, *, is_whole: bool
 ) -> FavouriteInterval:
-    """Return an interval that ``seen`` lacks, marked. The bounds of a later removal are those of the first snapshot."""
+    """Return an interval that ``seen`` does not have, marked. The bounds of a later removal are those of the first snapshot."""
     since = interval.missing_since or (seen.observed_at if is_whole and seen.grace is not None else None)
     return replace(interval, last_seen_at=interval.last_seen_at or state.seen_at, missing_since=since)
 
@@ -185,7 +185,7 @@ def replay_sorted(
 def _merged(same: list[SnapshotRef]) -> SnapshotRef:
     """Merge the snapshots of one time (two files of one date): the result saw what any of them saw.
 
-    What all of them lack was absent if one of them proves it. The operator's decision on any of them counts.
+    What all of them do not have was absent if one of them proves it. The operator's decision on any of them counts.
     """
     if len(same) == 1:
         return same[0]

@@ -154,7 +154,7 @@ class _Signs:
 
 
 def remember(state: OpenFavourites, seen: SnapshotRef, missing: Sequence[FavouriteInterval]) -> RemovalMemory:
-    """Return the memory of ``state`` after the snapshot ``seen``. ``missing``: what it lacks, marked as missing."""
+    """Return the memory of ``state`` after the snapshot ``seen``. ``missing``: what it does not have, marked as missing."""
     memory, ids = state.memory, {interval.track_id for interval in missing}
     catalogue = {each: memory.catalogue[each] for each in memory.catalogue if each in ids}
     catalogue |= {each: answer for each, answer in seen.catalogue.items() if each in ids}
@@ -199,7 +199,7 @@ def remember(state: OpenFavourites, seen: SnapshotRef, missing: Sequence[Favouri
 
 
 def _looked(group: MissingGroup, seen: SnapshotRef) -> MissingGroup:
-    """Return ``group`` after one more whole snapshot that lacks it."""
+    """Return ``group`` after one more whole snapshot that does not have it."""
     length = len(seen.present)
     tail = group.tail if length == group.length else ()  # a window always shows the same number
     rise = group.rise
@@ -297,5 +297,5 @@ def labelled_tracks(missing: Collection[int], labels: Mapping[int, Iterable[obje
 
 
 def may_close(missing_since: datetime, looks: int, started_at: datetime, wait: timedelta) -> bool:
-    """True if one more whole snapshot, begun at ``started_at``, could close a favourite; then it must be confirmed."""
+    """True if one more whole snapshot, started at ``started_at``, could close a favourite; then it must be confirmed."""
     return looks + 1 >= LOOKS and started_at - missing_since >= wait

@@ -4,7 +4,7 @@ A snapshot can go if it adds nothing: it holds the same items as the one before,
 are the last snapshot before a change, and the last proof of absence before it. They stay, as do the first and the last proof,
 and the newest two. So do snapshots that share their time with another, or that the next one overlaps.
 
-A replay of what stays gives the same intervals and the same track events; the caller checks that.
+A replay of what stays has the same intervals and the same track events; the caller checks that.
 """
 
 from __future__ import annotations

@@ -18,18 +18,11 @@ BANNED = re.compile(
     r"|(come|comes|came) to|say(s|ing)? whether|gives?|not here:)\b",
     re.IGNORECASE,
 )
-PENDING_WORDS = {
-    "__init__.py", "cli", "db", "errors.py", "extract", "load", "model",
-    "monitor", "replay", "reporting", "scheduler", "sync.py", "transform",
-}  # fmt: skip
-"""Packages whose docstrings and comments still have banned words. Remove an entry once it is clean; never add one."""
-
 NEW_USERS_READ = ("README.md", "docs/cheatsheet.md", "docs/favsync.1", "docs/settings.md")
 
 OUTSIDE_DOCUMENT = re.compile(
     r"\((api|design|plan|spec|brief|research) (section )?\d|\blessons? L\d|\b(design|plan) section \d"
 )
-PENDING_REFERENCES = {"etl/transform"}
 
 
 def prose(path: Path) -> Iterator[tuple[int, str]]:
@@ -52,7 +45,7 @@ def banned(path: Path) -> list[str]:
 def test_docstrings_and_comments_use_plain_words(entry: str) -> None:
     path = ROOT / "etl" / entry
     found = [each for module in ([path] if path.is_file() else modules(f"etl/{entry}")) for each in banned(module)]
-    assert entry in PENDING_WORDS or not found
+    assert not found
 
 
 @pytest.mark.parametrize("name", NEW_USERS_READ)
@@ -70,11 +63,7 @@ def test_no_file_refers_to_a_document_outside_the_repository() -> None:
     documents = {path.name for path in tracked_files() if path.suffix == ".md"}
     lost = []
     for path in tracked_files():
-        if (
-            path.suffix not in (".py", ".md")
-            or path == Path(__file__)
-            or str(path.parent.relative_to(ROOT)) in PENDING_REFERENCES
-        ):
+        if path.suffix not in (".py", ".md") or path == Path(__file__):
             continue
         text = " ".join(path.read_text(encoding="utf-8").split())
         lost += [f"{place(path)}: {found[0]}" for found in OUTSIDE_DOCUMENT.finditer(text)]

@@ -29,11 +29,6 @@ PENDING_PARAMETERS = {
     "etl/replay/import_snapshots.py::import_snapshots", "etl/replay/tracks.py::_settle_names",
     "etl/settings.py::_setting", "etl/sync.py::_load",
 }  # fmt: skip
-PENDING_CLASSES = {"_Caller"}
-PENDING_TEST_NAMES = {
-    "cli", "monitor", "reporting", "scheduler",
-    "test_config.py", "test_logs.py",
-}  # fmt: skip
 
 # A revision of the database is a transcript, never edited, and not measured. `peers` are programs of other tools.
 OURS = [path for path in modules("etl", "tests", "tools", "benchmarks") if "peers" not in path.parts] + [
@@ -91,7 +86,7 @@ def test_class_names_are_unique_in_the_package() -> None:
         for node in nodes(path):
             if isinstance(node, ast.ClassDef):
                 places[node.name].append(place(path, node))
-    assert not {name: found for name, found in places.items() if len(found) > 1 and name not in PENDING_CLASSES}
+    assert not {name: found for name, found in places.items() if len(found) > 1}
 
 
 def test_every_module_and_public_name_has_a_docstring() -> None:
@@ -112,4 +107,4 @@ def test_test_names_are_short(entry: str) -> None:
     path = ROOT / "tests" / entry
     paths: list[Path] = modules(f"tests/{entry}") if path.is_dir() else [path]
     names = [node.name for each in paths for node in functions(each) if node.name.startswith("test_")]
-    assert entry in PENDING_TEST_NAMES or not [name for name in names if len(name) > TEST_NAME_LENGTH]
+    assert not [name for name in names if len(name) > TEST_NAME_LENGTH]
