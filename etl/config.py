@@ -37,6 +37,7 @@ from etl.settings import (
 __all__ = ["SETTINGS", "Config", "SecretText", "Setting", "SettingSource", "environment", "load", "nearest"]
 
 CONFIG_VARIABLE = "FAVSYNC_CONFIG"
+SECRET_OPTIONS = ("password", "secret", "scram_client_key", "scram_server_key")  # of a database URL, by their ends
 RANKS = ("flag", "environment", "file", "default")
 
 
@@ -213,5 +214,5 @@ def _passwords(url: str) -> list[str]:
     if url.startswith("sqlite:"):
         return []
     parts = urlsplit(url)
-    in_query = [value for name, value in parse_qsl(parts.query) if name.lower() in {"password", "sslpassword"}]
+    in_query = [value for name, value in parse_qsl(parts.query) if name.lower().endswith(SECRET_OPTIONS)]
     return [*({parts.password, unquote(parts.password)} if parts.password else ()), *in_query]

@@ -29,6 +29,7 @@ LOST_WITHOUT_RAW = (
 DigestFormat = Literal["chat", "discord", "text", "markdown", "html", "json"]
 DIGEST_FORMATS: tuple[str, ...] = get_args(DigestFormat)
 KEY_WANTED = 'a Fernet key (python3 -c "import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())")'
+_HOST = re.compile(r"(?:\[[^\[\]]+\]|[^:\[\]]*)(?::(?P<port>[0-9]{0,5}))?", re.ASCII)
 _TRUTHS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
@@ -213,11 +214,12 @@ def _sqlite_place(rest: str) -> str:
 
 def _postgresql_place(rest: str) -> str:
     try:
-        parts = urlsplit(f"postgresql://{rest}")
-        is_sound = parts.port != 0 and ("@" in parts.netloc or "@" not in rest)
+        address = urlsplit(f"postgresql://{rest}").netloc
     except ValueError:
-        is_sound = False
-    if not is_sound:
+        address = "@@"
+    hosts = [_HOST.fullmatch(host) for host in address.rpartition("@")[2].split(",")]
+    is_sound = address.count("@") <= 1 and ("@" in address or "@" not in rest)
+    if not is_sound or not all(host and 0 < int(host["port"] or 1) < 65_536 for host in hosts):
         raise ValueError("cannot be parsed: percent-encode @ : / ? # [ ] in user and password, and check the port")
     return rest
 
@@ -225,7 +227,7 @@ def _postgresql_place(rest: str) -> str:
 def masked(url: str) -> str:
     """Mask the password of a URL, well formed or not. Rather masks too much than too little."""
     url = re.sub(r"(?<=://)([^:@/]*):.*@", r"\1:***@", url, flags=re.DOTALL)
-    return re.sub(r"([?&](?:ssl)?password=)[^&]*", r"\1***", url, flags=re.IGNORECASE)
+    return re.sub(r"([?&][^=&]*(?:password|secret|scram_\w*key)=)[^&]*", r"\1***", url, flags=re.IGNORECASE)
 
 
 class Setting(NamedTuple):

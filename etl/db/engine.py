@@ -18,10 +18,12 @@ from weakref import WeakSet
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
 
+from etl.db.remedies import remedy_for
 from etl.errors import DatabaseError, SettingsError
 
 BUSY_TIMEOUT_MS = 60_000
 DEADLOCK_RETRIES = 4
+SEVERAL_ATTEMPTS = "multiple connection attempts failed"  # of psycopg, before one line for each host
 T = TypeVar("T")
 _open: WeakSet[Engine] = WeakSet()
 PRAGMAS = (
@@ -39,9 +41,9 @@ def sqlite_path(url: str) -> Path | None:
 
     Raises: SettingsError, for a URL that names no file or cannot be read.
     """
-    parsed = _parsed(url)
-    if parsed.get_backend_name() != "sqlite":
+    if url.startswith(("postgresql:", "postgresql+")):
         return None
+    parsed = _parsed(url)
     if not parsed.database or parsed.database == ":memory:":
         raise SettingsError(
             "FAVSYNC_DATABASE_URL names no file",
@@ -70,7 +72,9 @@ def _close() -> None:
 def _engine(url: str, *, create: bool) -> Engine:
     path = sqlite_path(url)
     if path is None:
-        return _postgresql(_parsed(url))
+        from etl.db.postgresql import postgresql_engine  # psycopg, which SQLite does without
+
+        return postgresql_engine(url)
     if create:
         _make_file(path)
     elif not path.exists():
@@ -84,12 +88,12 @@ def _engine(url: str, *, create: bool) -> Engine:
 def _parsed(url: str) -> URL:
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise SettingsError(
             "FAVSYNC_DATABASE_URL is not a database URL",
             remedy="write sqlite:///path or postgresql://user@host/database",
         ) from None
-    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+    if parsed.get_backend_name() != "sqlite":
         raise SettingsError(
             f"favsync does not know databases of the kind {parsed.get_backend_name()!r}",
             remedy="use sqlite:///path or postgresql://user@host/database",
@@ -132,20 +136,6 @@ def _sqlite(url: URL, *, is_read_only: bool) -> Engine:
     event.listen(engine, "connect", prepare)
     event.listen(engine, "begin", begin)
     return engine
-
-
-def _postgresql(url: URL) -> Engine:
-    return create_engine(
-        url.set(drivername="postgresql+psycopg"),
-        connect_args={
-            "application_name": "favsync",
-            "connect_timeout": 10,
-            "options": "-c timezone=UTC",
-        },
-        isolation_level="READ COMMITTED",  # whatever the server's default is: who waited for a lock must see what it waited for
-        pool_pre_ping=True,
-        max_overflow=-1,  # as many as the scheduler has workers, each with a lease of its own; no more is ever asked for
-    )
 
 
 @contextmanager
@@ -195,29 +185,10 @@ def database_errors(engine: Engine) -> Iterator[None]:
 def database_error(error: SQLAlchemyError, engine: Engine) -> DatabaseError:
     """Return ``error`` as a person may read it: the driver's first line, without the statement and its values."""
     cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
-    line = (str(cause).strip().splitlines() or [type(cause).__name__])[0]
+    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+    line = "; ".join(lines[1:]) if len(lines) > 1 and lines[0].startswith(SEVERAL_ATTEMPTS) else "".join(lines[:1])
     where = engine.url.render_as_string(hide_password=True)
-    return DatabaseError(f"{where}: {line}", remedy=_remedy(line))
-
-
-_REMEDIES = {
-    "no such table": "run `favsync db upgrade`",
-    "does not exist": "run `favsync db upgrade`, or check the name of the database",
-    "readonly": "let this user write to the database file and its folder",
-    "unable to open": "name a file, in a folder that is there, and let this user read and write both",
-    "read-only": "name the primary server in FAVSYNC_DATABASE_URL, not a standby or a database that is closed for writing",
-    "no space left": "make room on the server's disk; nothing was changed",
-    "permission denied": "grant the rights in deploy/grants.sql",
-    "disk": "make room on the disk; nothing was changed",
-    "full": "make room on the disk; nothing was changed",
-    "locked": "another program holds the database for long: try again later",
-    "not a database": "FAVSYNC_DATABASE_URL names a file that is not SQLite: choose another",
-    "password": "check the password in FAVSYNC_DATABASE_URL",
-    "refused": "start the server, or check host and port in FAVSYNC_DATABASE_URL",
-}
-
-
-def _remedy(line: str) -> str:
-    lowered = line.lower()
-    found = (remedy for sign, remedy in _REMEDIES.items() if sign in lowered)
-    return next(found, "check the database; nothing was changed by this run")
+    sqlstate = getattr(cause, "sqlstate", None)
+    is_connected = sqlstate is not None or engine.dialect.name == "sqlite"
+    line = line or type(cause).__name__
+    return DatabaseError(f"{where}: {line}", remedy=remedy_for(line, sqlstate, is_connected=is_connected))
