@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -205,11 +205,26 @@ def _database_url(text: str) -> SecretText:
 
 
 def _sqlite_place(rest: str) -> str:
+    """Return the path and the mode of a SQLite file; SQLite's own form ``file:/path?uri=true`` names the same file."""
     if rest and not rest.startswith("/"):
         raise ValueError("has two slashes where three are needed")
-    if rest in {"", "/"} or ":memory:" in rest or "mode=memory" in rest:
+    path, _, query = rest[1:].partition("?")
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    if path.lower().startswith("file:"):
+        path = re.sub(r"^file:(//(localhost)?(?=/))?", "", path, flags=re.IGNORECASE)
+        options.pop("uri", None)
+    if not path or ":memory:" in path or options.get("mode") == "memory":
         raise ValueError("names no file, and a database in memory is lost at the end of the run")
-    return f"/{Path(rest[1:]).expanduser()}" if rest.startswith("/~/") else rest
+    if options not in ({}, {"mode": "ro"}):
+        names = ", ".join(quoted(name) for name in options)
+        raise ValueError(f"has the option {names}: only mode=ro is one, and a ? in a path is written as %3F")
+    if re.search(r"\$[A-Za-z_{]", path):
+        raise ValueError("contains a variable, which only a shell replaces: write the path itself, or begin it with ~/")
+    try:
+        path = str(Path(path).expanduser())
+    except RuntimeError:
+        raise ValueError("is in a home folder, and this user has none") from None
+    return f"/{path}{'?mode=ro' if options else ''}"
 
 
 def _postgresql_place(rest: str) -> str:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import atexit
 import os
 import sqlite3
+import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 from weakref import WeakSet
@@ -75,14 +76,28 @@ def _engine(url: str, *, create: bool) -> Engine:
         from etl.db.postgresql import postgresql_engine  # psycopg, which SQLite does without
 
         return postgresql_engine(url)
-    if create:
+    is_read_only = _parsed(url).query.get("mode") == "ro"
+    if create and not is_read_only:
         _make_file(path)
     elif not path.exists():
         raise DatabaseError(
             f"there is no database at {path}",
             remedy="run `favsync sync` or `favsync db upgrade` first",
         )
-    return _sqlite(_parsed(url), is_read_only=not os.access(path, os.W_OK))
+    _require_own_file(path)
+    return _sqlite(path, is_read_only=is_read_only)
+
+
+def _require_own_file(path: Path) -> None:
+    """Check that ``path`` is a file with this one name, because SQLite's log and favsync's locks go by the name."""
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise DatabaseError(f"{path} is not a file", remedy="name a file in FAVSYNC_DATABASE_URL")
+    if found.st_nlink > 1:
+        raise DatabaseError(
+            f"the database {path} has {found.st_nlink} names (hard links), which damages SQLite databases in use",
+            remedy=f"keep one: `find {path.parent} -samefile {path}` lists those in this folder",
+        )
 
 
 def _parsed(url: str) -> URL:
@@ -105,7 +120,12 @@ def _make_file(path: Path) -> None:
     """Create the file with mode 0600 before SQLite would with whatever the umask leaves."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        file = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            if os.fstat(file).st_size == 0:  # as `touch` leaves it
+                os.fchmod(file, 0o600)
+        finally:
+            os.close(file)
     except OSError as error:
         if path.exists():
             return
@@ -115,18 +135,30 @@ def _make_file(path: Path) -> None:
         ) from None
 
 
-def _sqlite(url: URL, *, is_read_only: bool) -> Engine:
+def _sqlite(path: Path, *, is_read_only: bool) -> Engine:
     engine = create_engine(
-        url,
+        URL.create("sqlite", database=str(path)),
         connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False},
         max_overflow=-1,  # many workers wait for SQLite's one writer, which lets them do so twice as long as a pool would
     )
+    opened = _file_number(path)
 
     def prepare(connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None
         for pragma in PRAGMAS:
-            if not (is_read_only and "journal_mode" in pragma):
+            if os.access(path, os.W_OK) or "journal_mode" not in pragma:
                 connection.execute(pragma)
+        if is_read_only:
+            connection.execute("PRAGMA query_only = ON")
+
+    def require_same_file(*_: object) -> None:
+        """Refuse to use a connection to a file that is not the one at ``path`` any more: SQLite does not notice."""
+        found = _file_number(path)
+        if found != opened:
+            raise DatabaseError(
+                f"the database {path} was {'replaced' if found else 'deleted'} while this process had it open",
+                remedy="stop favsync, restore the file as docs/backup.md says, and start it again",
+            )
 
     def begin(connection: Connection) -> None:
         connection.exec_driver_sql(
@@ -134,8 +166,18 @@ def _sqlite(url: URL, *, is_read_only: bool) -> Engine:
         )
 
     event.listen(engine, "connect", prepare)
+    event.listen(engine, "do_connect", require_same_file)  # or SQLite would create an empty one
+    event.listen(engine, "checkout", require_same_file)
     event.listen(engine, "begin", begin)
     return engine
+
+
+def _file_number(path: Path) -> tuple[int, int] | None:
+    """Return device and inode of a file, None if there is none."""
+    with suppress(FileNotFoundError):
+        found = path.stat()
+        return found.st_dev, found.st_ino
+    return None
 
 
 @contextmanager

@@ -69,7 +69,7 @@ REMEDIES = tuple(
          "create the schema that search_path names, or correct search_path in FAVSYNC_DATABASE_URL"),
         ("42P01", "no such table|does not exist", "run `favsync db upgrade`, and check the database's name and search_path"),
         # SQLite
-        ("", "readonly", "let this user write to the database file and its folder"),
+        ("", "readonly", "let this user write to the database file and its folder; a URL with mode=ro only reads"),
         ("", "unable to open", "name a file, in a folder that is there, and let this user read and write both"),
         ("", r"\bdisk\b|\bfull\b", "make room on the disk; nothing was changed"),
         ("", "locked", "another program holds the database for long: try again later"),
