@@ -179,7 +179,7 @@ def _load(
     result = replace(result, finished_at=clock.now())
     runs.finish(connection, result, ref)
     write_changes(connection, account.account_id, changes, before.memory)
-    if result.proven:
+    if ref.proves_absence:
         mark_superseded(connection, account.account_id, ref.run_id)
     write_rejects(connection, ref.run_id, loaded.rejects)
     if loaded.late:
@@ -306,9 +306,9 @@ def _result(run: Run, snapshot: Snapshot, changes: FavouriteChanges, changed: in
         reasons.insert(0, f"{len(changes.held)} removals wait for `favsync runs approve {run.result.run_id or 'N'}`")
     return replace(
         run.result,
-        outcome=outcome_of(proven=snapshot.proves_absence, change=changes, changed=changed),
+        outcome=outcome_of(proves_absence=snapshot.proves_absence, change=changes, changed=changed),
         reason="; ".join(filter(None, reasons)) or None,
-        proven=snapshot.proves_absence,
+        proven=snapshot.is_whole,
         favourites=changes.favourites,
         added=len(changes.opened),
         removed=len(changes.closed),

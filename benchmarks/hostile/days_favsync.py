@@ -69,7 +69,7 @@ class InProcessApi(Boomplay):
 
     def call(self, request: Request, decode: Callable[[bytes], T], tokens: TokenSource | None = None) -> T:
         """Return the decoded answer of the sandbox."""
-        self._transport.counters.add(200)
+        self._transport.counts.by_status["200"] += 1
         self._clock.advance(REQUEST_SECONDS)
         if self.moved:
             self.moved.shift(timedelta(seconds=REQUEST_SECONDS))

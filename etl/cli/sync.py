@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from etl.sync import RunResult
 
 WORST_FIRST = (70, 2, 5, 4, 3, 6, 7, 75, 0)
+COMPLETE = (0, 7)  # the whole list was read; held removals are reported elsewhere
 
 
 @click.command("sync", cls=Verb)
@@ -165,4 +166,5 @@ def report_run(pinger: HealthcheckPinger, report: RunResult) -> None:
     if isinstance(report.error, RunInProgress):
         pinger.left()
     else:
-        pinger.ended(report.account, None if report.proven else (report.reason or str(report.outcome)))
+        fault = None if report.exit_code in COMPLETE else (report.reason or str(report.outcome))
+        pinger.ended(report.account, fault)

@@ -10,9 +10,9 @@ from etl.errors import FavsyncError
 from etl.model.records import FavouriteChanges, Outcome, Review
 
 
-def outcome_of(*, proven: bool, change: FavouriteChanges, changed: int, decision: str | None = None) -> Outcome:
+def outcome_of(*, proves_absence: bool, change: FavouriteChanges, changed: int, decision: str | None = None) -> Outcome:
     """Return the outcome of a run that stored a snapshot (docs/settings.md). ``changed``: tracks with new attributes."""
-    if not proven or decision == Review.REJECTED:
+    if not proves_absence or decision == Review.REJECTED:
         return Outcome.PARTIAL
     if change.held:
         return Outcome.HELD

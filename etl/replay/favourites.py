@@ -116,7 +116,9 @@ def _miscounted(connection: Connection, account_id: int, by_run: Mapping[int, Fa
     for row in connection.execute(query).all():
         change = by_run[row.run_id]
         counts = (change.favourites, len(change.opened), len(change.closed), len(change.held), change.missing)
-        outcome = outcome_of(proven=row.proven, change=change, changed=row.changed, decision=row.decision)
+        outcome = outcome_of(
+            proves_absence=row.proves_absence, change=change, changed=row.changed, decision=row.decision
+        )
         if (row.favourites, row.added, row.removed, row.held, row.missing, row.outcome) != (*counts, outcome):
             found.append((row.run_id, *counts, outcome, _reason(row, change, outcome)))
     return found

@@ -150,7 +150,7 @@ def _store(
         account="",
         trigger=Trigger.BACKFILL,
         started_at=past.started_at,
-        outcome=Outcome.UNCHANGED if past.proven else Outcome.PARTIAL,
+        outcome=Outcome.UNCHANGED if past.proves_absence else Outcome.PARTIAL,
         reason=f"from {past.label}",
         proven=past.proven,
         rejected=delta.known_rejects + len(loaded.rejects),
@@ -189,11 +189,11 @@ def _write_reasons(
             row["changed"] = changed
         this = runs.c.run_id == imported.run_id
         connection.execute(update(runs).where(this).values(**row))
-        if changed and imported.past.proven:
+        if changed and imported.past.proves_absence:
             unchanged = runs.c.outcome == Outcome.UNCHANGED
             connection.execute(update(runs).where(this, unchanged).values(outcome=Outcome.SUCCEEDED))
     newest = read_baseline(connection, account_id)
-    if newest is not None and newest.run_id == new[-1].run_id and new[-1].past.proven:
+    if newest is not None and newest.run_id == new[-1].run_id and new[-1].past.proves_absence:
         mark_superseded(connection, account_id, newest.run_id)
 
 

@@ -68,7 +68,7 @@ def review_account(engine: Engine, account: Account, decision: Review, threshold
 def _newest_proven(connection: Connection, account_id: int) -> Any:
     query = (
         select(runs)
-        .where(runs.c.account_id == account_id, is_observation, runs.c.proven)
+        .where(runs.c.account_id == account_id, is_observation, runs.c.proves_absence)
         .order_by(runs.c.observed_at.desc(), runs.c.run_id.desc())
     )
     return connection.execute(query.limit(1)).first()
@@ -83,7 +83,12 @@ def superseding_run(connection: Connection, row: Any) -> int | None:
     """Return the later proven run of the account that replaced the held run ``row``, if there is one."""
     query = (
         select(runs.c.run_id)
-        .where(runs.c.account_id == row.account_id, is_observation, runs.c.proven, runs.c.observed_at > row.observed_at)
+        .where(
+            runs.c.account_id == row.account_id,
+            is_observation,
+            runs.c.proves_absence,
+            runs.c.observed_at > row.observed_at,
+        )
         .order_by(runs.c.observed_at)
     )
     return connection.execute(query.limit(1)).scalar()

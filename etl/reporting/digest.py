@@ -201,7 +201,10 @@ def _held_now(connection: Connection, account: str) -> tuple[int, int] | None:
     """Return the run whose removals wait for approval, and their number. A later proven run replaces a held one."""
     held = runs.alias("held")
     later = select(true()).where(
-        runs.c.account_id == held.c.account_id, is_observation, runs.c.proven, runs.c.observed_at > held.c.observed_at
+        runs.c.account_id == held.c.account_id,
+        is_observation,
+        runs.c.proves_absence,
+        runs.c.observed_at > held.c.observed_at,
     )
     query = select(held.c.run_id, held.c.held).join(accounts, accounts.c.account_id == held.c.account_id)
     query = query.where(accounts.c.name == account, held.c.outcome == Outcome.HELD, held.c.decision.is_(None))
@@ -240,7 +243,7 @@ def is_reported_hold(connection: Connection, account_id: int, cursor: Cursor | N
     query = select(runs.c.outcome, runs.c.held, runs.c.decision).where(
         runs.c.account_id == account_id,
         runs.c.run_id.between(cursor.held_run_id, run_id),
-        runs.c.proven,
+        runs.c.proves_absence,
         is_observation,
     )
     found = connection.execute(query.distinct()).all()

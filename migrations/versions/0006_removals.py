@@ -18,6 +18,9 @@ def upgrade() -> None:
     op.add_column("favourites", sa.Column("missing_since", instant))
     op.add_column("favourites", sa.Column("removal_reason", sa.Text()))
     op.execute("UPDATE favourites SET removal_reason = 'unknown' WHERE valid_to IS NOT NULL")
+    op.execute(
+        "UPDATE runs SET outcome = 'partial' WHERE proven AND NOT proves_absence AND outcome IN ('succeeded', 'unchanged')"
+    )
     op.add_column("accounts", sa.Column("user_checked_at", instant))
     op.add_column("runs", sa.Column("missing", sa.Integer(), nullable=False, server_default="0"))
     op.add_column("runs", sa.Column("removal_grace_seconds", sa.BigInteger()))

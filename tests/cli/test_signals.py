@@ -5,11 +5,20 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from etl.cli.signals import stop_event
+
+
+@pytest.fixture
+def restore_interrupt() -> Iterator[None]:
+    """Interrupt on SIGINT, also in a process that a shell started in the background: there it is ignored."""
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, former)
 
 
 def send(number: signal.Signals) -> None:
@@ -30,7 +39,7 @@ def test_a_signal_sets_the_event_while_the_verb_waits_for_it(number: signal.Sign
     sender.join()
 
 
-def test_the_second_signal_has_its_ordinary_effect() -> None:
+def test_the_second_signal_has_its_ordinary_effect(restore_interrupt: None) -> None:
     with stop_event() as stop:
         send(signal.SIGINT)
         assert stop.wait()

@@ -48,14 +48,20 @@ def older(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
 def test_intervals_stay_and_closed_ones_have_an_unknown_reason(older: Database, empty_database_url: str) -> None:
     before = intervals(older)
-    runs = older.rows("SELECT run_id, outcome, decision, held, retracted_at FROM runs ORDER BY run_id")
-    assert {row[1] for row in runs} >= {"held", "partial", "unchanged", "succeeded"}
-    assert {row[2] for row in runs} >= {"approved", "rejected", None}
-    assert any(row[4] for row in runs)
+    columns = "outcome, decision, held, retracted_at, run_id, proven, proves_absence"
+    runs = older.rows(f"SELECT {columns} FROM runs ORDER BY run_id")
+    expected = [
+        ("partial", *row[1:]) if row[0] in ("succeeded", "unchanged") and row[-2] and not row[-1] else row
+        for row in runs
+    ]
+    assert expected != runs, "an entry without an id blocked the removals of a run"
+    assert {row[0] for row in runs} >= {"held", "partial", "unchanged", "succeeded"}
+    assert {row[1] for row in runs} >= {"approved", "rejected", None}
+    assert any(row[3] for row in runs)
     assert any(row[-1] and row[4] is None for row in before), "an open favourite that the newest list does not have"
     migrate.upgrade(empty_database_url)
     assert intervals(older) == before
-    assert older.rows("SELECT run_id, outcome, decision, held, retracted_at FROM runs ORDER BY run_id") == runs
+    assert older.rows(f"SELECT {columns} FROM runs ORDER BY run_id") == expected
     assert older.rows("SELECT DISTINCT valid_to IS NULL, missing_since, removal_reason FROM favourites ORDER BY 1") == [
         (False, None, "unknown"),
         (True, None, None),

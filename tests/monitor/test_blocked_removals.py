@@ -16,13 +16,13 @@ from etl.db.engine import open_engine, read_transaction
 from etl.db.tables import favourites
 from etl.errors import ApiUnreachable
 from etl.load.accounts import find_accounts
-from etl.model.records import Item, Outcome, RemovalGrace, RemovalThreshold, Review
+from etl.model.records import Item, Outcome, Page, RemovalGrace, RemovalThreshold, Review
 from etl.monitor.doctor import Finding, run_checks
 from etl.monitor.status import HELD, NO_ID, NOT_PROVEN, OWNER, AccountStatus, statuses
 from etl.replay.review import review_run
 from etl.sync import RunOptions, RunResult, sync_account
 from tests.support.lists import START, FakeSource, item, raw
-from tests.support.past import account_in, land, seen
+from tests.support.past import account_in, import_past, past_snapshot
 
 GRACE = RemovalGrace(timedelta(hours=48), timedelta(days=7))
 LIST = [item(number) for number in range(1, 31)]
@@ -34,6 +34,13 @@ class Unconfirmed(FakeSource):
 
     def user(self) -> User:
         raise ApiUnreachable("GET /user/getUserInfo: the server answered 503")
+
+
+class Unended(FakeSource):
+    """A service whose list never ends: each page repeats the first one."""
+
+    def favourite_tracks(self, offset: int, limit: int) -> Page:
+        return super().favourite_tracks(0, limit)
 
 
 class Watched:
@@ -126,14 +133,14 @@ def test_an_entry_without_an_id_blocks_removals(watched: Watched) -> None:
     found = watched.status
     assert (found.removals_blocked_by, found.removals_blocked_since) == (NO_ID, hour(2))
     assert found.removals_blocked_seconds == timedelta(hours=1).total_seconds()
-    assert "without an id" in (found.removals_blocked_reason or "")
+    assert "no readable id" in (found.removals_blocked_reason or "")
     watched.sync(LIST)
     assert watched.status.removals_blocked_by is None
 
 
 def test_a_list_that_is_not_proven_blocks_removals(watched: Watched) -> None:
     watched.sync(LIST)
-    assert watched.sync([*LIST, LIST[0], LIST[1]]).outcome == Outcome.PARTIAL
+    assert watched.sync(LIST, Unended).outcome == Outcome.PARTIAL
     found = watched.status
     assert (found.removals_blocked_by, found.removals_blocked_since) == (NOT_PROVEN, hour(2))
 
@@ -142,7 +149,7 @@ def test_an_import_of_a_part_blocks_nothing(watched: Watched) -> None:
     watched.sync(LIST)
     with read_transaction(watched.engine) as connection:
         (account,) = find_accounts(connection, ["ada"])
-    land(watched.engine, account, seen(0.2, [1, 2], whole=False))
+    import_past(watched.engine, account, past_snapshot(0.2, [1, 2], whole=False))
     assert watched.status.removals_blocked_by is None
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import OperationalError
 
 from etl.db import bulk
-from etl.load import favourites
+from etl.load import favourites, snapshot
 from etl.load.raw import bodies_of
 from etl.model.encoding import unpack_ids
 from etl.transform import delta
@@ -65,6 +65,7 @@ def test_batches_give_the_same_tables_as_one_load(
 ) -> None:
     whole = both_synced(new_database(engine_name))
     monkeypatch.setattr(delta, "BATCH", 7)
+    monkeypatch.setattr(snapshot, "BATCH", 7)
     monkeypatch.setattr(favourites, "PART", 7)
     assert both_synced(new_database(engine_name)) == whole
     first = next(ids for _, _, ids in whole["lists"])
@@ -77,6 +78,7 @@ def test_who_writes_in_parts_keeps_others_waiting_first(
     new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch, part: int, locks: int
 ) -> None:
     monkeypatch.setattr(delta, "BATCH", part)
+    monkeypatch.setattr(snapshot, "BATCH", part)
     with open_database(new_database("postgresql")) as database:
         said: list[str] = []
         event.listen(database.engine, "before_cursor_execute", lambda *given: said.append(given[2]))

@@ -284,7 +284,7 @@ def test_an_hour_that_comes_twice_is_two_hours(database: Database, monkeypatch: 
     monkeypatch.setenv("TZ", zone)
     before = _last_instant_before_the_clock_goes_back(ZoneInfo(zone))
     instants = [before - timedelta(minutes=30), before + timedelta(minutes=1), before + timedelta(minutes=40)]
-    for instant, track_ids in zip(instants, ([1, 2], [2, 3], [2, 4]), strict=True):
+    for instant, track_ids in zip(instants, ([1, 2], [3, 2], [4, 2]), strict=True):
         with time_machine.travel(instant.astimezone(ZoneInfo(zone)), tick=False):
             assert database.sync(items(*track_ids)).reason is None
     assert [database.run(run_id).observed_at for run_id in (1, 2, 3)] == instants

@@ -268,7 +268,7 @@ def test_a_look_that_may_close_is_always_confirmed():
             seen = look(hours + 1 / 60, range(1, 30))
             state = OpenFavourites(frozenset(range(1, 31)), memory=memory)
             if weigh(state, memory, [lost], seen, THRESHOLD).closable:
-                assert may_close(START, looks, seen.started_at, GRACE)
+                assert may_close(START, looks, seen.started_at, GRACE.removal)
 
 
 def test_a_favourite_after_a_foreign_list_has_its_own_bounds():
