@@ -18,7 +18,7 @@ from etl import clock, logs
 from etl.boomplay.payloads import User
 from etl.db.engine import in_transaction, read_transaction, write_transaction
 from etl.db.migrate import require_version
-from etl.errors import FavsyncError, RateLimited, WrongUser
+from etl.errors import FavsyncError, RateLimited, Stopped, WrongUser
 from etl.extract.snapshot import FavouritesApi, RunOptions, ask_catalogue, clock_shift, require_owner, take_snapshot
 from etl.load import accounts, runs
 from etl.load.accounts import Account
@@ -81,9 +81,11 @@ def sync_account(engine: Engine, account: Account, api: FavouritesApi, options: 
                 return _logged(_sync(engine, run))
             except FavsyncError as error:
                 return _logged(_record_failure(engine, run, error))
+            except KeyboardInterrupt:
+                _record_failure(engine, run, Stopped(runs.STOPPED))
+                raise
             except BaseException as error:
-                name = "Ctrl-C" if isinstance(error, KeyboardInterrupt) else type(error).__name__
-                _record_failure(engine, run, FavsyncError(f"stopped by {name}"))
+                _record_failure(engine, run, FavsyncError(f"stopped by {type(error).__name__}"))
                 raise
 
 
@@ -228,7 +230,7 @@ def _record_failure(engine: Engine, run: Run, error: FavsyncError) -> RunResult:
         run.result,
         started_at=run.result.started_at + shift,
         outcome=Outcome.FAILED,
-        reason=str(error),
+        reason=runs.STOPPED if isinstance(error, Stopped) else str(error),
         error=error,
         requests=run.api.requests,
         retries=run.api.retries,

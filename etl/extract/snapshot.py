@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from etl import clock, logs
 from etl.boomplay.payloads import User
 from etl.config import Config
-from etl.errors import ApiError, CredentialsError, WrongUser
+from etl.errors import ApiError, CredentialsError, Stopped, WrongUser
 from etl.extract.completeness import PageChain
 from etl.extract.confirmation import all_items, needs_another_read, why_unconfirmed
 from etl.extract.fetch import REFUSALS, FetchPage, Progress, ReadOptions, read_list
@@ -193,7 +193,7 @@ def require_owner(api: FavouritesApi, boomplay_user_id: str | None, name: str) -
     """
     try:
         user = api.user()
-    except CredentialsError:
+    except (CredentialsError, Stopped):
         raise
     except ApiError as error:
         log.warning("owner of the list not confirmed", error=str(error))

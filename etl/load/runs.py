@@ -24,6 +24,7 @@ from etl.model.records import (
 from etl.model.result import RunResult
 
 INTERRUPTED = "interrupted"
+STOPPED = "stopped by a signal; nothing was changed"
 # The columns of ``runs`` that a result fills; the evidence has precedence.
 RESULT_COLUMNS = tuple(
     name for name in RunResult.__struct_fields__ if name in runs.c and name not in ("run_id", "trigger")
