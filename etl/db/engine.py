@@ -24,6 +24,7 @@ from etl.errors import DatabaseError, SettingsError
 
 BUSY_TIMEOUT_MS = 60_000
 DEADLOCK_RETRIES = 4
+DEPENDENT_OBJECTS = "2BP01"
 SEVERAL_ATTEMPTS = "multiple connection attempts failed"  # of psycopg, before one line for each host
 T = TypeVar("T")
 _open: WeakSet[Engine] = WeakSet()
@@ -232,5 +233,7 @@ def database_error(error: SQLAlchemyError, engine: Engine) -> DatabaseError:
     where = engine.url.render_as_string(hide_password=True)
     sqlstate = getattr(cause, "sqlstate", None)
     is_connected = sqlstate is not None or engine.dialect.name == "sqlite"
+    if sqlstate == DEPENDENT_OBJECTS:
+        line += f" ({'; '.join(cause.diag.message_detail.splitlines())})"  # type: ignore[attr-defined]
     line = line or type(cause).__name__
     return DatabaseError(f"{where}: {line}", remedy=remedy_for(line, sqlstate, is_connected=is_connected))

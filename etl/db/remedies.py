@@ -68,6 +68,13 @@ REMEDIES = tuple(
         ("3F000", "no schema has been selected|schema .* does not exist",
          "create the schema that search_path names, or correct search_path in FAVSYNC_DATABASE_URL"),
         ("42P01", "no such table|does not exist", "run `favsync db upgrade`, and check the database's name and search_path"),
+        # other people's objects, and what a restore leaves
+        ("2BP01", "other objects depend on it",
+         "drop those views, run `favsync db upgrade`, and create them again; or keep them in another database"),
+        ("42P07 42809", "already exists|is not a (view|table)",
+         "rename that object, or give favsync a schema of its own with search_path"),
+        ("23505", "duplicate key value violates unique constraint",
+         "if the database was restored, its sequences may be behind: `favsync db check` names them"),
         # SQLite
         ("", "readonly", "let this user write to the database file and its folder; a URL with mode=ro only reads"),
         ("", "unable to open", "name a file, in a folder that is there, and let this user read and write both"),
