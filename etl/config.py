@@ -15,7 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import platformdirs
 
@@ -37,6 +37,7 @@ from etl.settings import (
 __all__ = ["SETTINGS", "Config", "SecretText", "Setting", "SettingSource", "environment", "load", "nearest"]
 
 CONFIG_VARIABLE = "FAVSYNC_CONFIG"
+SECRET_OPTIONS = ("password", "secret", "scram_client_key", "scram_server_key")  # of a database URL, by their ends
 RANKS = ("flag", "environment", "file", "default")
 
 
@@ -132,16 +133,24 @@ def _text_of(
 
 def _value(setting: Setting, text: str | None, source: SettingSource) -> object:
     if text is None and setting.name == "database_url":
-        text = f"sqlite:///{platformdirs.user_data_dir('favsync', appauthor=False)}/favsync.db"
+        text = _default_database()
     if text is None:
         return setting.initial
     try:
         return setting.parse(text)
     except ValueError as fault:
         value = "" if setting.is_secret else f" {quoted(masked(text))}"
-        where = source.name if source.kind in {"flag", "environment"} else setting.name
+        where = {"file": setting.name, "default": setting.variable}.get(source.kind, source.name)
         remedy = f"set {where} to {setting.wanted}"
         raise SettingsError(f"{setting.name} ({source}){value} {fault}", remedy=remedy) from None
+
+
+def _default_database() -> str:
+    try:
+        folder = platformdirs.user_data_dir("favsync", appauthor=False)
+    except RuntimeError:  # newer versions of platformdirs
+        folder = "~"  # which the parser refuses, as there is no home
+    return f"sqlite:///{quote(folder, safe='/~')}/favsync.db"
 
 
 def _read_file(file: Path) -> tuple[dict[str, object], bool]:
@@ -213,5 +222,5 @@ def _passwords(url: str) -> list[str]:
     if url.startswith("sqlite:"):
         return []
     parts = urlsplit(url)
-    in_query = [value for name, value in parse_qsl(parts.query) if name.lower() in {"password", "sslpassword"}]
+    in_query = [value for name, value in parse_qsl(parts.query) if name.lower().endswith(SECRET_OPTIONS)]
     return [*({parts.password, unquote(parts.password)} if parts.password else ()), *in_query]

@@ -7,6 +7,7 @@ The class of an error is the operator's next step, and carries the exit code (do
     |   +-- SettingsError          2  change a setting
     +-- ApiError                   3  wait, or ask the service
     |   +-- ApiUnreachable         3  the network, or the service is down
+    |   |   +-- Stopped            3  nothing, a signal ended the run (the command itself exits with 130)
     |   +-- ApiRefused             3  the service refused the request
     |   +-- RateLimited            3  the service asks for a later attempt
     |   +-- PayloadError           3  the response differs from the documentation
@@ -61,6 +62,10 @@ class ApiError(FavsyncError):
 
 class ApiUnreachable(ApiError):
     """No connection, a time-out, a broken response or a server error, after all retries."""
+
+
+class Stopped(ApiUnreachable):
+    """A signal ended the run before there was an answer."""
 
 
 class ApiRefused(ApiError):

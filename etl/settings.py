@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -31,6 +31,7 @@ LOST_WITHOUT_RAW = (
 DigestFormat = Literal["chat", "discord", "text", "markdown", "html", "json"]
 DIGEST_FORMATS: tuple[str, ...] = get_args(DigestFormat)
 KEY_WANTED = "a Fernet key (`favsync accounts new-key` prints one)"
+_HOST = re.compile(r"(?:\[[^\[\]]+\]|[^:\[\]]*)(?::(?P<port>[0-9]{0,5}))?", re.ASCII)
 _TRUTHS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
@@ -210,20 +211,36 @@ def _database_url(text: str) -> SecretText:
 
 
 def _sqlite_place(rest: str) -> str:
+    """Return the path and the mode of a SQLite file; SQLite's own form ``file:/path?uri=true`` names the same file."""
     if rest and not rest.startswith("/"):
         raise ValueError("has two slashes where three are needed")
-    if rest in {"", "/"} or ":memory:" in rest or "mode=memory" in rest:
+    path, _, query = rest[1:].partition("?")
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    if path.lower().startswith("file:"):
+        path = re.sub(r"^file:(//(localhost)?(?=/))?", "", path, flags=re.IGNORECASE)
+        options.pop("uri", None)
+    if not path or ":memory:" in path or options.get("mode") == "memory":
         raise ValueError("names no file, and a database in memory is lost at the end of the run")
-    return f"/{Path(rest[1:]).expanduser()}" if rest.startswith("/~/") else rest
+    if options not in ({}, {"mode": "ro"}):
+        names = ", ".join(quoted(name) for name in options)
+        raise ValueError(f"has the option {names}: only mode=ro is one, and a ? in a path is written as %3F")
+    if re.search(r"\$[A-Za-z_{]", path):
+        raise ValueError("contains a variable, which only a shell replaces: write the path itself, or begin it with ~/")
+    try:
+        path = str(Path(path).expanduser())
+    except RuntimeError:
+        raise ValueError("is in a home folder, and this user has none") from None
+    return f"/{path}{'?mode=ro' if options else ''}"
 
 
 def _postgresql_place(rest: str) -> str:
     try:
-        parts = urlsplit(f"postgresql://{rest}")
-        is_sound = parts.port != 0 and ("@" in parts.netloc or "@" not in rest)
+        address = urlsplit(f"postgresql://{rest}").netloc
     except ValueError:
-        is_sound = False
-    if not is_sound:
+        address = "@@"
+    hosts = [_HOST.fullmatch(host) for host in address.rpartition("@")[2].split(",")]
+    is_sound = address.count("@") <= 1 and ("@" in address or "@" not in rest)
+    if not is_sound or not all(host and 0 < int(host["port"] or 1) < 65_536 for host in hosts):
         raise ValueError("cannot be parsed: percent-encode @ : / ? # [ ] in user and password, and check the port")
     return rest
 
@@ -231,7 +248,7 @@ def _postgresql_place(rest: str) -> str:
 def masked(url: str) -> str:
     """Mask the password of a URL, well formed or not. Rather masks too much than too little."""
     url = re.sub(r"(?<=://)([^:@/]*):.*@", r"\1:***@", url, flags=re.DOTALL)
-    return re.sub(r"([?&](?:ssl)?password=)[^&]*", r"\1***", url, flags=re.IGNORECASE)
+    return re.sub(r"([?&][^=&]*(?:password|secret|scram_\w*key)=)[^&]*", r"\1***", url, flags=re.IGNORECASE)
 
 
 class Setting(NamedTuple):

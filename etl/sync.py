@@ -7,7 +7,7 @@ in the one transaction that writes what the run found, so a crash leaves the his
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -18,8 +18,8 @@ from etl import clock, logs
 from etl.boomplay.payloads import User
 from etl.db.engine import in_transaction, read_transaction, write_transaction
 from etl.db.migrate import require_version
-from etl.errors import FavsyncError, RateLimited, WrongUser
-from etl.extract.snapshot import FavouritesApi, RunOptions, ask_catalogue, require_owner, take_snapshot
+from etl.errors import FavsyncError, RateLimited, Stopped, WrongUser
+from etl.extract.snapshot import FavouritesApi, RunOptions, ask_catalogue, clock_shift, require_owner, take_snapshot
 from etl.load import accounts, runs
 from etl.load.accounts import Account
 from etl.load.baseline import FavouriteQueries, labels_of, read_baseline, read_open_favourites, stored_version_refs
@@ -82,9 +82,11 @@ def sync_account(engine: Engine, account: Account, api: FavouritesApi, options: 
                 return _logged(_sync(engine, run))
             except FavsyncError as error:
                 return _logged(_record_failure(engine, run, error))
+            except KeyboardInterrupt:
+                _record_failure(engine, run, Stopped(runs.STOPPED))
+                raise
             except BaseException as error:
-                name = "Ctrl-C" if isinstance(error, KeyboardInterrupt) else type(error).__name__
-                _record_failure(engine, run, FavsyncError(f"stopped by {name}"))
+                _record_failure(engine, run, FavsyncError(f"stopped by {type(error).__name__}"))
                 raise
 
 
@@ -92,6 +94,7 @@ def _sync(engine: Engine, run: Run) -> RunResult:
     """Read the list, decide what changed since the baseline, and write it."""
     baseline = run.baseline
     snapshot, lookup = _take_snapshot(run)
+    run = _dated(run, snapshot)
     if baseline is not None and is_unchanged(snapshot, baseline):
         require_readable(baseline.rejected, baseline.size)
         owner = _owner(engine, run) if _is_check_due(run) else None
@@ -144,6 +147,11 @@ def _take_snapshot(run: Run) -> tuple[Snapshot, FavouriteQueries]:
     return take_snapshot(run.api, run.baseline, lookup, run.options, run.result.started_at), lookup
 
 
+def _dated(run: Run, snapshot: Snapshot) -> Run:
+    """Return the run with the start that a right clock would have shown."""
+    return replace(run, result=replace(run.result, started_at=run.result.started_at + snapshot.clock_shift))
+
+
 def _delta(run: Run, snapshot: Snapshot) -> tuple[Delta, Mapping[bytes, int]]:
     """Return what is new since the baseline, and the ids of the items that are not."""
     if run.engine is None or run.baseline is None:
@@ -177,7 +185,7 @@ def _load(
     ref = replace(ref, snapshot_id=loaded.snapshot_id, labelled=_labelled(connection, before, ref))
     changes = decide_changes(before, ref, run.options.threshold)
     result = _result(run, snapshot, changes, loaded.changed, rejected)
-    result = replace(result, finished_at=clock.now())
+    result = replace(result, finished_at=clock.now() + snapshot.clock_shift)
     runs.finish(connection, result, ref)
     write_changes(connection, account.account_id, changes, before.memory)
     if ref.proves_absence:
@@ -185,7 +193,7 @@ def _load(
     write_rejects(connection, ref.run_id, loaded.rejects)
     if loaded.late:
         replay_tracks(connection, loaded.late, accounts=accounts_with_tracks(connection, loaded.late))
-    _remember_owner(connection, run, owner)
+    _remember_owner(connection, run, owner, snapshot.observed_at)
     return result
 
 
@@ -194,13 +202,13 @@ def _labelled(connection: Connection, before: OpenFavourites, ref: SnapshotRef) 
     return labelled_tracks(missing, labels_of(connection, before.open)) if len(missing) >= CROWD else frozenset()
 
 
-def _remember_owner(connection: Connection, run: Run, owner: User | None) -> None:
+def _remember_owner(connection: Connection, run: Run, owner: User | None, at: datetime) -> None:
     if owner is not None:
         account = run.account
         accounts.require_own_user(connection, account.account_id, owner.user_id)
         region = account.region or owner.region  # the operator may have set another region
         known = {"boomplay_user_id": owner.user_id, "user_name": owner.user_name, "region": region, "plan": owner.plan}
-        accounts.remember_user(connection, account.account_id, known, clock.now())
+        accounts.remember_user(connection, account.account_id, known, at)
 
 
 def _record_unchanged(
@@ -208,23 +216,26 @@ def _record_unchanged(
 ) -> RunResult:
     require_version(connection)
     changes = FavouriteChanges(favourites=baseline.favourites)
-    result = replace(_result(run, snapshot, changes, 0, baseline.rejected), finished_at=clock.now())
+    result = _result(run, snapshot, changes, 0, baseline.rejected)
+    result = replace(result, finished_at=clock.now() + snapshot.clock_shift)
     ref = replace(_snapshot_ref(run, snapshot, owner, {}), snapshot_id=baseline.snapshot_id)
     runs.finish(connection, result, ref)
-    _remember_owner(connection, run, owner)
+    _remember_owner(connection, run, owner, snapshot.observed_at)
     return result
 
 
 def _record_failure(engine: Engine, run: Run, error: FavsyncError) -> RunResult:
     """Mark the run as failed. If the database itself fails, the next run marks it as interrupted."""
+    shift = clock_shift(run.api)
     result = replace(
         run.result,
+        started_at=run.result.started_at + shift,
         outcome=Outcome.FAILED,
-        reason=str(error),
+        reason=runs.STOPPED if isinstance(error, Stopped) else str(error),
         error=error,
         requests=run.api.requests,
         retries=run.api.retries,
-        finished_at=clock.now(),
+        finished_at=clock.now() + shift,
         retry_at=error.retry_at if isinstance(error, RateLimited) else None,
     )
     try:
@@ -249,6 +260,7 @@ def plan_account(engine: Engine | None, account: Account, api: FavouritesApi, op
             run = replace(run, baseline=read_baseline(connection, account.account_id))
     baseline = run.baseline
     snapshot, lookup = _take_snapshot(run)
+    run = _dated(run, snapshot)
     owner = require_owner(api, account.boomplay_user_id, account.name) if engine else None
     delta, _ = _delta(run, snapshot)
     changed, rejected = 0, delta.known_rejects

@@ -7,6 +7,7 @@ import os
 import re
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -50,7 +51,10 @@ def token_location(
     Raises: SettingsError, if only the database is left and there is no key for it.
     """
     if file is not None:
-        file = str(Path(file).expanduser().absolute())  # later commands run in other folders
+        path = Path(file)
+        with suppress(RuntimeError):  # there is no such home; then the file is not found
+            path = path.expanduser()
+        file = str(path.absolute())  # later commands run in other folders
         return TokenLocation.FILE, file, f"the token stays in the file {file}"
     if variable is not None and not config.encryption_keys:
         note = (

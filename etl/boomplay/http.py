@@ -25,7 +25,7 @@ from etl.boomplay.redact import Secret, redacted
 from etl.boomplay.retry import Decision, Failure, FailureClass, GiveUp, Postpone, Renew, Retry, RetryPolicy
 from etl.boomplay.transport import Request, Response, Transport, service_url
 from etl.boomplay.waiting import Clock, limiter_for
-from etl.errors import ApiRefused, ApiUnreachable, CredentialsError, PayloadError
+from etl.errors import ApiRefused, CredentialsError, PayloadError, Stopped
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -183,7 +183,7 @@ class HttpClient:
     def _send(self, request: Request, headers: dict[str, str]) -> Response | Failure:
         """Send once. If a stop must be noticed, the main thread lets another one wait for the answer.
 
-        Raises: ApiUnreachable, if the client is stopped meanwhile.
+        Raises: Stopped, if the client is stopped meanwhile.
         """
         if self.options.stop is None or threading.current_thread() is not threading.main_thread():
             return self._transport.send(request, headers)
@@ -244,10 +244,10 @@ class HttpClient:
         raise decision.error(message, failure.status)
 
     def _sleep(self, request: Request, seconds: float) -> None:
-        """Wait. Raises ApiUnreachable if the client is stopped, also without a wait."""
+        """Wait. Raises Stopped if the client is stopped, also without a wait."""
         wait = self.options.timing.wait or self._wait
         if wait(seconds) if seconds > 0 else self.is_stopped():
-            raise ApiUnreachable(f"{request}: stopped before there was an answer", remedy="run it again")
+            raise Stopped(f"{request}: stopped before there was an answer", remedy="run it again")
 
     def _wait(self, seconds: float) -> bool:
         """Wait, or until the client is stopped, which is noticed within 0.25 s; return True if it is stopped."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import re
 import ssl
 import threading
 from collections import Counter, deque
@@ -97,6 +98,12 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def _age(answer: httpx.Response) -> int:
+    """Return how many seconds a cache kept the answer, whose ``Date`` is that old."""
+    age = answer.headers.get("age", "").strip()
+    return int(age) if re.fullmatch("[0-9]{1,8}", age, re.ASCII) else 0
+
+
 def open_client(url: str) -> httpx.Client:
     """Return a new client for a service. Raises SettingsError for a proxy or CA file that cannot be used.
 
@@ -172,7 +179,7 @@ class Transport:
                 self._count(outcome.status)
                 if (dated := http_date(answer.headers.get("date"))) is not None:
                     with self.counts.lock:
-                        self.counts.clock_offsets.append((dated - arrived_at).total_seconds())
+                        self.counts.clock_offsets.append((dated - arrived_at).total_seconds() + _age(answer))
                 if isinstance(outcome, Failure) or answer.next_request is None:
                     return outcome
                 url = answer.next_request.url

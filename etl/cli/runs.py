@@ -17,7 +17,7 @@ from etl.cli.options import WholeNumber, json_option, wide_option
 from etl.db.engine import in_transaction, read_transaction
 from etl.load.accounts import find_accounts
 from etl.load.run_lock import run_lock
-from etl.load.runs import find_run
+from etl.load.runs import find_run, future_runs
 from etl.model.records import Outcome, Review
 from etl.replay import retract as retraction
 from etl.replay.review import review_account, review_run
@@ -102,41 +102,60 @@ def reject(context: Context, run_id: int | None, account: str | None) -> None:
 
 
 @runs.command("retract")
-@run_argument
+@click.argument("run_id", metavar="[RUN]", type=WholeNumber(1), required=False)
 @click.option("--undo", is_flag=True, help="Restore a retracted run.")
+@click.option("--future", is_flag=True, help="Instead of RUN: every run that a wrong clock dated in the future.")
 @json_option
 @pass_context
-def retract(context: Context, run_id: int, undo: bool) -> None:
+def retract(context: Context, run_id: int | None, undo: bool, future: bool) -> None:
     """Take a run out of the history. It stays on record, and --undo restores it.
 
-    This works for any run that read the wrong list or imported the wrong file, not only for the newest.
+    This works for any run that read the wrong list or imported the wrong file, not only for the newest. Set the clock before
+    you use --future.
     """
-    engine, threshold = context.open_database(), context.config.removal_brake
+    if (run_id is None) != future or (future and undo):
+        raise click.UsageError("name either the number of a run or --future")
+    engine = context.open_database()
     with read_transaction(engine) as connection:
-        run = find_run(connection, run_id)
+        found = future_runs(connection, clock.now()) if run_id is None else [find_run(connection, run_id)]
+    retracted = []
+    for run in found:
 
-    def work(connection: Connection) -> retraction.Retraction:
-        if undo:
-            return retraction.restore(connection, run_id, threshold)
-        return retraction.retract(connection, run_id, clock.now(), threshold)
+        def work(connection: Connection, run_id: int = run.run_id) -> retraction.Retraction:
+            threshold = context.config.removal_brake
+            if undo:
+                return retraction.restore(connection, run_id, threshold)
+            return retraction.retract(connection, run_id, clock.now(), threshold)
 
-    with run_lock(engine, run.account_id, run.account):
-        done = in_transaction(engine, work)
-    difference = done.difference
-    fields = {
-        "run_id": run_id,
+        with run_lock(engine, run.account_id, run.account):
+            retracted.append(in_transaction(engine, work))
+        if not context.json:
+            _show_retraction(context, retracted[-1], undo)
+    if context.json:
+        fields = [_retraction_fields(each) for each in retracted]
+        context.show_json(fields if future else fields[0])
+    elif not found:
+        context.show("no run is dated in the future")
+
+
+def _retraction_fields(done: retraction.Retraction) -> dict[str, Any]:
+    return {
+        "run_id": done.run_id,
         "account": done.account,
         "retracted_at": done.retracted_at,
-        "intervals_new": len(difference.missing),
-        "intervals_gone": len(difference.surplus),
-        "intervals_with_other_bounds": len(difference.unequal),
+        "intervals_new": len(done.difference.missing),
+        "intervals_gone": len(done.difference.surplus),
+        "intervals_with_other_bounds": len(done.difference.unequal),
         "tracks_with_other_facts": done.tracks,
     }
-    verb = "is restored to" if undo else "is retracted from"
-    words = difference.words or "no interval changed"
+
+
+def _show_retraction(context: Context, done: retraction.Retraction, is_undone: bool) -> None:
+    words = done.difference.words or "no interval changed"
     changed = f"{words}; {counted(done.tracks, 'track')} changed"
-    hints = [] if undo else [f"`favsync runs retract {run_id} --undo` restores it"]
-    context.show_result(fields, f"run {run_id} {verb} the history of {done.account}: {changed}", *hints)
+    verb = "is restored to" if is_undone else "is retracted from"
+    hints = [] if is_undone else [f"`favsync runs retract {done.run_id} --undo` restores it"]
+    context.show_result(None, f"run {done.run_id} {verb} the history of {done.account}: {changed}", *hints)
 
 
 def _review(context: Context, run_id: int | None, account: str | None, decision: Review) -> None:

@@ -65,7 +65,7 @@ COLLECTOR_THRESHOLDS = (20_000, 10, 10)  # `gc.set_threshold`: unlike other verb
 def schedule(
     context: Context, workers: int, grace: int, http: str | None, metrics_accounts: int, once: bool
 ) -> int | None:
-    """Sync every enabled account on its schedule, in the foreground, until SIGTERM or SIGINT.
+    """Sync every enabled account on its schedule, in the foreground, until SIGTERM, SIGINT or SIGHUP.
 
     Changes to accounts take effect while it runs. Runs that were missed while it was stopped are caught up once. A second
     scheduler on the same database waits and takes over when the first one stops. A second signal stops it at once.

@@ -1,4 +1,4 @@
-"""Stops long verbs on SIGTERM and SIGINT.
+"""Stops long verbs on SIGTERM, SIGINT and SIGHUP (a terminal that is closed; `nohup` makes it ignored, and it stays so).
 
 The first signal sets an event; the second has its ordinary effect, so an operator can always end the process.
 """
@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 @contextmanager
 def stop_event() -> Iterator[threading.Event]:
-    """Yield an event that SIGTERM or SIGINT sets while the block runs. Outside the main thread nothing sets it.
+    """Yield an event that one of `SIGNALS` sets while the block runs. Outside the main thread nothing sets it.
 
     A handler may interrupt `Event.wait` while it holds the event's lock, where setting the event would block forever. So the
     handler writes to a pipe, and a thread that reads the pipe sets the event.
@@ -28,6 +28,8 @@ def stop_event() -> Iterator[threading.Event]:
         return
     reader, writer = os.pipe()
     former = {int(number): signal.getsignal(number) for number in SIGNALS}
+    if former[signal.SIGHUP] is signal.SIG_IGN:
+        del former[signal.SIGHUP]
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
         signal.signal(number, former[number])
@@ -39,13 +41,13 @@ def stop_event() -> Iterator[threading.Event]:
 
     watcher = threading.Thread(target=watch, name="stop", daemon=True)
     watcher.start()
-    for number in SIGNALS:
+    for number in former:
         signal.signal(number, on_signal)
     try:
         yield stop
     finally:
-        for number in SIGNALS:
-            signal.signal(number, former[number])
+        for number, handler in former.items():
+            signal.signal(number, handler)
         os.write(writer, b".")
         watcher.join()
         os.close(reader)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 import click
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from etl.monitor.healthcheck_ping import HealthcheckPinger
     from etl.sync import RunResult
 
+WAKE_SECONDS = 0.25
+LAST_SECONDS = 1.0
+MAX_SILENT = 3
 WORST_FIRST = (70, 2, 5, 4, 3, 6, 7, 75, 0)
 COMPLETE = (0, 7)  # the whole list was read; held removals are reported elsewhere
 
@@ -32,9 +36,12 @@ COMPLETE = (0, 7)  # the whole list was read; held removals are reported elsewhe
 @click.command("sync", cls=Verb)
 @accounts_argument
 @plan_option
+@click.option(
+    "--workers", metavar="N", type=click.IntRange(1, 64), default=4, help="Number of accounts synced in parallel."
+)
 @json_option
 @pass_context
-def sync(context: Context, accounts: tuple[str, ...], is_plan: bool) -> int:
+def sync(context: Context, accounts: tuple[str, ...], is_plan: bool, workers: int) -> int:
     r"""Copy the current favourites of ACCOUNTs, or of all enabled accounts, into the database.
 
     An ACCOUNT may be a pattern: favsync sync 'u*'.
@@ -47,7 +54,7 @@ def sync(context: Context, accounts: tuple[str, ...], is_plan: bool) -> int:
     favsync runs reject --account NAME     keep these favourites
 
     Removals that look like a fault of the service are held: they wait for your decision. The failure of one account does
-    not stop the others.
+    not stop the others, but once the service does not answer at all, no more accounts are tried.
 
     \b
     Exit code, the worst of all accounts:
@@ -72,19 +79,9 @@ def sync(context: Context, accounts: tuple[str, ...], is_plan: bool) -> int:
             targets = list(target_accounts(engine, accounts, may_create=has_token, is_plan=is_plan))
         if not targets:
             raise no_account()
-        reports = []
-        for account in targets:
-            if stop.is_set():
-                raise KeyboardInterrupt
-            if pinger is not None:
-                pinger.started(account.name)
-            report = _sync_account(context, engine, account, is_plan=is_plan, stop=stop)
-            if pinger is not None:
-                report_run(pinger, report)
-            context.exit_code = worst_exit_code((context.exit_code, report.exit_code))
-            if not context.json:
-                show_report(context, report)
-            reports.append(report)
+        sync_round = SyncRound(context, engine, is_plan, stop, pinger)
+        sync_round.run(targets, workers)
+        reports = [sync_round.reports[account.name] for account in targets]
     if context.json:
         context.show_json([report_fields(report) for report in reports])
     if stop.is_set() and any(report.error for report in reports):
@@ -92,27 +89,130 @@ def sync(context: Context, accounts: tuple[str, ...], is_plan: bool) -> int:
     return context.exit_code
 
 
-def _sync_account(
-    context: Context, engine: Engine | None, account: Account, *, is_plan: bool, stop: threading.Event
-) -> RunResult:
-    """Sync or plan one account; an error becomes its result."""
-    from etl import clock
-    from etl.accounts.session import connect
-    from etl.cli.targets import failed_result
-    from etl.errors import FavsyncError, SettingsError
-    from etl.sync import RunOptions, plan_account, sync_account
+class SyncRound:
+    """One sync of each of several accounts, side by side. ``reports``: the results by account."""
 
-    started_at = clock.now()
-    try:
-        with counter(context, account.name) as progress, connect(context.config, engine, account.name, stop) as api:
-            options = RunOptions.configured(context.config, progress=progress)
-            if is_plan or engine is None:
-                return plan_account(engine, account, api, options)
-            return sync_account(engine, account, api, options)
-    except SettingsError:
-        raise
-    except FavsyncError as error:
-        return failed_result(engine, account, "manual", started_at, error)
+    def __init__(
+        self,
+        context: Context,
+        engine: Engine | None,
+        is_plan: bool,
+        stop: threading.Event,
+        pinger: HealthcheckPinger | None,
+    ) -> None:
+        self.reports: dict[str, RunResult] = {}
+        self._context = context
+        self._engine = engine
+        self._is_plan = is_plan
+        self._stop = stop
+        self._pinger = pinger
+        self._showing = threading.Lock()
+        self._silent = 0  # accounts in a row that got no answer at all
+        self._is_alone = True
+        self._unshown: list[Account] = []
+        self._errors: list[BaseException] = []
+
+    def run(self, targets: Sequence[Account], workers: int) -> None:
+        """Sync ``targets``, one alone in this thread, several in daemon threads, which do not keep the process alive.
+
+        Raises: KeyboardInterrupt, if a signal comes before the last one; what is wrong with every account, as SettingsError.
+        """
+        self._unshown = list(targets)
+        queue: SimpleQueue[Account] = SimpleQueue()
+        for account in targets:
+            queue.put(account)
+        self._is_alone = len(targets) == 1 or workers == 1  # a terminal shows the progress of one account
+        if self._is_alone:
+            self._work(queue)
+        else:
+            threads = [
+                threading.Thread(target=self._work, args=[queue], name=f"favsync-sync-{number}", daemon=True)
+                for number in range(min(workers, len(targets)))
+            ]
+            for thread in threads:
+                thread.start()
+            while (running := [thread for thread in threads if thread.is_alive()]) and not self._stop.is_set():
+                running[0].join(WAKE_SECONDS)  # the main thread must wake up to handle a signal
+            for thread in threads:
+                thread.join(LAST_SECONDS if self._stop.is_set() else None)
+        if self._errors:
+            raise self._errors[0]
+        missing = [account for account in targets if account.name not in self.reports]
+        if missing and self._stop.is_set():
+            raise KeyboardInterrupt
+        self._report_untried(missing)
+
+    def _work(self, queue: SimpleQueue[Account]) -> None:
+        try:
+            while not (self._stop.is_set() or self._silent >= MAX_SILENT or self._errors):
+                self._sync(queue.get_nowait())
+        except Empty:
+            return
+        except BaseException as error:  # noqa: BLE001 - it is raised by the thread that waits
+            self._errors.append(error)
+
+    def _sync(self, account: Account) -> None:
+        if self._pinger is not None:
+            self._pinger.started(account.name)
+        report = self._sync_account(account)
+        with self._showing:
+            self._add(report)
+            while self._unshown and (first := self.reports.get(self._unshown[0].name)):
+                del self._unshown[0]
+                if not self._context.json:
+                    show_report(self._context, first)
+
+    def _add(self, report: RunResult) -> None:
+        if self._pinger is not None:
+            report_run(self._pinger, report)
+        self._context.exit_code = worst_exit_code((self._context.exit_code, report.exit_code))
+        self.reports[report.account] = report
+
+    def _report_untried(self, accounts: Sequence[Account]) -> None:
+        """Report the accounts that were left out because the service does not answer, in one line."""
+        from etl import clock
+        from etl.cli.context import counted
+        from etl.cli.targets import failed_result
+        from etl.errors import ApiUnreachable
+
+        if not accounts:
+            return
+        url = self._context.config.api_url
+        error = ApiUnreachable(
+            f"not tried: {url} answered none of the last {self._silent} accounts",
+            remedy="check the network and BOOMPLAY_API_URL, then sync again",
+        )
+        for account in accounts:
+            self._add(failed_result(self._engine, account, "manual", clock.now(), error))
+        if not self._context.json:
+            more = counted(len(accounts), "more account")
+            self._context.say(f"{more} {error.message}\n  what to do: {error.remedy}")
+
+    def _sync_account(self, account: Account) -> RunResult:
+        """Sync or plan one account; an error becomes its result."""
+        from etl import clock
+        from etl.accounts.session import connect
+        from etl.cli.targets import failed_result
+        from etl.errors import FavsyncError, SettingsError
+        from etl.sync import RunOptions, plan_account, sync_account
+
+        context, engine, started_at = self._context, self._engine, clock.now()
+        try:
+            with (
+                counter(context, account.name) if self._is_alone else nullcontext() as progress,
+                connect(context.config, engine, account.name, self._stop) as api,
+            ):
+                options = RunOptions.configured(context.config, progress=progress)
+                try:
+                    if self._is_plan or engine is None:
+                        return plan_account(engine, account, api, options)
+                    return sync_account(engine, account, api, options)
+                finally:
+                    self._silent = self._silent + 1 if api.requests_by_status.keys() == {"none"} else 0
+        except SettingsError:
+            raise
+        except FavsyncError as error:
+            return failed_result(engine, account, "manual", started_at, error)
 
 
 def worst_exit_code(codes: Iterable[int]) -> int:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import atexit
 import os
 import sqlite3
+import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 from weakref import WeakSet
@@ -18,10 +19,13 @@ from weakref import WeakSet
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
 
+from etl.db.remedies import remedy_for
 from etl.errors import DatabaseError, SettingsError
 
 BUSY_TIMEOUT_MS = 60_000
 DEADLOCK_RETRIES = 4
+DEPENDENT_OBJECTS = "2BP01"
+SEVERAL_ATTEMPTS = "multiple connection attempts failed"  # of psycopg, before one line for each host
 T = TypeVar("T")
 _open: WeakSet[Engine] = WeakSet()
 PRAGMAS = (
@@ -39,9 +43,9 @@ def sqlite_path(url: str) -> Path | None:
 
     Raises: SettingsError, for a URL that names no file or cannot be read.
     """
-    parsed = _parsed(url)
-    if parsed.get_backend_name() != "sqlite":
+    if url.startswith(("postgresql:", "postgresql+")):
         return None
+    parsed = _parsed(url)
     if not parsed.database or parsed.database == ":memory:":
         raise SettingsError(
             "FAVSYNC_DATABASE_URL names no file",
@@ -70,26 +74,42 @@ def _close() -> None:
 def _engine(url: str, *, create: bool) -> Engine:
     path = sqlite_path(url)
     if path is None:
-        return _postgresql(_parsed(url))
-    if create:
+        from etl.db.postgresql import postgresql_engine  # psycopg, which SQLite does without
+
+        return postgresql_engine(url)
+    is_read_only = _parsed(url).query.get("mode") == "ro"
+    if create and not is_read_only:
         _make_file(path)
     elif not path.exists():
         raise DatabaseError(
             f"there is no database at {path}",
             remedy="run `favsync sync` or `favsync db upgrade` first",
         )
-    return _sqlite(_parsed(url), is_read_only=not os.access(path, os.W_OK))
+    _require_own_file(path)
+    return _sqlite(path, is_read_only=is_read_only)
+
+
+def _require_own_file(path: Path) -> None:
+    """Check that ``path`` is a file with this one name, because SQLite's log and favsync's locks go by the name."""
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise DatabaseError(f"{path} is not a file", remedy="name a file in FAVSYNC_DATABASE_URL")
+    if found.st_nlink > 1:
+        raise DatabaseError(
+            f"the database {path} has {found.st_nlink} names (hard links), which damages SQLite databases in use",
+            remedy=f"keep one: `find {path.parent} -samefile {path}` lists those in this folder",
+        )
 
 
 def _parsed(url: str) -> URL:
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise SettingsError(
             "FAVSYNC_DATABASE_URL is not a database URL",
             remedy="write sqlite:///path or postgresql://user@host/database",
         ) from None
-    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+    if parsed.get_backend_name() != "sqlite":
         raise SettingsError(
             f"favsync does not know databases of the kind {parsed.get_backend_name()!r}",
             remedy="use sqlite:///path or postgresql://user@host/database",
@@ -101,7 +121,12 @@ def _make_file(path: Path) -> None:
     """Create the file with mode 0600 before SQLite would with whatever the umask leaves."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        file = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            if os.fstat(file).st_size == 0:  # as `touch` leaves it
+                os.fchmod(file, 0o600)
+        finally:
+            os.close(file)
     except OSError as error:
         if path.exists():
             return
@@ -111,18 +136,30 @@ def _make_file(path: Path) -> None:
         ) from None
 
 
-def _sqlite(url: URL, *, is_read_only: bool) -> Engine:
+def _sqlite(path: Path, *, is_read_only: bool) -> Engine:
     engine = create_engine(
-        url,
+        URL.create("sqlite", database=str(path)),
         connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False},
         max_overflow=-1,  # many workers wait for SQLite's one writer, which lets them do so twice as long as a pool would
     )
+    opened = _file_number(path)
 
     def prepare(connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None
         for pragma in PRAGMAS:
-            if not (is_read_only and "journal_mode" in pragma):
+            if os.access(path, os.W_OK) or "journal_mode" not in pragma:
                 connection.execute(pragma)
+        if is_read_only:
+            connection.execute("PRAGMA query_only = ON")
+
+    def require_same_file(*_: object) -> None:
+        """Refuse to use a connection to a file that is not the one at ``path`` any more: SQLite does not notice."""
+        found = _file_number(path)
+        if found != opened:
+            raise DatabaseError(
+                f"the database {path} was {'replaced' if found else 'deleted'} while this process had it open",
+                remedy="stop favsync, restore the file as docs/backup.md says, and start it again",
+            )
 
     def begin(connection: Connection) -> None:
         connection.exec_driver_sql(
@@ -130,22 +167,18 @@ def _sqlite(url: URL, *, is_read_only: bool) -> Engine:
         )
 
     event.listen(engine, "connect", prepare)
+    event.listen(engine, "do_connect", require_same_file)  # or SQLite would create an empty one
+    event.listen(engine, "checkout", require_same_file)
     event.listen(engine, "begin", begin)
     return engine
 
 
-def _postgresql(url: URL) -> Engine:
-    return create_engine(
-        url.set(drivername="postgresql+psycopg"),
-        connect_args={
-            "application_name": "favsync",
-            "connect_timeout": 10,
-            "options": "-c timezone=UTC",
-        },
-        isolation_level="READ COMMITTED",  # whatever the server's default is: who waited for a lock must see what it waited for
-        pool_pre_ping=True,
-        max_overflow=-1,  # as many as the scheduler has workers, each with a lease of its own; no more is ever asked for
-    )
+def _file_number(path: Path) -> tuple[int, int] | None:
+    """Return device and inode of a file, None if there is none."""
+    with suppress(FileNotFoundError):
+        found = path.stat()
+        return found.st_dev, found.st_ino
+    return None
 
 
 @contextmanager
@@ -195,29 +228,12 @@ def database_errors(engine: Engine) -> Iterator[None]:
 def database_error(error: SQLAlchemyError, engine: Engine) -> DatabaseError:
     """Return ``error`` as a person may read it: the driver's first line, without the statement and its values."""
     cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
-    line = (str(cause).strip().splitlines() or [type(cause).__name__])[0]
+    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+    line = "; ".join(lines[1:]) if len(lines) > 1 and lines[0].startswith(SEVERAL_ATTEMPTS) else "".join(lines[:1])
     where = engine.url.render_as_string(hide_password=True)
-    return DatabaseError(f"{where}: {line}", remedy=_remedy(line))
-
-
-_REMEDIES = {
-    "no such table": "run `favsync db upgrade`",
-    "does not exist": "run `favsync db upgrade`, or check the name of the database",
-    "readonly": "let this user write to the database file and its folder",
-    "unable to open": "name a file, in a folder that is there, and let this user read and write both",
-    "read-only": "name the primary server in FAVSYNC_DATABASE_URL, not a standby or a database that is closed for writing",
-    "no space left": "make room on the server's disk; nothing was changed",
-    "permission denied": "grant the rights in deploy/grants.sql",
-    "disk": "make room on the disk; nothing was changed",
-    "full": "make room on the disk; nothing was changed",
-    "locked": "another program holds the database for long: try again later",
-    "not a database": "FAVSYNC_DATABASE_URL names a file that is not SQLite: choose another",
-    "password": "check the password in FAVSYNC_DATABASE_URL",
-    "refused": "start the server, or check host and port in FAVSYNC_DATABASE_URL",
-}
-
-
-def _remedy(line: str) -> str:
-    lowered = line.lower()
-    found = (remedy for sign, remedy in _REMEDIES.items() if sign in lowered)
-    return next(found, "check the database; nothing was changed by this run")
+    sqlstate = getattr(cause, "sqlstate", None)
+    is_connected = sqlstate is not None or engine.dialect.name == "sqlite"
+    if sqlstate == DEPENDENT_OBJECTS:
+        line += f" ({'; '.join(cause.diag.message_detail.splitlines())})"  # type: ignore[attr-defined]
+    line = line or type(cause).__name__
+    return DatabaseError(f"{where}: {line}", remedy=remedy_for(line, sqlstate, is_connected=is_connected))

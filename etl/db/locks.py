@@ -136,14 +136,21 @@ def _sqlite(engine: Engine, suffix: str) -> Iterator[Lock | None]:
     try:
         lock = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
     except OSError as error:
-        raise DatabaseError(
-            f"cannot make the lock {path}: {error.strerror}",
-            remedy="let this user write to the database's folder",
-        ) from None
+        remedy = "let this user write to the database's folder"
+        if path.exists():
+            remedy = f"it is a lock of {_owner(path)}: remove it while no favsync runs, and run favsync as one user"
+        raise DatabaseError(f"cannot open the lock {path}: {error.strerror}", remedy=remedy) from None
     try:
         yield Lock() if _try_flock(lock) else None
     finally:
         os.close(lock)
+
+
+def _owner(path: Path) -> str:
+    try:
+        return f"user {path.owner()}"
+    except KeyError:  # a user of a container or of another machine
+        return f"user {path.stat().st_uid}"
 
 
 def _try_flock(lock: int) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy import Connection, Engine, func, inspect, select, text
 from sqlalchemy.schema import CreateIndex
 
 from etl.db import migrate
@@ -31,7 +31,7 @@ def schema_differences(engine: Engine, views: Collection[str] = ()) -> list[str]
             migrate.require_newest_in(connection)
         except SchemaOutdated as error:
             return [f"schema: {error}: {error.remedy}"]
-        return [*_missing(connection, views), *_damaged(connection)]
+        return [*_missing(connection, views), *_sequences_behind(connection), *_damaged(connection)]
 
 
 def _missing(connection: Connection, views: Collection[str]) -> list[str]:
@@ -54,6 +54,29 @@ def _missing(connection: Connection, views: Collection[str]) -> list[str]:
             statement = " ".join(str(CreateIndex(index).compile(connection.engine)).split())
             where = f" WHERE {index.info['where']}" if "where" in index.info else ""
             faults.append(f"index {index.name} is missing: make it again with {statement}{where}")
+    return faults
+
+
+def _sequences_behind(connection: Connection) -> list[str]:
+    """Find sequences that would give a number once more, as after a restore of the tables alone. SQLite has none."""
+    if connection.dialect.name != "postgresql":
+        return []
+    faults = []
+    for table in metadata.sorted_tables:
+        column = table.autoincrement_column
+        names = {"table": table.name, "column": column.name if column is not None else ""}
+        if column is None or not inspect(connection).has_table(table.name):
+            continue
+        sequence = connection.execute(text("SELECT pg_get_serial_sequence(:table, :column)"), names).scalar()
+        may_read = text("SELECT has_sequence_privilege(:sequence, 'SELECT')")
+        if sequence is None or not connection.execute(may_read, {"sequence": sequence}).scalar():
+            continue
+        following = connection.execute(text(f"SELECT last_value + is_called::int FROM {sequence}")).scalar_one()  # noqa: S608
+        largest = connection.execute(select(func.max(column))).scalar()
+        if largest is not None and largest >= following:
+            faults.append(
+                f"sequence {sequence} is behind its table, as after a restore: run in psql SELECT setval('{sequence}', {largest})"
+            )
     return faults
 
 

@@ -14,7 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from etl import clock, logs
-from etl.errors import ApiRefused, ApiUnreachable, FavsyncError, PayloadError
+from etl.errors import ApiRefused, ApiUnreachable, FavsyncError, PayloadError, Stopped
 from etl.extract.completeness import PageChain
 from etl.extract.filtered_pagination import FilteredPagination
 from etl.extract.pagination import MAX_REQUESTS, PAGE_LIMIT, PageRequest, Pagination
@@ -156,8 +156,8 @@ class _Workers:
     ) -> tuple[PageRequest, Page | BaseException]:
         """Return the next page, or the error in its place.
 
-        Raises: ApiUnreachable, if the read is stopped, or no answer arrives in time: a server that drips its headers escapes
-        the client's deadline.
+        Raises: Stopped, if the read is stopped; ApiUnreachable, if no answer arrives in time: a server that drips its headers
+        escapes the client's deadline.
         """
         end = math.inf if within_seconds is None else clock.monotonic() + within_seconds
         while is_stopped is None or not is_stopped():
@@ -167,7 +167,7 @@ class _Workers:
             if left <= 0:
                 message = f"favourite tracks: no request was answered within {within_seconds:g} s"
                 raise ApiUnreachable(message, remedy="check the network, then try again later")
-        raise ApiUnreachable("favourite tracks: stopped before there was an answer", remedy="run it again")
+        raise Stopped("favourite tracks: stopped before there was an answer", remedy="run it again")
 
     def end(self) -> None:
         """Let each thread end after its current request, whose answer is ignored."""

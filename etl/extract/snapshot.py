@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from etl import clock, logs
 from etl.boomplay.payloads import User
 from etl.config import Config
-from etl.errors import ApiError, CredentialsError, WrongUser
+from etl.errors import ApiError, CredentialsError, Stopped, WrongUser
 from etl.extract.completeness import PageChain
 from etl.extract.confirmation import all_items, needs_another_read, why_unconfirmed
 from etl.extract.fetch import REFUSALS, FetchPage, Progress, ReadOptions, read_list
@@ -36,6 +36,8 @@ MOST_ASKED = 200
 # First page and other pages of each read: a page cache or a replica by offset cannot answer two reads alike.
 LIMITS = ((50, 50), (31, 47), (43, 41), (23, 49), (37, 43), (47, 37), (29, 45))
 SMALLEST_STEP = timedelta(microseconds=1)
+# A ``Date`` header has whole seconds, and answers take a while; a clock that NTP sets is never this far off.
+CLOCK_TOLERANCE = timedelta(minutes=5)
 log = logs.get(__name__)
 
 
@@ -140,6 +142,8 @@ def take_snapshot(
         is_stopped=getattr(api, "is_stopped", None),
     )
     reads = [read_list(api.favourite_tracks, way)]
+    shift = clock_shift(api)
+    started_at += shift
     favourites: Collection[int] = ()
     at_risk: Collection[int] = ()
     # A read that equals the stored list has every favourite, so they need not be looked up.
@@ -157,7 +161,11 @@ def take_snapshot(
             at_risk = _at_risk(lookup, reads, favourites, young_since)
     reason = why_unconfirmed(reads, favourites, at_risk)
     begin = min(started_at, options.reading_since or started_at)
-    begin, end, note = _ordered_times(baseline, begin, reads[-1].ended_at or begin, clock.monotonic() - monotonic_start)
+    end = reads[-1].ended_at + shift if reads[-1].ended_at else begin
+    begin, end, note = _ordered_times(baseline, begin, end, clock.monotonic() - monotonic_start)
+    if shift:
+        wrong = f"{abs(shift.total_seconds()):,.0f} s {'behind' if shift > timedelta(0) else 'ahead of'}"
+        note = "; ".join(filter(None, (f"this machine's clock is {wrong} the service's, which dates this run", note)))
     return Snapshot(
         items=all_items(reads),
         is_whole=not reason,
@@ -168,7 +176,14 @@ def take_snapshot(
         note=note,
         total=reads[-1].total,
         page_size=max(read.page_size for read in reads),
+        clock_shift=shift,
     )
+
+
+def clock_shift(api: object) -> timedelta:
+    """Return what to add to this machine's clock if the ``Date`` of the service's answers shows that it is wrong, else 0."""
+    offset = timedelta(seconds=getattr(api, "clock_offset", None) or 0)
+    return offset if abs(offset) > CLOCK_TOLERANCE else timedelta(0)
 
 
 def require_owner(api: FavouritesApi, boomplay_user_id: str | None, name: str) -> User | None:
@@ -178,7 +193,7 @@ def require_owner(api: FavouritesApi, boomplay_user_id: str | None, name: str) -
     """
     try:
         user = api.user()
-    except CredentialsError:
+    except (CredentialsError, Stopped):
         raise
     except ApiError as error:
         log.warning("owner of the list not confirmed", error=str(error))
@@ -252,5 +267,7 @@ def _ordered_times(
         if end <= baseline.observed_at:
             behind = (baseline.observed_at - end).total_seconds()
             note = f"the clock is {behind:.0f} s behind the newest snapshot; this run is dated just after it"
+            if behind > CLOCK_TOLERANCE.total_seconds():
+                note += "; `favsync runs retract --future` takes back what a wrong clock dated"
             end = baseline.observed_at + SMALLEST_STEP
     return begin, end, note

@@ -24,9 +24,10 @@ from etl.model.records import (
 from etl.model.result import RunResult
 
 INTERRUPTED = "interrupted"
-# The columns of ``runs`` that a result fills; ``started_at`` comes from the evidence.
+STOPPED = "stopped by a signal; nothing was changed"
+# The columns of ``runs`` that a result fills; the evidence has precedence.
 RESULT_COLUMNS = tuple(
-    name for name in RunResult.__struct_fields__ if name in runs.c and name not in ("run_id", "trigger", "started_at")
+    name for name in RunResult.__struct_fields__ if name in runs.c and name not in ("run_id", "trigger")
 )
 
 
@@ -149,6 +150,16 @@ def find_run(connection: Connection, run_id: int) -> Any:
     if row is None:
         raise UsageError(f"there is no run {run_id}", remedy="`favsync runs list` shows them")
     return row
+
+
+def future_runs(connection: Connection, now: datetime) -> list[Any]:
+    """Return the rows of the runs that observed a list after ``now``, with their accounts' names, newest first."""
+    query = (
+        select(runs, accounts.c.name.label("account"))
+        .join(accounts)
+        .where(runs.c.observed_at > now, runs.c.snapshot_id.is_not(None), runs.c.retracted_at.is_(None))
+    )
+    return list(connection.execute(query.order_by(runs.c.observed_at.desc(), runs.c.run_id.desc())))
 
 
 def favourites_before(connection: Connection, run_id: int) -> int | None:

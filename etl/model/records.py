@@ -96,7 +96,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     complete, and every favourite that ``items`` does not have is confirmed absent. ``reason`` says why it is not whole.
     ``started_at``: before the first request. ``observed_at``: after the last answer. ``note``: a remark for the run's reason.
     ``total``: the service's ``counts``, if the same on all pages and not below the items read. ``page_size``: items on the
-    largest page.
+    largest page. ``clock_shift``: what the times were corrected by, because this machine's clock is wrong.
     """
 
     items: tuple[Item, ...]
@@ -108,6 +108,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     note: str = ""
     total: int | None = None
     page_size: int = 0
+    clock_shift: timedelta = timedelta(0)
 
     @property
     def unknown(self) -> int:

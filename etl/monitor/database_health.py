@@ -35,7 +35,9 @@ def database_health(engine: Engine) -> DatabaseHealth:
     Raises: DatabaseError.
     """
     with read_transaction(engine) as connection:
-        newest = connection.execute(select(func.max(runs.c.observed_at, type_=Instant))).scalar()
+        newest = connection.execute(
+            select(func.max(runs.c.observed_at, type_=Instant)).where(runs.c.retracted_at.is_(None))
+        ).scalar()
         if connection.dialect.name == "sqlite":
             version = connection.exec_driver_sql("SELECT sqlite_version()").scalar_one()
             return DatabaseHealth("SQLite", version, None, newest)

@@ -160,7 +160,8 @@ def _database(_config: Config, engine: Engine) -> Iterator[Finding]:
     if found.newest_at is not None and found.newest_at > clock.now():
         ahead = (found.newest_at - clock.now()).total_seconds()
         finding = f"the newest observation lies {ahead:.0f} s in the future"
-        yield Finding(LOOK, "clock", finding, "set the clock, then sync again")
+        remedy = "set the clock; if it is right, `favsync runs retract --future` takes back what a wrong one dated"
+        yield Finding(LOOK, "clock", finding, remedy)
     for difference in schema_differences(engine):
         what, _, remedy = difference.rpartition(": ")
         yield Finding(BAD, "database", what or difference, remedy if what else "", DatabaseError.exit_code)
@@ -198,7 +199,7 @@ def _freshness(config: Config, engine: Engine) -> Iterator[Finding]:
         remedy = f"see `favsync runs list --account {shlex.quote(each.account)}`; is `favsync schedule` running?"
         if each.age_seconds is not None and each.age_seconds < 0:
             reason = f": its last proven run is dated {-each.age_seconds:.0f} s in the future"
-            remedy = f"set the clock, then take back what it dated: see `favsync runs list --account {shlex.quote(each.account)}`"
+            remedy = "set the clock, then `favsync runs retract --future` takes back what it dated"
         yield Finding(LOOK, "freshness", f"account {each.account} is {each.freshness}{reason}", remedy)
     if not stale:
         yield Finding(GOOD, "freshness", "no account is stale")

@@ -24,6 +24,7 @@ from etl.db.tables import accounts, favourites, runs, schedules
 from etl.db.types import Instant
 from etl.errors import UsageError
 from etl.load.baseline import is_observation
+from etl.load.runs import STOPPED
 from etl.model.records import Outcome
 from etl.scheduler import schedule
 
@@ -243,8 +244,19 @@ def _accounts(names: Collection[str]) -> Select[Any]:
         .correlate(accounts)
         .scalar_subquery()
     )
-    last = select(func.max(runs.c.run_id)).where(is_own).scalar_subquery()
-    is_failure = (runs.c.outcome == Outcome.FAILED) | (runs.c.outcome == Outcome.PARTIAL) & (runs.c.requests > 0)
+    # A run that a person or a stop of the service ended says nothing about the account.
+    is_own_end = func.coalesce(runs.c.reason, "") != STOPPED
+    last = (
+        select(runs.c.run_id)
+        .where(is_own, is_own_end)
+        .order_by(runs.c.run_id.desc())
+        .limit(1)
+        .correlate(accounts)
+        .scalar_subquery()
+    )
+    is_failure = (runs.c.outcome == Outcome.FAILED) & is_own_end | (runs.c.outcome == Outcome.PARTIAL) & (
+        runs.c.requests > 0
+    )
     unproven = (
         select(func.count(runs.c.run_id))
         .where(is_own, is_failure, runs.c.run_id > func.coalesce(proven, 0))

@@ -10,6 +10,7 @@ import pytest
 from etl.accounts import token_input
 from etl.accounts.credentials import CredentialStore
 from etl.accounts.token_input import decode_token, read_token, read_token_file, token_location, write_token_file
+from etl.accounts.token_rows import TokenLocation
 from etl.config import load
 from etl.errors import CredentialsError, SettingsError, UsageError
 from etl.settings import key_list
@@ -114,3 +115,10 @@ def test_a_failed_write_leaves_the_old_file_and_no_temporary_one(tmp_path: Path,
     with pytest.raises(CredentialsError, match="No space left"):
         write_token_file(str(tmp_path / "token"), b"new")
     assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [("token", "old")]
+
+
+def test_a_token_file_in_an_unknown_home_is_not_found() -> None:
+    place, reference, _ = token_location(load({}, {}, None), file="~nobody-there/token")
+    assert place is TokenLocation.FILE
+    assert reference is not None
+    assert reference.endswith("/~nobody-there/token")
