@@ -17,7 +17,6 @@ from sqlalchemy import Connection, Engine
 from etl import clock, logs
 from etl.boomplay.payloads import User
 from etl.db.engine import in_transaction, read_transaction, write_transaction
-from etl.db.migrate import require_version
 from etl.errors import FavsyncError, RateLimited, WrongUser
 from etl.extract.snapshot import FavouritesApi, RunOptions, ask_catalogue, require_owner, take_snapshot
 from etl.load import accounts, runs
@@ -185,7 +184,13 @@ def _load(
     if loaded.late:
         replay_tracks(connection, loaded.late, accounts=accounts_with_tracks(connection, loaded.late))
     _remember_owner(connection, run, owner)
+    _settle(connection, run, result)
     return result
+
+
+def _settle(connection: Connection, run: Run, result: RunResult) -> None:
+    if run.options.settle is not None:
+        run.options.settle(connection, result)
 
 
 def _labelled(connection: Connection, before: OpenFavourites, ref: SnapshotRef) -> frozenset[int]:
@@ -205,12 +210,12 @@ def _remember_owner(connection: Connection, run: Run, owner: User | None) -> Non
 def _record_unchanged(
     connection: Connection, run: Run, snapshot: Snapshot, baseline: Baseline, owner: User | None
 ) -> RunResult:
-    require_version(connection)
     changes = FavouriteChanges(favourites=baseline.favourites)
     result = replace(_result(run, snapshot, changes, 0, baseline.rejected), finished_at=clock.now())
     ref = replace(_snapshot_ref(run, snapshot, owner, {}), snapshot_id=baseline.snapshot_id)
     runs.finish(connection, result, ref)
     _remember_owner(connection, run, owner)
+    _settle(connection, run, result)
     return result
 
 
@@ -228,9 +233,9 @@ def _record_failure(engine: Engine, run: Run, error: FavsyncError) -> RunResult:
     )
     try:
         with write_transaction(engine) as connection:
-            require_version(connection)
             favourites = runs.favourites_before(connection, run.result.run_id or 0)
             runs.finish(connection, replace(result, favourites=favourites))
+            _settle(connection, run, result)
     except FavsyncError as second:
         log.warning("failed run not recorded", error=str(second))
         return result

@@ -93,10 +93,13 @@ def _sync_account(
     context: Context, engine: Engine | None, account: Account, *, plan: bool, stop: threading.Event
 ) -> RunResult:
     """Sync or plan one account; an error becomes its result."""
+    from msgspec.structs import replace
+
     from etl import clock
     from etl.accounts.session import connect
     from etl.cli.targets import failed_result
     from etl.errors import FavsyncError, SettingsError
+    from etl.scheduler.due_sync import settle_manual
     from etl.sync import RunOptions, plan_account, sync_account
 
     started_at = clock.now()
@@ -105,7 +108,8 @@ def _sync_account(
             options = RunOptions.configured(context.config, progress=progress)
             if plan or engine is None:
                 return plan_account(engine, account, api, options)
-            return sync_account(engine, account, api, options)
+            settle = settle_manual(context.config, account.account_id)
+            return sync_account(engine, account, api, replace(options, settle=settle))
     except SettingsError:
         raise
     except FavsyncError as error:

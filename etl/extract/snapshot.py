@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import msgspec
 from msgspec.structs import replace
@@ -96,7 +96,8 @@ class FavouriteLookup(Protocol):
 class RunOptions(msgspec.Struct, frozen=True):
     """The settings that a run obeys, and the receiver of its progress.
 
-    ``reading_since``: when the first page was fetched, if an earlier run left checkpointed pages.
+    ``reading_since``: when the first page was fetched, if an earlier run left checkpointed pages. ``settle`` is called with
+    the connection and the result, in the transaction that ends the run.
     """
 
     threshold: RemovalThreshold = msgspec.field(default_factory=RemovalThreshold)
@@ -106,6 +107,7 @@ class RunOptions(msgspec.Struct, frozen=True):
     trigger: Trigger = Trigger.MANUAL
     progress: Progress | None = None
     reading_since: datetime | None = None
+    settle: Callable[[Any, Any], None] | None = None
 
     @classmethod
     def configured(cls, config: Config, *, trigger: Trigger = Trigger.MANUAL, progress: Progress | None = None) -> Self:

@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, and_, func, insert, select, update
 
+from etl.db.migrate import VERSIONS, newest, require_version
 from etl.db.tables import accounts, runs
 from etl.errors import DatabaseError, UsageError
 from etl.model.records import (
@@ -109,13 +110,18 @@ def begin(connection: Connection, account_id: int, trigger: Trigger, started_at:
 
 
 def finish(connection: Connection, result: RunResult, ref: SnapshotRef | None = None) -> None:
-    """Write the result of a run. ``ref`` None: the run stored no snapshot.
+    """Write the result of a run. ``ref`` None: the run stored no snapshot. Checks the schema version in the same statement.
 
-    Raises: DatabaseError, if the run is finished already: its lock was lost, and another run took over.
+    Raises: SchemaOutdated, if another favsync has migrated the database; DatabaseError, if the run is finished already: its
+    lock was lost, and another run took over.
     """
     columns = _result_columns(result) | (evidence_columns(ref) if ref else {})
     mine = (runs.c.run_id == result.run_id) & runs.c.outcome.is_(None)
-    if connection.execute(update(runs).where(mine).values(**columns).returning(runs.c.run_id)).first() is None:
+    versions = VERSIONS.c.version_num
+    is_newest = select(and_(func.min(versions) == newest(), func.max(versions) == newest())).scalar_subquery()
+    finished = update(runs).where(mine, is_newest).values(**columns).returning(runs.c.run_id)
+    if connection.execute(finished).first() is None:
+        require_version(connection)
         raise DatabaseError(
             f"run {result.run_id} lost its lock while it ran", remedy="nothing was changed; run the sync again"
         )
