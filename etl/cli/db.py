@@ -12,6 +12,7 @@ from etl.db.engine import open_engine, sqlite_path
 from etl.db.schema_check import schema_differences
 from etl.errors import DatabaseError
 from etl.reporting.views import views
+from etl.worker.engine_tables import install
 
 
 @click.group("db", cls=VerbGroup)
@@ -32,9 +33,12 @@ def upgrade(context: Context) -> None:
     before = migrate.current(open_engine(url)) if path is None or path.exists() else None
     migrate.upgrade(url)
     after = migrate.current(open_engine(url))
+    has_new_queue = install(open_engine(url))
     done = f"the schema was migrated from {before or 'nothing'} to {after}"
     if before == after:
         done = f"the schema is already at {after}; the views were recreated"
+    if has_new_queue:
+        done += "; the tables of the workers' queue were upgraded"
     context.show_result({"before": before, "after": after}, done)
 
 

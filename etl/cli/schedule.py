@@ -35,7 +35,13 @@ COLLECTOR_THRESHOLDS = (20_000, 10, 10)  # `gc.set_threshold`: unlike other verb
 
 @click.command("schedule", cls=Verb)
 @click.option(
-    "--workers", metavar="N", type=click.IntRange(1, 64), default=4, help="Number of accounts synced in parallel."
+    "--concurrency",
+    "--workers",
+    "workers",
+    metavar="N",
+    type=click.IntRange(1, 64),
+    default=4,
+    help="Number of accounts synced in parallel.",
 )
 @click.option(
     "--grace",
