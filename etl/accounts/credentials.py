@@ -56,7 +56,7 @@ class CredentialStore:
 
     def __init__(self, config: Config, engine: Engine | None, account_id: int | None, name: str) -> None:
         self._config = config
-        self._engine = None if account_id is None else engine
+        self.engine = None if account_id is None else engine
         self._account_id = account_id or 0
         self.name = name
         self._loaded: TokenRow | None = None
@@ -68,8 +68,8 @@ class CredentialStore:
         Raises: CredentialsError, if its variable or file is empty, or no key decrypts it; DatabaseError.
         """
         row = None
-        if self._engine is not None:
-            with read_transaction(self._engine) as connection:
+        if self.engine is not None:
+            with read_transaction(self.engine) as connection:
                 row = rows.token_row(connection, self._account_id)
         return self.resolve(row)
 
@@ -87,42 +87,42 @@ class CredentialStore:
     def can_store(self, stored: StoredToken) -> bool:
         """True if a renewed token could be stored."""
         is_file = stored.row.place is TokenLocation.FILE
-        return self._engine is not None and (is_file or bool(self._config.encryption_keys))
+        return self.engine is not None and (is_file or bool(self._config.encryption_keys))
 
     def lock(self) -> AbstractContextManager[None]:
         """Hold the right to renew the token: a refresh token works once, so one process at a time may use it.
 
         Raises: RunInProgress, if another process holds it for long; DatabaseError.
         """
-        assert self._engine is not None  # noqa: S101 - `can_store`
-        return lock(self._engine, LockKind.TOKEN, self._account_id, RENEWAL_SECONDS)
+        assert self.engine is not None  # noqa: S101 - `can_store`
+        return lock(self.engine, LockKind.TOKEN, self._account_id, RENEWAL_SECONDS)
 
     def renewed(self, token: Token) -> None:
         """Store the token that replaces the one in use, in its file or in the database.
 
         Raises: SettingsError, if the database is its place and there is no key; CredentialsError; DatabaseError.
         """
-        if self._in_use is None or self._engine is None:
+        if self._in_use is None or self.engine is None:
             raise CredentialsError(f"account {self.name} has no token", remedy=token_remedy(self.name))
         old = self._in_use.row
         given = TokenInput(token, TokenLocation.DATABASE)
         if old.place is TokenLocation.FILE:
             given = TokenInput(token, old.place, old.reference)
         row = stored_row(self._config, self._account_id, given, old.fingerprint)
-        with write_transaction(self._engine) as connection:
+        with write_transaction(self.engine) as connection:
             rows.put_token_row(connection, row)
         self._loaded, self._in_use = row, StoredToken(row, token, is_stored=True)
 
     def record(self, refusal: str | None) -> None:
         """Record that the service accepted the token in use, or why it refused it."""
         in_use, now = self._in_use, clock.now()
-        if in_use is None or self._engine is None:
+        if in_use is None or self.engine is None:
             return
         known = self._loaded
         is_known = known is None or (known.state is TokenStatus.VALID and known.is_same_token(in_use.row))
         if refusal is None and is_known:
             return  # as after most runs
-        with write_transaction(self._engine) as connection:
+        with write_transaction(self.engine) as connection:
             stored = rows.token_rows(connection)
             newest = stored.pop(self._account_id, None)
             is_ours = in_use.row.is_same_token(newest)

@@ -19,6 +19,7 @@ from etl.boomplay.oauth import EXCHANGE, REFRESH, GrantRequest, TokenEndpoint
 from etl.boomplay.retry import RetryPolicy
 from etl.boomplay.tokens import AppToken, RefreshingToken, StaticToken
 from etl.config import Config
+from etl.db.budget import database_budget
 from etl.db.engine import read_transaction
 from etl.errors import ApiRefused, CredentialsError, FavsyncError, SettingsError
 from etl.load.accounts import Account
@@ -106,7 +107,7 @@ def _client(
     *,
     even_dead: bool = False,
 ) -> Iterator[Boomplay]:
-    options, name = http_options(config, stop), store.name
+    options, name = http_options(config, stop, store.engine), store.name
     if stored is None:
         raise CredentialsError(f"account {name} has no token", remedy=token_remedy(name))
     if stored.row.state is TokenStatus.DEAD and not even_dead:
@@ -150,8 +151,11 @@ def token_endpoint(config: Config, options: HttpOptions) -> TokenEndpoint:
     )
 
 
-def http_options(config: Config, stop: threading.Event | None = None) -> HttpOptions:
-    """Return how to reach the service. Raises SettingsError if there is no app id."""
+def http_options(config: Config, stop: threading.Event | None = None, engine: Engine | None = None) -> HttpOptions:
+    """Return how to reach the service, with the budget of the app id if it is in the database of ``engine``.
+
+    Raises: SettingsError, if there is no app id.
+    """
     if config.app_id is None:
         raise SettingsError("there is no app id", remedy="set BOOMPLAY_APP_ID to the app id from Boomplay")
     return HttpOptions(
@@ -162,4 +166,5 @@ def http_options(config: Config, stop: threading.Event | None = None) -> HttpOpt
         requests_per_second=config.requests_per_second,
         policy=RetryPolicy(max_retries=config.max_retries, token_codes=config.token_codes),
         stop=stop,
+        budget=database_budget(engine, f"{config.app_id} {config.api_url}", config.requests_per_second),
     )
