@@ -300,6 +300,9 @@ class Settings:
     """Every setting, checked (docs/settings.md). ``database_url`` prints without its password."""
 
     database_url: SecretText = _setting("FAVSYNC_DATABASE_URL", None, _DATABASES, _database_url)
+    database_pooling: str = _setting(
+        "FAVSYNC_DATABASE_POOLING", "direct", "direct or transaction", in_file=Literal["direct", "transaction"]
+    )
     api_url: str = _setting(
         "BOOMPLAY_API_URL", "https://openapi.boomplay.com", "https://host; http:// only for this machine", _api_url
     )

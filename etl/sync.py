@@ -24,7 +24,7 @@ from etl.load.accounts import Account
 from etl.load.baseline import FavouriteQueries, labels_of, read_baseline, read_open_favourites, stored_version_refs
 from etl.load.favourites import write_changes, write_rejects
 from etl.load.raw import items_of
-from etl.load.run_lock import run_lock
+from etl.load.run_lock import hold_in_transaction, sync_lock
 from etl.load.snapshot import load_delta
 from etl.model.encoding import snapshot_digest
 from etl.model.records import (
@@ -69,9 +69,10 @@ def sync_account(engine: Engine, account: Account, api: FavouritesApi, options: 
     Raises: RunInProgress, if another run holds the account; DatabaseError, if not even a failure can be recorded;
     KeyboardInterrupt and the like, after the run is marked as failed.
     """
-    with run_lock(engine, account.account_id, account.name):
+    with sync_lock(engine, account.account_id, account.name):
         started_at = clock.now()
         with write_transaction(engine) as connection:
+            hold_in_transaction(connection, account.account_id)
             baseline = read_baseline(connection, account.account_id)  # refuses a schema that another version migrated
             run_id = runs.begin(connection, account.account_id, options.trigger, started_at)
         run = Run(engine, account, api, options, RunResult(account.name, options.trigger, started_at, run_id), baseline)
@@ -94,6 +95,7 @@ def _sync(engine: Engine, run: Run) -> RunResult:
         require_readable(baseline.rejected, baseline.size)
         owner = _owner(engine, run) if _is_check_due(run) else None
         with write_transaction(engine) as connection:
+            hold_in_transaction(connection, run.account.account_id)
             return _record_unchanged(connection, run, snapshot, baseline, owner)
     owner = _owner(engine, run)
     answers = _ask_catalogue(run, snapshot, lookup)
@@ -166,6 +168,7 @@ def _load(
     row precedes the favourites: a trigger lets only a proven run close an interval.
     """
     account, (delta, known_ids) = run.account, found
+    hold_in_transaction(connection, account.account_id)
     before = read_open_favourites(connection, account.account_id, ref.present)
     loaded = load_delta(
         connection, delta, known_ids, keep_bodies=run.options.keep_bodies, tracks_at=snapshot.observed_at

@@ -64,7 +64,7 @@ class Context:
         """
         from etl.db.migrate import ready_engine
 
-        return ready_engine(self.config.database_url.reveal(), create=create)
+        return ready_engine(self.config.database_url.reveal(), create=create, pooling=self.config.database_pooling)
 
     @property
     def has_progress(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import click
+from sqlalchemy import Engine
 
 from etl.cli.commands import VerbGroup
 from etl.cli.context import Context, pass_context
@@ -28,12 +29,12 @@ def db() -> None:
 @pass_context
 def upgrade(context: Context) -> None:
     """Migrate the schema to the newest version and recreate the views."""
-    url = context.config.database_url.reveal()
+    url, pooling = context.config.database_url.reveal(), context.config.database_pooling
     path = sqlite_path(url)
-    before = migrate.current(open_engine(url)) if path is None or path.exists() else None
-    migrate.upgrade(url)
-    after = migrate.current(open_engine(url))
-    has_new_queue = install(open_engine(url))
+    before = migrate.current(open_engine(url, pooling=pooling)) if path is None or path.exists() else None
+    migrate.upgrade(url, pooling=pooling)
+    engine = open_engine(url, pooling=pooling)
+    after, has_new_queue = migrate.current(engine), install(engine)
     done = f"the schema was migrated from {before or 'nothing'} to {after}"
     if before == after:
         done = f"the schema is already at {after}; the views were recreated"
@@ -47,7 +48,7 @@ def upgrade(context: Context) -> None:
 @pass_context
 def current(context: Context) -> None:
     """Print the schema version of the database, and the newest one."""
-    found = migrate.current(open_engine(context.config.database_url.reveal()))
+    found = migrate.current(_engine(context))
     newest = migrate.newest()
     state = "up to date" if found == newest else f"the newest is {newest}: run `favsync db upgrade`"
     context.show_result({"current": found, "newest": newest}, f"{found or 'no schema'} ({state})")
@@ -58,6 +59,10 @@ def current(context: Context) -> None:
 @pass_context
 def check(context: Context) -> int:
     """Check the schema, constraints, triggers and views of the database. Exit code 5 if something is wrong."""
-    faults = schema_differences(open_engine(context.config.database_url.reveal()), views())
+    faults = schema_differences(_engine(context), views())
     context.show_result({"faults": faults}, faults or "no problems found")
     return DatabaseError.exit_code if faults else 0
+
+
+def _engine(context: Context) -> Engine:
+    return open_engine(context.config.database_url.reveal(), pooling=context.config.database_pooling)

@@ -50,12 +50,14 @@ def sqlite_path(url: str) -> Path | None:
     return Path(parsed.database)
 
 
-def open_engine(url: str, *, create: bool = False) -> Engine:
+def open_engine(url: str, *, create: bool = False, pooling: str = "direct") -> Engine:
     """Return an engine for ``url``. A missing SQLite file is made only where ``create`` is set.
+
+    ``pooling``: ``transaction``, if a pooler lends PostgreSQL's connections for one transaction each (`is_pooled`).
 
     Raises: SettingsError for a URL of another kind; DatabaseError where the file cannot be made or is not there.
     """
-    engine = _engine(url, create=create)
+    engine = _engine(url, create=create, pooling=pooling)
     _open.add(engine)
     return engine
 
@@ -67,10 +69,10 @@ def _close() -> None:
         engine.dispose()
 
 
-def _engine(url: str, *, create: bool) -> Engine:
+def _engine(url: str, *, create: bool, pooling: str) -> Engine:
     path = sqlite_path(url)
     if path is None:
-        return _postgresql(_parsed(url))
+        return _postgresql(_parsed(url), pooling)
     if create:
         _make_file(path)
     elif not path.exists():
@@ -134,18 +136,27 @@ def _sqlite(url: URL, *, is_read_only: bool) -> Engine:
     return engine
 
 
-def _postgresql(url: URL) -> Engine:
-    return create_engine(
+def _postgresql(url: URL, pooling: str) -> Engine:
+    arguments = {"application_name": "favsync", "connect_timeout": 10}
+    is_pooled = pooling == "transaction"
+    # A pooler refuses start-up options, and another server process does not know the statements that were prepared.
+    arguments |= {"prepare_threshold": None} if is_pooled else {"options": "-c timezone=UTC"}
+    engine = create_engine(
         url.set(drivername="postgresql+psycopg"),
-        connect_args={
-            "application_name": "favsync",
-            "connect_timeout": 10,
-            "options": "-c timezone=UTC",
-        },
+        connect_args=arguments,
+        execution_options={"is_pooled": is_pooled},
         isolation_level="READ COMMITTED",  # whatever the server's default is: who waited for a lock must see what it waited for
         pool_pre_ping=True,
-        max_overflow=-1,  # as many as the scheduler has workers, each with a lease of its own; no more is ever asked for
+        max_overflow=-1,  # as many as the scheduler has workers; no more is ever asked for
     )
+    if is_pooled:
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("SET LOCAL timezone = 'UTC'"))
+    return engine
+
+
+def is_pooled(bind: Engine | Connection) -> bool:
+    """True if a session of PostgreSQL lasts for one transaction, so that it keeps neither locks nor settings."""
+    return bool(bind.get_execution_options().get("is_pooled"))
 
 
 @contextmanager

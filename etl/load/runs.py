@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -97,16 +98,19 @@ def _result_columns(result: RunResult) -> dict[str, Any]:
 def begin(connection: Connection, account_id: int, trigger: Trigger, started_at: datetime) -> int:
     """Insert the row of a run that begins now and return its ``run_id``.
 
-    The caller holds the account's lock, so no process works on an unfinished run any more: it was interrupted.
+    The caller holds the account's lock, so no process works on an unfinished run any more: it was interrupted. One that does,
+    because it lost its lock, cannot finish it.
     """
-    connection.execute(
-        update(runs)
-        .where(runs.c.account_id == account_id, runs.c.outcome.is_(None))
-        .values(outcome=Outcome.FAILED, reason=INTERRUPTED, finished_at=started_at)
-    )
+    interrupt(connection, [account_id], started_at)
     row = {"account_id": account_id, "trigger": trigger, "started_at": started_at, "holder": process_name()}
     run_id: int = connection.execute(insert(runs).values(**row).returning(runs.c.run_id)).scalar_one()
     return run_id
+
+
+def interrupt(connection: Connection, account_ids: Collection[int], at: datetime) -> None:
+    """End the unfinished runs of these accounts as interrupted."""
+    unended = update(runs).where(runs.c.account_id.in_(account_ids), runs.c.outcome.is_(None))
+    connection.execute(unended.values(outcome=Outcome.FAILED, reason=INTERRUPTED, finished_at=at))
 
 
 def finish(connection: Connection, result: RunResult, ref: SnapshotRef | None = None) -> None:

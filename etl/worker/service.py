@@ -19,6 +19,7 @@ from sqlalchemy import Engine
 
 from etl import clock, logs
 from etl.config import Config
+from etl.db.engine import is_pooled
 from etl.errors import FavsyncError
 from etl.scheduler.due_sync import DueSync
 from etl.scheduler.service import ServiceStatus
@@ -51,6 +52,7 @@ class Worker:
         self._concurrency = concurrency
         self._grace_seconds = grace_seconds
         self._conninfo = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        self._is_pooled = is_pooled(engine)
         self._dispatcher = Dispatcher(config, engine)
         self._running = 0
         self._counting = threading.Lock()
@@ -93,11 +95,12 @@ class Worker:
         loop = asyncio.get_running_loop()
         # The default has a few threads for each core, however many accounts may be synced at once.
         loop.set_default_executor(ThreadPoolExecutor(self._concurrency + 1, "favsync-worker"))
+        options = {"application_name": "favsync worker"} | ({"prepare_threshold": None} if self._is_pooled else {})
         connector = procrastinate.PsycopgConnector(
             conninfo=self._conninfo,
             min_size=1,
             max_size=ENGINE_CONNECTIONS,
-            kwargs={"application_name": "favsync worker"},
+            kwargs=options,
         )
         app = app_with_jobs(connector, self.sync, self._dispatcher, is_periodic=is_periodic)
         async with app.open_async():
@@ -108,6 +111,7 @@ class Worker:
                     wait=is_periodic,
                     delete_jobs="always",
                     install_signal_handlers=False,
+                    listen_notify=not self._is_pooled,
                     fetch_job_polling_interval=POLL_SECONDS,
                     update_heartbeat_interval=HEARTBEAT_SECONDS,
                     stalled_worker_timeout=STALLED_SECONDS,
