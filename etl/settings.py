@@ -337,6 +337,9 @@ class Settings:
     keep_raw: bool = _setting(
         "FAVSYNC_KEEP_RAW", True, "true, or false to store no item as received", truth, in_file=bool
     )
+    idle_runs: str = _setting(
+        "FAVSYNC_IDLE_RUNS", "keep", "keep, or daily for one row a day", in_file=Literal["keep", "daily"]
+    )
     encryption_keys: tuple[SecretText, ...] = _setting(
         "FAVSYNC_ENCRYPTION_KEY", (), _KEYS, key_list, in_file=str | list[str], is_secret=True
     )

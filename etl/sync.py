@@ -216,7 +216,11 @@ def _record_unchanged(
     changes = FavouriteChanges(favourites=baseline.favourites)
     result = replace(_result(run, snapshot, changes, 0, baseline.rejected), finished_at=clock.now())
     ref = replace(_snapshot_ref(run, snapshot, owner, {}), snapshot_id=baseline.snapshot_id)
-    runs.finish(connection, result, ref)
+    is_same_day = baseline.observed_at.date() == snapshot.observed_at.date()
+    if run.options.idle_runs == "daily" and is_same_day and runs.extend_idle(connection, baseline.run_id, result, ref):
+        result = replace(result, run_id=baseline.run_id)
+    else:
+        runs.finish(connection, result, ref)
     _remember_owner(connection, run, owner)
     _settle(connection, run, result)
     return result

@@ -96,6 +96,7 @@ class FavouriteLookup(Protocol):
 class RunOptions(msgspec.Struct, frozen=True):
     """The settings that a run obeys, and the receiver of its progress.
 
+    ``idle_runs``: ``daily``, if the unchanged runs of a day share a row.
     ``reading_since``: when the first page was fetched, if an earlier run left checkpointed pages. ``settle`` is called with
     the connection and the result, in the transaction that ends the run.
     """
@@ -106,6 +107,7 @@ class RunOptions(msgspec.Struct, frozen=True):
     keep_bodies: bool = True
     trigger: Trigger = Trigger.MANUAL
     progress: Progress | None = None
+    idle_runs: str = "keep"
     reading_since: datetime | None = None
     settle: Callable[[Any, Any], None] | None = None
 
@@ -117,6 +119,7 @@ class RunOptions(msgspec.Struct, frozen=True):
             grace=config.grace,
             concurrency=config.page_concurrency,
             keep_bodies=config.keep_raw,
+            idle_runs=config.idle_runs,
             trigger=trigger,
             progress=progress,
         )

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, and_, func, insert, select, update
+from sqlalchemy import Connection, and_, delete, func, insert, select, update
 
 from etl.db.migrate import VERSIONS, newest, require_version
 from etl.db.tables import accounts, runs
@@ -26,6 +26,7 @@ from etl.model.records import (
 from etl.model.result import RunResult
 
 INTERRUPTED = "interrupted"
+aliased_runs = runs.alias("other")
 # The columns of ``runs`` that a result fills; ``started_at`` comes from the evidence.
 RESULT_COLUMNS = tuple(
     name for name in RunResult.__struct_fields__ if name in runs.c and name not in ("run_id", "trigger", "started_at")
@@ -129,6 +130,35 @@ def finish(connection: Connection, result: RunResult, ref: SnapshotRef | None = 
         raise DatabaseError(
             f"run {result.run_id} lost its lock while it ran", remedy="nothing was changed; run the sync again"
         )
+
+
+def extend_idle(connection: Connection, earlier_id: int, result: RunResult, ref: SnapshotRef) -> bool:
+    """Let the row of an earlier run stand for this one too, if both found nothing; True if it does.
+
+    The earlier one must be the account's last run, unchanged, of the same trigger, without missing favourites. Its row then
+    has the times and evidence of this run, whose own row is deleted.
+    """
+    mine = aliased_runs.c.run_id == result.run_id
+    last = (
+        select(func.max(aliased_runs.c.run_id))
+        .where(aliased_runs.c.account_id == runs.c.account_id, ~mine)
+        .scalar_subquery()
+    )
+    is_idle = and_(
+        runs.c.run_id == earlier_id,
+        runs.c.run_id == last,
+        runs.c.outcome == Outcome.UNCHANGED,
+        runs.c.trigger == result.trigger,
+        runs.c.missing == 0,
+        runs.c.decision.is_(None),
+        select(aliased_runs.c.run_id).where(mine, aliased_runs.c.outcome.is_(None)).exists(),
+    )
+    columns = _result_columns(result) | evidence_columns(ref)
+    if connection.execute(update(runs).where(is_idle).values(**columns).returning(runs.c.run_id)).first() is None:
+        return False
+    require_version(connection)
+    connection.execute(delete(runs).where(runs.c.run_id == result.run_id))
+    return True
 
 
 def insert_finished(connection: Connection, account_id: int, result: RunResult, ref: SnapshotRef) -> int:
