@@ -312,6 +312,7 @@ schedules = Table(  # ours: when an account is synced next; every account has a 
     Column("failures_in_a_row", Small, nullable=False, server_default="0"),
     Column("updated_at", Instant, nullable=False, index=True),
     Column("claimed_until", Instant),  # a worker has the account; unless it writes the next run, it is due again then
+    _partial_index("ix_schedules_claimed_until", "claimed_until", where="claimed_until IS NOT NULL"),
 )
 
 budgets = Table(  # ours: the requests of an app id, for all processes of a PostgreSQL database

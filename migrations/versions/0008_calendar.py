@@ -29,6 +29,13 @@ def upgrade() -> None:
         "WHERE account_id IN (SELECT account_id FROM accounts WHERE NOT enabled)"
     )
     op.create_index("ix_schedules_updated_at", "schedules", ["updated_at"])
+    op.create_index(
+        "ix_schedules_claimed_until",
+        "schedules",
+        ["claimed_until"],
+        postgresql_where=sa.text("claimed_until IS NOT NULL"),
+        sqlite_where=sa.text("claimed_until IS NOT NULL"),
+    )
     op.create_table(
         "budgets",
         sa.Column("app", sa.Text(), nullable=False),
