@@ -25,6 +25,7 @@ from etl.db.engine import read_transaction, write_transaction
 from etl.db.migrate import require_newest
 from etl.errors import UsageError
 from etl.load.accounts import find_accounts
+from etl.monitor.calendar_status import calendar_and_budgets
 from etl.monitor.http import Answers, serving
 from etl.monitor.metrics import Metrics
 from etl.monitor.status import statuses
@@ -124,7 +125,11 @@ def _work(context: Context, concurrency: int, grace: int, http: str | None, *, o
 
 @contextmanager
 def _monitored(context: Context, engine: Engine, service: Worker, http: str) -> Iterator[str]:
-    metrics = Metrics(lambda: statuses(engine, context.config.schedule), lambda: service.pulse)
+    metrics = Metrics(
+        lambda: statuses(engine, context.config.schedule),
+        lambda: service.pulse,
+        calendar=lambda: calendar_and_budgets(engine),
+    )
     service.sync.after_run.append(metrics.count)
     with serving(http, Answers(metrics, lambda: service.pulse, lambda: require_newest(engine))) as address:
         yield address
