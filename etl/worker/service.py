@@ -25,7 +25,7 @@ from etl.scheduler.due_sync import DueSync
 from etl.scheduler.service import ServiceStatus
 from etl.scheduler.systemd import notify
 from etl.worker.engine_tables import require_workers
-from etl.worker.jobs import HEARTBEAT_SECONDS, QUEUE, STALLED_SECONDS, Dispatcher, app_with_jobs
+from etl.worker.jobs import HEARTBEAT_SECONDS, QUEUE, STALLED_SECONDS, Dispatcher, app_with_jobs, rescue_stalled
 
 WAKE_SECONDS = 0.25
 POLL_SECONDS = 5.0
@@ -86,8 +86,8 @@ class Worker:
         self._dispatcher.reschedule(is_start=True)
         is_first = True
         while not stop.is_set() and (self._dispatcher.dispatch() or is_first):
-            asyncio.run(self._work(stop, is_periodic=False))
             is_first = False
+            asyncio.run(self._work(stop, is_periodic=False))
         log.info("worker stopped", abandoned=self._abandon.is_set())
 
     async def _work(self, stop: threading.Event, *, is_periodic: bool) -> None:
@@ -104,6 +104,8 @@ class Worker:
         )
         app = app_with_jobs(connector, self.sync, self._dispatcher, is_periodic=is_periodic)
         async with app.open_async():
+            if not is_periodic:
+                await rescue_stalled(app)
             engine_worker = asyncio.create_task(
                 app.run_worker_async(
                     queues=[QUEUE],
