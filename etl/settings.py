@@ -321,6 +321,9 @@ class Settings:
     """Every setting, checked (docs/settings.md). ``database_url`` prints without its password."""
 
     database_url: SecretText = _setting("FAVSYNC_DATABASE_URL", None, _DATABASES, _database_url)
+    database_pooling: str = _setting(
+        "FAVSYNC_DATABASE_POOLING", "direct", "direct or transaction", in_file=Literal["direct", "transaction"]
+    )
     api_url: str = _setting(
         "BOOMPLAY_API_URL", "https://openapi.boomplay.com", "https://host; http:// only for this machine", _api_url
     )
@@ -354,6 +357,9 @@ class Settings:
     )
     keep_raw: bool = _setting(
         "FAVSYNC_KEEP_RAW", True, "true, or false to store no item as received", truth, in_file=bool
+    )
+    idle_runs: str = _setting(
+        "FAVSYNC_IDLE_RUNS", "keep", "keep, or daily for one row a day", in_file=Literal["keep", "daily"]
     )
     encryption_keys: tuple[SecretText, ...] = _setting(
         "FAVSYNC_ENCRYPTION_KEY", (), _KEYS, key_list, in_file=str | list[str], is_secret=True

@@ -17,7 +17,6 @@ from sqlalchemy import Connection, Engine
 from etl import clock, logs
 from etl.boomplay.payloads import User
 from etl.db.engine import in_transaction, read_transaction, write_transaction
-from etl.db.migrate import require_version
 from etl.errors import FavsyncError, RateLimited, Stopped, WrongUser
 from etl.extract.snapshot import FavouritesApi, RunOptions, ask_catalogue, clock_shift, require_owner, take_snapshot
 from etl.load import accounts, runs
@@ -25,7 +24,7 @@ from etl.load.accounts import Account
 from etl.load.baseline import FavouriteQueries, labels_of, read_baseline, read_open_favourites, stored_version_refs
 from etl.load.favourites import write_changes, write_rejects
 from etl.load.raw import items_of
-from etl.load.run_lock import run_lock
+from etl.load.run_lock import hold_in_transaction, sync_lock
 from etl.load.snapshot import load_delta
 from etl.load.stored_tracks import track_titles
 from etl.model.encoding import snapshot_digest
@@ -71,9 +70,10 @@ def sync_account(engine: Engine, account: Account, api: FavouritesApi, options: 
     Raises: RunInProgress, if another run holds the account; DatabaseError, if not even a failure can be recorded;
     KeyboardInterrupt and the like, after the run is marked as failed.
     """
-    with run_lock(engine, account.account_id, account.name):
+    with sync_lock(engine, account.account_id, account.name):
         started_at = clock.now()
         with write_transaction(engine) as connection:
+            hold_in_transaction(connection, account.account_id)
             baseline = read_baseline(connection, account.account_id)  # refuses a schema that another version migrated
             run_id = runs.begin(connection, account.account_id, options.trigger, started_at)
         run = Run(engine, account, api, options, RunResult(account.name, options.trigger, started_at, run_id), baseline)
@@ -99,6 +99,7 @@ def _sync(engine: Engine, run: Run) -> RunResult:
         require_readable(baseline.rejected, baseline.size)
         owner = _owner(engine, run) if _is_check_due(run) else None
         with write_transaction(engine) as connection:
+            hold_in_transaction(connection, run.account.account_id)
             return _record_unchanged(connection, run, snapshot, baseline, owner)
     owner = _owner(engine, run)
     answers = _ask_catalogue(run, snapshot, lookup)
@@ -176,6 +177,7 @@ def _load(
     row precedes the favourites: a trigger lets only a proven run close an interval.
     """
     account, (delta, known_ids) = run.account, found
+    hold_in_transaction(connection, account.account_id)
     before = read_open_favourites(connection, account.account_id, ref.present)
     loaded = load_delta(
         connection, delta, known_ids, keep_bodies=run.options.keep_bodies, tracks_at=snapshot.observed_at
@@ -194,7 +196,13 @@ def _load(
     if loaded.late:
         replay_tracks(connection, loaded.late, accounts=accounts_with_tracks(connection, loaded.late))
     _remember_owner(connection, run, owner, snapshot.observed_at)
+    _settle(connection, run, result)
     return result
+
+
+def _settle(connection: Connection, run: Run, result: RunResult) -> None:
+    if run.options.settle is not None:
+        run.options.settle(connection, result)
 
 
 def _labelled(connection: Connection, before: OpenFavourites, ref: SnapshotRef) -> frozenset[int]:
@@ -214,13 +222,17 @@ def _remember_owner(connection: Connection, run: Run, owner: User | None, at: da
 def _record_unchanged(
     connection: Connection, run: Run, snapshot: Snapshot, baseline: Baseline, owner: User | None
 ) -> RunResult:
-    require_version(connection)
     changes = FavouriteChanges(favourites=baseline.favourites)
     result = _result(run, snapshot, changes, 0, baseline.rejected)
     result = replace(result, finished_at=clock.now() + snapshot.clock_shift)
     ref = replace(_snapshot_ref(run, snapshot, owner, {}), snapshot_id=baseline.snapshot_id)
-    runs.finish(connection, result, ref)
+    is_same_day = baseline.observed_at.date() == snapshot.observed_at.date()
+    if run.options.idle_runs == "daily" and is_same_day and runs.extend_idle(connection, baseline.run_id, result, ref):
+        result = replace(result, run_id=baseline.run_id)
+    else:
+        runs.finish(connection, result, ref)
     _remember_owner(connection, run, owner, snapshot.observed_at)
+    _settle(connection, run, result)
     return result
 
 
@@ -240,9 +252,9 @@ def _record_failure(engine: Engine, run: Run, error: FavsyncError) -> RunResult:
     )
     try:
         with write_transaction(engine) as connection:
-            require_version(connection)
             favourites = runs.favourites_before(connection, run.result.run_id or 0)
             runs.finish(connection, replace(result, favourites=favourites))
+            _settle(connection, run, result)
     except FavsyncError as second:
         log.warning("failed run not recorded", error=str(second))
         return result

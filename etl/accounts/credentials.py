@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import shlex
+from contextlib import AbstractContextManager
 from datetime import timedelta
 
 import msgspec
@@ -33,6 +34,7 @@ from etl.accounts.token_rows import TokenLocation, TokenRow, TokenStatus
 from etl.boomplay.payloads import Token
 from etl.config import Config, environment
 from etl.db.engine import read_transaction, write_transaction
+from etl.db.locks import LockKind, lock
 from etl.errors import CredentialsError
 
 DEFAULT_ACCOUNT = "default"
@@ -42,6 +44,7 @@ APP_REMEDY = (
     "check BOOMPLAY_APP_ID and BOOMPLAY_APP_SECRET, which the service refuses; the token may be good. "
     "`favsync config` shows where they are set"
 )
+RENEWAL_SECONDS = 180.0
 _APP = re.compile(r"\bapp[ _-]?(id|secret)\b", re.IGNORECASE)
 
 
@@ -58,9 +61,9 @@ class CredentialStore:
 
     def __init__(self, config: Config, engine: Engine | None, account_id: int | None, name: str) -> None:
         self._config = config
-        self._engine = None if account_id is None else engine
+        self.engine = None if account_id is None else engine
         self._account_id = account_id or 0
-        self._name = name
+        self.name = name
         self._loaded: TokenRow | None = None
         self._in_use: StoredToken | None = None
 
@@ -70,9 +73,13 @@ class CredentialStore:
         Raises: CredentialsError, if its variable or file is empty, or no key decrypts it; DatabaseError.
         """
         row = None
-        if self._engine is not None:
-            with read_transaction(self._engine) as connection:
+        if self.engine is not None:
+            with read_transaction(self.engine) as connection:
                 row = rows.token_row(connection, self._account_id)
+        return self.resolve(row)
+
+    def resolve(self, row: TokenRow | None) -> StoredToken | None:
+        """Do what `load` does with the account's row in the database."""
         self._loaded, self._in_use = row, self._resolve(row)
         return self._in_use
 
@@ -80,40 +87,47 @@ class CredentialStore:
         """Return what to do after the service refused a request for ``reason``."""
         if is_app_refused(reason):
             return APP_REMEDY
-        return token_remedy(self._name, self._in_use.row if self._in_use else None)
+        return token_remedy(self.name, self._in_use.row if self._in_use else None)
 
     def can_store(self, stored: StoredToken) -> bool:
         """True if a renewed token could be stored."""
         is_file = stored.row.place is TokenLocation.FILE
-        return self._engine is not None and (is_file or bool(self._config.encryption_keys))
+        return self.engine is not None and (is_file or bool(self._config.encryption_keys))
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Hold the right to renew the token: a refresh token works once, so one process at a time may use it.
+
+        Raises: RunInProgress, if another process holds it for long; DatabaseError.
+        """
+        assert self.engine is not None  # noqa: S101 - `can_store`
+        return lock(self.engine, LockKind.TOKEN, self._account_id, RENEWAL_SECONDS)
 
     def renewed(self, token: Token) -> None:
         """Store the token that replaces the one in use, in its file or in the database.
 
         Raises: SettingsError, if the database is its place and there is no key; CredentialsError; DatabaseError.
         """
-        if self._in_use is None or self._engine is None:
-            raise CredentialsError(f"account {self._name} has no token", remedy=token_remedy(self._name))
+        if self._in_use is None or self.engine is None:
+            raise CredentialsError(f"account {self.name} has no token", remedy=token_remedy(self.name))
         old = self._in_use.row
         given = TokenInput(token, TokenLocation.DATABASE)
         if old.place is TokenLocation.FILE:
             given = TokenInput(token, old.place, old.reference)
         row = stored_row(self._config, self._account_id, given, old.fingerprint)
-        with write_transaction(self._engine) as connection:
+        with write_transaction(self.engine) as connection:
             rows.put_token_row(connection, row)
         self._loaded, self._in_use = row, StoredToken(row, token, is_stored=True)
 
     def record(self, refusal: str | None) -> None:
         """Record that the service accepted the token in use, or why it refused it."""
         in_use, now = self._in_use, clock.now()
-        if in_use is None or self._engine is None:
+        if in_use is None or self.engine is None:
             return
-        if refusal is None:
-            with read_transaction(self._engine) as connection:
-                known = rows.token_row(connection, self._account_id)
-            if known is None or (known.state is TokenStatus.VALID and known.is_same_token(in_use.row)):
-                return  # as after most runs
-        with write_transaction(self._engine) as connection:
+        known = self._loaded
+        is_known = known is None or (known.state is TokenStatus.VALID and known.is_same_token(in_use.row))
+        if refusal is None and is_known:
+            return  # as after most runs
+        with write_transaction(self.engine) as connection:
             stored = rows.token_rows(connection)
             newest = stored.pop(self._account_id, None)
             is_ours = in_use.row.is_same_token(newest)
@@ -144,19 +158,19 @@ class CredentialStore:
                 return settings
         if not self._config.encryption_keys:
             raise CredentialsError(
-                f"the token of account {self._name} is encrypted, and no FAVSYNC_ENCRYPTION_KEY is set",
+                f"the token of account {self.name} is encrypted, and no FAVSYNC_ENCRYPTION_KEY is set",
                 remedy="set FAVSYNC_ENCRYPTION_KEY to the key that encrypted it; "
-                f"if that key is lost, set a new one and run `favsync accounts login {shlex.quote(self._name)}`",
+                f"if that key is lost, set a new one and run `favsync accounts login {shlex.quote(self.name)}`",
             )
         cipher = TokenCipher([key.reveal() for key in self._config.encryption_keys])
-        text = cipher.decrypted(row.secret, self._name)
-        token, _ = decode_token(text, f"the stored token of account {self._name}")
+        text = cipher.decrypted(row.secret, self.name)
+        token, _ = decode_token(text, f"the stored token of account {self.name}")
         return StoredToken(row, token, is_stored=True)
 
     def _from_settings(self, row: TokenRow | None) -> StoredToken | None:
         """Return the settings' token. It belongs to the account ``default``, even after that was renamed."""
         access, refresh = self._config.access_token, self._config.refresh_token
-        is_ours = self._name == DEFAULT_ACCOUNT or (row is not None and row.reference == DEFAULT_VARIABLE)
+        is_ours = self.name == DEFAULT_ACCOUNT or (row is not None and row.reference == DEFAULT_VARIABLE)
         if not is_ours or (access is None and refresh is None):
             return None
         access_token = bare_token(access.reveal()) if access else ""
@@ -174,8 +188,8 @@ class CredentialStore:
             token, _ = decode_token(environment().get(reference, ""), f"the environment variable {reference}")
         if not token.access_token and not token.refresh_token:
             problem = f"the {'file' if is_file else 'environment variable'} {reference} is missing or empty"
-            message = f"account {self._name} has no token: {problem}"
-            raise CredentialsError(message, remedy=token_remedy(self._name, row))
+            message = f"account {self.name} has no token: {problem}"
+            raise CredentialsError(message, remedy=token_remedy(self.name, row))
         new = _new_row(row.account_id, TokenInput(token, row.place, reference))
         return _matched(row, replace(new, expires_at=expires_at), token)
 

@@ -14,12 +14,19 @@ from datetime import datetime
 from typing import Any
 
 from msgspec.structs import replace
-from sqlalchemy import Connection, Engine, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Engine, func, insert, or_, select, update
 
 from etl import clock
-from etl.accounts.credentials import APP_REMEDY, DEFAULT_ACCOUNT, CredentialStore, is_app_refused, stored_row
+from etl.accounts.credentials import (
+    APP_REMEDY,
+    DEFAULT_ACCOUNT,
+    RENEWAL_SECONDS,
+    CredentialStore,
+    is_app_refused,
+    stored_row,
+)
 from etl.accounts.encryption import TokenCipher
-from etl.accounts.session import RENEWAL_SECONDS, connect, http_options
+from etl.accounts.session import connect, http_options
 from etl.accounts.token_input import TokenInput
 from etl.accounts.token_rows import (
     TokenLocation,
@@ -35,8 +42,9 @@ from etl.boomplay.tokens import StaticToken
 from etl.config import Config
 from etl.db.engine import read_transaction, write_transaction
 from etl.db.locks import LockKind, lock
-from etl.db.tables import accounts, markets, runs, schedules
+from etl.db.tables import accounts, markets, runs
 from etl.errors import CredentialsError, FavsyncError, UsageError, WrongUser
+from etl.load import calendar
 from etl.load.accounts import Account, every_account, find_accounts
 
 _SHOWN = ("schedule", "user_name", "boomplay_user_id", "region", "plan")
@@ -109,6 +117,7 @@ def add_account(
             "created_at": clock.now(),
         }
         account_id = connection.execute(insert(accounts).values(**values).returning(accounts.c.account_id)).scalar_one()
+        calendar.add_missing_rows(connection, clock.now(), accounts.c.account_id == account_id)
         put_token_row(connection, stored_row(config, account_id, given))
     return account_id, user
 
@@ -126,13 +135,15 @@ def give_token(config: Config, engine: Engine, name: str, given: TokenInput) -> 
         _require_no_other(connection, user, account_id)
         put_token_row(connection, stored_row(config, account_id, given))
         connection.execute(update(accounts).where(accounts.c.account_id == account_id).values(**_user_columns(user)))
-        connection.execute(delete(schedules).where(schedules.c.account_id == account_id))
+        if account.enabled:
+            calendar.set_due(connection, account_id, clock.now())
     return user
 
 
 def set_account(config: Config, engine: Engine, name: str, values: Mapping[str, Any]) -> None:
     """Change ``schedule``, ``enabled``, ``region`` or ``name`` of an account."""
-    account_id = _find(engine, name).account_id
+    account = _find(engine, name)
+    account_id = account.account_id
     new_name = values.get("name")
     if new_name is not None and new_name != name:
         require_new(engine, new_name)
@@ -143,6 +154,8 @@ def set_account(config: Config, engine: Engine, name: str, values: Mapping[str, 
             if stored is not None:
                 put_token_row(connection, stored.row)
         connection.execute(update(accounts).where(accounts.c.account_id == account_id).values(**values))
+        if values.get("enabled", account.enabled) != account.enabled:
+            calendar.set_due(connection, account_id, clock.now() if values["enabled"] else calendar.NEVER)
 
 
 def check_account(config: Config, engine: Engine, name: str) -> CheckedToken:
@@ -183,7 +196,7 @@ def disable_account(engine: Engine, name: str) -> None:
     account_id = _find(engine, name).account_id
     with write_transaction(engine) as connection:
         connection.execute(update(accounts).where(accounts.c.account_id == account_id).values(enabled=False))
-        connection.execute(delete(schedules).where(schedules.c.account_id == account_id))
+        calendar.set_due(connection, account_id, calendar.NEVER)
         delete_token_row(connection, account_id)
 
 

@@ -12,19 +12,18 @@ from contextlib import ExitStack, contextmanager
 
 from sqlalchemy import Engine
 
-from etl.accounts.credentials import CredentialStore, is_app_refused, token_remedy
-from etl.accounts.token_rows import TokenStatus, account_id_of
+from etl.accounts.credentials import CredentialStore, StoredToken, is_app_refused, token_remedy
+from etl.accounts.token_rows import TokenRow, TokenStatus, account_id_of
 from etl.boomplay.client import FORBIDDEN, Boomplay, TrackCatalogue
 from etl.boomplay.http import HttpOptions, TokenSource
 from etl.boomplay.oauth import EXCHANGE, REFRESH, GrantRequest, TokenEndpoint
 from etl.boomplay.retry import RetryPolicy
 from etl.boomplay.tokens import AppToken, RefreshingToken, StaticToken
 from etl.config import Config
+from etl.db.budget import database_budget
 from etl.db.engine import read_transaction
-from etl.db.locks import LockKind, lock
 from etl.errors import ApiRefused, CredentialsError, FavsyncError, SettingsError
-
-RENEWAL_SECONDS = 180.0
+from etl.load.accounts import Account
 
 
 class MonitoredToken:
@@ -81,13 +80,35 @@ def connect(
 
     Raises: CredentialsError, if the token is missing, dead (unless ``even_dead``) or unreadable; SettingsError; DatabaseError.
     """
-    options = http_options(config, stop)
     account_id = None
     if engine is not None:
         with read_transaction(engine) as connection:
             account_id = account_id_of(connection, name)
     store = CredentialStore(config, engine, account_id, name)
-    stored = store.load()
+    with _client(config, store, store.load(), stop, even_dead=even_dead) as client:
+        yield client
+
+
+@contextmanager
+def connect_known(
+    config: Config, engine: Engine, account: Account, token: TokenRow | None, stop: threading.Event | None = None
+) -> Iterator[Boomplay]:
+    """Do what `connect` does for an account that was read together with its token's row, without another statement."""
+    store = CredentialStore(config, engine, account.account_id, account.name)
+    with _client(config, store, store.resolve(token), stop) as client:
+        yield client
+
+
+@contextmanager
+def _client(
+    config: Config,
+    store: CredentialStore,
+    stored: StoredToken | None,
+    stop: threading.Event | None,
+    *,
+    even_dead: bool = False,
+) -> Iterator[Boomplay]:
+    options, name = http_options(config, stop, store.engine), store.name
     if stored is None:
         raise CredentialsError(f"account {name} has no token", remedy=token_remedy(name))
     if stored.row.state is TokenStatus.DEAD and not even_dead:
@@ -104,14 +125,14 @@ def connect(
         if config.app_secret is not None:
             endpoint = stack.enter_context(token_endpoint(config, options))
             catalogue_sources.insert(0, AppToken(endpoint))
-            if stored.token.refresh_token is not None and engine is not None and store.can_store(stored):
+            if stored.token.refresh_token is not None and store.can_store(stored):
                 source = RefreshingToken(
                     endpoint,
                     stored.token,
                     store=store.renewed,
                     load=lambda: newest.token if (newest := store.load()) else None,
                     # A refresh token works once, so one process at a time may use it.
-                    alone=lambda: lock(engine, LockKind.TOKEN, stored.row.account_id, RENEWAL_SECONDS),
+                    alone=store.lock,
                 )
         tokens = MonitoredToken(source, store)
         client = stack.enter_context(Boomplay(tokens, options))
@@ -131,8 +152,11 @@ def token_endpoint(config: Config, options: HttpOptions) -> TokenEndpoint:
     )
 
 
-def http_options(config: Config, stop: threading.Event | None = None) -> HttpOptions:
-    """Return how to reach the service. Raises SettingsError if there is no app id."""
+def http_options(config: Config, stop: threading.Event | None = None, engine: Engine | None = None) -> HttpOptions:
+    """Return how to reach the service, with the budget of the app id if it is in the database of ``engine``.
+
+    Raises: SettingsError, if there is no app id.
+    """
     if config.app_id is None:
         raise SettingsError("there is no app id", remedy="set BOOMPLAY_APP_ID to the app id from Boomplay")
     return HttpOptions(
@@ -143,4 +167,5 @@ def http_options(config: Config, stop: threading.Event | None = None) -> HttpOpt
         requests_per_second=config.requests_per_second,
         policy=RetryPolicy(max_retries=config.max_retries, token_codes=config.token_codes),
         stop=stop,
+        budget=database_budget(engine, f"{config.app_id} {config.api_url}", config.requests_per_second),
     )

@@ -15,10 +15,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 from msgspec.structs import asdict, replace
-from sqlalchemy import ColumnElement, Connection, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select
 
 from etl.db.tables import accounts, tokens
 
@@ -67,6 +68,12 @@ class TokenRow(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return f"TokenRow(account_id={self.account_id}, place={self.place}, state={self.state})"
 
+    @classmethod
+    def joined(cls, row: Row[Any]) -> TokenRow | None:
+        """Return the token in a row with the columns of `joined_token`, None if the account has none."""
+        values = {name: getattr(row, f"token_{name}") for name in cls.__struct_fields__}
+        return None if values["account_id"] is None else msgspec.convert(values, cls)
+
     def is_same_token(self, other: TokenRow | None) -> bool:
         """True if both rows describe one token."""
         names = ("place", "reference", "secret", "fingerprint")
@@ -94,6 +101,11 @@ def displayed_status(row: TokenRow, now: datetime) -> str:
     if row.state is TokenStatus.VALID and is_ending and not row.is_renewable:
         return "expiring"
     return str(row.state)
+
+
+def joined_token() -> list[ColumnElement[Any]]:
+    """Return the columns of ``tokens`` for a statement that joins it; `TokenRow.joined` reads them."""
+    return [tokens.c[name].label(f"token_{name}") for name in TokenRow.__struct_fields__]
 
 
 def token_row(connection: Connection, account_id: int) -> TokenRow | None:

@@ -24,7 +24,7 @@ from etl.boomplay import payloads
 from etl.boomplay.redact import Secret, redacted
 from etl.boomplay.retry import Decision, Failure, FailureClass, GiveUp, Postpone, Renew, Retry, RetryPolicy
 from etl.boomplay.transport import Request, Response, Transport, service_url
-from etl.boomplay.waiting import Clock, limiter_for
+from etl.boomplay.waiting import Clock, SharedBudget, limiter_for
 from etl.errors import ApiRefused, CredentialsError, PayloadError, Stopped
 
 T = TypeVar("T")
@@ -48,8 +48,8 @@ class TokenSource(Protocol):
 class HttpOptions:
     """How to reach the service; `etl.settings` checks the values.
 
-    ``requests_per_second`` (0: no limit) applies to all requests of the app id in this process, ``timeout_seconds`` to one
-    attempt. ``stop`` ends every wait once it is set.
+    ``requests_per_second`` (0: no limit) applies to all requests of the app id in this process, or in all processes that share
+    ``budget``; ``timeout_seconds`` to one attempt. ``stop`` ends every wait once it is set.
     """
 
     api_url: str
@@ -59,6 +59,7 @@ class HttpOptions:
     requests_per_second: float = 10.0
     policy: RetryPolicy = field(default_factory=RetryPolicy)
     stop: threading.Event | None = None
+    budget: SharedBudget | None = None
     timing: Clock = field(default_factory=Clock)
 
 
@@ -73,6 +74,8 @@ class HttpClient:
         self.options = options
         self._closed = threading.Event()
         self._limiter = limiter_for(url, options.app_id, options.requests_per_second)
+        if options.budget is not None:
+            self._limiter.share(options.budget)
         self._transport = Transport(url, options.timeout_seconds, options.timing)
 
     def __enter__(self) -> Self:
@@ -149,7 +152,7 @@ class HttpClient:
                 most, seconds = self.options.policy.max_retries, decision.after_seconds
                 log.info("%s; retry %d of %d in %.1f s", failure.message, state.attempt_number, most, seconds)
                 if decision.is_shared:
-                    self._limiter.pause(timing.monotonic() + seconds)
+                    self._pause(seconds)
             elif tokens and token:
                 fresh = tokens.renew(token)
                 if not fresh or fresh == token:
@@ -223,15 +226,26 @@ class HttpClient:
         timing, turn = self.options.timing, None
         while True:
             now = timing.monotonic()
-            paused = self._limiter.paused_seconds(now)  # another call may have been asked to wait meanwhile
-            if paused > self.options.policy.park_after_seconds:
-                until = timing.now() + timedelta(seconds=paused)
-                raise Postpone(until).error(f"{request}: the service asked this app to wait")
-            turn = self._limiter.take_turn(now) if turn is None else turn
+            self._refuse_long_pause(request, now)  # another call may have been asked to wait meanwhile
+            if turn is None:
+                turn = self._limiter.take_turn(now)
+                self._refuse_long_pause(request, now)  # or another process
             if (seconds := self._limiter.seconds_to(turn, now)) <= 0:
                 break
             self._sleep(request, seconds)
         self._sleep(request, 0)
+
+    def _refuse_long_pause(self, request: Request, now: float) -> None:
+        paused = self._limiter.paused_seconds(now)
+        if paused > self.options.policy.park_after_seconds:
+            until = self.options.timing.now() + timedelta(seconds=paused)
+            raise Postpone(until).error(f"{request}: the service asked this app to wait")
+
+    def _pause(self, seconds: float) -> None:
+        """Delay all requests of the app id, in every process that shares its budget."""
+        self._limiter.pause(self.options.timing.monotonic() + seconds)
+        if self.options.budget is not None:
+            self.options.budget.pause(seconds)
 
     def _give_up(self, failure: Failure, decision: Decision, tries: int) -> NoReturn:
         message = failure.message + (f", {tries} times" if tries > 1 else "")
@@ -239,8 +253,7 @@ class HttpClient:
             if failure.status is None and failure.cause in (FailureClass.TRANSIENT, FailureClass.DOWN):
                 message += f", at {self.options.api_url} (BOOMPLAY_API_URL)"
             raise self.options.policy.error(failure, message)
-        timing = self.options.timing
-        self._limiter.pause(timing.monotonic() + (decision.until - timing.now()).total_seconds())
+        self._pause((decision.until - self.options.timing.now()).total_seconds())
         raise decision.error(message, failure.status)
 
     def _sleep(self, request: Request, seconds: float) -> None:

@@ -33,6 +33,7 @@ from etl.load.accounts import Account, find_accounts, match_accounts
 from etl.load.run_lock import run_locks
 from etl.replay.erase import erase_account
 from etl.replay.prune import compact
+from etl.scheduler.due_sync import reschedule_account
 from etl.scheduler.schedule import parse
 
 CHECK_COLUMNS = (
@@ -157,6 +158,8 @@ def set_(
         note = f"; {given.note}"
     if values:
         manage.set_account(context.config, engine, name, values)
+        if "schedule" in values:
+            reschedule_account(context.config, engine, values.get("name", name))
     name_now = values.get("name", name)
     changes = {"account": name, **values, "token": wants_token}
     context.show_result(changes, f"account {name_now} is changed{note}")

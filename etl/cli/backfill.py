@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from msgspec.structs import replace
 from sqlalchemy import Engine
 
 from etl import clock
@@ -29,6 +30,7 @@ from etl.load.accounts import Account
 from etl.load.runs import find_run
 from etl.replay.review import superseding_run
 from etl.reporting.run_summary import report_fields
+from etl.scheduler.due_sync import settle_manual
 from etl.sync import RunOptions
 
 SHOWN_PROBLEMS = 20
@@ -191,6 +193,7 @@ def _refresh_account(context: Context, engine: Engine, account: Account) -> Full
             source, since = checkpointing(engine, account, api)
             with progress_bar(context, account.name, source) as progress:
                 options = RunOptions.configured(context.config, progress=progress)
+                options = replace(options, settle=settle_manual(context.config, account.account_id))
                 result = full_refresh(engine, account, source, since, options)
             if stop.is_set() and result.report.error is not None:
                 raise KeyboardInterrupt

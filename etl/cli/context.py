@@ -71,7 +71,7 @@ class Context:
         url = self.config.database_url.reveal()
         path = sqlite_path(url)
         is_new = create and path is not None and not path.exists()
-        engine = ready_engine(url, create=create)
+        engine = ready_engine(url, create=create, pooling=self.config.database_pooling)
         if is_new and path is not None:
             self.say(f"NEW DATABASE: {path.absolute()} did not exist and is created, with an empty history")
         return engine

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import click
+from sqlalchemy import Engine
 
 from etl.cli.commands import VerbGroup
 from etl.cli.context import Context, pass_context
@@ -12,6 +13,7 @@ from etl.db.engine import open_engine, sqlite_path
 from etl.db.schema_check import schema_differences
 from etl.errors import DatabaseError
 from etl.reporting.views import views
+from etl.worker.engine_tables import install
 
 
 @click.group("db", cls=VerbGroup)
@@ -27,17 +29,20 @@ def db() -> None:
 @pass_context
 def upgrade(context: Context) -> None:
     """Bring the database to the newest schema, and recreate the views."""
-    url = context.config.database_url.reveal()
+    url, pooling = context.config.database_url.reveal(), context.config.database_pooling
     path = sqlite_path(url)
     is_new = path is not None and not path.exists()
-    before = None if is_new else migrate.current(open_engine(url))
-    migrate.upgrade(url)
-    after = migrate.current(open_engine(url))
+    before = None if is_new else migrate.current(open_engine(url, pooling=pooling))
+    migrate.upgrade(url, pooling=pooling)
+    engine = open_engine(url, pooling=pooling)
+    after, has_new_queue = migrate.current(engine), install(engine)
     done = f"the schema was migrated from {before or 'nothing'} to {after}"
     if is_new and path is not None:
         done = f"NEW DATABASE: {path.absolute()} did not exist and is created, with an empty history"
     if before == after:
         done = f"the schema is already at {after}; the views were recreated"
+    if has_new_queue:
+        done += "; the tables of the workers' queue were upgraded"
     context.show_result({"before": before, "after": after}, done)
 
 
@@ -46,7 +51,7 @@ def upgrade(context: Context) -> None:
 @pass_context
 def current(context: Context) -> None:
     """Print the schema version of the database, and the newest one."""
-    found = migrate.current(open_engine(context.config.database_url.reveal()))
+    found = migrate.current(_engine(context))
     newest = migrate.newest()
     state = "up to date" if found == newest else f"the newest is {newest}: run `favsync db upgrade`"
     context.show_result({"current": found, "newest": newest}, f"{found or 'no schema'} ({state})")
@@ -57,6 +62,10 @@ def current(context: Context) -> None:
 @pass_context
 def check(context: Context) -> int:
     """Check the schema, constraints, triggers and views of the database. Exit code 5 if something is wrong."""
-    faults = schema_differences(open_engine(context.config.database_url.reveal()), views())
+    faults = schema_differences(_engine(context), views())
     context.show_result({"faults": faults}, faults or "no problems found")
     return DatabaseError.exit_code if faults else 0
+
+
+def _engine(context: Context) -> Engine:
+    return open_engine(context.config.database_url.reveal(), pooling=context.config.database_pooling)

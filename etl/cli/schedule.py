@@ -22,6 +22,7 @@ from etl.db.migrate import require_newest
 from etl.db.tables import accounts
 from etl.errors import SettingsError, UsageError
 from etl.load.accounts import ensure_account
+from etl.monitor.calendar_status import calendar_and_budgets
 from etl.monitor.http import Answers, serving
 from etl.monitor.metrics import Metrics
 from etl.monitor.status import statuses
@@ -35,7 +36,13 @@ COLLECTOR_THRESHOLDS = (20_000, 10, 10)  # `gc.set_threshold`: unlike other verb
 
 @click.command("schedule", cls=Verb)
 @click.option(
-    "--workers", metavar="N", type=click.IntRange(1, 64), default=4, help="Number of accounts synced in parallel."
+    "--concurrency",
+    "--workers",
+    "workers",
+    metavar="N",
+    type=click.IntRange(1, 64),
+    default=4,
+    help="Number of accounts synced in parallel.",
 )
 @click.option(
     "--grace",
@@ -129,7 +136,10 @@ def _ensure_account(context: Context, engine: Engine) -> None:
 @contextmanager
 def _monitored(context: Context, engine: Engine, service: Service, http: str, account_limit: int) -> Iterator[str]:
     metrics = Metrics(
-        lambda: statuses(engine, context.config.schedule), lambda: service.pulse, account_limit=account_limit
+        lambda: statuses(engine, context.config.schedule),
+        lambda: service.pulse,
+        calendar=lambda: calendar_and_budgets(engine),
+        account_limit=account_limit,
     )
     service.after_run.append(metrics.count)
     with serving(http, Answers(metrics, lambda: service.pulse, lambda: require_newest(engine))) as address:

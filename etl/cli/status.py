@@ -20,6 +20,7 @@ from etl.errors import UsageError
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from etl.monitor.calendar_status import CalendarStatus
     from etl.monitor.status import AccountStatus
 
 COLUMNS = ("account", "state", "last proven", "next run", "favourites", "missing", "held")
@@ -59,6 +60,7 @@ def status(context: Context, accounts: tuple[str, ...], max_age: str | None, pro
     from etl import clock
     from etl.db.engine import read_transaction
     from etl.load.accounts import match_accounts
+    from etl.monitor.calendar_status import calendar_and_budgets
     from etl.monitor.status import statuses, worst_code
 
     age = _age(max_age)
@@ -70,13 +72,23 @@ def status(context: Context, accounts: tuple[str, ...], max_age: str | None, pro
     if prometheus is not None:
         from etl.monitor.metrics import Metrics, write_text_file
 
-        write_text_file(Metrics(lambda: found), prometheus)
+        write_text_file(Metrics(lambda: found, calendar=lambda: calendar_and_budgets(engine)), prometheus)
     context.exit_code = worst_code(found)
     if context.json:
         context.show_json([asdict(each) for each in found])
     else:
         _show(context, found, clock.now())
+        if not accounts:
+            _show_calendar(context, calendar_and_budgets(engine))
     return context.exit_code
+
+
+def _show_calendar(context: Context, status: CalendarStatus) -> None:
+    """Say what waits for a run, if anything does."""
+    if status.due or status.in_work:
+        waits = f", the first one for {_length(status.oldest_due_seconds)}" if status.due else ""
+        rates = "".join(f"; budget {rate:g} requests/s, next in {wait:.1f} s" for rate, wait in status.budgets)
+        context.say(f"{status.due} due{waits}; {status.in_work} with workers{rates}")
 
 
 def _show(context: Context, found: list[AccountStatus], now: datetime) -> None:

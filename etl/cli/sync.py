@@ -190,10 +190,13 @@ class SyncRound:
 
     def _sync_account(self, account: Account) -> RunResult:
         """Sync or plan one account; an error becomes its result."""
+        from msgspec.structs import replace
+
         from etl import clock
         from etl.accounts.session import connect
         from etl.cli.targets import failed_result
         from etl.errors import FavsyncError, SettingsError
+        from etl.scheduler.due_sync import settle_manual
         from etl.sync import RunOptions, plan_account, sync_account
 
         context, engine, started_at = self._context, self._engine, clock.now()
@@ -206,7 +209,8 @@ class SyncRound:
                 try:
                     if self._is_plan or engine is None:
                         return plan_account(engine, account, api, options)
-                    return sync_account(engine, account, api, options)
+                    settle = settle_manual(context.config, account.account_id)
+                    return sync_account(engine, account, api, replace(options, settle=settle))
                 finally:
                     self._silent = self._silent + 1 if api.requests_by_status.keys() == {"none"} else 0
         except SettingsError:

@@ -23,7 +23,7 @@ from etl.db import pg_copy
 from etl.db.types import instant_text
 
 Row = pg_copy.Row
-COPY_FROM_ROWS = 200
+COPY_FROM_ROWS = 20
 SQLITE_VARIABLES = 30_000
 ROWS_AT_ONCE = 100
 

@@ -54,12 +54,14 @@ def sqlite_path(url: str) -> Path | None:
     return Path(parsed.database)
 
 
-def open_engine(url: str, *, create: bool = False) -> Engine:
+def open_engine(url: str, *, create: bool = False, pooling: str = "direct") -> Engine:
     """Return an engine for ``url``. A missing SQLite file is made only where ``create`` is set.
+
+    ``pooling``: ``transaction``, if a pooler lends PostgreSQL's connections for one transaction each (`is_pooled`).
 
     Raises: SettingsError for a URL of another kind; DatabaseError where the file cannot be made or is not there.
     """
-    engine = _engine(url, create=create)
+    engine = _engine(url, create=create, pooling=pooling)
     _open.add(engine)
     return engine
 
@@ -71,12 +73,12 @@ def _close() -> None:
         engine.dispose()
 
 
-def _engine(url: str, *, create: bool) -> Engine:
+def _engine(url: str, *, create: bool, pooling: str) -> Engine:
     path = sqlite_path(url)
     if path is None:
         from etl.db.postgresql import postgresql_engine  # psycopg, which SQLite does without
 
-        return postgresql_engine(url)
+        return postgresql_engine(url, is_pooled=pooling == "transaction")
     is_read_only = _parsed(url).query.get("mode") == "ro"
     if create and not is_read_only:
         _make_file(path)
@@ -179,6 +181,11 @@ def _file_number(path: Path) -> tuple[int, int] | None:
         found = path.stat()
         return found.st_dev, found.st_ino
     return None
+
+
+def is_pooled(bind: Engine | Connection) -> bool:
+    """True if a session of PostgreSQL lasts for one transaction, so that it keeps neither locks nor settings."""
+    return bool(bind.get_execution_options().get("is_pooled"))
 
 
 @contextmanager

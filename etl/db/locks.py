@@ -1,7 +1,8 @@
 """Holding something alone, across processes and machines.
 
-PostgreSQL: a session-level advisory lock on a connection of its own. SQLite: ``flock`` on a file beside the database. Both are
-let go by the server or the kernel when the process dies, however it dies.
+PostgreSQL: advisory locks of a session, on one connection for all of a process (`Leases`). SQLite: ``flock`` on a file beside the
+database. Both end with the process, however it dies. Behind a pooler in transaction mode, an advisory lock lasts for a
+transaction, which is kept open.
 """
 
 from __future__ import annotations
@@ -10,15 +11,16 @@ import fcntl
 import os
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from enum import Enum
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Engine, Executable, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from etl import clock
-from etl.db.engine import database_errors
+from etl.db.engine import database_errors, is_pooled, write_transaction
 from etl.errors import DatabaseError, RunInProgress
 
 NAP_SECONDS = 0.1
@@ -35,17 +37,22 @@ class LockKind(Enum):
 class Lock:
     """Something held; `is_lost` is true once the server has released it."""
 
-    def __init__(self, connection: Connection | None = None) -> None:
+    def __init__(self, connection: Connection | None = None, leases: Leases | None = None) -> None:
+        """``leases``: the owner of a connection that several locks share."""
         self._connection = connection
+        self._leases = leases
 
     def is_lost(self) -> bool:
         """Return whether the connection that holds it is gone; a lock file cannot get lost."""
         if self._connection is None:
             return False
-        try:
-            self._connection.execute(text("SELECT 1"))
-        except SQLAlchemyError:
-            return True
+        with self._leases.mutex if self._leases else nullcontext():
+            try:
+                self._connection.execute(text("SELECT 1"))
+            except SQLAlchemyError:
+                if self._leases:
+                    self._leases.drop(self._connection)
+                return True
         return False
 
 
@@ -56,8 +63,12 @@ def try_lock(engine: Engine, what: LockKind, number: int = 0) -> Iterator[Lock |
     Raises: DatabaseError.
     """
     space, suffix = what.value
+    if is_pooled(engine):
+        with _in_transaction(engine, [space + number]) as (connection, missed):
+            yield Lock(connection) if missed is None else None
+        return
     is_postgresql = engine.dialect.name == "postgresql"
-    held = _postgresql(engine, space + number) if is_postgresql else _sqlite(engine, suffix.format(number))
+    held = leases(engine).lease(space + number) if is_postgresql else _sqlite(engine, suffix.format(number))
     with held as mine:
         yield mine
 
@@ -71,6 +82,10 @@ def try_lock_all(engine: Engine, what: LockKind, numbers: Iterable[int]) -> Iter
     Raises: DatabaseError.
     """
     wanted = sorted(numbers)
+    if is_pooled(engine):
+        with _in_transaction(engine, [what.value[0] + number for number in wanted]) as (_, missed):
+            yield None if missed is None else missed - what.value[0]
+        return
     if engine.dialect.name == "postgresql":
         with _all_postgresql(engine, [what.value[0] + number for number in wanted]) as missed:
             yield None if missed is None else missed - what.value[0]
@@ -109,14 +124,103 @@ def lock(engine: Engine, what: LockKind, number: int, wait_seconds: float) -> It
 
 
 @contextmanager
-def _postgresql(engine: Engine, key: int) -> Iterator[Lock | None]:
-    with database_errors(engine):
-        connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        is_mine = bool(connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": key}).scalar())
-    try:
-        yield Lock(connection) if is_mine else None
-    finally:
-        _let_go(connection, text("SELECT pg_advisory_unlock(:key)").bindparams(key=key) if is_mine else None)
+def _in_transaction(engine: Engine, keys: list[int]) -> Iterator[tuple[Connection, int | None]]:
+    """Hold the keys for a transaction; yield its connection, and the first key that another session holds."""
+    lock = text("SELECT pg_try_advisory_xact_lock(:key)")
+    with write_transaction(engine) as connection:
+        yield connection, next((key for key in keys if not connection.execute(lock, {"key": key}).scalar()), None)
+
+
+def wait_for(connection: Connection, what: LockKind, number: int) -> None:
+    """Hold ``what`` with this ``number`` until the transaction ends, as soon as nobody else has it. PostgreSQL only."""
+    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": what.value[0] + number})
+
+
+class Leases:
+    """The advisory locks of this process at one PostgreSQL server, over one connection. It is open while one is held.
+
+    A session may take its own lock twice, so a key that a thread has is refused here. If the connection is lost, so are all
+    locks.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.mutex = threading.RLock()
+        self._connection: Connection | None = None
+        self._held: dict[int, Lock] = {}
+
+    @contextmanager
+    def lease(self, key: int) -> Iterator[Lock | None]:
+        """Hold ``key`` for the block; None if somebody else does.
+
+        Raises: DatabaseError.
+        """
+        with database_errors(self._engine):
+            mine = self._take(key)
+        try:
+            yield mine
+        finally:
+            if mine is not None:
+                self._release(key, mine)
+
+    def _take(self, key: int) -> Lock | None:
+        lock = text("SELECT pg_try_advisory_lock(:key)")
+        with self.mutex:
+            if key in self._held and not self._held[key].is_lost():
+                return None
+            try:
+                is_mine = self._open().execute(lock, {"key": key}).scalar()
+            except SQLAlchemyError:  # the connection was lost meanwhile
+                self.drop(self._connection)
+                is_mine = self._open().execute(lock, {"key": key}).scalar()
+            if is_mine:
+                self._held[key] = Lock(self._connection, self)
+            elif not self._held:
+                self._close()
+            return self._held[key] if is_mine else None
+
+    def _release(self, key: int, mine: Lock) -> None:
+        with self.mutex:
+            if self._held.get(key) is not mine:
+                return  # lost with its connection
+            del self._held[key]
+            is_free = False
+            with suppress(SQLAlchemyError):
+                unlock = text("SELECT pg_advisory_unlock(:key)")
+                is_free = bool(self._open().execute(unlock, {"key": key}).scalar())
+            if not is_free:
+                self.drop(self._connection)
+            elif not self._held:
+                self._close()
+
+    def _open(self) -> Connection:
+        if self._connection is None:
+            self._connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        return self._connection
+
+    def drop(self, connection: Connection | None) -> None:
+        """End the connection with all that it holds, unless another one has replaced it."""
+        if connection is not self._connection:
+            return
+        self._held.clear()
+        if self._connection is not None:
+            self._connection.invalidate()
+        self._close()
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
+
+
+_leases: WeakKeyDictionary[Engine, Leases] = WeakKeyDictionary()
+_leases_mutex = threading.Lock()
+
+
+def leases(engine: Engine) -> Leases:
+    """Return the leases of this process at the engine's server."""
+    with _leases_mutex:
+        return _leases.setdefault(engine, Leases(engine))
 
 
 def _let_go(connection: Connection, unlock: Executable | None) -> None:

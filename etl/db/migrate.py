@@ -146,7 +146,7 @@ def require_version(connection: Connection, found: Sequence[str] | None = None) 
         )
 
 
-def ready_engine(url: str, *, create: bool = False) -> Engine:
+def ready_engine(url: str, *, create: bool = False, pooling: str = "direct") -> Engine:
     """Open ``url`` and check its schema; with ``create``, a new SQLite file gets the newest one.
 
     Raises: DatabaseError, SchemaOutdated, SettingsError.
@@ -154,12 +154,12 @@ def ready_engine(url: str, *, create: bool = False) -> Engine:
     path = sqlite_path(url)
     if create and path is not None and (not path.exists() or path.stat().st_size == 0):
         upgrade(url)
-    engine = open_engine(url)
+    engine = open_engine(url, pooling=pooling)
     require_newest(engine)
     return engine
 
 
-def upgrade(url: str, revision: str = "head") -> None:
+def upgrade(url: str, revision: str = "head", *, pooling: str = "direct") -> None:
     """Migrate the database at ``url`` and recreate the views; a missing SQLite file is created.
 
     Raises: DatabaseError; SchemaOutdated, if its version is unknown, for example that of a newer favsync.
@@ -167,7 +167,7 @@ def upgrade(url: str, revision: str = "head") -> None:
     from alembic import command
     from alembic.config import Config
 
-    engine = open_engine(url, create=True)
+    engine = open_engine(url, create=True, pooling=pooling)
     config = Config()
     config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
     with database_errors(engine), engine.begin() as connection:

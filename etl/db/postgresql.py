@@ -38,26 +38,31 @@ POOLED_CHECKS = 2  # a pooler that hands out its connections in turn needs the s
 Connect = Callable[[], "psycopg.Connection[Any]"]
 
 
-def postgresql_engine(url: str) -> Engine:
+def postgresql_engine(url: str, *, is_pooled: bool = False) -> Engine:
     """Return an engine for a ``postgresql://`` URL; nothing is connected yet.
+
+    ``is_pooled``: a pooler lends a connection for one transaction, so each transaction has its settings.
 
     Raises: SettingsError, if libpq does not accept the URL. Connections raise DatabaseError for a database that is not
     UTF-8, and SettingsError for a pooler in transaction mode.
     """
     options = _options(url)
+    if is_pooled:
+        options["prepare_threshold"] = None  # the next server process does not know what was prepared
     engine = create_engine(
         _shown(options),
         connect_args=options,
+        execution_options={"is_pooled": is_pooled},
         isolation_level="READ COMMITTED",  # whatever the server's default is: who waited for a lock must see what it waited for
         pool_pre_ping=True,
-        max_overflow=-1,  # as many as the scheduler has workers, each with a lease of its own; no more is ever asked for
+        max_overflow=-1,  # as many as the scheduler has workers; no more is ever asked for
     )
     is_checked = threading.Event()
 
     def prepare(connection: psycopg.Connection[Any], _record: object) -> None:
-        backend = _prepare_session(connection)
+        backend = _prepare_session(connection, is_pooled=is_pooled)
         # A pooler has process numbers of its own.
-        if backend != connection.info.backend_pid and not is_checked.is_set():
+        if backend != connection.info.backend_pid and not (is_pooled or is_checked.is_set()):
             if not keeps_session(connection, lambda: psycopg.connect(**options)):
                 raise SettingsError(
                     "FAVSYNC_DATABASE_URL leads to a connection pooler in transaction mode (such as PgBouncer), which "
@@ -67,6 +72,10 @@ def postgresql_engine(url: str) -> Engine:
             is_checked.set()
 
     event.listen(engine, "connect", prepare)
+    if is_pooled:
+        event.listen(
+            engine, "begin", lambda connection: connection.exec_driver_sql(f"SELECT {_set_all(SESSION, is_local=True)}")
+        )
     return engine
 
 
@@ -113,19 +122,22 @@ def _shown(options: Mapping[str, Any]) -> URL:
     )
 
 
-def _prepare_session(connection: psycopg.Connection[Any]) -> int:
-    """Set `SESSION` and return the number of the server's process.
+def _set_all(settings: Mapping[str, str], *, is_local: bool) -> str:
+    """Return the columns of a query that sets ``settings``. ``is_local``: for the transaction, else for the session."""
+    return ", ".join(f"set_config('{name}', '{value}', {str(is_local).lower()})" for name, value in settings.items())
+
+
+def _prepare_session(connection: psycopg.Connection[Any], *, is_pooled: bool) -> int:
+    """Set `SESSION`, unless each transaction does, and return the number of the server's process.
 
     Raises: DatabaseError, if the database is not UTF-8.
     """
     settings = SESSION | (SESSION_SINCE_14 if connection.info.server_version >= 140_000 else {})
-    columns = [
-        "pg_backend_pid()",
-        "current_setting('server_encoding')",
-        *(f"set_config('{name}', '{value}', false)" for name, value in settings.items()),
-    ]
+    columns = "pg_backend_pid(), current_setting('server_encoding')"
+    if not is_pooled:
+        columns += f", {_set_all(settings, is_local=False)}"
     connection.autocommit = True  # a setting ends with a transaction that is undone
-    backend, encoding, *_ = connection.execute(f"SELECT {', '.join(columns)}".encode()).fetchone() or (0, "")
+    backend, encoding, *_ = connection.execute(f"SELECT {columns}".encode()).fetchone() or (0, "")
     connection.autocommit = False
     if encoding != "UTF8":
         name = connection.info.dbname

@@ -10,7 +10,7 @@ import shlex
 from typing import NamedTuple
 
 NOTHING_CHANGED = "check the database; nothing was changed by this run"
-POOLED = "connect to PostgreSQL itself, or to a pool with pool_mode = session"
+POOLED = "set FAVSYNC_DATABASE_POOLING=transaction, or connect to PostgreSQL itself"
 NOT_CONNECTED = "check host, port, database, user and password in FAVSYNC_DATABASE_URL"
 
 

@@ -302,7 +302,7 @@ tokens = Table(  # ours: the location of an account's token, and its last known 
     CheckConstraint("(place = 'database') = (reference IS NULL)", name="reference_elsewhere"),
 )
 
-schedules = Table(  # ours: when an account is synced next
+schedules = Table(  # ours: when an account is synced next; every account has a row
     "schedules",
     metadata,
     Column("account_id", ForeignKey("accounts.account_id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
@@ -310,7 +310,17 @@ schedules = Table(  # ours: when an account is synced next
     Column("next_run_at", Instant, nullable=False, index=True),
     Column("parked_until", Instant),
     Column("failures_in_a_row", Small, nullable=False, server_default="0"),
-    Column("updated_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False, index=True),
+    Column("claimed_until", Instant),  # a worker has the account; unless it writes the next run, it is due again then
+    _partial_index("ix_schedules_claimed_until", "claimed_until", where="claimed_until IS NOT NULL"),
+)
+
+budgets = Table(  # ours: the requests of an app id, for all processes of a PostgreSQL database
+    "budgets",
+    metadata,
+    Column("app", Text, primary_key=True),
+    Column("per_second", Float, nullable=False),
+    Column("next_at", Instant, nullable=False),
 )
 
 walk_pages = Table(  # ours: checkpoints of an unfinished `favsync backfill`

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import msgspec
 from msgspec.structs import replace
@@ -98,7 +98,9 @@ class FavouriteLookup(Protocol):
 class RunOptions(msgspec.Struct, frozen=True):
     """The settings that a run obeys, and the receiver of its progress.
 
-    ``reading_since``: when the first page was fetched, if an earlier run left checkpointed pages.
+    ``idle_runs``: ``daily``, if the unchanged runs of a day share a row.
+    ``reading_since``: when the first page was fetched, if an earlier run left checkpointed pages. ``settle`` is called with
+    the connection and the result, in the transaction that ends the run.
     """
 
     threshold: RemovalThreshold = msgspec.field(default_factory=RemovalThreshold)
@@ -107,7 +109,9 @@ class RunOptions(msgspec.Struct, frozen=True):
     keep_bodies: bool = True
     trigger: Trigger = Trigger.MANUAL
     progress: Progress | None = None
+    idle_runs: str = "keep"
     reading_since: datetime | None = None
+    settle: Callable[[Any, Any], None] | None = None
 
     @classmethod
     def configured(cls, config: Config, *, trigger: Trigger = Trigger.MANUAL, progress: Progress | None = None) -> Self:
@@ -117,6 +121,7 @@ class RunOptions(msgspec.Struct, frozen=True):
             grace=config.grace,
             concurrency=config.page_concurrency,
             keep_bodies=config.keep_raw,
+            idle_runs=config.idle_runs,
             trigger=trigger,
             progress=progress,
         )

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, select, update
 from etl.db import bulk
 from etl.db.tables import accounts
 from etl.errors import UsageError, WrongUser
+from etl.load import calendar
 from etl.settings import nearest
 
 SHOWN_NAMES = 10
@@ -79,9 +80,10 @@ def every_account(connection: Connection) -> list[Account]:
 
 
 def ensure_account(connection: Connection, name: str, now: datetime) -> None:
-    """Create the account ``name`` if it does not exist."""
+    """Create the account ``name``, due now, if it does not exist."""
     row = (name, True, bulk.instants(connection)(now))
     bulk.insert(connection, accounts, ("name", "enabled", "created_at"), [row], key=("name",))
+    calendar.add_missing_rows(connection, now, accounts.c.name == name)
 
 
 def require_own_user(connection: Connection, account_id: int, boomplay_user_id: str) -> None:

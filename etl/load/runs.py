@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, and_, delete, func, insert, select, update
 
+from etl.db.migrate import VERSIONS, newest, require_version
 from etl.db.tables import accounts, runs
 from etl.errors import DatabaseError, UsageError
 from etl.model.records import (
@@ -25,6 +27,7 @@ from etl.model.result import RunResult
 
 INTERRUPTED = "interrupted"
 STOPPED = "stopped by a signal; nothing was changed"
+aliased_runs = runs.alias("other")
 # The columns of ``runs`` that a result fills; the evidence has precedence.
 RESULT_COLUMNS = tuple(
     name for name in RunResult.__struct_fields__ if name in runs.c and name not in ("run_id", "trigger")
@@ -97,29 +100,66 @@ def _result_columns(result: RunResult) -> dict[str, Any]:
 def begin(connection: Connection, account_id: int, trigger: Trigger, started_at: datetime) -> int:
     """Insert the row of a run that begins now and return its ``run_id``.
 
-    The caller holds the account's lock, so no process works on an unfinished run any more: it was interrupted.
+    The caller holds the account's lock, so no process works on an unfinished run any more: it was interrupted. One that does,
+    because it lost its lock, cannot finish it.
     """
-    connection.execute(
-        update(runs)
-        .where(runs.c.account_id == account_id, runs.c.outcome.is_(None))
-        .values(outcome=Outcome.FAILED, reason=INTERRUPTED, finished_at=started_at)
-    )
+    interrupt(connection, [account_id], started_at)
     row = {"account_id": account_id, "trigger": trigger, "started_at": started_at, "holder": process_name()}
     run_id: int = connection.execute(insert(runs).values(**row).returning(runs.c.run_id)).scalar_one()
     return run_id
 
 
-def finish(connection: Connection, result: RunResult, ref: SnapshotRef | None = None) -> None:
-    """Write the result of a run. ``ref`` None: the run stored no snapshot.
+def interrupt(connection: Connection, account_ids: Collection[int], at: datetime) -> None:
+    """End the unfinished runs of these accounts as interrupted."""
+    unended = update(runs).where(runs.c.account_id.in_(account_ids), runs.c.outcome.is_(None))
+    connection.execute(unended.values(outcome=Outcome.FAILED, reason=INTERRUPTED, finished_at=at))
 
-    Raises: DatabaseError, if the run is finished already: its lock was lost, and another run took over.
+
+def finish(connection: Connection, result: RunResult, ref: SnapshotRef | None = None) -> None:
+    """Write the result of a run. ``ref`` None: the run stored no snapshot. Checks the schema version in the same statement.
+
+    Raises: SchemaOutdated, if another favsync has migrated the database; DatabaseError, if the run is finished already: its
+    lock was lost, and another run took over.
     """
     columns = _result_columns(result) | (evidence_columns(ref) if ref else {})
     mine = (runs.c.run_id == result.run_id) & runs.c.outcome.is_(None)
-    if connection.execute(update(runs).where(mine).values(**columns).returning(runs.c.run_id)).first() is None:
+    versions = VERSIONS.c.version_num
+    is_newest = select(and_(func.min(versions) == newest(), func.max(versions) == newest())).scalar_subquery()
+    finished = update(runs).where(mine, is_newest).values(**columns).returning(runs.c.run_id)
+    if connection.execute(finished).first() is None:
+        require_version(connection)
         raise DatabaseError(
             f"run {result.run_id} lost its lock while it ran", remedy="nothing was changed; run the sync again"
         )
+
+
+def extend_idle(connection: Connection, earlier_id: int, result: RunResult, ref: SnapshotRef) -> bool:
+    """Let the row of an earlier run stand for this one too, if both found nothing; True if it does.
+
+    The earlier one must be the account's last run, unchanged, of the same trigger, without missing favourites. Its row then
+    has the times and evidence of this run, whose own row is deleted.
+    """
+    mine = aliased_runs.c.run_id == result.run_id
+    last = (
+        select(func.max(aliased_runs.c.run_id))
+        .where(aliased_runs.c.account_id == runs.c.account_id, ~mine)
+        .scalar_subquery()
+    )
+    is_idle = and_(
+        runs.c.run_id == earlier_id,
+        runs.c.run_id == last,
+        runs.c.outcome == Outcome.UNCHANGED,
+        runs.c.trigger == result.trigger,
+        runs.c.missing == 0,
+        runs.c.decision.is_(None),
+        select(aliased_runs.c.run_id).where(mine, aliased_runs.c.outcome.is_(None)).exists(),
+    )
+    columns = _result_columns(result) | evidence_columns(ref)
+    if connection.execute(update(runs).where(is_idle).values(**columns).returning(runs.c.run_id)).first() is None:
+        return False
+    require_version(connection)
+    connection.execute(delete(runs).where(runs.c.run_id == result.run_id))
+    return True
 
 
 def insert_finished(connection: Connection, account_id: int, result: RunResult, ref: SnapshotRef) -> int:

@@ -15,7 +15,7 @@ from etl.db.engine import database_error, read_transaction
 from etl.db.tables import metadata, runs
 from etl.db.types import Instant
 
-REPLACED = ("schedules", "tokens")
+REPLACED = ("tokens",)
 """Tables from which a sync or the scheduler deletes rows."""
 
 

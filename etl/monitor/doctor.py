@@ -66,7 +66,7 @@ def run_checks(config: Config) -> Iterator[Finding]:
     is_reachable = all(finding.exit_code != ApiError.exit_code for finding in api)
     with ExitStack() as stack:
         try:
-            engine = open_engine(config.database_url.reveal())
+            engine = open_engine(config.database_url.reveal(), pooling=config.database_pooling)
             stack.callback(engine.dispose)
             migrate.require_newest(engine)
         except FavsyncError as error:

@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 from etl import __version__, clock
 from etl.errors import FavsyncError, UsageError
 from etl.model.records import Outcome
+from etl.monitor.calendar_status import CalendarStatus
 from etl.monitor.status import AccountStatus
 from etl.scheduler.service import FinishedRun, ServiceStatus
 
@@ -49,14 +50,24 @@ ACCOUNT_GAUGES: tuple[tuple[str, str, Callable[[AccountStatus], float | None]], 
 
 
 class Metrics:
-    """The metrics of a process. ``ask`` returns the accounts' status, ``pulse`` the scheduler's, where there is one."""
+    """The metrics of a process.
+
+    ``ask`` returns the accounts' status, ``pulse`` the scheduler's, where there is one, ``calendar`` what is due.
+    """
 
     def __init__(
-        self, ask: Ask, pulse: Callable[[], ServiceStatus] | None = None, *, account_limit: int = ACCOUNT_LIMIT
+        self,
+        ask: Ask,
+        pulse: Callable[[], ServiceStatus] | None = None,
+        *,
+        calendar: Callable[[], CalendarStatus] | None = None,
+        account_limit: int = ACCOUNT_LIMIT,
     ) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = registry = CollectorRegistry(auto_describe=False)
         registry.register(StatusCollector(ask, pulse, account_limit))
+        if calendar is not None:
+            registry.register(CalendarCollector(calendar))
         if pulse is None:
             return
         self._runs = Counter("favsync_runs", "Runs that ended.", ["outcome"], registry=registry)
@@ -144,6 +155,34 @@ class StatusCollector(Collector):
                     self._cached = None
                 self._cached_at = clock.monotonic()
             return self._cached
+
+
+class CalendarCollector(Collector):
+    """Collects what is due and how full the budgets are: a few statements by indexes, at each scrape."""
+
+    def __init__(self, ask: Callable[[], CalendarStatus]) -> None:
+        self._ask = ask
+
+    def describe(self) -> Iterable[Metric]:
+        """Return nothing: registering the collector must not read the database."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the gauges; none if the database cannot be read, which ``favsync_up`` reports."""
+        try:
+            status = self._ask()
+        except FavsyncError:
+            return
+        yield _gauge("favsync_due", "Accounts that are due and wait for a run.", status.due)
+        yield _gauge(
+            "favsync_due_oldest_seconds", "Time for which the first due account waits.", status.oldest_due_seconds
+        )
+        yield _gauge("favsync_in_work", "Accounts that workers have claimed.", status.in_work)
+        rate, wait = (
+            (max(values, default=0.0) for values in zip(*status.budgets, strict=True)) if status.budgets else (0.0, 0.0)
+        )
+        yield _gauge("favsync_budget_requests_per_second", "Requests a second that the app id may send.", rate)
+        yield _gauge("favsync_budget_wait_seconds", "Wait for the next free request of the budget.", wait)
 
 
 def _gauge(name: str, about: str, value: float) -> Metric:

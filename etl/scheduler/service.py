@@ -11,41 +11,30 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeVar
 
 from sqlalchemy import Engine
 
 from etl import clock, logs
-from etl.accounts.session import connect, http_options
 from etl.config import Config
 from etl.db.engine import read_transaction, write_transaction
-from etl.errors import CredentialsError, FavsyncError, RunInProgress, UsageError
-from etl.model.records import Outcome, Trigger
-from etl.scheduler import queue, schedule
+from etl.errors import FavsyncError, RunInProgress
+from etl.load.calendar import add_missing_rows
+from etl.scheduler import queue
+from etl.scheduler.due_sync import DueSync, FinishedRun, reschedule
 from etl.scheduler.leader import Leadership
-from etl.scheduler.next_run import NextRun, RunOutcome, look_delay, next_run
 from etl.scheduler.queue import DueAccount
 from etl.scheduler.systemd import notify
 from etl.scheduler.workers import Pool, ticker
-from etl.sync import RunOptions, RunResult, sync_account
 
+__all__ = ["FinishedRun", "Service", "ServiceStatus"]
 TICK_SECONDS = 2.0
 COOLING_SECONDS = 60.0
 LAST_SECONDS = 1.0
 WAKE_SECONDS = 0.5
 LATEST = datetime.max.replace(tzinfo=UTC)
 log = logs.get(__name__)
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class FinishedRun:
-    """The result of one scheduled run, and its requests by HTTP status."""
-
-    report: RunResult
-    requests_by_status: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,29 +50,26 @@ class ServiceStatus:
 class Service:
     """Syncs the accounts of one database on their schedules. Callers may append to ``before_run`` and ``after_run``.
 
-    Raises: UsageError, if FAVSYNC_SCHEDULE is not a schedule or a setting is missing.
+    Raises: UsageError, if FAVSYNC_SCHEDULE is not a schedule; SettingsError, if a setting is missing.
     """
 
     def __init__(self, config: Config, engine: Engine, *, workers: int = 4, grace_seconds: float = 30.0) -> None:
-        schedule.parse(config.schedule)
-        http_options(config)
-        self.before_run: list[Callable[[str], None]] = []
-        self.after_run: list[Callable[[FinishedRun], None]] = []
+        self._abandon = threading.Event()
+        self._sync = DueSync(config, engine, self._abandon)
+        self.before_run, self.after_run = self._sync.before_run, self._sync.after_run
         self.pulse = ServiceStatus()
         self._config = config
         self._engine = engine
         self._grace_seconds = grace_seconds
-        self._options = RunOptions.configured(config, trigger=Trigger.SCHEDULE)
         self._pool = Pool(workers)
         self._leadership = Leadership(engine)
         self._ticking = threading.Lock()
         self._filling = threading.Lock()
-        self._abandon = threading.Event()
         self._is_stopping = False
+        self._is_started = False
         self._was_leader: bool | None = None
         self._due_until = LATEST
         self._last_error = ""
-        self._logged: dict[int, str] = {}
         self._cooling: dict[int, float] = {}
 
     def run(self, stop: threading.Event, tick_seconds: float | None = None) -> bool:
@@ -168,26 +154,20 @@ class Service:
             log.error("scheduler cannot work", error=str(error), remedy=error.remedy)
 
     def _reschedule(self) -> None:
-        """Recompute the next run where it is out of date.
+        """Recompute the next runs that are out of date.
 
-        That is: the schedule changed, a manual run succeeded after failures, the stored time is too far ahead, because it was
-        computed while a machine's clock was wrong, or favourites are missing and the next look is too late.
+        That is, at the start: those of another schedule, and rows that accounts lack. At every tick, by an index: those that
+        a machine wrote while its clock was ahead.
         """
-        now, default = clock.now(), self._config.schedule
-        with read_transaction(self._engine) as connection:
-            found = queue.moved(connection, default)
-            found += queue.too_far_ahead(connection, default, now, lambda text: self._parsed(text).latest_after(now))
-            recovered = queue.recovered(connection, default)
-        failures = {each: each.failures_in_a_row for each in found} | dict.fromkeys(recovered, 0)
-        for each, count in failures.items():
-            at = self._parsed(each.schedule, each.account.name).next_after(now, each.account.account_id)
-            self._save(each, NextRun(at, count), now)
-        look_within = look_delay(self._options.grace.removal, 1)
-        if look_within is not None:
-            with read_transaction(self._engine) as connection:
-                late = queue.late_looks(connection, default, now + look_within)
-            for each in late:
-                self._save(each, NextRun(now + look_within, 0), now)
+        now, config = clock.now(), self._config
+        with write_transaction(self._engine) as connection:
+            found = queue.dated_ahead(connection, config.schedule, now)
+            if not self._is_started:
+                add_missing_rows(connection, now)
+                found += queue.outdated(connection, config.schedule)
+            for each in found:
+                reschedule(connection, config, each, now)
+        self._is_started = True
 
     def _fill(self) -> bool:
         """Start the runs that are due and have a free worker. True if there was one."""
@@ -201,7 +181,7 @@ class Service:
             with read_transaction(self._engine) as connection:
                 busy = running | self._cooling.keys()
                 found = queue.due(connection, self._config.schedule, now, busy=busy, limit=free)
-            waits = [(now - each.next_run_at).total_seconds() for each in found if each.next_run_at]
+            waits = [(now - each.next_run_at).total_seconds() for each in found]
             self.pulse = ServiceStatus(True, max(waits, default=0.0), len(running) + len(found), clock.monotonic())
             for each in found:
                 self._pool.start(each.account.account_id, self._job(each), self._refill)
@@ -214,82 +194,11 @@ class Service:
             self._log_error(error)
 
     def _job(self, due: DueAccount) -> Callable[[], None]:
-        """Return the work of one run: hooks, sync, next run, hooks."""
-        name, account_id = due.account.name, due.account.account_id
+        """Return the work of one run."""
 
         def job() -> None:
-            for before in self.before_run:
-                _call(before, name, name)
-            finished = self._sync(due)
-            try:
-                if not self._abandon.is_set() or finished.report.error is None:
-                    self._settle(due, finished.report)
-            except FavsyncError as error:
+            if not self._sync.sync(due).is_settled:
                 # Without a new time the account stays due. It must not run in an endless loop, for example on a full disk.
-                self._cooling = {**self._cooling, account_id: clock.monotonic() + COOLING_SECONDS}
-                log.error("next run not saved", account=name, error=str(error), remedy=error.remedy)
-            for after in self.after_run:
-                _call(after, finished, name)
+                self._cooling = {**self._cooling, due.account.account_id: clock.monotonic() + COOLING_SECONDS}
 
         return job
-
-    def _sync(self, due: DueAccount) -> FinishedRun:
-        name, account_id, started_at = due.account.name, due.account.account_id, clock.now()
-        try:
-            with connect(self._config, self._engine, name, self._abandon) as client:
-                report = sync_account(self._engine, due.account, client, self._options)
-                return FinishedRun(report, client.requests_by_status)
-        except FavsyncError as fault:
-            error = fault
-            if isinstance(error, RunInProgress):
-                log.info("account is busy", account=name, error=str(error))
-            elif self._logged.get(account_id) != str(error):
-                self._logged[account_id] = str(error)
-                log.warning("account not synced", account=name, error=str(error), remedy=error.remedy)
-        except Exception as fault:
-            log.exception("unexpected error in a run", account=name)
-            error = FavsyncError(f"{type(fault).__name__}: {fault}")
-        return FinishedRun(
-            RunResult(
-                account=name,
-                trigger=Trigger.SCHEDULE,
-                started_at=started_at,
-                reason=str(error),
-                error=error,
-                finished_at=clock.now(),
-            )
-        )
-
-    def _settle(self, due: DueAccount, report: RunResult) -> None:
-        """Write the account's next run."""
-        if report.outcome != Outcome.FAILED:
-            self._logged.pop(due.account.account_id, None)
-        outcome = RunOutcome(
-            is_proven=report.proven,
-            is_busy=isinstance(report.error, RunInProgress),
-            is_dead=isinstance(report.error, CredentialsError) and report.run_id is None,
-            is_stored=report.observed_at is not None,
-            retry_at=report.retry_at,
-            look_within=look_delay(self._options.grace.removal, report.missing - report.held),
-        )
-        now, plan = clock.now(), self._parsed(due.schedule, due.account.name)
-        self._save(due, next_run(plan, due.account.account_id, outcome, due.failures_in_a_row, now), now)
-
-    def _save(self, due: DueAccount, run: NextRun, now: datetime) -> None:
-        with write_transaction(self._engine) as connection:
-            queue.set_next_run(connection, due.account.account_id, due.schedule, run, now)
-
-    def _parsed(self, text: str, account: str = "") -> schedule.Schedule:
-        try:
-            return schedule.parse(text)
-        except UsageError as error:
-            if account:
-                log.warning("invalid schedule, using the default", account=account, error=str(error))
-            return schedule.parse(self._config.schedule)
-
-
-def _call(hook: Callable[[T], None], argument: T, account: str) -> None:
-    try:
-        hook(argument)
-    except Exception:
-        log.exception("run hook failed", account=account)

@@ -184,7 +184,7 @@ def test_a_pooler_in_transaction_mode_is_refused(url: str, in_turn: bool, connec
         engine = open_engine(pooler.url)
         with pytest.raises(SettingsError, match="pooler in transaction mode") as refused, read_transaction(engine):
             pass
-        assert "pool_mode = session" in refused.value.remedy
+        assert "FAVSYNC_DATABASE_POOLING=transaction" in refused.value.remedy
         engine.dispose()
 
 

@@ -68,7 +68,7 @@ def test_no_home_is_a_setting_to_make(
     monkeypatch.delenv("HOME")
     monkeypatch.setattr(pwd, "getpwuid", no_entry)
     assert main([verb]) == 2
-    assert "set FAVSYNC_DATABASE_URL to sqlite:///" in capsys.readouterr().err
+    assert "set FAVSYNC_DATABASE_URL to a path" in capsys.readouterr().err
 
 
 def test_the_file_is_private_in_whatever_form(tmp_path: Path) -> None:

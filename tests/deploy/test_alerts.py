@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 import yaml
 
+from etl.monitor.calendar_status import CalendarStatus
 from etl.monitor.metrics import Metrics
 from etl.scheduler.service import FinishedRun, ServiceStatus
 from etl.sync import RunResult
@@ -24,7 +25,7 @@ FROM_ELSEWHERE = {"node_textfile_mtime_seconds"}
 
 
 def exposition() -> str:
-    metrics = Metrics(lambda: [status()], ServiceStatus)
+    metrics = Metrics(lambda: [status()], ServiceStatus, calendar=lambda: CalendarStatus(0, 0.0, 0))
     metrics.count(FinishedRun(RunResult("ada", "schedule", datetime.now(UTC), outcome="succeeded"), {"429": 1}))
     return metrics.text().decode()
 

@@ -78,7 +78,7 @@ def test_every_command_in_the_texts_exists() -> None:
 
 def test_every_container_starts_a_verb_that_exists() -> None:
     commands = list(contained())
-    assert len(commands) == 5
+    assert len(commands) == 7
     assert not [wrong for words in commands if (wrong := fault(words))]
 
 

@@ -47,10 +47,10 @@ def put(engine, sql, **values):
         connection.execute(text(sql), values)
 
 
-def test_accounts_are_unchanged_without_token_or_next_run(upgraded):
+def test_accounts_are_unchanged_without_token_and_due(upgraded):
     with read_transaction(upgraded) as connection:
         assert connection.execute(text("SELECT name, schedule FROM accounts")).all() == [("ada", "every 1d")]
-    assert counts(upgraded) == (0, 0)
+    assert counts(upgraded) == (0, 1)
 
 
 @pytest.mark.parametrize(
@@ -71,11 +71,6 @@ def test_a_token_that_is_nowhere_or_in_two_places_is_refused(upgraded, wrong):
 
 def test_token_and_next_run_are_unique_and_deleted_with_account(upgraded):
     put(upgraded, TOKEN, **GOOD)
-    put(
-        upgraded,
-        "INSERT INTO schedules (account_id, schedule, next_run_at, updated_at) VALUES (1, 'x', :at, :at)",
-        at=AT,
-    )
     with pytest.raises(DatabaseError):
         put(upgraded, TOKEN, **GOOD)
     put(upgraded, "DELETE FROM accounts WHERE account_id = 1")

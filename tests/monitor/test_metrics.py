@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from etl import clock
 from etl.errors import DatabaseError, UsageError
+from etl.monitor.calendar_status import CalendarStatus
 from etl.monitor.http import Answers, address, serving
 from etl.monitor.metrics import CACHE_SECONDS, Metrics, write_text_file
 from etl.scheduler.service import FinishedRun, ServiceStatus
@@ -163,3 +164,21 @@ def test_an_address_in_use_is_refused() -> None:
         serving(url.removeprefix("http://"), answers),
     ):
         pass
+
+
+def test_what_is_due_and_the_budget_are_gauges():
+    status = CalendarStatus(3, 42.0, 2, ((10.0, 1.5), (5.0, 0.0)))
+    found = samples(Metrics(list, calendar=lambda: status))
+    assert {name: found[f"favsync_{name}"] for name in ("due", "due_oldest_seconds", "in_work")} == {
+        "due": 3,
+        "due_oldest_seconds": 42,
+        "in_work": 2,
+    }
+    assert (found["favsync_budget_requests_per_second"], found["favsync_budget_wait_seconds"]) == (10, 1.5)
+
+
+def test_a_calendar_that_cannot_be_read_has_no_gauges():
+    def fail():
+        raise DatabaseError("gone")
+
+    assert "favsync_due" not in samples(Metrics(list, calendar=fail))

@@ -17,6 +17,7 @@ from etl.boomplay.payloads import Token
 from etl.config import Config
 from etl.db.engine import read_transaction, write_transaction
 from etl.db.tables import accounts, favourites, runs, schedules
+from etl.load import calendar
 from etl.sandbox import Sandbox
 from etl.scheduler import queue
 from etl.scheduler.next_run import NextRun
@@ -89,10 +90,10 @@ def open_tracks(engine: Engine, name: str) -> set[int]:
 
 
 def call_soon(engine: Engine, name: str) -> None:
-    """Make the account due, as if it had never been scheduled."""
+    """Make the account due."""
     account_id = number(engine, name)
     with write_transaction(engine) as connection:
-        connection.execute(schedules.delete().where(schedules.c.account_id == account_id))
+        calendar.set_due(connection, account_id, clock.now())
 
 
 def postpone(engine: Engine, name: str, until: datetime, failures: int = 0, schedule: str = "every 1h") -> None:
@@ -104,6 +105,9 @@ def postpone(engine: Engine, name: str, until: datetime, failures: int = 0, sche
 
 
 def change(engine: Engine, name: str, **values: Any) -> None:
-    """Set columns of the account."""
+    """Set columns of the account, and keep its row in ``schedules`` in step."""
+    account_id = number(engine, name)
     with write_transaction(engine) as connection:
         connection.execute(accounts.update().where(accounts.c.name == name).values(**values))
+        if "enabled" in values:
+            calendar.set_due(connection, account_id, clock.now() if values["enabled"] else calendar.NEVER)

@@ -28,12 +28,12 @@ PAGES = 11  # of 50, overlapping by one
 TAIL = 2  # the last item, asked for twice
 FIRST_ROWS = {
     "accounts": 1, "albums": 51, "artists": 7, "favourites": 500, "genres": 2, "market_set_members": 4, "market_sets": 1,
-    "markets": 1, "raw_blocks": 1, "removal_memory": 1, "raw_items": 500, "runs": 1, "snapshots": 1, "track_artists": 500, "track_genres": 1000,
+    "markets": 1, "raw_blocks": 1, "removal_memory": 1, "raw_items": 500, "runs": 1, "schedules": 1, "snapshots": 1, "track_artists": 500, "track_genres": 1000,
     "track_versions": 500, "tracks": 500,
 }  # fmt: skip
 LIMITS = {
     "sqlite": {"first": 47, "unchanged": 13, "added": 44, "retitled": 46},
-    "postgresql": {"first": 43, "unchanged": 9, "added": 43, "retitled": 49},
+    "postgresql": {"first": 46, "unchanged": 9, "added": 43, "retitled": 49},
 }
 """Statements of a run; BEGIN counts on SQLite, where favsync says it itself; COPY does not count."""
 

@@ -1,0 +1,225 @@
+"""``favsync worker``, ``enqueue`` and ``workers``: many processes that sync the due accounts of one database."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from etl import logs
+from etl.cli.commands import Verb
+from etl.cli.context import Context, counted, moment, pass_context, shortened
+from etl.cli.errors import INTERRUPTED
+from etl.cli.options import accounts_argument, json_option
+from etl.cli.signals import stop_event
+from etl.cli.status import ago
+from etl.cli.sync import healthcheck, report_run, warn_no_raw, worst_exit_code
+from etl.db.engine import read_transaction, write_transaction
+from etl.db.migrate import require_newest
+from etl.errors import UsageError
+from etl.load.accounts import find_accounts
+from etl.monitor.calendar_status import calendar_and_budgets
+from etl.monitor.http import Answers, serving
+from etl.monitor.metrics import Metrics
+from etl.monitor.status import statuses
+from etl.monitor.webhook import WebhookSender
+from etl.scheduler.due_sync import FinishedRun
+from etl.scheduler.queue import make_due
+from etl.settings import length_of_time
+from etl.worker.engine_tables import require_workers
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from etl.worker.service import Worker
+
+MOST_SHOWN = 5
+WAKE_SECONDS = 0.5
+BUG = 70
+log = logs.get(__name__)
+
+
+@click.command("worker", cls=Verb)
+@click.option(
+    "--concurrency",
+    metavar="N",
+    type=click.IntRange(1, 64),
+    default=4,
+    help="Accounts synced in parallel by a process.",
+)
+@click.option(
+    "--processes",
+    metavar="N",
+    type=click.IntRange(0, 64),
+    default=1,
+    help="Worker processes; 0 means one for each core.",
+)
+@click.option(
+    "--grace",
+    metavar="SECONDS",
+    type=click.IntRange(0, 3600),
+    default=30,
+    help="On a stop signal, wait this long for runs in progress, then abandon them without changes.",
+)
+@click.option(
+    "--http",
+    metavar="HOST:PORT",
+    help="Serve /healthz, /readyz and /metrics at this address (of the first process). [default: none]",
+)
+@click.option("--once", is_flag=True, help="Sync the accounts that are due, then exit.")
+@pass_context
+def worker(context: Context, concurrency: int, processes: int, grace: int, http: str | None, once: bool) -> int | None:
+    """Sync the due accounts of a PostgreSQL database, together with all other workers, until SIGTERM or SIGINT.
+
+    Start as many as you like, on as many machines as you like. The workers share the queue, and a worker that is lost loses no
+    account. `favsync enqueue` makes accounts due now, `favsync workers` shows who is at work.
+
+    Needs the extra: pip install 'favsync[worker]', then `favsync db upgrade`.
+
+    Exit code: 0 after a stop signal. With --once, the worst of its runs, as in `favsync sync`; 130 if a signal stopped it.
+    """
+    require_workers(context.open_database())
+    count = processes or os.cpu_count() or 1
+    if count > 1:
+        return _supervise(count, http, once=once)
+    warn_no_raw(context)
+    return _work(context, concurrency, grace, http, once=once)
+
+
+def _work(context: Context, concurrency: int, grace: int, http: str | None, *, once: bool) -> int | None:
+    """Be one worker process."""
+    from etl.worker.service import Worker
+
+    config, engine = context.config, context.open_database()
+    service = Worker(config, engine, concurrency=concurrency, grace_seconds=grace)
+    with stop_event() as stop, ExitStack() as stack:
+        pinger = stack.enter_context(healthcheck(context, is_round=once))
+        if pinger is not None:
+            service.sync.before_run.append(pinger.started)
+            service.sync.after_run.append(lambda ran: report_run(pinger, ran.report))
+        if config.digest_url is not None:
+            sender = WebhookSender(engine, config.digest_url.reveal(), config.digest_format)
+            stack.callback(sender.close)
+            service.sync.after_run.append(sender.ended)
+        if http:
+            address = stack.enter_context(_monitored(context, engine, service, http))
+            context.say(f"serving {address}/metrics, /healthz and /readyz")
+        if not once:
+            service.run(stop)
+            return None
+
+        def remember(ran: FinishedRun) -> None:
+            context.exit_code = worst_exit_code((context.exit_code, ran.report.exit_code))
+
+        service.sync.after_run.append(remember)
+        service.run_once(stop)
+        return INTERRUPTED if stop.is_set() else context.exit_code
+
+
+@contextmanager
+def _monitored(context: Context, engine: Engine, service: Worker, http: str) -> Iterator[str]:
+    metrics = Metrics(
+        lambda: statuses(engine, context.config.schedule),
+        lambda: service.pulse,
+        calendar=lambda: calendar_and_budgets(engine),
+    )
+    service.sync.after_run.append(metrics.count)
+    with serving(http, Answers(metrics, lambda: service.pulse, lambda: require_newest(engine))) as address:
+        yield address
+
+
+def _supervise(count: int, http: str | None, *, once: bool) -> int:
+    """Run ``count`` worker processes, replace those that are killed, and end all of them after a stop signal.
+
+    A process that ends by itself with an error ends the others too: its cause is the same for all.
+    """
+    with stop_event() as stop:
+        running = [_start(number, http) for number in range(count)]
+        codes = []
+        while running and not stop.is_set():
+            stop.wait(WAKE_SECONDS)
+            for place, process in enumerate(running):
+                if process.poll() is None:
+                    continue
+                if process.returncode < 0 and not once:
+                    log.warning("worker process replaced", process=process.pid, signal=-process.returncode)
+                    running[place] = _start(place, http)
+                else:
+                    codes.append(process.returncode)
+                    if process.returncode and not once:
+                        stop.set()
+            running = [process for process in running if process.returncode is None]
+        for process in running:
+            process.send_signal(signal.SIGTERM)
+        codes += [process.wait() for process in running]
+    return worst_exit_code(code if code >= 0 else BUG for code in codes)
+
+
+def _start(number: int, http: str | None) -> subprocess.Popen[bytes]:
+    """Start a worker process with this command's options; the first one serves the address. The last option counts."""
+    more = ["--processes", "1"] if number == 0 or not http else ["--processes", "1", "--http", ""]
+    # In a session of its own: Ctrl-C reaches this process, which passes on one signal.
+    return subprocess.Popen([sys.executable, "-m", "etl", *sys.argv[1:], *more], start_new_session=True)
+
+
+@click.command("enqueue", cls=Verb)
+@accounts_argument
+@click.option("--all", "is_all", is_flag=True, help="Make every enabled account due.")
+@click.option("--spread", metavar="TIME", default="0", help="Spread the accounts evenly over this time, such as 1h.")
+@json_option
+@pass_context
+def enqueue(context: Context, accounts: tuple[str, ...], is_all: bool, spread: str) -> None:
+    """Make ACCOUNTs due now, for the workers or the scheduler.
+
+    An account that a worker has already stays with it. A disabled account is not made due.
+    """
+    if bool(accounts) == is_all:
+        raise UsageError("it is not clear which accounts are meant", remedy="name accounts, or write --all")
+    try:
+        width = length_of_time(spread)
+    except ValueError:
+        raise UsageError(f"{spread!r} is not a length of time", remedy="write it as 90m, 6h or 2d") from None
+    engine = context.open_database()
+    with read_transaction(engine) as connection:
+        chosen = [each for each in find_accounts(connection, accounts) if each.enabled]
+    with write_transaction(engine) as connection:
+        for place, account in enumerate(chosen):
+            make_due(connection, account.account_id, width * place / len(chosen))
+    done = f"{counted(len(chosen), 'account')} made due" + (f", spread over {spread}" if width else "")
+    context.show_result({"accounts": [each.name for each in chosen], "spread_seconds": width.total_seconds()}, done)
+
+
+@click.command("workers", cls=Verb)
+@json_option
+@pass_context
+def workers(context: Context) -> None:
+    """Show the worker processes: what they sync now, since when, and their last sign of life.
+
+    A worker without a sign of life for 30 seconds is lost: its accounts go to another one.
+    """
+    from etl.worker.worker_list import workers as worker_list
+
+    engine = context.open_database()
+    require_workers(engine)
+    found = worker_list(engine)
+    if context.json:
+        context.show_json([asdict(each) for each in found])
+        return
+    rows = [
+        (
+            each.worker,
+            each.process,
+            shortened(each.accounts, MOST_SHOWN) or None,
+            moment(each.since),
+            ago(each.seconds_since_heartbeat),
+        )
+        for each in found
+    ]
+    context.show_rows(("worker", "process", "accounts", "since", "sign of life"), rows)

@@ -1,0 +1,96 @@
+"""The statements that run at every tick use indexes, whatever the number of accounts. On both engines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from sqlalchemy import Connection, Engine, event, text
+
+from etl import clock
+from etl.db.engine import write_transaction
+from etl.db.migrate import ready_engine
+from etl.monitor.calendar_status import calendar_status
+from etl.scheduler import queue
+
+ACCOUNTS = 100_000
+NUMBERS = {
+    "postgresql": "SELECT n FROM generate_series(1, :count) AS g(n)",
+    "sqlite": "WITH RECURSIVE g(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM g WHERE n < :count) SELECT n FROM g",
+}
+EVERY_TICK: dict[str, Callable[[Connection], object]] = {
+    "due": lambda connection: queue.due(connection, "every 1h", clock.now(), busy=(), limit=4),
+    "claim": lambda connection: queue.claim(connection, 100, queue.CLOCK_TOLERANCE),
+    "claimed": lambda connection: queue.claimed(connection, "every 1h", 5),
+    "dated_ahead": lambda connection: queue.dated_ahead(connection, "every 1h", clock.now()),
+    "calendar_row": lambda connection: queue.calendar_row(connection, "every 1h", 5),
+    "status": calendar_status,
+}
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)], scope="module")
+def crowded(request, postgres, sqlite_template, tmp_path_factory) -> Iterator[Engine]:
+    """Return a database with 100,000 accounts, a few of them due."""
+    if request.param == "postgresql":
+        url = postgres.create(migrated=True)
+    else:
+        path = tmp_path_factory.mktemp("crowded") / "favsync.db"
+        path.write_bytes(sqlite_template().read_bytes())
+        url = f"sqlite:///{path}"
+    engine = ready_engine(url)
+    numbers = NUMBERS[request.param]
+    past, future = "2026-01-01T00:00:00.000000Z", "2090-01-01T00:00:00.000000Z"
+    with write_transaction(engine) as connection:
+        connection.execute(
+            text(
+                f"INSERT INTO accounts (account_id, name, enabled, created_at) SELECT n, 'user ' || n, true, '{past}' FROM ({numbers}) AS x"
+            ),
+            {"count": ACCOUNTS},
+        )
+        connection.execute(
+            text(
+                "INSERT INTO schedules (account_id, schedule, next_run_at, updated_at) SELECT n, 'every 1h', "
+                f"CASE WHEN n % 10000 = 5 THEN '{past}' ELSE '{future}' END{'::timestamptz' if request.param == 'postgresql' else ''}, "
+                f"'{past}' FROM ({numbers}) AS x"
+            ),
+            {"count": ACCOUNTS},
+        )
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("ANALYZE")
+    yield engine
+    engine.dispose()
+
+
+@pytest.mark.parametrize("name", EVERY_TICK)
+def test_no_statement_of_a_tick_reads_all_accounts(name: str, crowded: Engine):
+    statements: list[tuple[str, object]] = []
+
+    def note(_connection: object, _cursor: object, statement: str, parameters: object, *_: object) -> None:
+        statements.append((statement, parameters))
+
+    with write_transaction(crowded) as connection:
+        event.listen(crowded, "before_cursor_execute", note)
+        EVERY_TICK[name](connection)
+        event.remove(crowded, "before_cursor_execute", note)
+        explain = "EXPLAIN QUERY PLAN " if crowded.dialect.name == "sqlite" else "EXPLAIN "
+        for statement, parameters in statements:
+            if statement.split(None, 1)[0] not in ("SELECT", "UPDATE", "INSERT"):
+                continue
+            plan = "\n".join(str(row) for row in connection.exec_driver_sql(explain + statement, parameters))
+            assert "Seq Scan on accounts" not in plan, plan
+            assert "Seq Scan on schedules" not in plan, plan
+            assert "SCAN accounts" not in plan, plan
+            assert "SCAN schedules" not in plan, plan
+        assert statements
+        connection.rollback()
+
+
+def test_the_status_counts_what_is_due(crowded: Engine):
+    with write_transaction(crowded) as connection:
+        status = calendar_status(connection)
+        assert status.due == ACCOUNTS // 10_000
+        assert status.oldest_due_seconds > 0
+        assert len(queue.claim(connection, 4, queue.CLOCK_TOLERANCE)) == 4
+        after = calendar_status(connection)
+        assert (after.due, after.in_work) == (status.due - 4, 4)
+        connection.rollback()
