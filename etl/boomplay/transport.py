@@ -229,7 +229,7 @@ class Transport:
         return Failure(message, FailureClass.UNREADABLE, status) if answer.is_success else response
 
     def _failure(self, request: Request, error: Exception) -> Failure:
-        words = one_line(str(error))
+        words = re.sub(r"^\[Errno -?[0-9]+\] ", "", one_line(str(error)))
         if isinstance(error, httpx.ConnectTimeout):
             return Failure(f"{request}: no connection within {self._timeout.connect:g} s", FailureClass.TRANSIENT)
         if isinstance(error, httpx.TimeoutException):

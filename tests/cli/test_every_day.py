@@ -135,5 +135,5 @@ def test_an_api_without_an_answer_is_named_with_its_setting(
     monkeypatch.setenv("BOOMPLAY_API_URL", "https://boomplay.invalid")
     code, _, err = run_verb("sync")
     assert code == 3
-    assert "at https://boomplay.invalid (BOOMPLAY_API_URL)" in err
+    assert "no connection: Name or service not known, at https://boomplay.invalid (BOOMPLAY_API_URL)" in err
     assert "what to do: check BOOMPLAY_API_URL and the network" in err
