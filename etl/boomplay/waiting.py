@@ -17,7 +17,7 @@ from etl import clock
 class Clock(msgspec.Struct, frozen=True):
     """Every source of time and chance in this package. ``jitter`` is 0 to 1; ``wait`` returns True if it was cancelled."""
 
-    now: Callable[[], datetime] = clock.now
+    now: Callable[[], datetime] = lambda: clock.now()  # noqa: PLW0108 - a run is dated by the same function
     monotonic: Callable[[], float] = clock.monotonic
     jitter: Callable[[], float] = SystemRandom().random
     wait: Callable[[float], bool] | None = None

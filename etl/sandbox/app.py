@@ -48,8 +48,7 @@ def answer(world: World, request: SandboxRequest) -> SandboxReply:
         if request.method == "HEAD":
             reply = replace(reply, body=b"")
         record.status = 0 if reply.delivery and not reply.delivery.share else reply.status
-        delay = world.switches.latency_seconds
-        return replace(reply, delay_seconds=delay) if delay else reply
+        return replace(reply, delay_seconds=world.switches.latency_seconds, second=int(record.time.timestamp()))
 
 
 def _answer(world: World, request: SandboxRequest, record: RequestRecord) -> SandboxReply:

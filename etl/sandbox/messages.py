@@ -48,7 +48,10 @@ class SandboxRequest:
 
 @dataclass(frozen=True, slots=True)
 class SandboxReply:
-    """One answer. ``delivery`` None = sent whole, ``delay_seconds`` after it was computed."""
+    """One answer. ``delivery`` None = sent whole, ``delay_seconds`` after it was computed.
+
+    ``second``: its ``Date``, as Unix time.
+    """
 
     status: int = 200
     body: bytes = b""
@@ -56,10 +59,11 @@ class SandboxReply:
     headers: tuple[tuple[str, str], ...] = ()
     delivery: DeliveryFault | None = None
     delay_seconds: float = 0.0
+    second: int = field(default_factory=lambda: int(time.time()))
 
     def head(self) -> bytes:
         """Return the status line and the headers, up to the empty line."""
-        lines = _first_lines(self.status, self.content_type, int(time.time()))
+        lines = _first_lines(self.status, self.content_type, self.second)
         extra = "".join(f"{name}: {value}\r\n" for name, value in self.headers)
         return f"{lines}{extra}Content-Length: {len(self.body)}\r\n\r\n".encode("latin-1")
 

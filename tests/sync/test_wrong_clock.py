@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from pytest_httpserver import HTTPServer
@@ -16,7 +18,9 @@ from etl.boomplay.waiting import Clock
 from etl.cli import main
 from etl.errors import ApiUnreachable
 from etl.model.records import Outcome
-from tests.support.database import Database, open_database
+from etl.sandbox import Sandbox
+from tests.conftest import NewDatabase
+from tests.support.database import ROOT, Database, open_database, settings
 from tests.support.lists import START, FakeSource, item
 
 YEAR = timedelta(days=365)
@@ -134,6 +138,30 @@ def test_runs_dated_in_the_future_are_taken_back(
     assert main(["runs", "retract", "--future"]) == 0
     assert capsys.readouterr().out == "no run is dated in the future\n"
     assert main(["runs", "retract"]) == main(["runs", "retract", "3", "--future"]) == 2
+
+
+AHEAD = """
+import sys
+from datetime import UTC, datetime, timedelta
+from etl import clock
+clock.now = lambda: datetime.now(UTC) + timedelta(days=365)
+from etl.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_command_with_a_clock_ahead_asks_the_service(new_database: NewDatabase) -> None:
+    url = new_database("sqlite")
+    with Sandbox(tracks=3) as sandbox:
+        done = subprocess.run(
+            [sys.executable, "-c", AHEAD, "schedule", "--once"],
+            cwd=ROOT, env=settings(sandbox, url), capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "s ahead of the service's, which dates this run" in done.stderr
+    with open_database(url) as opened:
+        assert [each[0] for each in opened.rows("SELECT proven FROM runs")] == [1]
+        assert opened.run(1).observed_at < datetime.now(UTC) + timedelta(minutes=5)
 
 
 def test_the_age_of_a_cached_answer_is_added_to_its_date(httpserver: HTTPServer) -> None:
