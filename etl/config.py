@@ -21,18 +21,8 @@ import platformdirs
 
 from etl.errors import SettingsError
 from etl.model.records import RemovalGrace
-from etl.settings import (
-    KEY_WANTED,
-    SETTINGS,
-    SecretText,
-    Setting,
-    Settings,
-    key_list,
-    masked,
-    nearest,
-    plain_value,
-    quoted,
-)  # fmt: skip
+from etl.setting_values import SecretText, key_list, masked, nearest, plain_value, quoted
+from etl.settings import KEY_WANTED, SETTINGS, Setting, Settings
 
 __all__ = ["SETTINGS", "Config", "SecretText", "Setting", "SettingSource", "environment", "load", "nearest"]
 

@@ -23,7 +23,7 @@ from etl.replay import retract as retraction
 from etl.replay.review import review_account, review_run
 from etl.reporting.run_list import LIST_COLUMNS, list_runs, run_details
 from etl.reporting.run_summary import sentences
-from etl.settings import plain_value
+from etl.setting_values import plain_value
 
 SHOWN = 30
 SHORT_COLUMNS = ("run_id", "account", "outcome", "started_at", "favourites", "added", "removed")

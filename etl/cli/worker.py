@@ -32,7 +32,7 @@ from etl.monitor.status import statuses
 from etl.monitor.webhook import WebhookSender
 from etl.scheduler.due_sync import FinishedRun
 from etl.scheduler.queue import make_due
-from etl.settings import length_of_time
+from etl.setting_values import length_of_time
 from etl.worker.engine_tables import require_workers
 
 if TYPE_CHECKING:

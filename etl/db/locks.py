@@ -132,7 +132,7 @@ def _in_transaction(engine: Engine, keys: list[int]) -> Iterator[tuple[Connectio
 
 
 def wait_for(connection: Connection, what: LockKind, number: int) -> None:
-    """Hold ``what`` with this ``number`` until the transaction ends, as soon as nobody else has it. PostgreSQL only."""
+    """Hold ``what`` with this ``number`` until the transaction ends, as soon as no other session has it. PostgreSQL only."""
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": what.value[0] + number})
 
 

@@ -58,7 +58,7 @@ def _missing(connection: Connection, views: Collection[str]) -> list[str]:
 
 
 def _sequences_behind(connection: Connection) -> list[str]:
-    """Find sequences that would give a number once more, as after a restore of the tables alone. SQLite has none."""
+    """Find sequences that would return a number once more, as after a restore of the tables alone. SQLite has none."""
     if connection.dialect.name != "postgresql":
         return []
     faults = []

@@ -13,7 +13,7 @@ from etl.db import bulk
 from etl.db.tables import accounts
 from etl.errors import UsageError, WrongUser
 from etl.load import calendar
-from etl.settings import nearest
+from etl.setting_values import nearest
 
 SHOWN_NAMES = 10
 

@@ -46,7 +46,7 @@ def sync_lock(engine: Engine, account_id: int, name: str) -> Iterator[None]:
 
 
 def hold_in_transaction(connection: Connection, account_id: int) -> None:
-    """Wait behind a pooler until nobody else works on the account, and hold it until the transaction ends."""
+    """Wait behind a pooler until no other process works on the account, and hold it until the transaction ends."""
     if is_pooled(connection):
         wait_for(connection, LockKind.RUN, account_id)
 

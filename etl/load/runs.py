@@ -134,7 +134,7 @@ def finish(connection: Connection, result: RunResult, ref: SnapshotRef | None = 
 
 
 def extend_idle(connection: Connection, earlier_id: int, result: RunResult, ref: SnapshotRef) -> bool:
-    """Let the row of an earlier run stand for this one too, if both found nothing; True if it does.
+    """Let the row of an earlier run record this one too, if both found nothing; True if it does.
 
     The earlier one must be the account's last run, unchanged, of the same trigger, without missing favourites. Its row then
     has the times and evidence of this run, whose own row is deleted.

@@ -156,7 +156,7 @@ class Service:
     def _reschedule(self) -> None:
         """Recompute the next runs that are out of date.
 
-        That is, at the start: those of another schedule, and rows that accounts lack. At every tick, by an index: those that
+        That is, at the start: those of another schedule, and accounts without a row. At every tick, by an index: those that
         a machine wrote while its clock was ahead.
         """
         now, config = clock.now(), self._config

@@ -13,7 +13,7 @@ from etl.accounts.token_input import decode_token, read_token, read_token_file, 
 from etl.accounts.token_rows import TokenLocation
 from etl.config import load
 from etl.errors import CredentialsError, SettingsError, UsageError
-from etl.settings import key_list
+from etl.setting_values import key_list
 from tests.support.sandbox_accounts import KEY
 
 PASTED = [
