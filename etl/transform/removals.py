@@ -261,16 +261,25 @@ def hold_additions(
     if not looks_foreign:
         return None, False, ""
     bounds = dict(before.pending) if before else {}
-    pending = {each: bounds.get(each) or PendingAddition(seen.observed_at, state.absence_at) for each in added}
     since, absence_at = (before.since, before.absence_at) if before else (seen.observed_at, state.absence_at)
+    pending = {each: bounds.get(each) or PendingAddition(seen.observed_at, absence_at) for each in added}
     waiting = ForeignList(since, pending, absence_at)
-    if seen.user_confirmed and seen.proves_absence and seen.started_at - since >= seen.grace.removal:
+    if seen.user_confirmed and seen.started_at - since >= seen.grace.removal:
         return waiting, False, ""
     why = (
         f"{len(added)} of {len(seen.present)} tracks are new and {missing} of {len(state.open)} favourites are missing: "
         "this looks like another user's list"
     )
     return waiting, True, why
+
+
+def still_foreign(state: OpenFavourites, seen: SnapshotRef) -> ForeignList | None:
+    """Return what is left of a list that looked foreign after ``seen``, which does not.
+
+    The wait is over. But until a whole list of the account's own is read, nothing since the foreign list proves absence.
+    """
+    before = state.memory.foreign
+    return None if before is None or seen.proves_absence else ForeignList(seen.observed_at, {}, before.absence_at)
 
 
 def labelled_tracks(missing: Collection[int], labels: Mapping[int, Iterable[object]]) -> frozenset[int]:

@@ -276,3 +276,23 @@ def test_a_favourite_after_a_foreign_list_has_its_own_bounds():
     looks = [look(0, own), look(1, other, user_confirmed=False), look(2, [101, *own])]
     (added,) = [each for each in replay(looks, THRESHOLD).intervals if each.track_id == 101]
     assert (added.valid_from, added.added_after) == (looks[2].observed_at, looks[0].started_at)
+
+
+def test_a_part_after_a_foreign_list_proves_no_absence():
+    own, other = range(1, 31), range(101, 131)
+    looks = [look(0, own), look(1, other, user_confirmed=False), look(2, own, proves_absence=False)]
+    looks.append(look(3, [200, *own], proves_absence=False))
+    looks.append(look(4, [201, *own]))
+    bounds = {each.track_id: (each.valid_from, each.added_after) for each in replay(looks, THRESHOLD).intervals}
+    before = looks[0].started_at
+    assert bounds[200] == (looks[3].observed_at, before)
+    assert bounds[201] == (looks[4].observed_at, before)
+
+
+def test_new_tracks_of_partial_lists_arrive_after_the_grace():
+    looks = [look(0, range(1, 101)), *every_hours(6, 60, range(101, 151), start=6, proves_absence=False)]
+    history = replay(looks, THRESHOLD)
+    added = [each for each in history.intervals if each.track_id > 100]
+    assert {each.valid_from for each in added} == {looks[1].observed_at}
+    assert len(added) == 50
+    assert not closed(history)
