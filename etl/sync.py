@@ -38,7 +38,7 @@ from etl.model.records import (
     SnapshotRef,
     Trigger,
 )
-from etl.model.result import RunResult, outcome_of
+from etl.model.result import RunResult, counted, outcome_of
 from etl.replay.review import mark_superseded
 from etl.replay.track_events import accounts_with_tracks
 from etl.replay.tracks import replay_tracks
@@ -297,13 +297,14 @@ def _snapshot_ref(
 def _result(run: Run, snapshot: Snapshot, changes: FavouriteChanges, changed: int, rejected: int) -> RunResult:
     reasons = [snapshot.reason, snapshot.note]
     if snapshot.unknown:
-        entries = "1 entry has" if snapshot.unknown == 1 else f"{snapshot.unknown} entries have"
+        entries = counted(snapshot.unknown, "entry has", "entries have")
         reasons.append(f"{entries} no readable id and could be any track, so nothing is removed")
     reasons += changes.reasons
     if changes.missing:
         reasons.append(f"{changes.missing} missing from the list: removals are recorded when they are certain")
     if changes.held:
-        reasons.insert(0, f"{len(changes.held)} removals wait for `favsync runs approve {run.result.run_id or 'N'}`")
+        removals = counted(len(changes.held), "removal waits", "removals wait")
+        reasons.insert(0, f"{removals} for `favsync runs approve {run.result.run_id or 'N'}`")
     return replace(
         run.result,
         outcome=outcome_of(proves_absence=snapshot.proves_absence, change=changes, changed=changed),

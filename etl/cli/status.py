@@ -13,6 +13,7 @@ from etl.cli.commands import Verb
 from etl.cli.context import Context, pass_context
 from etl.cli.options import accounts_argument, json_option
 from etl.errors import UsageError
+from etl.model.result import counted
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -94,10 +95,8 @@ def _show(context: Context, found: list[AccountStatus], now: datetime) -> None:
         if each.exit_code:
             context.say(f"{each.account}: {_advice(each)}")
         if each.missing_since is not None:
-            are = "favourite is" if each.missing == 1 else "favourites are"
-            context.say(
-                f"{each.account}: {each.missing} {are} missing from the list, since {each.missing_since:%Y-%m-%d %H:%M} UTC"
-            )
+            are = counted(each.missing, "favourite is", "favourites are")
+            context.say(f"{each.account}: {are} missing from the list, since {each.missing_since:%Y-%m-%d %H:%M} UTC")
         if each.removals_blocked_since is not None:
             since, reason = each.removals_blocked_since, each.removals_blocked_reason
             why = f"{each.removals_blocked_by}; {reason}" if reason else each.removals_blocked_by
@@ -110,7 +109,8 @@ def _advice(each: AccountStatus) -> str:
     if each.is_stale:
         why = f"the last run failed: {each.last_reason}; " if each.last_reason and each.failures_in_a_row else ""
         return f"{why}run `favsync doctor` to find the cause, or `favsync sync {each.account}` to retry"
-    return f"{each.held} removals wait for `favsync runs approve {each.held_run_id}` or `reject {each.held_run_id}`"
+    removals = counted(each.held, "removal waits", "removals wait")
+    return f"{removals} for `favsync runs approve {each.held_run_id}` or `reject {each.held_run_id}`"
 
 
 def _age(text: str | None) -> timedelta | None:

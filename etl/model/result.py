@@ -20,6 +20,11 @@ def outcome_of(*, proves_absence: bool, change: FavouriteChanges, changed: int, 
     return Outcome.SUCCEEDED if is_changed else Outcome.UNCHANGED
 
 
+def counted(count: int, one: str, many: str) -> str:
+    """Return ``count`` and the words for one thing or for many, for the reason of a run."""
+    return f"{count:,} {one if count == 1 else many}"
+
+
 class RunResult(msgspec.Struct, frozen=True):
     """The result of a run, as `favsync sync --json` prints it (docs/settings.md)."""
 

@@ -19,6 +19,7 @@ from etl.load.baseline import is_observation, read_open_favourites
 from etl.load.run_lock import run_lock
 from etl.load.runs import find_run
 from etl.model.records import FavouriteInterval, Outcome, RemovalThreshold, Review
+from etl.model.result import counted
 from etl.replay.favourites import replay_favourites
 
 VERBS = {Review.APPROVED: "approve", Review.REJECTED: "reject"}
@@ -133,8 +134,11 @@ def _decide(connection: Connection, row: Any, decision: Review, threshold: Remov
     replay_favourites(connection, row.account_id, threshold)
     if decision is Review.APPROVED:  # what was only missing is recorded too
         count = connection.execute(select(runs.c.removed).where(this)).scalar_one() - row.removed
-    kind = "held removals" if row.held else "removals of missing favourites"
-    reason = f"the operator {decision} {count} {kind}"
+    if row.held:
+        what = counted(count, "held removal", "held removals")
+    else:
+        what = counted(count, "removal of a missing favourite", "removals of missing favourites")
+    reason = f"the operator {decision} {what}"
     connection.execute(update(runs).where(this).values(reason=reason))
     return count
 

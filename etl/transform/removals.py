@@ -25,6 +25,7 @@ from etl.model.records import (
     Review,
     SnapshotRef,
 )
+from etl.model.result import counted
 
 LOOKS = 5
 WEEK = timedelta(days=7)
@@ -115,11 +116,13 @@ class _Signs:
                 continue
             if not group.is_cut:
                 self.waits |= tail
-                self.reasons.append(f"{len(tail)} missing favourites were the last of the list, behind all that stayed")
+                were = counted(len(tail), "missing favourite was", "missing favourites were")
+                self.reasons.append(f"{were} the last of the list, behind all that stayed")
             elif memory.window != group.length:
                 self.asks |= tail
+                are = counted(len(tail), "favourite is", "favourites are")
                 self.reasons.append(
-                    f"the last {len(tail)} favourites are missing and the list has {length} entries: "
+                    f"the last {are} missing and the list has {length} entries: "
                     f"the service seems to list only the newest {length}"
                 )
 
@@ -150,7 +153,8 @@ class _Signs:
         withdrawn = {each for each in ids if catalogue.get(each) is RemovalReason.WITHDRAWN}
         if withdrawn:
             self.waits |= withdrawn
-            self.reasons.append(f"{len(withdrawn)} missing favourites are not in Boomplay's catalogue for this account")
+            are = counted(len(withdrawn), "missing favourite is", "missing favourites are")
+            self.reasons.append(f"{are} not in Boomplay's catalogue for this account")
 
 
 def remember(state: OpenFavourites, seen: SnapshotRef, missing: Sequence[FavouriteInterval]) -> RemovalMemory:

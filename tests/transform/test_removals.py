@@ -142,6 +142,14 @@ def test_a_total_that_does_not_fall_asks_the_operator():
     assert any("says 200 favourites and lists 190" in reason for reason in last_change(history, looks).reasons)
 
 
+def test_a_reason_about_one_favourite_is_in_the_singular():
+    one = look(6, range(1, 30), catalogue={30: RemovalReason.WITHDRAWN})
+    assert last_change(replay([look(0, range(1, 31)), one], THRESHOLD), [one]).reasons == (
+        "1 missing favourite was the last of the list, behind all that stayed",
+        "1 missing favourite is not in Boomplay's catalogue for this account",
+    )
+
+
 def test_a_total_that_falls_with_the_list_contradicts_nothing():
     whole, cut = [*range(1, 201)], [each for each in range(1, 201) if each % 20 != 10]
     looks = [look(0, whole, total=200), *every_hours(6, 60, cut, start=6, total=190)]
