@@ -118,3 +118,8 @@ class RunInProgress(FavsyncError):
     """Another run holds the lock of this account."""
 
     exit_code = 75
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """Return a count with its noun, for messages: ``1 run``, ``1,200 tracks``. ``many``: a plural that is not ``one`` and s."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"

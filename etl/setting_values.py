@@ -1,4 +1,4 @@
-"""Reads the values of settings from text, and shows them. A reader raises ValueError with a predicate such as ``is not a URL``."""
+"""Reads the values of settings from text, and shows them. A reader raises ValueError with a predicate like ``is not a URL``."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine
 from etl import clock, logs
 from etl.boomplay.payloads import User
 from etl.db.engine import in_transaction, read_transaction, write_transaction
-from etl.errors import FavsyncError, RateLimited, Stopped, WrongUser
+from etl.errors import FavsyncError, RateLimited, Stopped, WrongUser, counted
 from etl.extract.snapshot import FavouritesApi, RunOptions, ask_catalogue, clock_shift, require_owner, take_snapshot
 from etl.load import accounts, runs
 from etl.load.accounts import Account
@@ -331,13 +331,14 @@ def _snapshot_ref(
 def _result(run: Run, snapshot: Snapshot, changes: FavouriteChanges, changed: int, rejected: int) -> RunResult:
     reasons = [snapshot.reason, snapshot.note]
     if snapshot.unknown:
-        entries = "1 entry has" if snapshot.unknown == 1 else f"{snapshot.unknown} entries have"
+        entries = counted(snapshot.unknown, "entry has", "entries have")
         reasons.append(f"{entries} no readable id and could be any track, so nothing is removed")
     reasons += changes.reasons
     if changes.missing:
         reasons.append(f"{changes.missing} missing from the list: removals are recorded when they are certain")
     if changes.held:
-        reasons.insert(0, f"{len(changes.held)} removals wait for `favsync runs approve {run.result.run_id or 'N'}`")
+        removals = counted(len(changes.held), "removal waits", "removals wait")
+        reasons.insert(0, f"{removals} for `favsync runs approve {run.result.run_id or 'N'}`")
     return replace(
         run.result,
         outcome=outcome_of(proves_absence=snapshot.proves_absence, change=changes, changed=changed),

@@ -16,13 +16,12 @@ from msgspec import Raw, Struct
 
 from etl.boomplay.redact import Secret, one_line
 from etl.errors import ApiRefused, PayloadError
-from etl.model.encoding import digest_of, intern_markets
+from etl.model.encoding import EXACT_FLOAT, digest_of, intern_markets
 from etl.model.records import Item, Page
 
 T = TypeVar("T")
 
 BIGINT = 2**63 - 1
-EXACT_FLOAT = 2**53
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # UTF-8 or PostgreSQL refuse these
 LONGEST_BIGINT = len(str(BIGINT))
 ABSENT = Raw(b"")
@@ -202,7 +201,7 @@ def _odd_track_id(body: bytes) -> int | None:
     if isinstance(track_id, str):
         is_number = track_id.isascii() and track_id.isdigit() and len(track_id) <= LONGEST_BIGINT
         track_id = int(track_id) if is_number else 0
-    elif isinstance(track_id, float):  # beyond 2 ** 53 a float is no longer one integer
+    elif isinstance(track_id, float):
         track_id = int(track_id) if track_id.is_integer() and track_id <= EXACT_FLOAT else 0
     return track_id if 1 <= track_id <= BIGINT else None
 

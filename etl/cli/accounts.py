@@ -23,12 +23,12 @@ from etl.boomplay.payloads import User
 from etl.cli.add_many import add_many
 from etl.cli.commands import VerbGroup
 from etl.cli.completers import account_names
-from etl.cli.context import Context, counted, pass_context
+from etl.cli.context import Context, pass_context
 from etl.cli.options import json_option, wide_option
 from etl.cli.signals import stop_event
 from etl.cli.sync import worst_exit_code
 from etl.db.engine import read_transaction, write_transaction
-from etl.errors import DatabaseError, UsageError
+from etl.errors import DatabaseError, UsageError, counted
 from etl.load.accounts import Account, find_accounts, match_accounts
 from etl.load.run_lock import run_locks
 from etl.replay.erase import erase_account

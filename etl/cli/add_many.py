@@ -12,10 +12,10 @@ from sqlalchemy import Engine
 from etl.accounts import manage
 from etl.accounts.token_input import read_token
 from etl.accounts.token_rows import account_id_of
-from etl.cli.context import Context, counted
+from etl.cli.context import Context
 from etl.cli.sync import worst_exit_code
 from etl.db.engine import read_transaction
-from etl.errors import ApiUnreachable, DatabaseError, FavsyncError, RateLimited, SettingsError, UsageError
+from etl.errors import ApiUnreachable, DatabaseError, FavsyncError, RateLimited, SettingsError, UsageError, counted
 from etl.scheduler.schedule import parse
 
 COLUMNS = ("name", "access_token", "refresh_token", "token_env", "token_file", "schedule", "region")

@@ -166,11 +166,6 @@ class Context:
         return count
 
 
-def counted(count: int, noun: str) -> str:
-    """Return a count with its noun, such as ``1 run`` or ``1,200 tracks``."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
 def shortened(items: Sequence[object], most: int) -> str:
     """Return the first ``most`` items separated by commas, and the number of the others."""
     more = f" and {len(items) - most:,} more" if len(items) > most else ""

@@ -12,11 +12,12 @@ import click
 from sqlalchemy import Column, Connection, select
 
 from etl.cli.commands import Verb, unknown
-from etl.cli.context import Context, counted, moment, pass_context
+from etl.cli.context import Context, moment, pass_context
 from etl.cli.options import WholeNumber, account_argument, json_option
 from etl.cli.time_input import instant
 from etl.db.engine import read_transaction
 from etl.db.tables import artists, tracks
+from etl.errors import counted
 from etl.load.accounts import every_account, find_accounts
 from etl.reporting.timeline import Event, events, tracks_by, tracks_called, tracks_of_artist
 

@@ -12,10 +12,11 @@ from sqlalchemy import Connection
 
 from etl.cli.commands import Verb
 from etl.cli.completers import account_names, report_names
-from etl.cli.context import Context, counted, pass_context
+from etl.cli.context import Context, pass_context
 from etl.cli.options import WholeNumber, json_option, wide_option
 from etl.cli.time_input import instant
 from etl.db.engine import read_transaction
+from etl.errors import counted
 from etl.load.accounts import find_accounts, is_pattern, match_accounts
 from etl.reporting.html import write_report
 from etl.reporting.list_as_of import list_at

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import click
 
 from etl.cli.commands import Verb
-from etl.cli.context import Context, counted, pass_context
+from etl.cli.context import Context, pass_context
 from etl.cli.options import accounts_argument, json_option, wide_option
-from etl.errors import UsageError
+from etl.errors import UsageError, counted
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -156,10 +156,11 @@ def _notes(each: AccountStatus) -> Iterator[str]:
         yield f"{why}run `favsync doctor` to find the cause, or `favsync sync {quoted}` to retry"
     elif each.exit_code:
         run_id = each.held_run_id
-        yield f"{each.held} removals wait for `favsync runs approve {run_id}` or `favsync runs reject {run_id}`"
+        removals = counted(each.held, "removal waits", "removals wait")
+        yield f"{removals} for `favsync runs approve {run_id}` or `favsync runs reject {run_id}`"
     if each.missing_since is not None:
-        are = "favourite is" if each.missing == 1 else "favourites are"
-        yield f"{each.missing} {are} missing from the list, since {each.missing_since:%Y-%m-%d %H:%M} UTC"
+        are = counted(each.missing, "favourite is", "favourites are")
+        yield f"{are} missing from the list, since {each.missing_since:%Y-%m-%d %H:%M} UTC"
     if each.removals_blocked_since is not None:
         since, reason = each.removals_blocked_since, each.removals_blocked_reason
         causes = "; ".join(filter(None, (each.removals_blocked_by, reason)))

@@ -16,7 +16,7 @@ from etl.cli.errors import INTERRUPTED
 from etl.cli.options import accounts_argument, json_option, plan_option
 from etl.cli.progress_bar import counter
 from etl.cli.signals import stop_event
-from etl.errors import RunInProgress
+from etl.errors import RunInProgress, counted
 from etl.reporting.run_summary import report_fields, report_lines
 
 if TYPE_CHECKING:
@@ -171,7 +171,6 @@ class SyncRound:
     def _report_untried(self, accounts: Sequence[Account]) -> None:
         """Report the accounts that were left out because the service does not answer, in one line."""
         from etl import clock
-        from etl.cli.context import counted
         from etl.cli.targets import failed_result
         from etl.errors import ApiUnreachable
 

@@ -15,7 +15,7 @@ import click
 
 from etl import logs
 from etl.cli.commands import Verb
-from etl.cli.context import Context, counted, moment, pass_context, shortened
+from etl.cli.context import Context, moment, pass_context, shortened
 from etl.cli.errors import INTERRUPTED
 from etl.cli.options import accounts_argument, json_option
 from etl.cli.signals import stop_event
@@ -23,7 +23,7 @@ from etl.cli.status import ago
 from etl.cli.sync import healthcheck, report_run, warn_no_raw, worst_exit_code
 from etl.db.engine import read_transaction, write_transaction
 from etl.db.migrate import require_newest
-from etl.errors import UsageError
+from etl.errors import UsageError, counted
 from etl.load.accounts import find_accounts
 from etl.monitor.calendar_status import calendar_and_budgets
 from etl.monitor.http import Answers, serving

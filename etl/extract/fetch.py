@@ -33,13 +33,15 @@ class ReadOptions(msgspec.Struct, frozen=True):
     """How to read a list.
 
     ``concurrency``: threads that fetch. ``expected``: a guess at the length of the list, in items. ``limits``: sizes of the
-    first page and of the others. ``answer_within_seconds``: the longest wait for an answer, None for no limit. ``progress``
-    receives the number of items read. ``is_stopped`` is asked every 0.25 s while an answer is awaited.
+    first page and of the others. ``is_confirming``: the read confirms another one, so it requests the end once more.
+    ``answer_within_seconds``: the longest wait for an answer, None for no limit. ``progress`` receives the number of items
+    read. ``is_stopped`` is asked every 0.25 s while an answer is awaited.
     """
 
     concurrency: int = 4
     expected: int = 0
     limits: tuple[int, int] = (PAGE_LIMIT, PAGE_LIMIT)
+    is_confirming: bool = False
     answer_within_seconds: float | None = None
     progress: Progress | None = None
     is_stopped: Callable[[], bool] | None = None
@@ -98,7 +100,7 @@ def read_with(carry_out: Callable[[Reading], PageChain], options: ReadOptions) -
         first_limit=first_limit, limit=limit, concurrency=options.concurrency, expected=options.expected
     )
     chain = carry_out(ordered)
-    pages, unread_from, rows = ordered.pages, ordered.unread_from, ordered.rows_read
+    pages, unread_from = ordered.pages, ordered.unread_from
     if not chain.proven and ordered.is_order_unstable:
         unordered = UnorderedPagination()
         chain = _with_seen(carry_out(unordered), chain)
@@ -106,15 +108,17 @@ def read_with(carry_out: Callable[[Reading], PageChain], options: ReadOptions) -
     elif ordered.has_hidden_rows:
         filtered = FilteredPagination(limit=limit, first_limit=first_limit, max_requests=MAX_REQUESTS)
         reason, chain = chain.reason, _with_seen(carry_out(filtered), chain)
-        pages, unread_from, rows = filtered.pages, filtered.unread_from, filtered.rows_read
+        pages, unread_from = filtered.pages, filtered.unread_from
         chain = chain if chain.proven else replace(chain, reason=reason)
     shortfall = options.expected - len(chain.items)
-    if not chain.proven and unread_from is not None:
+    if unread_from is None:
+        pass
+    elif not chain.proven:
         chain = carry_out(Remainder(unread_from, chain, max_requests=MAX_REQUESTS - ordered.requests))
-    elif chain.proven and chain.is_ordered and shortfall > 0:
+    elif shortfall > 0 or options.is_confirming:
         hop = ordered.page_size or limit
-        probes = min(MAX_USELESS_ANSWERS, -(-shortfall // hop))
-        behind = carry_out(Remainder(rows, chain, hop=hop, max_useless=probes, is_needed=False))
+        probes = 1 + min(MAX_USELESS_ANSWERS, -(-max(0, shortfall) // hop))
+        behind = carry_out(Remainder(unread_from, chain, hop=hop, max_useless=probes, is_needed=False))
         chain = behind if len(behind.items) > len(chain.seen) else chain
     total = ordered.total if ordered.total is not None and ordered.total >= len(chain.seen) else None
     return replace(chain, pages=pages, page_size=ordered.page_size, total=total)

@@ -58,11 +58,6 @@ class FilteredPagination:
         return len(self._chain)
 
     @property
-    def rows_read(self) -> int:
-        """The number of rows that the pages of the chain cover, also those that are hidden."""
-        return self._chain[-1].offset + self._limit if self._chain else 0
-
-    @property
     def items_read(self) -> int:
         """The number of different items seen so far."""
         return len(self._seen)
@@ -144,6 +139,7 @@ class FilteredPagination:
             self._repair(beyond)
         else:
             self._chain = pages
+            self.unread_from = beyond.offset
             self.result = proven_chain(merge_overlapping_pages(pages), self._seen.values())
 
     def _repair(self, page: Page) -> None:

@@ -51,7 +51,8 @@ class Pagination:
     length of the list; it only sizes the look-ahead. ``first_limit``: size of the first page, so that two reads have their
     page boundaries at different items and request different URLs.
 
-    If the list is not proven, ``unread_from`` is the offset from which nothing was read, None if the read reached the end.
+    ``unread_from``: if the list is proven, the offset of its end, else the one from which nothing was read (None: nothing is
+    left to read).
     ``has_hidden_rows``: the service seems to drop rows from pages (`filtered_pagination`).
     """
 
@@ -90,11 +91,6 @@ class Pagination:
     def pages(self) -> int:
         """The number of pages in the chain."""
         return len(self._chain)
-
-    @property
-    def rows_read(self) -> int:
-        """The number of rows that the pages of the chain cover, also if some of them are hidden."""
-        return self._chain[-1].offset + (self.page_size or self._limit) if self._chain else 0
 
     @property
     def requests(self) -> int:
@@ -304,4 +300,6 @@ class Pagination:
         self.result = PageChain(items=tuple(self._seen.values()), extras=(), proven=False, reason=why)
 
     def _finish(self) -> None:
+        *_, last, _ = self._chain
+        self.unread_from = last.offset + len(last.items)
         self.result = proven_chain(merge_pages(self._chain), self._seen.values())

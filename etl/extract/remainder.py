@@ -1,7 +1,8 @@
 """Reads on where a pagination has ended, over pages that are empty or refused, until nothing new arrives.
 
-It proves nothing. If a proof is out of reach, it finds what is added all the same. If a proven list is shorter than expected, it
-looks for items behind the end: a service that hides more rows than a page holds shows an end where there is none.
+It proves nothing. If a proof is out of reach, it finds what is added all the same. If a proven list is shorter than expected, or
+confirms such a one, it looks for items at the end and behind it: a service that hides more rows than a page holds, or that
+falsely answers with an empty page, shows an end where there is none.
 """
 
 from __future__ import annotations

@@ -161,7 +161,8 @@ def take_snapshot(
         while needs_another_read(reads, favourites, at_risk):
             say = log.info if len(reads) == 1 else log.debug
             say("reading again to confirm", reads=len(reads))
-            again = replace(way, expected=len(reads[-1].items), limits=LIMITS[len(reads) % len(LIMITS)])
+            limits = LIMITS[len(reads) % len(LIMITS)]
+            again = replace(way, expected=len(reads[-1].items), limits=limits, is_confirming=True)
             reads.append(_read_again(api, reads[-1], again))
             at_risk = _at_risk(lookup, reads, favourites, young_since)
     reason = why_unconfirmed(reads, favourites, at_risk)

@@ -19,6 +19,7 @@ import msgspec
 from etl.model.records import Digest
 
 DIGEST_SIZE = 16
+EXACT_FLOAT = 2**53  # beyond it a float is no longer one integer
 ITEMS_PER_BLOCK = 500
 _MARKETS = b'"available_markets":"'  # a body with another spelling is kept in one piece
 _Entry = bytes | tuple[bytes, int, bytes]

@@ -287,7 +287,7 @@ class ForeignList(msgspec.Struct, frozen=True):
     """A list that looks like another user's: since when, and the additions that wait.
 
     ``absence_at``: start of the newest snapshot before it that proves absence. The list itself proves nothing about the
-    account's own favourites.
+    account's own favourites. Without ``pending``: a part of a list of their own was read since.
     """
 
     since: datetime

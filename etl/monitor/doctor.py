@@ -30,7 +30,7 @@ from etl.config import Config
 from etl.db import migrate
 from etl.db.engine import open_engine, read_transaction
 from etl.db.schema_check import schema_differences
-from etl.errors import ApiError, DatabaseError, FavsyncError, UsageError
+from etl.errors import ApiError, DatabaseError, FavsyncError, UsageError, counted
 from etl.monitor.database_health import database_health, missing_rights
 from etl.monitor.status import HELD, NO_ID, OWNER, AccountStatus, statuses
 from etl.scheduler import schedule
@@ -229,8 +229,10 @@ def _removals(config: Config, engine: Engine) -> Iterator[Finding]:
         yield Finding(LOOK, "removals", more, "`favsync status --json` has all of them")
     if not blocked:
         missing = sum(each.missing for each in found)
-        waiting = f"; {missing:,} favourites are missing, and their removal is not recorded yet" if missing else ""
-        yield Finding(GOOD, "removals", f"nothing blocks removals{waiting}")
+        are = counted(missing, "favourite is", "favourites are")
+        waiting = f"; {are} missing, and not recorded as removed yet" if missing else ""
+        stale = ", but stale accounts record none" if any(each.is_stale for each in found) else ""
+        yield Finding(GOOD, "removals", f"nothing blocks removals{stale}{waiting}")
 
 
 def _stored_tokens(config: Config, engine: Engine) -> Iterator[Finding]:

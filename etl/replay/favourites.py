@@ -15,6 +15,7 @@ from sqlalchemy import Connection, select
 
 from etl.db import bulk
 from etl.db.tables import favourites, runs, tracks
+from etl.errors import counted
 from etl.load.baseline import interval_of, is_observation
 from etl.load.favourites import insert_intervals, interval_rows, write_memory
 from etl.model.records import FavouriteChanges, FavouriteInterval, Outcome, RemovalThreshold
@@ -127,7 +128,8 @@ def _miscounted(connection: Connection, account_id: int, by_run: Mapping[int, Fa
 def _reason(row: Any, change: FavouriteChanges, outcome: Outcome) -> str | None:
     """Return the reason of a run, corrected if the replay starts or ends a hold."""
     if outcome is Outcome.HELD and (row.outcome != Outcome.HELD or row.held != len(change.held)):
-        return f"{len(change.held)} removals wait for `favsync runs approve {row.run_id}`"
+        removals = counted(len(change.held), "removal waits", "removals wait")
+        return f"{removals} for `favsync runs approve {row.run_id}`"
     if row.outcome == Outcome.HELD and outcome is not Outcome.HELD and row.decision is None:
         return f"the {row.held} held removals no longer wait: the account's history was replayed"
     reason: str | None = row.reason

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, select, update
 
 from etl.db.engine import in_transaction, read_transaction
 from etl.db.tables import runs
-from etl.errors import UsageError
+from etl.errors import UsageError, counted
 from etl.load import raw
 from etl.load.accounts import Account
 from etl.load.baseline import is_observation, read_open_favourites
@@ -133,8 +133,11 @@ def _decide(connection: Connection, row: Any, decision: Review, threshold: Remov
     replay_favourites(connection, row.account_id, threshold)
     if decision is Review.APPROVED:  # what was only missing is recorded too
         count = connection.execute(select(runs.c.removed).where(this)).scalar_one() - row.removed
-    kind = "held removals" if row.held else "removals of missing favourites"
-    reason = f"the operator {decision} {count} {kind}"
+    if row.held:
+        what = counted(count, "held removal", "held removals")
+    else:
+        what = counted(count, "removal of a missing favourite", "removals of missing favourites")
+    reason = f"the operator {decision} {what}"
     connection.execute(update(runs).where(this).values(reason=reason))
     return count
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import Connection, func, select
 
 from etl.db.tables import favourites
-from etl.load.baseline import instants_of, interval_of
+from etl.load.baseline import instants_of, interval_of, read_memory
 from etl.load.stored_tracks import StoredVersion, market_codes_by_set, stored_versions
 from etl.model.records import FavouriteInterval, Track
 from etl.transform.as_of import ObservationRange, Presence, answer
@@ -48,6 +48,9 @@ def observation_range(connection: Connection, account_id: int) -> ObservationRan
     absent_from, absent_until = connection.execute(proofs).one()
     newest = select(each.c.started_at).order_by(each.c.observed_at.desc()).limit(1)
     first = connection.execute(select(func.min(each.c.observed_at))).scalar()
+    foreign = read_memory(connection, account_id).foreign
+    if foreign is not None:  # a list that looks like another user's proves nothing about this account
+        absent_until = foreign.absence_at
     return ObservationRange(absent_from, absent_until, connection.execute(newest).scalar(), first)
 
 

@@ -34,7 +34,8 @@ class ObservationRange:
     """How far an account's observations reach.
 
     ``seen_from``: end of the first one of all. ``absent_from``: end of the first one that proves absence. ``absent_until``:
-    start of the newest such. ``seen_until``: start of the newest one of all. Each None before there is any.
+    start of the newest such that is not in doubt (`ForeignList`). ``seen_until``: start of the newest one of all. Each None
+    before there is any.
     """
 
     absent_from: datetime | None = None

@@ -28,7 +28,7 @@ from etl.model.records import (
     Review,
     SnapshotRef,
 )
-from etl.transform.removals import Evidence, hold_additions, remember, weigh
+from etl.transform.removals import Evidence, hold_additions, remember, still_foreign, weigh
 
 
 def decide_changes(state: OpenFavourites, seen: SnapshotRef, threshold: RemovalThreshold) -> FavouriteChanges:
@@ -39,7 +39,8 @@ def decide_changes(state: OpenFavourites, seen: SnapshotRef, threshold: RemovalT
     missing = [_missing(interval, state, seen, is_whole=is_whole) for interval in absent]
     added = [track_id for track_id in seen.present if track_id not in state.open]
     foreign, additions_wait, why_foreign = hold_additions(state, seen, added, len(missing))
-    memory = replace(remember(state, seen, missing), foreign=foreign if additions_wait else None)
+    waiting = foreign if additions_wait else None
+    memory = replace(remember(state, seen, missing), foreign=waiting if foreign else still_foreign(state, seen))
     evidence = Evidence()
     if is_whole and not additions_wait:
         evidence = weigh(state, memory, missing, seen, threshold)

@@ -1,8 +1,8 @@
 """Normalises one item of the list as received into a `Track`, or rejects it with the reason.
 
 It handles the quirks of the service: empty text for no value, repeated genres and artists, three forms of a duration, numbers
-as text, market codes outside ISO 3166. An item with a readable id is never lost; at worst it is a reject. A title is kept
-unchanged, except for NUL and lone surrogates, which neither UTF-8 nor PostgreSQL can hold and which become U+FFFD.
+as text or floats, market codes outside ISO 3166. An item with a readable id is never lost; at worst it is a reject. A title
+is kept unchanged, except for NUL and lone surrogates, which neither UTF-8 nor PostgreSQL can hold and which become U+FFFD.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from etl.model.encoding import EXACT_FLOAT
 from etl.model.records import Artist, Item, Track
 
 MAX_INTEGER = 2**63 - 1
@@ -233,11 +234,13 @@ def _as_text(name: str, value: Any) -> str | None:
 
 
 def _as_integer(name: str, value: Any, notes: list[str]) -> int | None:
-    """``"15"`` is 15; what is no number at all is unknown, with a note."""
+    """``"15"`` and ``15.0`` are 15; what is no whole number is unknown, with a note."""
     if value is None or value == "":
         return None
     if isinstance(value, int) and not isinstance(value, bool):
         return value
+    if isinstance(value, float) and value.is_integer() and abs(value) <= EXACT_FLOAT:
+        return int(value)
     if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,18}", value.strip()):
         return int(value)
     notes.append(f"{name}: unreadable")

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 import msgspec
 from msgspec.structs import replace
 
+from etl.errors import counted
 from etl.model.records import (
     FavouriteInterval,
     ForeignList,
@@ -115,11 +116,13 @@ class _Signs:
                 continue
             if not group.is_cut:
                 self.waits |= tail
-                self.reasons.append(f"{len(tail)} missing favourites were the last of the list, behind all that stayed")
+                were = counted(len(tail), "missing favourite was", "missing favourites were")
+                self.reasons.append(f"{were} the last of the list, behind all that stayed")
             elif memory.window != group.length:
                 self.asks |= tail
+                are = counted(len(tail), "favourite is", "favourites are")
                 self.reasons.append(
-                    f"the last {len(tail)} favourites are missing and the list has {length} entries: "
+                    f"the last {are} missing and the list has {length} entries: "
                     f"the service seems to list only the newest {length}"
                 )
 
@@ -150,7 +153,8 @@ class _Signs:
         withdrawn = {each for each in ids if catalogue.get(each) is RemovalReason.WITHDRAWN}
         if withdrawn:
             self.waits |= withdrawn
-            self.reasons.append(f"{len(withdrawn)} missing favourites are not in Boomplay's catalogue for this account")
+            are = counted(len(withdrawn), "missing favourite is", "missing favourites are")
+            self.reasons.append(f"{are} not in Boomplay's catalogue for this account")
 
 
 def remember(state: OpenFavourites, seen: SnapshotRef, missing: Sequence[FavouriteInterval]) -> RemovalMemory:
@@ -261,16 +265,25 @@ def hold_additions(
     if not looks_foreign:
         return None, False, ""
     bounds = dict(before.pending) if before else {}
-    pending = {each: bounds.get(each) or PendingAddition(seen.observed_at, state.absence_at) for each in added}
     since, absence_at = (before.since, before.absence_at) if before else (seen.observed_at, state.absence_at)
+    pending = {each: bounds.get(each) or PendingAddition(seen.observed_at, absence_at) for each in added}
     waiting = ForeignList(since, pending, absence_at)
-    if seen.user_confirmed and seen.proves_absence and seen.started_at - since >= seen.grace.removal:
+    if seen.user_confirmed and seen.started_at - since >= seen.grace.removal:
         return waiting, False, ""
     why = (
         f"{len(added)} of {len(seen.present)} tracks are new and {missing} of {len(state.open)} favourites are missing: "
         "this looks like another user's list"
     )
     return waiting, True, why
+
+
+def still_foreign(state: OpenFavourites, seen: SnapshotRef) -> ForeignList | None:
+    """Return what is left of a list that looked foreign after ``seen``, which does not.
+
+    The wait is over. But until a whole list of the account's own is read, nothing since the foreign list proves absence.
+    """
+    before = state.memory.foreign
+    return None if before is None or seen.proves_absence else ForeignList(seen.observed_at, {}, before.absence_at)
 
 
 def labelled_tracks(missing: Collection[int], labels: Mapping[int, Iterable[object]]) -> frozenset[int]:

@@ -56,7 +56,18 @@ def test_a_list_that_is_shorter_than_expected_stays_proven():
     options = ReadOptions(concurrency=1, expected=201)
     chain = read_list(lambda offset, limit: sent.append(offset) or fetch(offset, limit), options)
     assert chain.proven
-    assert len(sent) == 7 + 1
+    assert len(sent) == 7 + 2
+
+
+@pytest.mark.parametrize("options", [ReadOptions(1, limits=(2, 2), is_confirming=True), ReadOptions(1, 9, (2, 2))])
+def test_an_end_that_is_falsely_empty_once_is_found_out(options):
+    fetch, faults = hiding(range(10), {8}, 2), [True]
+
+    def empty_once(offset, limit):
+        return page([], offset, limit) if offset == 8 and faults and faults.pop() else fetch(offset, limit)
+
+    chain = read_list(empty_once, options)
+    assert (chain.proven, chain.reason, 9 in seen(chain)) == (False, HIDDEN_END, True)
 
 
 def test_a_service_that_ignores_offset_stays_partial():

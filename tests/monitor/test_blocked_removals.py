@@ -94,7 +94,7 @@ def test_missing_favourites_are_counted_since_the_first(watched: Watched) -> Non
     (finding,) = watched.findings("removals")
     assert (finding.level, finding.finding) == (
         "ok",
-        "nothing blocks removals; 2 favourites are missing, and their removal is not recorded yet",
+        "nothing blocks removals; 2 favourites are missing, and not recorded as removed yet",
     )
 
 
@@ -136,6 +136,15 @@ def test_an_entry_without_an_id_blocks_removals(watched: Watched) -> None:
     assert "no readable id" in (found.removals_blocked_reason or "")
     watched.sync(LIST)
     assert watched.status.removals_blocked_by is None
+
+
+def test_a_list_that_is_mostly_unreadable_is_not_called_free(watched: Watched) -> None:
+    watched.sync(LIST)
+    unreadable = [raw(b'{"track_title": "%d"}' % number) for number in range(20)]
+    assert watched.sync(unreadable).outcome == Outcome.FAILED
+    watched.time.shift(timedelta(days=3))
+    (finding,) = watched.findings("removals")
+    assert finding.finding == "nothing blocks removals, but stale accounts record none"
 
 
 def test_a_list_that_is_not_proven_blocks_removals(watched: Watched) -> None:

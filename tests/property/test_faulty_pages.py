@@ -42,7 +42,8 @@ def seen(
     favourites = {each.track_id for each in before if each.track_id}
     while True:
         limits = (max(2, page_size - len(walks) % 2), page_size + 1)
-        options = ReadOptions(concurrency=1, limits=limits, expected=0 if walks else len(before))
+        expected = len(walks[-1].items) if walks else len(before)
+        options = ReadOptions(concurrency=1, limits=limits, expected=expected, is_confirming=bool(walks))
         walks.append(read_list(fetch, options, now=lambda: START))
         told = confirm(walks, favourites, at_risk={before[-1].track_id or 0})
         if not told.needs_read:

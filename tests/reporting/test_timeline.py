@@ -114,6 +114,13 @@ def test_as_of_is_yes_after_a_missing_track_came_back(listed: Listed) -> None:
     assert [listed.answer(day(at)) for at in (0, 1, 2, 3)] == [Presence.YES] * 4
 
 
+def test_as_of_is_unknown_while_a_list_looks_foreign(listed: Listed) -> None:
+    own = list(range(1, 31))
+    without = [track_id for track_id in own if track_id != 3]
+    listed.live(own, *[without] * 5, [3, *range(101, 131)])
+    assert [listed.answer(day(at)) for at in (1, 5, 5.5, 6)] == [Presence.NO] * 2 + [Presence.UNKNOWN] * 2
+
+
 def test_gaps_of_the_history_are_those_of_its_snapshots(seeded: Connection) -> None:
     for account in find_accounts(seeded):
         stays = [stay for name, stay in intervals(seeded) if name == account.name]

@@ -54,6 +54,25 @@ def test_rows_hidden_over_a_whole_page_remove_nothing(database: Database) -> Non
     assert len(database.open_tracks()) == 300
 
 
+def test_an_end_that_is_falsely_empty_removes_nothing(database: Database) -> None:
+    class FalseEnd(Hiding):
+        """Pages of two rows; the first answer at the last row is empty in each read."""
+
+        is_empty = False
+
+        def favourite_tracks(self, offset: int, limit: int) -> Page:
+            self.is_empty = self.is_empty or offset == 0
+            if offset == 8 and self.is_empty:
+                self.is_empty = False
+                return Page(offset, limit, ())
+            return super().favourite_tracks(offset, min(limit, 2))
+
+    favourites = FAVOURITES[:10]
+    database.sync(Hiding(favourites, favourites[8:9]))
+    database.sync(FalseEnd(favourites, favourites[8:9]))
+    assert 10 in database.open_tracks()
+
+
 def test_removals_are_recorded_despite_a_lasting_repeat(database: Database) -> None:
     assert database.sync(FakeSource(items=[*FAVOURITES, FAVOURITES[4]])).outcome == "succeeded"
     assert database.sync(FakeSource(items=[*FAVOURITES, FAVOURITES[4]])).outcome == "unchanged"

@@ -80,6 +80,10 @@ def test_genres_and_artists_come_without_duplicates():
     [
         ({"track_number": "15"}, {"track_number": 15}),
         ({"album_id": "40035180"}, {"album_id": 40035180}),
+        ({"album_id": 40035180.0}, {"album_id": 40035180, "notes": ()}),
+        ({"album_id": 1.5}, {"album_id": None, "notes": ("album_id: unreadable",)}),
+        ({"album_id": 2.0**60}, {"album_id": None, "notes": ("album_id: unreadable",)}),
+        ({"artists": [{"artist_id": 7.0}]}, {"artists": (Artist(7, None),)}),
         ({"album_title": 1999}, {"album_title": "1999"}),
         ({"artwork": None}, {"artwork_url": None}),
         ({"artwork": {"url": "u", "width": "464"}}, {"artwork_url": "u", "artwork_width": 464}),

@@ -142,6 +142,14 @@ def test_a_total_that_does_not_fall_asks_the_operator():
     assert any("says 200 favourites and lists 190" in reason for reason in last_change(history, looks).reasons)
 
 
+def test_a_reason_about_one_favourite_is_in_the_singular():
+    one = look(6, range(1, 30), catalogue={30: RemovalReason.WITHDRAWN})
+    assert last_change(replay([look(0, range(1, 31)), one], THRESHOLD), [one]).reasons == (
+        "1 missing favourite was the last of the list, behind all that stayed",
+        "1 missing favourite is not in Boomplay's catalogue for this account",
+    )
+
+
 def test_a_total_that_falls_with_the_list_contradicts_nothing():
     whole, cut = [*range(1, 201)], [each for each in range(1, 201) if each % 20 != 10]
     looks = [look(0, whole, total=200), *every_hours(6, 60, cut, start=6, total=190)]
@@ -276,3 +284,23 @@ def test_a_favourite_after_a_foreign_list_has_its_own_bounds():
     looks = [look(0, own), look(1, other, user_confirmed=False), look(2, [101, *own])]
     (added,) = [each for each in replay(looks, THRESHOLD).intervals if each.track_id == 101]
     assert (added.valid_from, added.added_after) == (looks[2].observed_at, looks[0].started_at)
+
+
+def test_a_part_after_a_foreign_list_proves_no_absence():
+    own, other = range(1, 31), range(101, 131)
+    looks = [look(0, own), look(1, other, user_confirmed=False), look(2, own, proves_absence=False)]
+    looks.append(look(3, [200, *own], proves_absence=False))
+    looks.append(look(4, [201, *own]))
+    bounds = {each.track_id: (each.valid_from, each.added_after) for each in replay(looks, THRESHOLD).intervals}
+    before = looks[0].started_at
+    assert bounds[200] == (looks[3].observed_at, before)
+    assert bounds[201] == (looks[4].observed_at, before)
+
+
+def test_new_tracks_of_partial_lists_arrive_after_the_grace():
+    looks = [look(0, range(1, 101)), *every_hours(6, 60, range(101, 151), start=6, proves_absence=False)]
+    history = replay(looks, THRESHOLD)
+    added = [each for each in history.intervals if each.track_id > 100]
+    assert {each.valid_from for each in added} == {looks[1].observed_at}
+    assert len(added) == 50
+    assert not closed(history)
