@@ -24,7 +24,7 @@ from etl.backfill.parsed_file import (
 
 DELIMITERS = ",;\t|"
 MAX_CELL = 1 << 30
-MAX_ROW_LINES = 500
+MAX_ROW_LINES = 200
 _SEPARATOR_LINE = re.compile(r'"?sep=([^"\r\n])"?\s*', re.IGNORECASE)
 
 

@@ -126,6 +126,8 @@ def _list_folder(top: Path) -> tuple[list[Path], list[InputFile]]:
 
 
 def _is_own_export(manifest: Path) -> bool:
+    if not manifest.is_file():  # opening a pipe would wait for a writer
+        return False
     try:
         with manifest.open("rb") as file:
             return _OWN_MANIFEST.match(file.read(200)) is not None
