@@ -272,8 +272,11 @@ class _Reading:
             if error.fault in SKIPPED and near(instant):
                 fault = f"{error.fault}, so it is not read; it may be a page, so the lists of its time count as parts"
                 faults.append(FileError(error.file, "", fault))
-        for group in self._groups.values():
-            doubts = _doubts([page for file in group.files for page in file.pages], len(group.items))
+        for instant, group in self._groups.items():
+            pages = [page for file in group.files for page in file.pages]
+            if not self._options.observed_at:
+                pages = [page for page in pages if page.observed_at in (None, instant)]
+            doubts = _doubts(pages, len(group.items))
             group.is_partial |= bool(doubts)
             faults += [FileError(group.label, "", f"{doubt}: it counts as a part") for doubt in doubts]
 

@@ -185,6 +185,7 @@ class _Fields:
             or any(stated.get(each) is False for each in SUCCESS)
             or str(stated.get("status")).lower() in FAILED,
             name=_readable(str(name)),
+            observed_at=self.time()[0],
         )
 
     def refusal(self) -> str:

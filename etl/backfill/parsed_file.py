@@ -48,7 +48,7 @@ class FileError:
 class StatedPage(NamedTuple):
     """What a page states about its list: the number of favourites and of pages (0: not stated), other pages, its name.
 
-    ``has_error``: it reports an error besides.
+    ``has_error``: it reports an error besides. ``observed_at``: its own time.
     """
 
     counts: int
@@ -57,6 +57,7 @@ class StatedPage(NamedTuple):
     has_previous: bool
     has_error: bool
     name: str
+    observed_at: datetime | None
 
 
 @dataclass(slots=True)

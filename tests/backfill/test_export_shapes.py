@@ -227,6 +227,9 @@ PAGES: list[tuple[object, ...]] = [
         "03-11-2025-10-12", "2026/03/01/list", "03-01-2026", "1772323200", "2026-W09", "1 March 2026", f"{DAY} 14.30 PKT",
         f"{DAY} 14.30 est", f"{DAY}T14-30-00-UTC+2", "2026-13-01", f"{DAY} 2026-03-02",
     )],
+    ("dated lists that state their lengths", {"x.json": [
+        {"exported_at": DAY, "total": 3, "data": [A, B, C]}, {"exported_at": "2026-03-05", "total": 2, "data": [A, B]},
+    ]}, NO_C, 0),
     ("dated lists in one file", {
         "x.jsonl": f'{{"exported_at":"{DAY}","data":[{A},{B},{C}]}}\n{{"exported_at":"2026-03-05","data":[{A},{B}]}}\n',
     }, NO_C, 0),
