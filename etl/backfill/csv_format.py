@@ -6,7 +6,6 @@ Only the id, and ``observed_at`` if there is such a column, are read. A row coun
 from __future__ import annotations
 
 import csv
-import io
 import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -18,13 +17,15 @@ from etl.backfill.parsed_file import (
     ParsedFile,
     id_only_item,
     refuse_own_output,
+    require_size,
     time_from,
     track_id_from,
 )
 
 DELIMITERS = ",;\t|"
 MAX_CELL = 1 << 30
-_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
+MAX_ROW_LINES = 200
+_SEPARATOR_LINE = re.compile(r'"?sep=([^"\r\n])"?\s*', re.IGNORECASE)
 
 
 class _Columns(NamedTuple):
@@ -39,9 +40,10 @@ class _Columns(NamedTuple):
 def read_csv(found: ParsedFile, content: bytes) -> None:
     """Read UTF-8 CSV into ``found``.
 
-    Raises: OwnOutputError.
+    Raises: RefusedFileError.
     """
-    lines = list(io.StringIO(content.decode("utf-8", "surrogateescape"), newline=""))
+    require_size(content.count(b"\n") + content.count(b"\r"), "lines")
+    lines = [line.decode("utf-8", "surrogateescape") for line in content.splitlines(keepends=True)]
     start = next(number for number, line in enumerate(lines) if line.strip(" \t\r\n"))
     csv.field_size_limit(MAX_CELL)  # for the whole process
     if match := _SEPARATOR_LINE.fullmatch(lines[start]):
@@ -69,14 +71,29 @@ def _read_rows(found: ParsedFile, lines: Sequence[str], start: int, delimiter: s
             body = "".join(lines[first:last]).rstrip("\r\n").encode("utf-8", "surrogateescape")
             found.add_invalid(body, place, fault, is_partial=is_open)
             continue
-        # A quote that is out of place may have swallowed rows.
-        inner = [part for cell in row if "\n" in cell for line in cell.splitlines() for part in line.split(delimiter)]
-        if any(track_id_from(part.strip().strip('"')) for part in inner):
+        if _may_hold_rows(row, delimiter):
             found.fail(place, f"a quoted cell goes on to line {last} and holds what look like rows")
         instant = None if columns.observed_at is None else time_from(row[columns.observed_at])
-        found.entries.append((id_only_item(track_id_from(row[columns.track_id]) or 0), instant))
+        found.add(id_only_item(track_id_from(row[columns.track_id]) or 0), instant)
     if columns is None:
         found.fail("", "the file has no rows")
+    elif columns.width > 1 and (not columns.names or columns.names[columns.track_id] == "id"):
+        _refuse_row_numbers(found)
+
+
+def _may_hold_rows(row: Sequence[str], delimiter: str) -> bool:
+    """True if a quote that is out of place may have swallowed rows: a cell of several lines has a track id in them."""
+    inner = (cell.replace(delimiter, "\n").splitlines() for cell in row if len(cell.splitlines()) > 1)
+    return any(track_id_from(part.strip().strip('"')) for parts in inner for part in parts)
+
+
+def _refuse_row_numbers(found: ParsedFile) -> None:
+    """Read nothing where the ids of a column that is not named after the track are 1, 2, 3 and so on."""
+    ids = [item.track_id for item, _ in found.entries if item.track_id is not None]
+    if ids and ids == list(range(1, len(ids) + 1)):
+        found.entries.clear()
+        found.notes.clear()
+        found.fail("line 1", "the column that could be the track id counts the rows, and there is no column track_id")
 
 
 def _rows(lines: Sequence[str], start: int, delimiter: str) -> Iterator[tuple[int, int, list[str]]]:
@@ -85,18 +102,15 @@ def _rows(lines: Sequence[str], start: int, delimiter: str) -> Iterator[tuple[in
     After such a line, reading goes on with the next one: a quote that is never closed must not swallow all rows after it.
     """
     while start < len(lines):
-        rows = csv.reader((lines[at] for at in range(start, len(lines))), delimiter=delimiter, strict=True)
-        read = 0
+        rows = csv.reader(lines[start : start + MAX_ROW_LINES], delimiter=delimiter, strict=True)
         try:
-            for row in rows:
-                may_be_cut = len(row) > 1 and _is_open(lines, start + rows.line_num)
-                if may_be_cut or any(cell.strip() for cell in row):
-                    yield start + read, start + rows.line_num, row
-                read = rows.line_num
-            return
+            row, end = next(rows), start + rows.line_num
         except csv.Error:
-            yield start + read, start + read + 1, []
-            start += read + 1
+            row, end = [], start + 1
+            yield start, end, row
+        if any(cell.strip() for cell in row) or (len(row) > 1 and _is_open(lines, end)):
+            yield start, end, row
+        start = end
 
 
 def _is_open(lines: Sequence[str], last: int) -> bool:
@@ -150,5 +164,5 @@ def _names(row: Sequence[str]) -> tuple[str, ...]:
 def _id_columns(names: Sequence[str]) -> list[int]:
     """Return where the track id is. A column ``id`` counts only if no other column may be the id of a track."""
     named = [at for at, name in enumerate(names) if name in ("track_id", "trackid")]
-    others = [name for name in names if name != "id" and (name.endswith("id") or "track" in name.split("_"))]
+    others = [name for name in names if name != "id" and (name.endswith(("id", "uri")) or "track" in name.split("_"))]
     return named or [at for at, name in enumerate(names) if name == "id" and not others]

@@ -20,9 +20,11 @@ _DATED = re.compile(
 # What follows a time and makes another one of it: AM or PM, a zone, or an offset.
 _HALF = re.compile(r"[\s_.-]*[ap]\.?m\.?(?![a-z])", re.IGNORECASE)
 _ZONE = re.compile(
-    r"[\s_.-]*\(?(?:Z|UTC|GMT|[ECMP][SD]T|CES?T|EES?T|WES?T|WAT|CAT|EAT|SAST|BST|IST|MSK|[JK]ST|SGT|HKT|A[CEW][SD]T|NZ[SD]T"
+    r"[\s_.-]*\(?(?:Z|UTC|GMT|[ECMP][SD]T|CES?T|EES?T|WES?T|WAT|CAT|EAT|SAST|BST|IST|MSK|[JK]ST|SGT|HKT|A[CEKW][SD]T|NZ[SD]T"
+    r"|[AN][SD]T|HST|PKT|WIB|WITA?|ICT|PHT|NPT|UZT|AFT|IRST|TRT|GST|BRT|ART|CLT|COT|PET|VET|UYT|CVT|MUT|SCT"
     r"|(?:Africa|America|Asia|Atlantic|Australia|Europe|Pacific)[/_-]\w+)(?![A-Za-z])"
 )
+_DAY_FIRST = re.compile(r"(?<!\d)\d{1,2}([-_.])\d{1,2}\1$")  # 03-11-2025-10-12 is no day in October
 _PLUS = re.compile(r"[\s_]?[+\u2212]\d")
 _MINUS = re.compile(r"[\s_]?-(?:0\d|1[0-4])(?:[-_.:]?\d{2})?(?!\d)")
 
@@ -57,7 +59,8 @@ def _time(match: re.Match[str]) -> datetime | None:
     name, rest = match.string, match.string[match.end() :]
     clock, half, zone = match["clock"] or match["joined"] or "", match["half"], match["zone"] or ""
     is_offset = not zone and (_PLUS.match(rest) or (clock and _MINUS.match(rest)))
-    if _ZONE.match(rest) or (not half and _HALF.match(rest)) or is_offset:
+    has_zone = _ZONE.match(rest) or (clock and _ZONE.match(rest.upper()))
+    if has_zone or _DAY_FIRST.search(name[: match.start()]) or (not half and _HALF.match(rest)) or is_offset:
         raise AmbiguousDate(f"the time in the name {name!r} can be read in several ways")
     hour, minute, second = ([int(part) for part in re.findall(r"\d{1,2}", clock)] + [0, 0, 0])[:3]
     if half:

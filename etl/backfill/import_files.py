@@ -24,7 +24,7 @@ from etl.backfill.file_dates import AmbiguousDate, date_from_name
 from etl.backfill.input_files import FOREIGN, SKIPPED, SQLITE, ZIP, InputFile, iter_files, printable, read_file
 from etl.backfill.json_format import read_json
 from etl.backfill.other_database import snapshots_in
-from etl.backfill.parsed_file import FileError, OwnOutputError, ParsedFile
+from etl.backfill.parsed_file import FileError, ParsedFile, RefusedFileError, StatedPage
 from etl.db.engine import in_transaction, read_transaction
 from etl.db.tables import rejects
 from etl.errors import UsageError
@@ -152,7 +152,7 @@ def parse_file(content: bytes, name: str, label: str = "") -> ParsedFile:
             read_json(found, content, is_lines=is_lines or start == b'"')
         else:
             read_csv(found, content)
-    except OwnOutputError as error:
+    except RefusedFileError as error:
         found = ParsedFile(label)
         found.fail("", str(error))
     return found
@@ -272,14 +272,29 @@ class _Reading:
             if error.fault in SKIPPED and near(instant):
                 fault = f"{error.fault}, so it is not read; it may be a page, so the lists of its time count as parts"
                 faults.append(FileError(error.file, "", fault))
-        for group in self._groups.values():
-            counts, doubts = max(file.counts for file in group.files), []
-            if counts > len(group.items):
-                doubts.append(f"it states {counts:,} favourites, the files hold {len(group.items):,}")
-            if set().union(*(file.has_next for file in group.files)) == {True}:
-                doubts.append("every page names a next one, so the last page is missing")
+        for instant, group in self._groups.items():
+            pages = [page for file in group.files for page in file.pages]
+            if not self._options.observed_at:
+                pages = [page for page in pages if page.observed_at in (None, instant)]
+            doubts = _doubts(pages, len(group.items))
             group.is_partial |= bool(doubts)
             faults += [FileError(group.label, "", f"{doubt}: it counts as a part") for doubt in doubts]
+
+
+def _doubts(pages: Sequence[StatedPage], items: int) -> list[str]:
+    """Return why these pages may not be one whole list of so many ``items``."""
+    if not pages:
+        return []
+    counts, count = max(page.counts for page in pages), max(page.pages for page in pages)
+    names = sorted({page.name for page in pages if page.name})
+    reasons = {
+        f"it states {counts:,} favourites, the files hold {items:,}": counts > items,
+        f"it states {count:,} pages, the files hold {len(pages):,}": count > len(pages),
+        "every page names a next one, so the last page is missing": all(page.has_next for page in pages),
+        "every page names one before it, so the first page is missing": all(page.has_previous for page in pages),
+        f"it holds several lists: {', '.join(names[:5])}": len(names) > 1,
+    }
+    return [reason for reason, applies in reasons.items() if applies]
 
 
 def _require_lists(earlier: PastSnapshot, later: PastSnapshot) -> None:
@@ -288,15 +303,18 @@ def _require_lists(earlier: PastSnapshot, later: PastSnapshot) -> None:
     Raises: UsageError.
     """
     gap = later.observed_at - earlier.observed_at
-    if gap >= CLOSE or not (earlier.proven or later.proven):
+    is_one_file = earlier.label == later.label
+    if (gap >= CLOSE and not is_one_file) or not (earlier.proven or later.proven):
         return
     one, other = ({item.key for item in each.items} for each in (earlier, later))
     # A last page may hold no more than the track that it shares with the page before.
     size = max(len(one), len(other)) if gap < VERY_CLOSE else min(len(one), len(other))
+    if gap >= CLOSE:  # each row of a file may state when that row was read
+        size = 0 if one and other else -1
     if one != other and 2 * len(one & other) <= size:
         times = f"{earlier.observed_at:%Y-%m-%dT%H:%M:%SZ} and {later.observed_at:%Y-%m-%dT%H:%M:%SZ}"
         raise UsageError(
-            f"nothing was imported: {earlier.label} and {later.label} are less than a day apart ({times}) and share"
+            f"nothing was imported: {earlier.label} and {later.label} are close in time ({times}) and share"
             f" {len(one & other):,} of {len(one | other):,} tracks: are they pages of one list?",
             remedy="import pages with one time, --observed-at TIME, in a call of their own; import lists in one call each",
         )

@@ -26,10 +26,10 @@ from etl.errors import UsageError
 MAX_BYTES = 256 << 20
 MAX_ARCHIVE_BYTES = 1 << 30
 MAX_MEMBERS = 100_000
-SUFFIXES = {".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".txt", ".zip", ".gz", ".db", ".sqlite", ".sqlite3", ".xml"}
+SUFFIXES = {".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".txt", ".zip", ".gz", ".db", ".sqlite", ".sqlite3"}
 # Documents that people and systems put beside exports. A file of such a name is never a page of a list.
 _FOREIGN = re.compile(
-    r"[^.].*\.(?:md|html?|pdf|log|ya?ml|toml|ini|png|jpe?g|gif|svg|webp|heic)|(?:readme|license|licence|changelog)(?:\.\w+)?"
+    r"[^.].*\.(?:md|html?|pdf|log|ya?ml|toml|ini|png|jpe?g|gif|svg|webp|heic)|(?:readme|license|licence|changelog)(?:\.(?:txt|rst))?"
     r"|\._.*|\.ds_store|\.localized|thumbs\.db|\.git(?:ignore|attributes|keep)",
     re.IGNORECASE,
 )
@@ -40,6 +40,7 @@ ZIP = b"PK\x03\x04"
 EMPTY_ZIP = b"PK\x05\x06"
 GZIP = b"\x1f\x8b"
 MANIFEST = "manifest.json"
+_OWN_MANIFEST = re.compile(rb'\s*\{\s*"favsync"\s*:')
 HIDDEN = "is hidden"
 OTHER_FORMAT = "is not of a kind that favsync imports"
 FOREIGN = "is no export"
@@ -125,9 +126,11 @@ def _list_folder(top: Path) -> tuple[list[Path], list[InputFile]]:
 
 
 def _is_own_export(manifest: Path) -> bool:
+    if not manifest.is_file():  # opening a pipe would wait for a writer
+        return False
     try:
         with manifest.open("rb") as file:
-            return b'"favsync"' in file.read(200)
+            return _OWN_MANIFEST.match(file.read(200)) is not None
     except OSError:
         return False
 
@@ -151,32 +154,34 @@ def _in_file(path: Path, label: str, names: tuple[str, ...]) -> Iterator[InputFi
 
 
 def _in_zip(path: Path, label: str, names: tuple[str, ...]) -> Iterator[InputFile]:
+    """Yield the members, which can be read until the next one is asked for."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = [each for each in archive.infolist() if not each.is_dir()]
+        archive = zipfile.ZipFile(path)
     except _UNREADABLE as error:
         yield InputFile(label, names, fault=f"is a broken zip: {error}")
         return
-    if len(members) > MAX_MEMBERS:
-        yield InputFile(label, names, fault=f"holds more than {MAX_MEMBERS:,} files, so it is not read")
-        return
-    left = MAX_ARCHIVE_BYTES
-    for member in sorted(members, key=lambda each: _natural_key(each.filename)):
-        inner = PurePosixPath(member.filename)
-        folders = [part for part in inner.parts[:-1] if part != ".."]
-        left -= member.file_size
-        if any(part in _FOREIGN_FOLDERS for part in folders):
-            continue
-        fault = HIDDEN if any(part.startswith(".") for part in folders) else _why_skipped(inner.name)
-        if not fault and left < 0:  # the declared sizes are believed: a member is never read beyond its own
-            fault = f"the archive unpacks to more than {MAX_ARCHIVE_BYTES >> 20:,} MiB, so this is not read"
-        where, inner_names = f"{label}:{printable(inner)}", (*reversed(inner.parts), *names)
-        yield InputFile(where, inner_names, partial(_read_member, path, member), fault)
+    with archive:
+        members = [each for each in archive.infolist() if not each.is_dir()]
+        if not members or len(members) > MAX_MEMBERS:
+            fault = f"holds more than {MAX_MEMBERS:,} files, so it is not read" if members else "is an empty zip"
+            yield InputFile(label, names, fault=fault)
+            return
+        left = MAX_ARCHIVE_BYTES
+        for member in sorted(members, key=lambda each: _natural_key(each.filename)):
+            inner = PurePosixPath(member.filename.replace("\\", "/"))
+            folders = [part for part in inner.parts[:-1] if part != ".."]
+            left -= member.file_size
+            if any(part in _FOREIGN_FOLDERS for part in folders):
+                continue
+            fault = HIDDEN if any(part.startswith(".") for part in folders) else _why_skipped(inner.name)
+            if not fault and left < 0:  # the declared sizes are believed: a member is never read beyond its own
+                fault = f"the archive unpacks to more than {MAX_ARCHIVE_BYTES >> 20:,} MiB, so this is not read"
+            where, inner_names = f"{label}:{printable(inner)}", (*reversed(inner.parts), *names)
+            yield InputFile(where, inner_names, partial(_read_member, archive, member), fault)
 
 
-def _read_member(path: Path, member: zipfile.ZipInfo) -> bytes:
-    with zipfile.ZipFile(path) as archive:
-        return _read_limited(archive.open(member))
+def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    return _read_limited(archive.open(member))
 
 
 def _read_limited(file: IO[bytes]) -> bytes:
@@ -202,8 +207,6 @@ def read_file(source: InputFile) -> tuple[bytes, str]:
         content = source.read()
     except _UNREADABLE as error:
         return b"", f"cannot be read: {getattr(error, 'strerror', None) or str(error) or type(error).__name__}"
-    if source.names[0].lower().endswith(".xml"):  # it may be a list of another program
-        return b"", OTHER_FORMAT if b"track" in content.lower() else FOREIGN
     return content, ""
 
 

@@ -9,21 +9,95 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 
-from etl.backfill.parsed_file import CUT, TIMES, ParsedFile, id_only_item, refuse_own_output, time_from, track_id_from
+from etl.backfill.parsed_file import (
+    CUT,
+    TIMES,
+    ParsedFile,
+    StatedPage,
+    id_only_item,
+    refuse_own_output,
+    require_size,
+    time_from,
+    track_id_from,
+)
 from etl.model.encoding import digest_of
 from etl.model.records import Item
 
 LISTS = ("data", "tracks", "items", "favourites", "favorites", "track_ids", "ids")
-COUNTS = ("counts", "count", "total", "total_count", "totalCount")
-NEXT = ("next", "next_page", "nextPage", "next_url", "next_cursor", "nextCursor", "has_more", "hasMore", "has_next")
+# What a page states about its list, in small letters and digits alone, beside the list or in an object such as ``meta``.
+ABOUT = ("meta", "metadata", "paging", "pagination", "page", "pageinfo", "links", "cursors")
+COUNTS = (
+    "counts",
+    "count",
+    "total",
+    "totalcount",
+    "totalitems",
+    "totaltracks",
+    "totalresults",
+    "trackcount",
+    "numtracks",
+)
+PAGES = ("pages", "totalpages", "pagecount", "numpages", "lastpage")
+NEXT = (
+    "next", "nextpage", "nexturl", "nextlink", "nextcursor", "nextpagetoken", "odatanextlink", "hasmore", "hasnext",
+    "hasnextpage", "more", "truncated",
+)  # fmt: skip
+PREVIOUS = (
+    "previous",
+    "previouspage",
+    "prev",
+    "prevpage",
+    "prevurl",
+    "hasprevious",
+    "haspreviouspage",
+    "offset",
+    "skip",
+)
+LAST = ("last", "islast", "islastpage", "complete", "iscomplete")
+ERRORS, SUCCESS, FAILED = ("error", "errors"), ("success", "ok"), ("error", "fail", "failed", "failure", "partial")
+NAMES = ("name", "title", "playlist", "playlistname")
 MAX_DEPTH = 8
+MAX_FIELDS = 10_000
+FIRST_TRIED, MAX_VALUE = 1 << 12, 32 << 20
 _BLANK = re.compile(r"[ \t\r\n]*")
 _LOST_TEXT = re.compile(r"\ufffd|\\u[fF]{3}[dD]")
 # Numbers stay text: an id such as 54230701.0 stays exact, and no number is too long to convert.
 _decode = json.JSONDecoder(strict=False, parse_int=str, parse_float=str).raw_decode
+
+
+@lru_cache(4096)
+def _plain(name: str) -> str:
+    return re.sub("[^a-z0-9]", "", name.lower())
+
+
+def _is_true(value: object) -> bool:
+    return str(value or 0).lower() not in ("0", "false", "null")
+
+
+def _readable(name: str) -> str:
+    """Return the start of a name of the document, which was read as Latin-1, as it was written."""
+    with suppress(UnicodeError):
+        name = name.encode("latin-1").decode("utf-8")
+    return name[:40]
+
+
+def _holds_tracks(value: object, *, is_beside_list: bool) -> bool:
+    """True if an object in ``value`` has a track id; beside a list, also if any list in it has objects or ids."""
+    values = [value]
+    while values:
+        each = values.pop()
+        inner = list(each.values()) if isinstance(each, dict) else each if isinstance(each, list) else []
+        if isinstance(each, dict) and "track_id" in each:
+            return True
+        if is_beside_list and isinstance(each, list) and any(isinstance(x, dict) or track_id_from(x) for x in each):
+            return True
+        values += inner
+    return False
 
 
 class _BrokenJsonError(ValueError):
@@ -53,6 +127,7 @@ def read_json(found: ParsedFile, content: bytes, *, is_lines: bool) -> None:
 
 def _read_lines(found: ParsedFile, text: str) -> None:
     """Read JSON lines. A broken line is kept as an item without an id; the lines after it are read."""
+    require_size(text.count("\n"), "lines")
     lines = text.split("\n")
     for number, line in enumerate(lines, start=1):
         body, place, entries = line.strip(), f"line {number}", len(found.entries)
@@ -70,7 +145,7 @@ def _read_lines(found: ParsedFile, text: str) -> None:
 
 @dataclass(slots=True)
 class _Fields:
-    """The members of an object. ``lists``: names of lists that were read. ``unread``: other members that hold tracks.
+    """The members of an object. ``lists``: names of lists that were read.
 
     ``first_entry``: how many entries the file had before this object.
     """
@@ -79,13 +154,39 @@ class _Fields:
     values: dict[str, object] = field(default_factory=dict)
     lists: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
-    unread: list[str] = field(default_factory=list)
+
+    def unread(self) -> list[str]:
+        """Return the names of members that hold tracks, or what may be tracks beside a list."""
+        return [name for name, value in self.values.items() if _holds_tracks(value, is_beside_list=bool(self.lists))]
+
+    def stated(self) -> dict[str, object]:
+        """Return the members by names in small letters without separators, those of an object such as ``meta`` too."""
+        found = {_plain(name): value for name, value in self.values.items()}
+        inner = [found[name] for name in ABOUT if isinstance(found.get(name), dict)]
+        return {_plain(name): value for each in inner if isinstance(each, dict) for name, value in each.items()} | found
 
     def time(self) -> tuple[datetime | None, str]:
         """Return the time that a member states, if one does, and why it is not a time."""
-        name = next((name for name in TIMES if self.values.get(name) is not None), "")
-        instant = time_from(self.values[name]) if name else None
+        stated = self.stated()
+        name = next((name for name in TIMES if stated.get(_plain(name)) is not None), "")
+        instant = time_from(stated[_plain(name)]) if name else None
         return instant, f"{name} is not a possible time, such as 2025-11-03T14:30:00Z" if name and not instant else ""
+
+    def page(self) -> StatedPage:
+        """Return what the object states about the list that it is a page of."""
+        stated = self.stated()
+        name = next((stated[each] for each in NAMES if isinstance(stated.get(each), str)), "")
+        return StatedPage(
+            counts=max(track_id_from(stated.get(each)) or 0 for each in COUNTS),
+            pages=max(track_id_from(stated.get(each)) or 0 for each in PAGES),
+            has_next=any(map(_is_true, map(stated.get, NEXT))) or any(stated.get(each) is False for each in LAST),
+            has_previous=any(map(_is_true, map(stated.get, PREVIOUS))),
+            has_error=any(map(_is_true, map(stated.get, ERRORS)))
+            or any(stated.get(each) is False for each in SUCCESS)
+            or str(stated.get("status")).lower() in FAILED,
+            name=_readable(str(name)),
+            observed_at=self.time()[0],
+        )
 
     def refusal(self) -> str:
         """Return what an answer says that is no list; empty if it has no code, or that of a success."""
@@ -121,7 +222,7 @@ class _Reader:
         elif not self._line:
             raise _BrokenJsonError(start, "neither a list nor an object begins here")
         if track_id := track_id_from(value):
-            self._found.entries.append((id_only_item(track_id), None))
+            self._found.add(id_only_item(track_id), None)
         else:
             body = self._text[start:end].encode("latin-1")
             self._found.add_invalid(body, self._line or f"byte {start}", "is not a track id")
@@ -140,8 +241,8 @@ class _Reader:
                 page.lists.append(name)
                 return self._container(at, lambda _key, at: self._read(at, depth + 1))
             page.values[name], end = self._value(at)
-            if self._text[at] in "[{" and '"track_id"' in self._text[at:end]:
-                page.unread.append(name)
+            if len(page.values) > MAX_FIELDS:
+                raise _BrokenJsonError(at, f"an object has more than {MAX_FIELDS:,} fields")
             return end
 
         try:
@@ -161,12 +262,12 @@ class _Reader:
         null_or_odd = [name for name in LISTS if name in page.values]
         if page.lists or any(page.values[name] is None for name in null_or_odd):
             self._end_page(page, place)
-        elif "code" in page.values or page.unread or null_or_odd:
-            names = ", ".join(name[:40] for name in list(page.values)[:10])
+        elif "code" in page.values or null_or_odd or page.unread():
+            names = ", ".join(map(_readable, list(page.values)[:10]))
             no_list = f"it holds no list of tracks ({', '.join(LISTS)}); its fields are {names}"
             found.fail(place, page.refusal() or no_list)
         elif is_top and fault:
-            found.fail(place, fault, is_partial=False)
+            found.fail(place, fault)
         elif is_top and instant:
             if found.observed_at not in (None, instant):
                 found.fail(place, f"the file states two times, {found.observed_at} and {instant}")
@@ -177,21 +278,24 @@ class _Reader:
 
     def _end_page(self, page: _Fields, place: str) -> None:
         """Apply what a page states besides its list: a refusal, its time, the length of the list, a next page."""
-        found, fields = self._found, page.values
+        found, stated = self._found, page.page()
         if refusal := page.refusal():
             del found.entries[page.first_entry :]
             found.fail(place, refusal)
             return
         if len(page.lists) > 1 or page.doubled:
-            names = ", ".join(dict.fromkeys([*page.lists, *page.doubled]))
+            names = ", ".join(map(_readable, dict.fromkeys([*page.lists, *page.doubled])))
             found.fail(place, f"one object has several lists, or a field twice ({names}): all of it is read, as a part")
-        for name in page.unread:
-            found.fail(place, f"the tracks in {name[:40]!r} are not read: favsync does not know a list of this name")
-        found.counts = max(found.counts, *(track_id_from(fields.get(name)) or 0 for name in COUNTS))
-        found.has_next.add(any(str(fields.get(name) or 0).lower() not in ("0", "false", "null") for name in NEXT))
+        for name in page.unread():
+            found.fail(
+                place, f"the tracks in {_readable(name)!r} are not read: favsync does not know a list of this name"
+            )
+        if stated.has_error:
+            found.fail(place, "it states an error beside its list: it counts as a part")
+        found.pages.append(stated)
         instant, fault = page.time()
         if fault:
-            found.fail(place, fault, is_partial=False)
+            found.fail(place, fault)  # the time in the name may be another one
         elif instant and len(found.entries) == page.first_entry:
             found.empty_at.add(instant)
         found.entries[page.first_entry :] = [(item, own or instant) for item, own in found.entries[page.first_entry :]]
@@ -205,7 +309,7 @@ class _Reader:
         if fault:
             self._found.add_invalid(body, place, fault)
         else:
-            self._found.entries.append((Item(body, digest_of(body), track_id), instant))
+            self._found.add(Item(body, digest_of(body), track_id), instant)
 
     def _container(self, start: int, visit: Callable[[str, int], int]) -> int:
         """Read the list or object at ``start``; return where it ends.
@@ -235,12 +339,20 @@ class _Reader:
         return at + 1
 
     def _value(self, at: int) -> tuple[object, int]:
-        try:
-            return _decode(self._text, at)
-        except json.JSONDecodeError as error:
-            raise self._broken(error.pos) from None
-        except RecursionError:
-            raise _BrokenJsonError(at, "the JSON is nested too deeply") from None
+        """Return the value that begins at ``at``, and where it ends. Only a part of a long document is decoded at once."""
+        for size in (FIRST_TRIED, MAX_VALUE):
+            window = self._text[at : at + size]
+            try:
+                value, length = _decode(window)
+            except json.JSONDecodeError as error:
+                if len(window) < size:
+                    raise self._broken(at + error.pos) from None
+            except RecursionError:
+                raise _BrokenJsonError(at, "the JSON is nested too deeply") from None
+            else:
+                if length < size:  # else a number may go on
+                    return value, at + length
+        raise _BrokenJsonError(at, f"the JSON is broken here, or has a value of more than {MAX_VALUE >> 20} MiB")
 
     def _broken(self, at: int) -> _BrokenJsonError:
         return _BrokenJsonError(at, "the JSON is broken here" if at < len(self._text) else "the JSON ends too early")

@@ -1,6 +1,6 @@
 """Reads the snapshots in another favsync database: a SQLite file, which is never written to, or a folder of `favsync export`.
 
-They may come from anywhere: only real tables are queried, and their compressed values have a limit.
+They may come from anywhere: only real tables are queried, only regular files are opened, and every size has a limit.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ import csv
 import hashlib
 import json
 import shlex
+import sqlite3
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from sqlalchemy import Connection, create_engine, select, text
@@ -38,12 +40,14 @@ from etl.replay.import_snapshots import PastSnapshot
 from etl.replay.snapshots import SnapshotReader
 
 MAX_UNPACKED_BYTES = 64 << 20
+MAX_TOTAL_BYTES = 1 << 30
+VALUE_BYTES = 32
 BATCH = 1_000
 TABLES = (accounts, snapshots, raw_blocks, raw_items, runs)
 _NAMES = {migrate.VERSION_TABLE, migrate.OLD_VERSION_TABLE, *(table.name for table in TABLES)}
 _DAMAGED = (
     SQLAlchemyError, msgspec.MsgspecError, zlib.error, csv.Error, OSError, ValueError, LookupError, TypeError,
-    ArithmeticError, RecursionError,
+    ArithmeticError, RecursionError, MemoryError,
 )  # fmt: skip
 
 
@@ -59,6 +63,7 @@ def snapshots_in(path: Path, account: Account) -> tuple[list[PastSnapshot], int]
     engine = create_engine(url, isolation_level="AUTOCOMMIT")
     try:
         with database_errors(engine), engine.connect() as connection:
+            _limit_values(connection)
             connection.exec_driver_sql("BEGIN")  # one state of a database that may be in use
             if in_memory:
                 _load_export(connection, path)
@@ -72,11 +77,18 @@ def snapshots_in(path: Path, account: Account) -> tuple[list[PastSnapshot], int]
         engine.dispose()
 
 
+def _limit_values(connection: Connection) -> None:
+    """Limit the size of a value: a generated column could make a large one of nothing."""
+    driver = cast(sqlite3.Connection, connection.connection.driver_connection)
+    driver.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_UNPACKED_BYTES)
+
+
 def _load_export(connection: Connection, folder: Path) -> None:
     """Write the tables of an export that hold its snapshots into an empty database.
 
     Raises: UsageError, where a file is not the one that the export wrote; what a damaged file raises.
     """
+    _require_file(folder / MANIFEST, MAX_UNPACKED_BYTES >> 4)
     manifest = json.loads((folder / MANIFEST).read_bytes())
     relations = {relation["name"]: relation for relation in manifest["relations"]}
     metadata.create_all(connection, TABLES)
@@ -87,27 +99,53 @@ def _load_export(connection: Connection, folder: Path) -> None:
     for table in TABLES:
         relation = relations[table.name]
         path = folder / Path(relation["file"]).name
+        _require_file(path, MAX_TOTAL_BYTES)
         with path.open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != relation["sha256"]:
                 raise UsageError(f"the file {printable(path)} was changed after the export", remedy="export again")
         kinds = {column["name"]: column["type"] for column in relation["columns"] if column["name"] in table.c}
-        rows = (tuple(_value(row[each], kinds[each]) for each in kinds) for row in _rows(path, manifest["format"]))
+        limited = _limited(_rows(path, manifest["format"], tuple(kinds)), path)
+        rows = (tuple(_value(row[each], kinds[each]) for each in kinds) for row in limited)
         while batch := list(islice(rows, BATCH)):
             bulk.insert(connection, table, tuple(kinds), batch)
 
 
-def _rows(path: Path, format_: str) -> Iterator[dict[str, Any]]:
+def _require_file(path: Path, limit: int) -> None:
+    """Check a file before it is opened: a pipe would wait for a writer.
+
+    Raises: ValueError; OSError.
+    """
+    if not path.is_file():
+        raise ValueError(f"{printable(path)} is not a file")
+    if path.stat().st_size > limit:
+        raise ValueError(f"{printable(path)} is larger than {limit >> 20:,} MiB")
+
+
+def _rows(path: Path, format_: str, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
     if format_ == "parquet":
         from etl.reporting.parquet import read_rows
 
-        yield from read_rows(path)
+        yield from read_rows(path, columns, MAX_TOTAL_BYTES >> 2)
         return
     with path.open(encoding="utf-8", newline="") as file:
         if format_ == "jsonl":
-            yield from map(json.loads, file)
+            yield from map(json.loads, iter(partial(file.readline, MAX_UNPACKED_BYTES), ""))
         else:
             csv.field_size_limit(MAX_CELL)
             yield from csv.DictReader(file)
+
+
+def _limited(rows: Iterator[dict[str, Any]], path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a file of an export.
+
+    Raises: ValueError, where they take more than `MAX_TOTAL_BYTES`.
+    """
+    left = MAX_TOTAL_BYTES
+    for row in rows:
+        left -= sum(VALUE_BYTES + (len(value) if isinstance(value, str | bytes) else 0) for value in row.values())
+        if left < 0:
+            raise ValueError(f"{printable(path)} unpacks to more than {MAX_TOTAL_BYTES >> 20:,} MiB")
+        yield row
 
 
 def _value(value: Any, kind: str) -> Any:
@@ -142,8 +180,13 @@ def _require_schema(connection: Connection, path: Path) -> None:
     for column in (snapshots.c["items"], raw_blocks.c.body):
         for packed in connection.execute(select(column)).scalars():
             unpacking = zlib.decompressobj()
-            unpacking.decompress(packed, MAX_UNPACKED_BYTES)
-            if unpacking.unconsumed_tail:
+            content = unpacking.decompress(packed, MAX_UNPACKED_BYTES)
+            is_large = bool(unpacking.unconsumed_tail)
+            if column is raw_blocks.c.body and not is_large:
+                match msgspec.msgpack.decode(content):
+                    case [[*shared], [*bodies]]:  # each body may repeat one of the texts that they share
+                        is_large = len(bodies) * max(map(len, shared), default=0) > MAX_UNPACKED_BYTES
+            if is_large:
                 raise UsageError(f"a value of {column} unpacks to more than {MAX_UNPACKED_BYTES >> 20} MiB")
 
 
@@ -161,16 +204,25 @@ def _snapshots(connection: Connection, account: Account, path: Path) -> tuple[li
     query = select(runs).where(runs.c.account_id == account.account_id, is_observation)
     lists = SnapshotReader(connection)
     items: dict[int, Item] = {}
+    listed: dict[int, tuple[Item, ...]] = {}  # most runs share the list of the one before
     pasts = []
+    size = 0
     for run in connection.execute(query.order_by(runs.c.observed_at, runs.c.run_id)).all():
-        ids = lists.items(run.snapshot_id)
-        items.update(_items(connection, [each for each in ids if each not in items]))
+        if run.snapshot_id not in listed:
+            ids = lists.items(run.snapshot_id)
+            for item_id, item in _items(connection, [each for each in dict.fromkeys(ids) if each not in items]):
+                items[item_id] = item
+                size += VALUE_BYTES + len(item.body)
+            listed[run.snapshot_id] = tuple(items[each] for each in ids)
+            size += 8 * len(ids)
+            if size > MAX_TOTAL_BYTES:
+                raise UsageError(f"its lists take more than {MAX_TOTAL_BYTES >> 20:,} MiB")
         pasts.append(
             PastSnapshot(
                 label=f"{printable(Path(path.name))}, run {run.run_id}",
                 started_at=run.started_at,
                 observed_at=run.observed_at,
-                items=tuple(items[each] for each in ids),
+                items=listed[run.snapshot_id],
                 proven=run.proven,
                 proves_absence=run.proves_absence,
                 ref=snapshot_ref(run, ()),
@@ -181,13 +233,15 @@ def _snapshots(connection: Connection, account: Account, path: Path) -> tuple[li
 
 def _items(connection: Connection, ids: list[int]) -> Iterator[tuple[int, Item]]:
     """Yield items with their bodies; an item without a stored body has its id alone, or nothing."""
-    bodies = raw.bodies_of(connection, ids)
-    for stored in raw.raw_items_by_id(connection, ids):
-        body = bodies.get(stored.raw_item_id)
-        if body is not None:
-            item = Item(body, stored.digest, stored.track_id)
-        elif stored.track_id is not None:
-            item = id_only_item(stored.track_id)
-        else:
-            item = Item(b"", stored.digest, None)
-        yield stored.raw_item_id, item
+    for start in range(0, len(ids), BATCH):
+        part = ids[start : start + BATCH]
+        bodies = raw.bodies_of(connection, part)
+        for stored in raw.raw_items_by_id(connection, part):
+            body = bodies.get(stored.raw_item_id)
+            if body is not None:
+                item = Item(body, stored.digest, stored.track_id)
+            elif stored.track_id is not None:
+                item = id_only_item(stored.track_id)
+            else:
+                item = Item(b"", stored.digest, None)
+            yield stored.raw_item_id, item

@@ -9,11 +9,14 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
+from typing import NamedTuple
 
 from etl.model.encoding import digest_of
 from etl.model.records import Item
 
 MAX_ID = 2**63 - 1
+MAX_ENTRIES = 2_000_000
 EARLIEST_YEAR = 2000
 TIMES = ("observed_at", "exported_at", "fetched_at")
 CUT = "the file ends in this number, so it may be cut"
@@ -26,8 +29,8 @@ _OWN_COLUMNS = frozenset(
 _OWN_PAIR = frozenset({"position", "artist_id"})
 
 
-class OwnOutputError(ValueError):
-    """The file is favsync's own output: a report, a history or an exported table."""
+class RefusedFileError(ValueError):
+    """No part of the file is read: it is favsync's own output, or has too many entries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +45,28 @@ class FileError:
         return f"{self.file}: {self.place + ': ' if self.place else ''}{self.fault}"
 
 
+class StatedPage(NamedTuple):
+    """What a page states about its list: the number of favourites and of pages (0: not stated), other pages, its name.
+
+    ``has_error``: it reports an error besides. ``observed_at``: its own time.
+    """
+
+    counts: int
+    pages: int
+    has_next: bool
+    has_previous: bool
+    has_error: bool
+    name: str
+    observed_at: datetime | None
+
+
 @dataclass(slots=True)
 class ParsedFile:
     """What the file ``label`` holds: items in order, each with its own time if it has one.
 
     ``observed_at``: the time that the file states for all entries. ``empty_at``: times of pages without entries.
     ``problems``: what could not be read. ``notes``: how the file was read, where several ways are possible.
-    ``is_partial``: something is missing that could be any track. ``counts``: the largest number of favourites that a page
-    states. ``has_next``: for its pages, whether they name a next one.
+    ``is_partial``: something is missing that could be any track. ``pages``: what its pages state.
     """
 
     label: str
@@ -59,8 +76,7 @@ class ParsedFile:
     problems: list[FileError] = field(default_factory=list)
     notes: list[FileError] = field(default_factory=list)
     is_partial: bool = False
-    counts: int = 0
-    has_next: set[bool] = field(default_factory=set)
+    pages: list[StatedPage] = field(default_factory=list)
 
     def fail(self, place: str, fault: str, *, is_partial: bool = True) -> None:
         """Note a problem."""
@@ -70,7 +86,15 @@ class ParsedFile:
     def add_invalid(self, body: bytes, place: str, fault: str, *, is_partial: bool = False) -> None:
         """Keep an entry without an id, and note why it has none."""
         self.fail(place, fault, is_partial=is_partial)
-        self.entries.append((Item(body, digest_of(body), None), None))
+        self.add(Item(body, digest_of(body), None), None)
+
+    def add(self, item: Item, instant: datetime | None) -> None:
+        """Add an entry.
+
+        Raises: RefusedFileError, where there are too many.
+        """
+        require_size(len(self.entries), "entries")
+        self.entries.append((item, instant))
 
     def may_be_cut(self, track_id: int) -> bool:
         """True if a number at the very end of the file has fewer digits than all others: it may be cut."""
@@ -78,13 +102,22 @@ class ParsedFile:
         return all(len(str(track_id)) < len(str(other)) for other in others)
 
 
+def require_size(count: int, what: str) -> None:
+    """Check the size of a file, since an entry takes far more memory than its text.
+
+    Raises: RefusedFileError, where ``count`` is more than `MAX_ENTRIES`.
+    """
+    if count > MAX_ENTRIES:
+        raise RefusedFileError(f"it holds more than {MAX_ENTRIES:,} {what}, so it is not read: split it")
+
+
 def refuse_own_output(columns: Collection[str]) -> None:
     """Check the columns of a row or the fields of an object.
 
-    Raises: OwnOutputError, where they are those of favsync's own output, which holds other accounts and past states.
+    Raises: RefusedFileError, where they are those of favsync's own output, which holds other accounts and past states.
     """
     if (own := _OWN_COLUMNS.intersection(columns)) or _OWN_PAIR.issubset(columns):
-        raise OwnOutputError(
+        raise RefusedFileError(
             f"this is favsync's own output (column {min(own or _OWN_PAIR)}), which may hold other accounts and past states:"
             " import the database itself with --from DATABASE, or the whole folder of `favsync export`"
         )
@@ -108,6 +141,7 @@ def track_id_from(value: object) -> int | None:
     return int(match[1]) if match and 0 < int(match[1]) <= MAX_ID else None
 
 
+@lru_cache(1 << 16)
 def id_only_item(track_id: int) -> Item:
     """Return the item of a track of which only the id is known."""
     body = b'{"track_id":%d}' % track_id

@@ -48,7 +48,7 @@ RUN_FIELDS = (
     "paths",
     metavar="PATH",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=click.Path(),
     help="A file, folder or zip of past exports, or another favsync database; repeatable.",
 )
 @click.option(
@@ -65,7 +65,7 @@ RUN_FIELDS = (
 @json_option
 @pass_context
 def backfill(
-    context: Context, account: str | None, paths: tuple[Path, ...], observed_at: datetime | None, complete: bool
+    context: Context, account: str | None, paths: tuple[str, ...], observed_at: datetime | None, complete: bool
 ) -> int:
     r"""Re-read the whole list of ACCOUNT, or import past exports of it.
 
@@ -87,6 +87,8 @@ def backfill(
     """
     if not paths and (observed_at is not None or complete):
         raise click.UsageError("--observed-at and --complete describe files: name the files with --from")
+    if "" in paths:  # Path("") would be the working directory
+        raise click.UsageError("a path given to --from is empty: is a variable of your shell not set?")
     warn_no_raw(context)
     if not paths:
         return _refresh(context, account)
@@ -96,7 +98,7 @@ def backfill(
         names = ", ".join(each.name for each in accounts) or "none is enabled"
         raise UsageError("it is not clear which account the exports belong to", remedy=f"name the account: {names}")
     options = ImportOptions(observed_at, complete, context.config.removal_brake, context.config.keep_raw)
-    result = import_paths(engine, accounts[0], paths, options, clock.now())
+    result = import_paths(engine, accounts[0], [Path(each) for each in paths], options, clock.now())
     details = _import_fields(engine, accounts[0], result)
     context.exit_code = PARTIAL if result.faults else HELD if details["held"] else 0
     context.show_result(details, _import_lines(details), *_import_messages(details))

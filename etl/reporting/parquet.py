@@ -78,14 +78,21 @@ def write_rows(target: Path, columns: Sequence[tuple[str, str]], rows: Iterator[
     return count
 
 
-def read_rows(source: Path) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a Parquet file.
+def read_rows(source: Path, columns: Sequence[str], max_bytes: int) -> Iterator[dict[str, Any]]:
+    """Yield the ``columns`` of the rows of a Parquet file, with at most about ``max_bytes`` in memory.
 
-    Raises: UsageError, where pyarrow is not installed; OSError; ValueError, where the file is damaged.
+    Raises: UsageError, where pyarrow is not installed; OSError; ValueError, where the file is damaged or a group of its rows
+    unpacks to more than ``max_bytes``.
     """
     require_parquet()
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(source) as file:
-        for batch in file.iter_batches():
+        groups = (file.metadata.row_group(at) for at in range(file.metadata.num_row_groups))
+        largest = max((group.total_byte_size for group in groups), default=0)
+        if largest > max_bytes:
+            raise ValueError(f"{source.name} has rows that unpack to {largest:,} bytes, more than {max_bytes:,}")
+        # Each row of a batch may repeat one long value, which the file holds once.
+        size = min(BATCH, max_bytes // max(largest, 1))
+        for batch in file.iter_batches(size, columns=list(columns)):
             yield from batch.to_pylist()

@@ -64,14 +64,52 @@ UNREAD: list[tuple[object, ...]] = [
     ("files that systems leave", beside("._x.json", "x") | {"__MACOSX/p2.json": "x", ".git/p2.json": [C]}, NO_C, 0),
     *[(f"a document {name}", beside(name, "x"), NO_C, 0, f"skipped, unsupported file types: {name}") for name in (
         "notes.md", f"{DAY}-p2.md", "README", "readme.txt", "LICENSE", "report.html", "a.htm", "a.pdf", "Cover.JPG",
-        "a.png", "a.jpeg", "a.gif", "a.svg", "a.log", "a.yaml", "a.yml", "a.toml", "a.ini", "a.xml", ".DS_Store",
-        "Thumbs.db",
+        "a.png", "a.jpeg", "a.gif", "a.svg", "a.log", "a.yaml", "a.yml", "a.toml", "a.ini", ".DS_Store", "Thumbs.db",
     )],
+    *[(f"a page that is not read: {name}", beside(name, "x"), ALL, 6, name) for name in (
+        "a.xml", "list.xspf", "list.m3u8", "favourites", f"{DAY}-p2.json~", f"{DAY}-p2.json.bak", "changelog.json",
+        f"{DAY}-p2.har", f"{DAY}-p2.rar",
+    )],
+    ("a list in XML of UTF-16", beside("a.xml", "<key>Track ID</key>".encode("utf-16")), ALL, 6, "a.xml"),
+    ("a zip without files", beside(f"{DAY}-p2.zip", b"PK\x05\x06" + bytes(18)), ALL, 6, "is an empty zip"),
+    ("a manifest of another program", beside(f"{DAY}/manifest.json", {"x": "favsync"}) | {f"{DAY}/2.json": [C]}, ALL, 6),
 ]
 ROWS: list[tuple[object, ...]] = [
     ("a comma in a title", csv(f"title,plays,track_id\nOne,1,{A}\nA, B,2,31\n"), ALL, 6, "line 3"),
     ("a short row", csv(f"track_id,title\n{A},a\n{B}\n"), ALL, 6, "line 3"),
     ("a row of blanks", csv(f"track_id,title\n{A},a\n,\n{B},b\n"), NO_C, 0),
+    ("rows of CR that a quote swallows", csv(f'track_id,t\r{A},"a\r{B},b\r{C},c"\r'), ALL, 6, "look like rows"),
+    ("a row that a quote swallows in part", csv(f't,track_id\n"a,{A}\nb",{B}\nc,{C}\n'), ALL, 6, "look like rows"),
+    ("line ends of all kinds", csv(f"track_id,t\r{A},a\r\n{B},b\n"), NO_C, 0),
+    ("a quote that is closed far below", csv(f'track_id,t\n{A},"{"x" * 9}\n' + "x\n" * 500 + f'"\n{B},b\n'), ALL, 6, "line 2"),
+    ("numbers of rows", csv("id,title,artist\n1,One,x\n2,Two,y\n3,Three,z\n"), ALL, 2, "counts the rows"),
+    ("numbers of rows from 0", csv("id,title\n0,One\n1,Two\n"), ALL, 2, "counts the rows"),
+    ("numbers of rows without a header", csv("1,One\n2,Two\n"), ALL, 2, "counts the rows"),
+    ("numbers of rows beside ids", csv(f"id,track_id\n1,{A}\n2,{B}\n"), NO_C, 0),
+    ("id beside the id of another service", csv(f"id,uri\n{A},spotify:x\n"), ALL, 2, "columns are: id, uri"),
+    ("a separator that is a quote", csv(f'sep="\ntrack_id\n{A}\n{B}\n'), ALL, 2, "line 1"),
+    ("a separator line without one", csv(f"sep=\r\ntrack_id\r\n{A}\r\n"), ALL, 2, "line 1"),
+    ("a separator line with another one", csv(f"sep=,\ntrack_id;t\n{A};a\n"), ALL, 2, "line 2", "track_id;t"),
+    ("a quoted separator line of a tab", csv(f'"sep=\t"\ntrack_id\tt\n{A}\ta\n{B}\tb\n'), NO_C, 0),
+    *[(f"an id written as {text!r}", csv(f"t;track_id\na;{text}\nb;{B}\n"), ALL, 6, "line 2") for text in (
+        f"'{A}", f'="{A}"', f"+{A}", f"https://x/songs/{A}", "54.230.701", "54 230 701", f"{A},0", "５４２３０７０１",
+        f"\u200b{A}", f"-{A}", "9" * 20, f"0x{A}",
+    )],
+    *[(f"an id written as {text!r}", csv(f"track_id;t\n{text};a\n{B};b\n"), NO_C, 0) for text in (
+        f"\u00a0{A} ", f"00{A}", f'"{A}"',
+    )],
+    ("a table in Markdown", {f"{DAY}.txt": f"| track_id | t |\n| --- | --- |\n| {A} | a |\n"}, ALL, 6, "line 2"),
+    ("a table of psql", {f"{DAY}.txt": f" track_id | t \n---+---\n {A} | a\n(1 row)\n"}, ALL, 6, "line 2", "line 4"),
+    ("a footer", csv(f"track_id,t\n{A},a\n{B},b\nTotal,2\n"), ALL, 6, "'Total'"),
+    ("words before the header", csv(f"My favourites\n\ntrack_id,t\n{A},a\n"), ALL, 2, "My favourites"),
+    ("an empty column at the end", csv(f"track_id,t,\n{A},a,\n{B},b,\n"), NO_C, 0),
+    ("a wider table behind it", csv(f"track_id,t\n{A},a\ntrack_id,t,u\n{B},b,c\n"), ALL, 6, "line 3", "line 4"),
+    *[(f"an export of {service}", csv(f"{columns}\n{'x,' * columns.count(',')}7\n"), ALL, 2, columns.split(",")[0]) for
+      service, columns in {
+        "TuneMyMusic": "Track name,Artist name,Playlist name,ISRC,Spotify - id", "Soundiiz": "title,artist,album,isrc",
+        "Exportify": "Track URI,Track Name,Album URI", "Last.fm": "uts,utc_time,artist,track,track_mbid",
+        "Apple Music": "Track Identifier,Song Name,Artist",
+    }.items()],
     ("the header twice", csv(f"track_id,t\n{A},a\ntrack_id,t\n{B},b\n"), NO_C, 0),
     ("columns in another order below", csv(f"track_id,t\n{A},9\nt,track_id\n9,{B}\n"), NO_C, 0),
     ("a title that is a header's word", csv(f"t,track_id\nid,{A}\ntrack_id,{B}\n"), NO_C, 0),
@@ -125,6 +163,34 @@ INVENTED: list[tuple[object, ...]] = [
     ("a total", body({"tracks": [A, B], "total": 3}), ALL, 6, "states 3"),
     ("a next page", body({"tracks": [A, B], "next": "https://x"}), ALL, 6, "last page is missing"),
     ("more to come", body({"tracks": [A, B], "has_more": True}), ALL, 6, "last page is missing"),
+    *[(f"a page that states {fields}", body({"data": [A, B]} | fields), ALL, 6, "counts as a part") for fields in (
+        {"meta": {"total": 3}}, {"totalItems": 3}, {"Total": "3"}, {"track_count": 3}, {"paging": {"next": "https://x"}},
+        {"_links": {"next": {"href": "x"}}}, {"links": {"next": "x"}}, {"@odata.nextLink": "x"}, {"nextPageToken": "x"},
+        {"pageInfo": {"hasNextPage": True}}, {"isLast": False}, {"complete": False}, {"truncated": True},
+        {"page": 1, "total_pages": 2}, {"pagination": {"page": 1, "pages": 2}}, {"offset": 200}, {"previous": "x"},
+        {"error": {"code": 401}}, {"errors": [{"message": "timeout"}]}, {"success": False}, {"status": "failed"},
+    )],
+    *[(f"a page that states {fields}", body({"data": [A, B]} | fields), NO_C, 0) for fields in (
+        {"meta": {"total": 2, "pages": 1}}, {"offset": 0, "limit": 2, "next": None}, {"page": 1, "last_page": 1},
+        {"isLast": True, "success": True, "error": None, "errors": [], "status": "ok"}, {"more": False, "user": "x"},
+    )],
+    *[(f"tracks beside a list: {json.dumps(fields)}", body({"data": [A, B]} | fields), ALL, 6, repr(next(iter(fields))))
+      for fields in (
+        {"page2": [C]}, {"more": {"list": [C]}}, {"Data": [C]}, {"songs": [{"id": C}]}, {"Künstler": [str(C)]},
+    )],
+    ("tracks beside a list, with an escape", body(f'{{"data":[{A}],"m":[{{"track\\u005fid":{C}}}]}}'), ALL, 6, "'m'"),
+    *[(f"another form: {json.dumps(content)}", body(content), ALL, 2, DAY) for content in (
+        {"data": {"list": [A, B]}}, {"tracks": {"items": [{"track_id": A}]}}, {str(A): {"track_id": A}},
+        {"data": [{"track": {"track_id": A}}]}, [{"trackId": A}], {"data": json.dumps([A])}, {"Künstler": [{"track_id": A}]},
+        {"tracks": [{"uri": "spotify:track:x"}]}, {"data": [{"id": A}], "total": 1}, {"playlists": [{"tracks": [A]}]}, {},
+    )],
+    ("the name of a field in another language", body({"Künstler": [{"track_id": A}]}), ALL, 2, "fields are Künstler"),
+    *[(f"broken JSON: {text}", body(text), ALL, code, "2026-03-01.json: ") for text, code in (
+        (f"[{A},{B},]", 6), (f"[{A}, /* x */ {B}]", 6), ("[{'track_id': 1}]", 2), (f"var x = [{A}]", 2), (f"cb([{A}])", 2),
+        (f"// x\n[{A}]", 2), (f"[-{A},{B}]", 6), (f"[5.4230701e7,{B}]", 6), (f"\x1e[{A}]", 2), ("<html>x</html>", 2),
+    )],
+    ("lists of two names", body([{"name": "Favourites", "tracks": [A]}, {"name": "Old", "tracks": [D]}]), NEW, 6,
+     "several lists: Favourites, Old"),
     ("a page chain", {f"{DAY}-1.json": {"data": [A], "next": 2}, f"{DAY}-2.json": {"data": [B], "next": 0}}, NO_C, 0),
     ("a refused answer with a list", body({"data": [D], "code": 1}), ALL, 2, "code 1"),
 ]
@@ -152,6 +218,18 @@ PAGES: list[tuple[object, ...]] = [
     ("two lists of one day", {f"{DAY}T10-00.json": [A, B, C], f"{DAY}T18-00.json": [A, B]}, NO_C, 0),
     ("two lists of two days", {f"{DAY}.json": [A, B, C], "2026-03-02.json": [B, D]}, (B, D), 0),
     ("pages of one day", {f"{DAY}-1.json": [A, B], f"{DAY}-2.json": [C]}, ALL, 0),
+    ("a time in each row, days apart", csv(f"track_id,fetched_at\n{A},{DAY}\n{B},2026-03-05\n"), ALL, 2, "share 0 of 2"),
+    ("a download of the same day", {f"{DAY}.json": [A, B], f"{DAY} (1).json": [B, C]}, ALL, 0),
+    *[(f"a file that states the time {time!r}", body({"exported_at": time, "data": [A, B]}), ALL, 6, "possible time")
+      for time in ("soon", "2026-01-05 10:00 EST", 1_767_600_000, "01/05/2026", "2026-02-30", "", [])],
+    ("a time beside the list", {"x.json": {"meta": {"exportedAt": DAY}, "data": [A, B]}}, NO_C, 0),
+    *[(f"a file of the name {name}", {f"{name}.json": [A, B]}, ALL, 2, "--observed-at") for name in (
+        "03-11-2025-10-12", "2026/03/01/list", "03-01-2026", "1772323200", "2026-W09", "1 March 2026", f"{DAY} 14.30 PKT",
+        f"{DAY} 14.30 est", f"{DAY}T14-30-00-UTC+2", "2026-13-01", f"{DAY} 2026-03-02",
+    )],
+    ("dated lists that state their lengths", {"x.json": [
+        {"exported_at": DAY, "total": 3, "data": [A, B, C]}, {"exported_at": "2026-03-05", "total": 2, "data": [A, B]},
+    ]}, NO_C, 0),
     ("dated lists in one file", {
         "x.jsonl": f'{{"exported_at":"{DAY}","data":[{A},{B},{C}]}}\n{{"exported_at":"2026-03-05","data":[{A},{B}]}}\n',
     }, NO_C, 0),

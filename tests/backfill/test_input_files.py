@@ -1,5 +1,6 @@
 """Odd and hostile files: each is named, none stops the others or fills the memory."""
 
+import csv
 import gzip
 import json
 import os
@@ -8,7 +9,7 @@ import zipfile
 
 import pytest
 
-from etl.backfill import input_files
+from etl.backfill import csv_format, input_files, json_format, parsed_file
 from etl.backfill.import_files import ImportOptions, read_paths
 from tests.support.past import LATER
 
@@ -159,3 +160,62 @@ def test_the_side_files_of_a_database_are_no_pages(tmp_path):
     result = found(tmp_path)
     assert [path.name for path in result.databases] == ["old.db"]
     assert [error.file.rpartition("/")[2] for error in result.passed_over] == ["other.db-wal"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("2025-11-03.json", b"[" + b"10," * 60 + b"1]"),
+        ("2025-11-03.txt", b"10\n" * 60),
+        ("2025-11-03.txt", b"10\r" * 60),
+        ("2025-11-03.jsonl", b"10\n" * 60),
+    ],
+)
+def test_a_file_of_too_many_entries_is_named(tmp_path, monkeypatch, name, content):
+    monkeypatch.setattr(parsed_file, "MAX_ENTRIES", 50)
+    (tmp_path / name).write_bytes(content)
+    result = found(tmp_path)
+    assert not result.snapshots
+    assert "holds more than 50" in faults(result)[name]
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        ('[{"track_id":1},{"track_id":2,"x":[' + "10," * 3_000 + "1]}]", "has a value of more than"),
+        ('[{"track_id":1},{' + ",".join(f'"x{n}":1' for n in range(60)) + "}]", "more than 50 fields"),
+    ],
+)
+def test_a_json_value_has_a_limit(tmp_path, monkeypatch, content, fault):
+    monkeypatch.setattr(json_format, "MAX_VALUE", 1 << 13)
+    monkeypatch.setattr(json_format, "MAX_FIELDS", 50)
+    (tmp_path / "2025-11-03.json").write_text(content)
+    result = found(tmp_path)
+    assert (tracks(result), result.snapshots[0].proven) == ([[1]], False)
+    assert fault in faults(result)["2025-11-03.json"]
+
+
+def test_an_archive_is_opened_once(tmp_path, monkeypatch):
+    """Its directory is read again with each opening, so the time would grow with the square of its members."""
+    archive_of(tmp_path / "old.zip", *((f"2025-11-03/{n}.json", f"[{n}]") for n in range(1, 30)))
+    opened = []
+    original = zipfile.ZipFile
+    monkeypatch.setattr(zipfile, "ZipFile", lambda path: opened.append(path) or original(path))
+    assert tracks(found(tmp_path)) == [list(range(1, 30))]
+    assert len(opened) == 1
+
+
+def test_a_quote_in_each_line_is_read_in_linear_time(tmp_path, monkeypatch):
+    lines = 0
+
+    def count(rows, **options):
+        nonlocal lines
+        lines += len(rows)
+        return original(rows, **options)
+
+    original = csv.reader
+    monkeypatch.setattr(csv, "reader", count)
+    monkeypatch.setattr(csv_format, "MAX_ROW_LINES", 10)
+    (tmp_path / "2025-11-03.csv").write_text("track_id,t,u\n" + 'x",5,"\n' * 500)
+    assert not found(tmp_path).snapshots
+    assert lines <= 10 * 510

@@ -161,4 +161,5 @@ def test_a_file_that_states_two_times_is_a_part():
 
 @pytest.mark.parametrize(("stated", "counts"), [("2", 2), ("200", 200), ('"200"', 200), ("null", 0), ("[7]", 0)])
 def test_counts_is_a_hint_of_the_length(stated, counts):
-    assert parse(BODY.replace('"counts":2', f'"counts":{stated}')).counts == counts
+    (page,) = parse(BODY.replace('"counts":2', f'"counts":{stated}')).pages
+    assert page.counts == counts

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from etl.backfill.import_files import ImportOptions, read_paths
+from etl.cli import main
 from etl.errors import UsageError
 from etl.model.records import Review
 from tests.support.lists import START
@@ -132,3 +133,8 @@ def test_a_broken_file_makes_parts_of_lists_within_a_day(tmp_path, name, proven)
 def test_a_path_that_is_not_there_is_an_error(tmp_path):
     with pytest.raises(UsageError, match="no file or folder"):
         found(tmp_path / "nope.json")
+
+
+def test_an_empty_path_is_not_the_working_directory(capsys):
+    assert main(["backfill", "--from", "", "--complete"]) == 2
+    assert "is empty" in capsys.readouterr().err
