@@ -160,8 +160,11 @@ class Service:
         a machine wrote while its clock was ahead.
         """
         now, config = clock.now(), self._config
-        with write_transaction(self._engine) as connection:
+        with read_transaction(self._engine) as connection:
             found = queue.dated_ahead(connection, config.schedule, now)
+        if not found and self._is_started:
+            return
+        with write_transaction(self._engine) as connection:
             if not self._is_started:
                 add_missing_rows(connection, now)
                 found += queue.outdated(connection, config.schedule)

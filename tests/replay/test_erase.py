@@ -93,7 +93,8 @@ def test_the_last_account_leaves_an_empty_database(engine):
         erase_account(connection, ada.account_id)
     after = content(engine)
     assert {name for name, rows in after.items() if rows} == {name for name, rows in before.items() if rows} - {
-        "accounts"
+        "accounts",
+        "schedules",
     }
 
 
