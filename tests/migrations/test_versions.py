@@ -21,7 +21,7 @@ from tests.support.database import Database, open_database
 from tests.support.lists import FakeSource, item
 
 FOREIGN = ["CREATE TABLE alembic_version (version_num text)", "INSERT INTO alembic_version VALUES ('8a3f09c2')"]
-TWO_ROWS = "the table favsync_version holds 0005, 0006 instead of one revision"
+TWO_ROWS = f"the table favsync_version holds 0005, {migrate.newest()} instead of one revision"
 RESTORE = (
     "restore the backup from before the upgrade, or leave one row with the true revision and run `favsync db check`"
 )
@@ -35,7 +35,7 @@ FAULTS: dict[str, tuple[list[str], str, str]] = {
     ),
     "newer": (
         ["UPDATE favsync_version SET version_num = '9999'"],
-        " is at schema 9999, newer than this favsync knows (0006)",
+        f" is at schema 9999, newer than this favsync knows ({migrate.newest()})",
         "install the newer favsync",
     ),
     "unknown": (
@@ -107,7 +107,7 @@ def test_a_wrong_version_table_is_named_and_kept(
 def test_an_older_schema_is_named_with_its_remedy(database_url: str) -> None:
     change(database_url, "UPDATE favsync_version SET version_num = '0005'")
     engine = open_engine(database_url)
-    with pytest.raises(SchemaOutdated, match="is at schema 0005, this favsync writes 0006") as caught:
+    with pytest.raises(SchemaOutdated, match=f"is at schema 0005, this favsync writes {migrate.newest()}") as caught:
         migrate.require_newest(engine)
     assert caught.value.remedy == "back it up, then run `favsync db upgrade`"
     assert schema_differences(engine) == [f"schema: {caught.value}: {caught.value.remedy}"]
