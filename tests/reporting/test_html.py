@@ -16,6 +16,7 @@ from sqlalchemy import Connection, text
 from etl.reporting.html.account import account_report
 from etl.reporting.html.packing import packed_links, packed_stays
 from etl.reporting.html.page import ASSETS, SCRIPTS, escaped, page
+from etl.reporting.html.static import playing_time, summary_line
 from etl.reporting.html.trends import Stay, Trends
 
 
@@ -121,6 +122,36 @@ def test_the_report_counts_missing_tracks_and_has_reasons(seeded: Connection) ->
         "SELECT removal_reason, count(*) FROM favourites WHERE account_id = 1 AND valid_to IS NOT NULL GROUP BY 1"
     )
     assert reasons == dict(seeded.execute(text(by_reason)).all())
+
+
+def known(report: dict[str, Any], **summary: Any) -> dict[str, Any]:
+    return report | {"summary": report["summary"] | summary}
+
+
+def test_the_top_is_html_with_escaped_values(seeded: Connection) -> None:
+    report = account_report(seeded, "ada")
+    name = "<b onclick='x'>\"&"
+    hostile = report | {"account": report["account"] | {"name": name}}
+    html = page({"accounts": [hostile], "made_at": on(2026, 1), "version": "1"})
+    parsed = Parsed(html)
+    assert "b" not in {tag for tag, _, _ in parsed.found}
+    meta = {at.get("property"): at.get("content") for at, _ in parsed.of("meta")}
+    assert meta["og:title"] == f"{name}: favourites"
+    assert meta["og:description"] == summary_line(report)
+
+
+def test_an_unknown_playing_time_is_not_zero(seeded: Connection) -> None:
+    report = account_report(seeded, "ada")
+    sums = "SELECT sum(duration_seconds), count(duration_seconds) FROM report_current_favourites WHERE account = 'ada'"
+    seconds, durations = seeded.execute(text(sums)).one()
+    assert (report["summary"]["seconds"], report["summary"]["known_durations"]) == (seconds, durations)
+    assert playing_time(report["summary"]) == f"{seconds / 3600:.1f} hours"
+    part = known(report, known_durations=1, seconds=60)
+    assert playing_time(part["summary"]) == "at least 1 minute"
+    assert "at least 1 minute of music" in summary_line(part)
+    nothing = known(report, known_durations=0, seconds=0)
+    assert playing_time(nothing["summary"]) == ""
+    assert "music" not in summary_line(nothing)
 
 
 def test_no_value_can_end_the_script_element() -> None:

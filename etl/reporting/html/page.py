@@ -23,6 +23,7 @@ from sqlalchemy import Connection
 from etl import __version__, clock
 from etl.errors import UsageError
 from etl.reporting.html.account import account_report
+from etl.reporting.html.static import static_blocks
 from etl.reporting.query import known_accounts, require_accounts
 from etl.reporting.render import json_text
 
@@ -71,9 +72,12 @@ def page(report: dict[str, Any]) -> str:
     font = base64.b64encode((ASSETS / "heading.woff2").read_bytes()).decode()
     style = asset("page.css").replace("FONT_BASE64", font)
     scripts = [asset(name) for name in SCRIPTS]
+    static = static_blocks(report["accounts"])
     blocks = {
         "POLICY": _policy(scripts, style),
+        "HEAD": static.pop("HEAD"),
         "STYLES": f"<style>{style}</style>",
+        **static,
         "REPORT": f'<script type="application/json" id="report">{escaped(json_text(report))}</script>',
         "WORLD": f'<script type="application/json" id="world">{escaped(asset("world.json"))}</script>',
         "SCRIPTS": "\n".join(f"<script>{script}</script>" for script in scripts),

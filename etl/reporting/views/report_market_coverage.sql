@@ -1,10 +1,10 @@
 -- A market, and how many (available) of an account's current favourites play there; share: of those whose markets are known.
 -- list: How much plays in each market
--- order: account, -available, market_code
+-- order: account, -is_iso, -available, market_code
 -- as-of: yes
 -- narrow: yes
 WITH numbered AS (
-    SELECT market_code, name, region, continent, row_number() OVER (ORDER BY market_code) AS number
+    SELECT market_code, name, region, continent, is_iso, row_number() OVER (ORDER BY market_code) AS number
     FROM markets
 ),
 large AS (
@@ -57,6 +57,7 @@ counted AS (
         m.name AS market,
         m.region,
         m.continent,
+        m.is_iso,
         CAST(n.available + coalesce(v.available, 0) AS bigint) AS available,
         CAST(n.favourites AS bigint) AS favourites,
         CAST(n.known AS bigint) AS known
@@ -76,5 +77,6 @@ SELECT
     continent,
     known,
     favourites - known AS unknown,
-    account_id
+    account_id,
+    is_iso
 FROM counted
