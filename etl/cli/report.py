@@ -14,6 +14,7 @@ from etl.cli.commands import Verb
 from etl.cli.context import Context, counted, pass_context
 from etl.cli.options import WholeNumber, json_option
 from etl.cli.time_input import instant
+from etl.cli.year import CARDS, show_year
 from etl.db.engine import read_transaction
 from etl.load.accounts import find_accounts
 from etl.reporting.html import write_report
@@ -33,11 +34,12 @@ ENDINGS = {
     ".parquet": "parquet",
 }
 FORMATS = ("table", *dict.fromkeys(ENDINGS.values()))
-HTML = "html"
+HTML, YEAR = "html", "year"
 
 
 @click.command("report", cls=Verb)
 @click.argument("name", required=False)
+@click.argument("year", required=False)
 @click.option(
     "--format",
     "format_",
@@ -75,19 +77,24 @@ HTML = "html"
     type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
     help="Write to FILE instead of standard output; required for parquet and html. - is standard output.",
 )
+@click.option("--card", type=click.Choice(CARDS), help="Shape of the card of a year: 1080 x 1920 or 1200 x 630 pixels.")
 @json_option
 @pass_context
 def report(
     context: Context,
     /,
     name: str | None,
+    year: str | None,
     format_: str | None,
     accounts: tuple[str, ...],
     output: Path | None,
     limit: int | None,
+    card: str | None,
     **how: Any,
 ) -> None:
-    r"""Show the report NAME; without NAME, list the reports. `favsync report html -o FILE` writes an HTML page.
+    r"""Show the report NAME; without NAME, list the reports.
+
+    `favsync report html -o FILE` writes an HTML page, `favsync report year YEAR` looks back on a year.
 
     \b
     favsync report
@@ -95,6 +102,8 @@ def report(
     favsync report daily-changes --since "3 months ago" --format csv >changes.csv
     favsync report artists --order-by -ever_favourites | head
     favsync report html -o report.html
+    favsync report year 2026 -o 2026.html
+    favsync report year 2026 --account ada --card wide -o ada.svg
     """
     if context.json and format_ not in (None, "json"):
         raise click.UsageError(f"--json and --format {format_} exclude each other")
@@ -103,12 +112,12 @@ def report(
         raise click.UsageError("parquet needs a file: add -o FILE")
     if name is None:
         _list(context, wanted)
-    elif name.lower() == HTML:
-        given = (how | {"format": format_, "json": context.json, "limit": limit}).items()
+    elif name.lower() in (HTML, YEAR):
+        given = (how | {"format": format_, "limit": limit}).items()
         idle = [f"--{word.replace('_', '-')}" for word, value in given if value not in (None, (), False)]
-        if idle:
-            raise click.UsageError(f"the HTML report has no {' and no '.join(idle)}: it covers the whole history")
-        _write_html(context, accounts, output)
+        _show_special(context, name.lower(), idle, (accounts, output, year, card))
+    elif year is not None or card is not None:
+        raise click.UsageError(f"only `favsync report {YEAR}` takes a year or a card")
     else:
         columns: Sequence[str] = how.pop("columns")
         query = Query(view_named(name), accounts=accounts, limit=limit or None, **how)
@@ -122,6 +131,28 @@ def report(
                 context.say(f"{output} is written: {counted(_write(result, wanted, output), 'row')}")
             if query.as_of is not None:
                 _say_unknown(context, connection, query.accounts, query.as_of)
+
+
+def _show_special(
+    context: Context,
+    kind: str,
+    idle: list[str],
+    given: tuple[Sequence[str], Path | None, str | None, str | None],
+) -> None:
+    """Write the HTML report, or show a year. ``idle``: options that neither has. ``given``: accounts, file, year, card."""
+    accounts, output, year, card = given
+    if kind == YEAR and idle:
+        raise click.UsageError(f"the review of a year has no {' and no '.join(idle)}")
+    if kind == YEAR:
+        show_year(context, year, accounts, output, card)
+        return
+    if idle := [*idle, *(["--json"] if context.json else []), *(["--card"] if card else [])]:
+        raise click.UsageError(f"the HTML report has no {' and no '.join(idle)}: it covers the whole history")
+    if year is not None:
+        raise click.UsageError(
+            f"the HTML report covers the whole history; `favsync report {YEAR} {year}` looks back on a year"
+        )
+    _write_html(context, accounts, output)
 
 
 def _write(result: ResultSet, format_: str, output: Path) -> int:
@@ -141,6 +172,7 @@ def _write(result: ResultSet, format_: str, output: Path) -> int:
 def _list(context: Context, format_: str) -> None:
     """List the reports: for people the titles, for programs also what a row is."""
     rows = [(view.short, view.title, view.row) for view in sorted(views().values(), key=lambda view: view.short)]
+    rows.append((YEAR, "A year in review", "A year of an account: found, loved, lost, come back."))
     rows.append((HTML, "Everything, with charts and a map", "One page for a browser, with charts and a map."))
     shown = 2 if format_ == "table" else 3
     context.show_rows(("report", "tells", "row")[:shown], [row[:shown] for row in rows], format_)

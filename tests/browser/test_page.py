@@ -125,7 +125,7 @@ def test_the_calendar_tells_no_look_from_no_change(open_page: Open, story: Path,
 def test_genre_shares_are_of_the_favourites(open_page: Open, story: Path, sql: Any) -> None:
     opened = open_page(story)
     top = """SELECT 100.0 * current_favourites / (SELECT count(*) FROM report_current_favourites WHERE account = 'ada')
-        FROM report_genres WHERE account = 'ada' ORDER BY current_favourites DESC, ever_favourites DESC, genre_id"""
+        FROM report_genres WHERE account = 'ada' ORDER BY current_favourites DESC, ever_favourites DESC, genre_id LIMIT 1"""
     name = sql(
         top.replace(
             "100.0 * current_favourites / (SELECT count(*) FROM report_current_favourites WHERE account = 'ada')",
