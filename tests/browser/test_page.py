@@ -24,7 +24,8 @@ SECTIONS = (
     "mixture",
     "survival",
     "maps",
-    "regions",
+    "passport",
+    "vanished",
     "recent",
     "every",
     "runs",
@@ -105,6 +106,25 @@ def test_the_numbers_on_the_page_are_those_of_sql(open_page: Open, story: Path, 
     assert f"Of {runs} runs" in opened.text("#sure-lead")
 
 
+def test_reasons_and_countries_are_those_of_sql(open_page: Open, story: Path, sql: Any) -> None:
+    opened = open_page(story)
+    removals = "SELECT count(*) FROM favourites WHERE account_id = 1 AND valid_to IS NOT NULL"
+    shown = dict(
+        opened.page.locator("#vanished .ranks li").evaluate_all(
+            "rows => rows.map((row) => [row.querySelector('.name').innerText, row.querySelector('.count').innerText])"
+        )
+    )
+    withdrawn = sql(f"{removals} AND removal_reason = 'withdrawn'")
+    assert int(shown["withdrawn by Boomplay"]) == withdrawn > 0
+    assert sum(map(int, shown.values())) == sql(removals)
+    assert opened.page.locator("#vanished tbody tr").count() == min(8, withdrawn)
+    isrc = """SELECT count(*) FROM favourites f JOIN tracks t ON t.track_id = f.track_id
+        WHERE f.account_id = 1 AND f.valid_to IS NULL AND substr(t.isrc, 1, 2) GLOB '[A-Za-z][A-Za-z]'"""
+    assert f"known for {sql(isrc)} of 70 favourites" in opened.text("#passport .note")
+    counts = opened.page.locator("#passport .count").all_inner_texts()
+    assert sum(map(int, counts)) == sql(isrc) > 0
+
+
 def test_the_calendar_tells_no_look_from_no_change(open_page: Open, story: Path, sql: Any) -> None:
     days = """SELECT count(*) FROM report_daily_snapshots d WHERE account = 'ada' AND {}"""
     changes = "added + removed > 0"
@@ -154,6 +174,7 @@ def test_the_top_reads_without_scripts(browser: Browser, story: Path, sql: Any) 
 
 def test_the_regions_are_those_of_the_view(open_page: Open, story: Path, histories: Histories) -> None:
     opened = open_page(story)
+    opened.page.locator("#regions summary").click()
     with read_transaction(histories.engine("sqlite")) as connection:
         rows = connection.execute(text("SELECT region, share FROM report_market_reach WHERE account = 'ada'")).all()
     shown = dict(
@@ -306,7 +327,12 @@ def test_another_account_and_other_colours_can_be_chosen(open_page: Open, story:
     opened = open_page(story)
     assert opened.text("#title") == "ada"
     opened.page.get_by_label("Account").select_option("kofi")
+    opened.page.locator("#title", has_text="kofi").wait_for()
+    assert opened.page.url.endswith("#account=kofi")
+    opened.page.reload()
     assert opened.text("#title") == "kofi"
+    opened.page.evaluate("location.hash = 'account=ada'")
+    opened.page.locator("#title", has_text="ada").wait_for()
     opened.page.get_by_role("button", name="Dark").click()
     assert opened.page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "dark"
     opened.page.get_by_role("button", name="Auto").click()

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from etl.reporting.html.account import account_report
+from etl.reporting.html.account import _passport, account_report
 from etl.reporting.html.packing import packed_links, packed_stays
 from etl.reporting.html.page import ASSETS, SCRIPTS, escaped, page
 from etl.reporting.html.static import playing_time, summary_line
@@ -191,3 +191,11 @@ def test_our_scripts_never_parse_text_as_markup() -> None:
         r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\.html\(|\beval\b|new Function|srcdoc"
     )
     assert [path.name for path in ours if forbidden.search(path.read_text(encoding="utf-8"))] == []
+
+
+def test_a_passport_counts_countries_of_known_recording_codes(seeded: Connection) -> None:
+    codes = ("QZABC2500001", "USABC2500002", "UKABC2500003", "NGABC2500004", None, "12ABC", "ZZABC2500005")
+    found = _passport(seeded, [{"isrc": code} for code in codes])
+    assert found["known"] == 5
+    assert [each[::2] for each in found["countries"]] == [["US", 2], ["GB", 1], ["NG", 1], ["ZZ", 1]]
+    assert {each[1] is None for each in found["countries"] if each[0] == "ZZ"} == {True}

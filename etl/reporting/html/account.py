@@ -28,6 +28,8 @@ MAX_LISTED: Final = 300
 MAX_ENDED: Final = 5_000
 MONTH: Final = timedelta(days=30)
 YEAR: Final = timedelta(days=365)
+ISRC_COUNTRIES: Final = {"QM": "US", "QT": "US", "QZ": "US", "UK": "GB"}
+"""Prefixes of recording codes that are not the ISO code of their country."""
 LINKS: Final = {
     "artist": (track_artists, track_artists.c.artist_id),
     "album": (tracks, tracks.c.album_id),
@@ -66,6 +68,8 @@ def account_report(connection: Connection, account: str) -> Row:
         "coverage": [{name: row[name] for name in coverage} for row in rows("market-coverage", "market_code")],
         "reach": rows("market-reach", "continent", "share"),
         "completeness": rows("completeness"),
+        "vanished": _vanished(stays),
+        "passport": _passport(connection, current),
         "changes": _cut(rows("favourite-changes", limit=MAX_CHANGES + 1), MAX_CHANGES),
         "runs": runs[-MAX_RUNS:],
         "outcomes": dict(Counter(run["outcome"] for run in runs if run["outcome"])),
@@ -97,6 +101,28 @@ def _losses(connection: Connection, account: str) -> list[Row]:
     query = select(func.coalesce(market, code).label("market"), region, func.count().label("tracks"))
     query = query.where(lost.c.account == account).group_by(code, market, region)
     return [dict(row) for row in connection.execute(query.order_by(func.count().desc(), code)).mappings()]
+
+
+def _vanished(stays: list[Row]) -> Row:
+    """Return how many favourites left for each reason, and those that Boomplay withdrew, the newest first."""
+    ended = sorted((stay for stay in stays if not stay["is_current"]), key=lambda stay: stay["valid_to"], reverse=True)
+    fields = ("track_id", "title", "artists", "removed_after", "valid_to", "days_kept")
+    withdrawn = [{name: stay[name] for name in fields} for stay in ended if stay["removal_reason"] == "withdrawn"]
+    return {
+        "count": len(ended),
+        "reasons": dict(Counter(stay["removal_reason"] or "unknown" for stay in ended)),
+        "withdrawn": _cut(withdrawn, MAX_LISTED),
+    }
+
+
+def _passport(connection: Connection, current: list[Row]) -> Row:
+    """Return the countries in which the recording codes (ISRC) of the favourites were given, and of how many one is known."""
+    codes = [row["isrc"][:2].upper() for row in current if row["isrc"] and row["isrc"][:2].isalpha()]
+    counts = Counter(ISRC_COUNTRIES.get(code, code) for code in codes)
+    query = select(markets.c.market_code, markets.c.name).where(markets.c.is_iso)
+    names = {row.market_code: row.name for row in connection.execute(query)}
+    countries = sorted(counts.items(), key=lambda each: (-each[1], each[0]))
+    return {"known": len(codes), "countries": [[code, names.get(code), count] for code, count in countries]}
 
 
 def _summary(current: list[Row], stays: list[Row], daily: list[Row], last: datetime | None) -> Row:

@@ -3,7 +3,7 @@
 -- order: -lost_at, account, track_id, market_code
 -- since: lost_at
 WITH losses AS (
-    SELECT v.track_id, t.title, m.market_code, k.name AS market, k.region, max(v.valid_to) AS lost_at
+    SELECT t.track_id, t.title, ${artists} AS artists, m.market_code, k.name AS market, k.region, max(v.valid_to) AS lost_at
     FROM track_versions v
     JOIN tracks t ON t.track_id = v.track_id AND t.market_set_id <> v.market_set_id
     JOIN market_set_members m ON m.market_set_id = v.market_set_id
@@ -11,7 +11,7 @@ WITH losses AS (
     WHERE v.valid_to IS NOT NULL AND NOT EXISTS (
         SELECT 1 FROM market_set_members h WHERE h.market_set_id = t.market_set_id AND h.market_code = m.market_code
     )
-    GROUP BY v.track_id, m.market_code, t.title, k.name, k.region
+    GROUP BY t.track_id, m.market_code, t.title, k.name, k.region
 )
 SELECT
     c.name AS account,
@@ -20,7 +20,7 @@ SELECT
     t.region,
     t.track_id,
     t.title,
-    ${artists} AS artists,
+    t.artists,
     t.lost_at,
     c.account_id,
     f.favourite_id

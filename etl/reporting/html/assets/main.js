@@ -141,8 +141,12 @@ function accounts() {
   const select = byId("account");
   fill(select, REPORT.accounts.map((report, place) => el("option", { value: String(place) }, report.account.name)));
   byId("picker").hidden = REPORT.accounts.length < 2;
-  select.addEventListener("change", () => display(REPORT.accounts[+select.value]));
-  display(REPORT.accounts[0]);
+  // A link that ends in #account=NAME opens that account, and choosing one writes such a link.
+  const named = () => REPORT.accounts.findIndex((report) => location.hash === `#account=${encodeURIComponent(report.account.name)}`);
+  const choose = (place) => { select.value = String(place); display(REPORT.accounts[place]); };
+  select.addEventListener("change", () => { location.hash = `account=${encodeURIComponent(REPORT.accounts[+select.value].account.name)}`; });
+  addEventListener("hashchange", () => { if (named() >= 0) choose(named()); });
+  choose(Math.max(0, named()));
 }
 
 function colours() {

@@ -21,6 +21,7 @@ function where(report) {
     unknown ? `The markets of ${plural(unknown, "favourite")} are not known; every share here is of the other ${number(known)}. ` : "",
     at ? [`At home, in ${at.market}, it is `, el("strong", {}, percent(at.share)), ` of them: ${number(at.available)} of ${number(known)}.`] : "Where this account is at home is not known.");
   maps(markets, home, report);
+  passport(report);
   regions(report);
   marketTable(markets);
   away(report);
@@ -105,8 +106,18 @@ function bar(share) {
   return meter;
 }
 
+function passport(report) {
+  const { known, countries } = report.passport, all = report.summary.favourites;
+  if (!known) return void fill("passport", empty(`The recording code (ISRC) of none of the ${plural(all, "favourite")} is known, so there is no passport yet.`));
+  fill("passport", el("ol", { class: "ranks markets" }, countries.slice(0, 12).map(([code, name, count]) => el("li", {}, el("span", { class: "name" }, name ?? code), bar(count / known), el("span", { class: "count" }, number(count))))),
+    el("p", { class: "note" }, `${plural(countries.length, "country", "countries")}${countries.length > 12 ? ", the first 12 shown" : ""}: where the recording code (ISRC) was given, known for ${number(known)} of ${plural(all, "favourite")}. It says where a recording was registered, not where its artist is from.`));
+}
+
 function regions(report) {
-  fill("regions", sortedTable({
+  const details = byId("regions");
+  details.open = false;
+  while (details.children.length > 1) details.lastChild.remove();
+  details.append(sortedTable({
     caption: "How far the favourites reach in each region", rows: report.reach, size: 30, style: "pairs",
     columns: [
       { name: "Continent", minor: true, value: (row) => row.continent ?? "" },
