@@ -1,4 +1,4 @@
-"""Writes the generated parts of docs/data-model.md and docs/recipes.md: the answers of the examples, and what a row of a view is.
+"""Writes the generated parts of docs/data-model.md and docs/recipes.md: answers, rows and columns of views, the dictionary.
 
 python -m tools.examples            write them again
 python -m tools.examples --check    compare only; exit 1 if something differs
@@ -12,7 +12,8 @@ import io
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +25,8 @@ from etl.cli import main as main_of_favsync
 from etl.db.engine import open_engine, read_transaction
 from etl.db.migrate import upgrade
 from etl.reporting.column_types import column_converters
+from etl.reporting.dictionary import markdown_rows
+from etl.reporting.query import Query, run_query
 from etl.reporting.render import render
 from etl.reporting.views import views
 
@@ -37,6 +40,10 @@ FOLDER: Final = "favourites"
 METABASE: Final = "-- metabase\n"
 _BLOCK: Final = re.compile(
     r"```(?P<language>sql|python)\n(?P<question>[^`]*)```\n\n```text\n(?P<answer>[^`]*)```\n", re.MULTILINE
+)
+_ABOUT: Final = re.compile(r"^(?P<head>#### `(?P<view>\w+)`\n\n)Row: .*\n\s*Columns: [^.]*\.\n", re.MULTILINE)
+_DICTIONARY: Final = re.compile(
+    r"^(?P<head>\| column \| kind \| meaning \|\n\|---\|---\|---\|\n)(?:\|.*\n)*", re.MULTILINE
 )
 _VIEW: Final = re.compile(r"^#### `(?P<view>\w+)`\n(?P<about>(?:(?!#)[^\n]*\n)*?)```sql$", re.MULTILINE)
 
@@ -63,13 +70,20 @@ def views_told(document: str) -> list[tuple[str, str]]:
     return [(found["view"], found["about"]) for found in _VIEW.finditer(document)]
 
 
-def described(document: str) -> str:
-    """Return ``document`` with the sentence of each view's header under its name."""
+def described(document: str, columns: Mapping[str, Sequence[str]]) -> str:
+    """Return ``document`` with the generated text: the row and the columns of each view, and the dictionary."""
 
-    def row(found: re.Match[str]) -> str:
-        return f"{found['head']}Row: {views()[found['view']].row}\n"
+    def about(found: re.Match[str]) -> str:
+        names = ", ".join(f"`{name}`" for name in columns[found["view"]])
+        return f"{found['head']}Row: {views()[found['view']].row}\n\n{textwrap.fill(f'Columns: {names}.', 140)}\n"
 
-    return re.sub(r"^(?P<head>#### `(?P<view>\w+)`\n\n)Row: .*\n", row, document, flags=re.MULTILINE)
+    document = _ABOUT.sub(about, document)
+    return _DICTIONARY.sub(lambda found: found["head"] + "".join(f"{row}\n" for row in markdown_rows()), document)
+
+
+def columns_of_views(connection: Connection) -> dict[str, Sequence[str]]:
+    """Return the columns of each view."""
+    return {name: run_query(connection, Query(view, limit=0)).columns for name, view in views().items()}
 
 
 def answered(document: str, ask: Ask) -> str:
@@ -156,7 +170,9 @@ def main() -> int:
 
         stored = {path: path.read_text(encoding="utf-8") for path in (DOCUMENT, RECIPES)}
         fresh = {
-            path: answered(described(text_), from_database if path == DOCUMENT else from_recipe)
+            path: answered(
+                described(text_, columns_of_views(connection)), from_database if path == DOCUMENT else from_recipe
+            )
             for path, text_ in stored.items()
         }
     if is_check:

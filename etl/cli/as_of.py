@@ -22,6 +22,7 @@ from etl.transform.as_of import ObservationRange
 
 BOUNDS = ("added_after", "valid_from", "removed_after", "valid_to")
 COLUMNS = ("account", "answer", "track_id", "title", "artists", *BOUNDS)
+LATEST = "latest"
 CHANGE_COLUMNS = ("account", "change", "track_id", "title", "artists", "before", "after")
 
 
@@ -47,9 +48,11 @@ def as_of(
 
     A track is added or removed between two snapshots, and the exact moment is unknown. So the answer for each track is
     yes, no or unknown, with its bounds: added after ADDED_AFTER and by VALID_FROM, removed after REMOVED_AFTER and by
-    VALID_TO. Before the first snapshot and after the newest one, everything is unknown.
+    VALID_TO. Before the first snapshot and after the newest one, everything is unknown; `latest` is the newest moment
+    that is known.
 
     \b
+    favsync as-of latest
     favsync as-of 2025-11-03
     favsync as-of "3 months ago" ada --all
     favsync as-of --diff 2025-01-01 2025-07-01
@@ -60,7 +63,12 @@ def as_of(
     messages: list[str] = []
     with read_transaction(context.open_database()) as connection:
         for account in find_accounts(connection, names) if names else every_account(connection):
-            message, found = answer(connection, account, instants, is_all=is_all)
+            newest = observation_range(connection, account.account_id).seen_until
+            known = [at or newest for at in instants]
+            if None in known:
+                messages.append(f"{account.name}: there is no snapshot yet")
+                continue
+            message, found = answer(connection, account, sorted(filter(None, known)), is_all=is_all)
             messages.append(message)
             rows += found
     rows = rows[: limit or None]
@@ -72,20 +80,22 @@ def as_of(
     context.show_rows(columns, ([row[name] for name in columns] for row in rows), is_limited=limit is None)
 
 
-def _split(words: Sequence[str], diff: tuple[str, str] | None) -> tuple[list[datetime], Sequence[str]]:
-    """Return the times and the account among the words; with --diff there is no time among them."""
+def _split(words: Sequence[str], diff: tuple[str, str] | None) -> tuple[list[datetime | None], Sequence[str]]:
+    """Return the times (None: the latest) and the account among the words; with --diff there is no time among them."""
     given = list(words)
     if diff is None and not given:
-        raise click.UsageError("a time is missing, such as `favsync as-of 2025-11-03`")
+        raise click.UsageError("a time is missing, such as `favsync as-of latest` or `favsync as-of 2025-11-03`")
     names = given if diff else given[1:]
     if len(names) > 1:
         raise click.UsageError(f"only one account is allowed; quote a time with blanks: {' '.join(given)!r}")
     if names and _is_time(names[0]) and not _is_time(given[0]):
         raise click.UsageError(f"the time comes first: `favsync as-of {shlex.join([names[0], given[0]])}`")
-    return sorted(instant(text) for text in diff or given[:1]), names
+    return [None if text.lower() == LATEST else instant(text) for text in diff or given[:1]], names
 
 
 def _is_time(text: str) -> bool:
+    if text.lower() == LATEST:
+        return True
     try:
         instant(text)
     except UsageError:
@@ -155,7 +165,10 @@ def _changes(
         row |= {"before": str(change.before.answer), "after": str(change.after.answer)}
         rows.append(row | {name: fields[name] for name in BOUNDS})
     counts = [f"{sum(change.word == word for change in known):,} {word}" for word in ("added", "removed")]
-    if len(changes) > len(known):
-        counts.append(f"{len(changes) - len(known):,} unknown{'' if is_all else ' (--all lists them)'}")
+    unknown = len(changes) - len(known)
+    counts.append(f"{unknown:,} unknown{' (--all lists them)' if unknown and not is_all else ''}")
+    newest = observation_range(connection, account.account_id).seen_until
+    if newest is None or newest < instants[1]:
+        counts.append(f"nothing is known after {moment(newest)}" if newest else "there is no snapshot yet")
     span = " to ".join(f"{each:%Y-%m-%d %H:%M:%S}" for each in instants)
     return f"{account.name} from {span} UTC: {', '.join(counts)}", rows

@@ -15,6 +15,7 @@ from etl.cli.completers import account_names, report_names
 from etl.cli.context import Context, pass_context
 from etl.cli.options import WholeNumber, json_option, wide_option
 from etl.cli.time_input import instant
+from etl.cli.year import CARDS, show_year
 from etl.db.engine import read_transaction
 from etl.errors import counted
 from etl.load.accounts import find_accounts, is_pattern, match_accounts
@@ -35,11 +36,12 @@ ENDINGS = {
     ".parquet": "parquet",
 }
 FORMATS = ("table", *dict.fromkeys(ENDINGS.values()))
-HTML = "html"
+HTML, YEAR = "html", "year"
 
 
 @click.command("report", cls=Verb)
 @click.argument("name", required=False, shell_complete=report_names)
+@click.argument("year", required=False)
 @click.option(
     "--format",
     "format_",
@@ -84,6 +86,7 @@ HTML = "html"
     type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
     help="Write to FILE instead of standard output; required for parquet and html. - is standard output.",
 )
+@click.option("--card", type=click.Choice(CARDS), help="Shape of the card of a year: 1080 x 1920 or 1200 x 630 pixels.")
 @wide_option
 @json_option
 @pass_context
@@ -91,13 +94,17 @@ def report(
     context: Context,
     /,
     name: str | None,
+    year: str | None,
     format_: str | None,
     accounts: tuple[str, ...],
     output: Path | None,
     limit: int | None,
+    card: str | None,
     **how: Any,
 ) -> None:
     r"""Show the report NAME, or write it to a file; without NAME, list the reports.
+
+    `favsync report html -o FILE` writes an HTML page, `favsync report year YEAR` looks back on a year.
 
     \b
     favsync report
@@ -105,22 +112,23 @@ def report(
     favsync report daily-changes --since "3 months ago" --format csv >changes.csv
     favsync report artists --order-by -ever_favourites | head
     favsync report html -o report.html
+    favsync report year 2026 -o 2026.html
+    favsync report year 2026 --account ada --card wide -o ada.svg
     """
     if context.json and format_ not in (None, "json"):
         raise click.UsageError(f"--json and --format {format_} exclude each other")
-    wanted = (
-        "json" if context.json else format_ or _format_of(output, is_page=name is not None and name.lower() == HTML)
-    )
+    kind = (name or "").lower()
+    wanted = "json" if context.json else format_ or _format_of(None if kind == YEAR else output, is_page=kind == HTML)
     if wanted == "parquet" and name is not None and str(output or "-") == "-":
         raise click.UsageError("parquet needs a file: add -o FILE")
     if name is None:
         _list(context, wanted)
-    elif name.lower() == HTML:
-        given = (how | {"format": format_, "json": context.json, "limit": limit}).items()
+    elif kind in (HTML, YEAR):
+        given = (how | {"format": format_, "limit": limit}).items()
         idle = [f"--{word.replace('_', '-')}" for word, value in given if value not in (None, (), False)]
-        if idle:
-            raise click.UsageError(f"the HTML report has no {' and no '.join(idle)}: it covers the whole history")
-        _write_html(context, accounts, output)
+        _show_special(context, kind, idle, (accounts, output, year, card))
+    elif year is not None or card is not None:
+        raise click.UsageError(f"only `favsync report {YEAR}` takes a year or a card")
     else:
         columns: Sequence[str] = how.pop("columns")
         view = view_named(name)
@@ -154,6 +162,28 @@ def _format_of(output: Path | None, *, is_page: bool) -> str:
     return ENDINGS.get(ending, "table")
 
 
+def _show_special(
+    context: Context,
+    kind: str,
+    idle: list[str],
+    given: tuple[Sequence[str], Path | None, str | None, str | None],
+) -> None:
+    """Write the HTML report, or show a year. ``idle``: options that neither has. ``given``: accounts, file, year, card."""
+    accounts, output, year, card = given
+    if kind == YEAR and idle:
+        raise click.UsageError(f"the review of a year has no {' and no '.join(idle)}")
+    if kind == YEAR:
+        show_year(context, year, accounts, output, card)
+        return
+    if idle := [*idle, *(["--json"] if context.json else []), *(["--card"] if card else [])]:
+        raise click.UsageError(f"the HTML report has no {' and no '.join(idle)}: it covers the whole history")
+    if year is not None:
+        raise click.UsageError(
+            f"the HTML report covers the whole history; `favsync report {YEAR} {year}` looks back on a year"
+        )
+    _write_html(context, accounts, output)
+
+
 def _write(result: ResultSet, format_: str, output: Path) -> int:
     """Write the result into the file, and return its number of rows."""
     if format_ == "parquet":
@@ -171,6 +201,7 @@ def _write(result: ResultSet, format_: str, output: Path) -> int:
 def _list(context: Context, format_: str) -> None:
     """List the reports: for people the titles, for programs also what a row is."""
     rows = [(view.short, view.title, view.row) for view in sorted(views().values(), key=lambda view: view.short)]
+    rows.append((YEAR, "A year in review", "A year of an account: found, loved, lost, come back."))
     rows.append((HTML, "Everything, with charts and a map", "One page for a browser, with charts and a map."))
     shown = 2 if format_ == "table" else 3
     context.show_rows(("report", "shows", "row")[:shown], [row[:shown] for row in rows], format_)

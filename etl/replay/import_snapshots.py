@@ -175,14 +175,15 @@ def _write_reasons(
     connection: Connection, account_id: int, new: Sequence[ImportedRun], difference: FavouriteDiff
 ) -> None:
     """Write into each run what it was, and how the import changed the history."""
-    words = difference.words or "no interval changed"
-    others = f" with {len(new) - 1} more" if len(new) > 1 else ""
+    words = f"this changed the history: {difference.words or 'no interval changed'}"
+    if len(new) > 1:
+        words = f"one of {len(new):,} that were imported together"
     holding = select(runs.c.run_id, runs.c.held).where(runs.c.account_id == account_id, runs.c.outcome == Outcome.HELD)
     held = {row.run_id: row.held for row in connection.execute(holding)}
     for imported in new:
         part = "" if imported.past.proven else "; a part of the list, so it removes nothing"
         row: dict[str, Any] = {
-            "reason": f"from {imported.past.label}{part}; imported{others}, this changed the history: {words}"
+            "reason": f"from {imported.past.label}{part}; {words}"
             + (f"; its {held[imported.run_id]:,} removals are held" if imported.run_id in held else "")
         }
         if changed := _changed_tracks(connection, imported):

@@ -12,10 +12,10 @@ from decimal import Decimal
 from typing import Any, Final
 
 INSTANTS: Final = frozenset(
-    {"valid_from", "valid_to", "added_after", "removed_after", "not_before", "since", "missing_since"}
+    {"valid_from", "valid_to", "added_after", "removed_after", "not_before", "since", "missing_since", "until"}
 )
-DAYS: Final = frozenset({"day", "week", "month"})
-FLAGS: Final = frozenset({"proven"})
+DAYS: Final = frozenset({"day", "week", "month", "cohort"})
+FLAGS: Final = frozenset({"proven", "looked"})
 
 
 def is_instant(name: str) -> bool:

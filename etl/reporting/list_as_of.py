@@ -70,13 +70,13 @@ def list_at(connection: Connection, account_id: int, instant: datetime) -> list[
 
 
 def changes_between(connection: Connection, account_id: int, before: datetime, after: datetime) -> list[ListChange]:
-    """Return the tracks whose answers differ between the two instants, the known changes first."""
+    """Return the tracks that changed between the two instants, then those of which an answer is unknown."""
     first = {row.track_id: row for row in list_at(connection, account_id, before)}
     pairs = [(first[row.track_id], row) for row in list_at(connection, account_id, after)]
     changes = [
         ListChange(_CHANGES.get((old.answer, new.answer), UNKNOWN), old, new)
         for old, new in pairs
-        if old.answer is not new.answer
+        if old.answer is not new.answer or old.answer is Presence.UNKNOWN
     ]
     return sorted(changes, key=lambda change: (change.word == UNKNOWN, change.word))
 

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
     Connection,
     Date,
@@ -56,6 +57,12 @@ favourites AS (
     JOIN newest n ON n.account_id = f.account_id
     WHERE f.valid_from <= :as_of
 )"""
+
+
+# An engine does not always restrict what a view counts to the accounts that are asked for; these tables do.
+_NARROWED: Final = """accounts AS (SELECT * FROM SCHEMA.accounts WHERE name IN :names),
+runs AS (SELECT * FROM SCHEMA.runs WHERE account_id IN (SELECT account_id FROM accounts)),
+favourites AS (SELECT * FROM SCHEMA.favourites WHERE account_id IN (SELECT account_id FROM accounts))"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +117,8 @@ def run_query(connection: Connection, query: Query) -> ResultSet:
     return ResultSet(columns, rows())
 
 
-def ctes(view: View, dialect: str) -> str:
-    """Return the WITH clause under which ``view`` shows the favourites as of the parameter ``:as_of``.
+def ctes(view: View, dialect: str, tables: str = _FAVOURITES_AS_OF) -> str:
+    """Return the WITH clause under which ``view`` reads ``tables``: by default the favourites as of the parameter ``:as_of``.
 
     Attributes (titles, artists, markets) are the current ones.
     """
@@ -121,8 +128,8 @@ def ctes(view: View, dialect: str) -> str:
         if each.name in wanted:
             needed.insert(0, each)
             wanted |= {other.name for other in views().values() if each.reads(other)}
-    favourites = _FAVOURITES_AS_OF.replace("SCHEMA.", "main." if dialect == "sqlite" else "")
-    parts = [with_phrases(favourites, dialect), *(f"{each.name} AS ({each.query(dialect)})" for each in needed)]
+    tables = tables.replace("SCHEMA.", "main." if dialect == "sqlite" else "")
+    parts = [with_phrases(tables, dialect), *(f"{each.name} AS ({each.query(dialect)})" for each in needed)]
     return "WITH " + ", ".join(parts)
 
 
@@ -144,17 +151,20 @@ def _source(connection: Connection, query: Query) -> FromClause:
     """Return the view as a table with its columns, or as a subquery over the favourites at ``query.as_of``."""
     view = query.view
     sql = f"SELECT * FROM {view.name}"  # noqa: S608 - the name of one of our own views
-    values = {}
+    values: dict[str, BindParameter[Any]] = {}
     if query.as_of is not None:
         if not view.is_past:
             possible = ", ".join(each.short for each in views().values() if each.is_past)
             raise UsageError(f"{view.name} has no earlier state to show", remedy=f"--as-of works with {possible}")
         sql = f"{ctes(view, connection.dialect.name)} {sql}"
         values = {"as_of": bindparam("as_of", query.as_of, Instant)}
+    elif view.is_narrow and query.accounts:
+        sql = f"{ctes(view, connection.dialect.name, _NARROWED)} {sql}"
+        values = {"names": bindparam("names", list(query.accounts), expanding=True)}
     with connection.execute(text(f"{sql} LIMIT 0").bindparams(*values.values())) as nothing:
         described: Sequence[Any] = nothing.cursor.description or ()
     columns = [column(each[0], Text() if each[1] == TEXT_OID else NullType()) for each in described]
-    if query.as_of is None:
+    if not values:
         return table(view.name, *columns)
     return text(sql).bindparams(*values.values()).columns(*columns).subquery(view.name)
 

@@ -11,6 +11,7 @@ from etl.db.bulk import select_in
 from etl.db.tables import accounts, favourites, rejects, runs, tracks
 from etl.load import raw
 from etl.load.runs import find_run
+from etl.model.records import Trigger
 from etl.replay.review import held_intervals
 
 LIST_COLUMNS = (
@@ -41,7 +42,9 @@ def run_details(connection: Connection, run_id: int) -> dict[str, Any]:
     run = find_run(connection, run_id)
     details = {name: value for name, value in run._mapping.items() if name not in INTERNAL_COLUMNS}
     details["account"] = run.account
-    details["duration_seconds"] = (run.finished_at - run.started_at).total_seconds() if run.finished_at else None
+    is_import = run.trigger == Trigger.BACKFILL and not run.requests  # its end is the time of the import
+    took = run.finished_at - run.started_at if run.finished_at and not is_import else None
+    details["duration_seconds"] = took.total_seconds() if took else None
     details["added_tracks"] = _favourites(connection, favourites.c.added_run_id == run_id)
     details["removed_tracks"] = _favourites(connection, favourites.c.removed_run_id == run_id)
     details["missing_tracks"] = _missing(connection, run) if run.missing else []

@@ -7,6 +7,7 @@ Its first comment says what a row is. These headers may follow:
     -- order: column, -column  the default order of `favsync report`
     -- since: column           the column that ``--since`` compares
     -- as-of: yes              the view can show an earlier state of the favourites
+    -- narrow: yes             ``--account`` restricts the tables that the view reads, because the engines do not
     -- like: view, word=other  the query is that of the other view, with each word replaced
 
 Views are created in an order in which each one follows those that it reads, and dropped in reverse.
@@ -24,9 +25,10 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from etl.errors import UsageError
+from etl.reporting.dictionary import comment_statements
 
 FOLDER = Path(__file__).parent / "views"
-HEADERS = ("list", "order", "since", "as-of", "like")
+HEADERS = ("list", "order", "since", "as-of", "narrow", "like")
 
 _ARTISTS = "FROM track_artists ta JOIN artists a ON a.artist_id = ta.artist_id WHERE ta.track_id = t.track_id"
 _GENRES = "FROM track_genres tg JOIN genres g ON g.genre_id = tg.genre_id WHERE tg.track_id = t.track_id"
@@ -51,6 +53,14 @@ PHRASES = {
         "now": "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')",
         "day": r"substr(\1, 1, 10)",
         "week": r"date(substr(\1, 1, 10), 'weekday 0', '-6 days')",
+        "month": r"(substr(\1, 1, 7) || '-01')",
+        "month_of": r"(substr(\1, 1, 7) || '-01')",
+        "week_of": r"date(\1, 'weekday 0', '-6 days')",
+        "next_day": r"date(\1, '+1 day')",
+        "year": r"CAST(substr(\1, 1, 4) AS integer)",
+        "month_number": r"CAST(substr(\1, 6, 2) AS integer)",
+        "weekday": r"((CAST(strftime('%w', \1) AS integer) + 6) % 7 + 1)",
+        "days_before": r"(strftime('%Y-%m-%dT%H:%M:%S', substr(\1, 1, 19), '-\2 days') || substr(\1, 20))",
         "seconds_between": f"(round({_MICROSECONDS} / 1000.0) / 1000.0)",
         "days_between": f"(round({_MICROSECONDS} / 864000000.0) / 100.0)",
         "whole_days": f"({_MICROSECONDS} / 86400000000)",
@@ -72,6 +82,14 @@ PHRASES = {
         "now": "now()",
         "day": r"CAST((\1) AT TIME ZONE 'UTC' AS date)",
         "week": r"CAST(date_trunc('week', (\1) AT TIME ZONE 'UTC') AS date)",
+        "month": r"CAST(date_trunc('month', (\1) AT TIME ZONE 'UTC') AS date)",
+        "month_of": r"CAST(date_trunc('month', \1) AS date)",
+        "week_of": r"CAST(date_trunc('week', \1) AS date)",
+        "next_day": r"(\1 + 1)",
+        "year": r"CAST(extract(year FROM \1) AS bigint)",
+        "month_number": r"CAST(extract(month FROM \1) AS bigint)",
+        "weekday": r"CAST(extract(isodow FROM \1) AS bigint)",
+        "days_before": r"(\1 - make_interval(hours => 24 * \2))",
         "seconds_between": r"round(CAST(extract(epoch FROM (\2) - (\1)) AS numeric), 3)",
         "days_between": r"round(CAST(extract(epoch FROM (\2) - (\1)) / 86400.0 AS numeric), 2)",
         "whole_days": r"CAST(floor(extract(epoch FROM (\2) - (\1)) / 86400) AS bigint)",
@@ -113,6 +131,7 @@ class View:
     order: str = ""
     since: str | None = None
     is_past: bool = False
+    is_narrow: bool = False
 
     @property
     def short(self) -> str:
@@ -174,18 +193,20 @@ def _parsed(name: str, files: dict[str, str]) -> View:
         order=header.get("order", ""),
         since=header.get("since"),
         is_past=header.get("as-of") == "yes",
+        is_narrow=header.get("narrow") == "yes",
     )
 
 
 def create_views(connection: Connection, grants: Iterable[str] = ()) -> None:
-    """Create every view and execute ``grants``, which `drop_views` returned."""
+    """Create every view, execute ``grants``, which `drop_views` returned, and comment tables and columns on PostgreSQL."""
     for view in views().values():
         query = view.query(connection.dialect.name)
         if connection.dialect.name == "postgresql":
             query = query.replace("%", "%%")
         connection.exec_driver_sql(f"CREATE VIEW {view.name} AS\n{query}")
-    for grant in grants:
-        connection.exec_driver_sql(grant.replace("%", "%%"))
+    comments = comment_statements(connection, {view.name: view.row for view in views().values()})
+    for statement in (*grants, *(comments if connection.dialect.name == "postgresql" else ())):
+        connection.exec_driver_sql(statement.replace("%", "%%"))
 
 
 def drop_views(connection: Connection) -> list[str]:

@@ -1,6 +1,6 @@
 """Normalises one item of the list as received into a `Track`, or rejects it with the reason.
 
-It handles the quirks of the service: empty text for no value, repeated genres and artists, three forms of a duration, numbers
+It handles the quirks of the service: empty text for no value, repeated genres and artists, four forms of a duration, numbers
 as text or floats, market codes outside ISO 3166. An item with a readable id is never lost; at worst it is a reject. A title
 is kept unchanged, except for NUL and lone surrogates, which neither UTF-8 nor PostgreSQL can hold and which become U+FFFD.
 """
@@ -26,6 +26,7 @@ _ESCAPE = b"\\u"
 _SURROGATE_OR_NUL = re.compile("[\ud800-\udfff\x00]")
 _LONG = re.compile(f"[^,]{{{LONGEST_NAME_BYTES // 4 + 1}}}")
 _CLOCK = re.compile(r"(?:(\d{1,4}):)?(\d{1,3}):(\d{1,2})")
+_SECONDS = re.compile(r"(\d{1,6})(?:[.,]\d+)?")
 _ISO_8601 = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)(?:[.,]\d+)?S)?)?")
 
 
@@ -190,11 +191,13 @@ def market_codes(text: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=8192)
 def duration_seconds(text: str) -> int | None:
-    """``HH:MM:SS``, ``MM:SS`` or ISO 8601 (``PT3M16S``) -> whole seconds; None where it is none of them."""
+    """``HH:MM:SS``, ``MM:SS``, seconds or ISO 8601 (``PT3M16S``) -> whole seconds; None where it is none of them."""
     text = text.strip()
     if clock := _CLOCK.fullmatch(text):
         hours, minutes, seconds = (int(part or 0) for part in clock.groups())
         return hours * 3600 + minutes * 60 + seconds if seconds < 60 else None
+    if bare := _SECONDS.fullmatch(text):
+        return int(bare[1]) if int(bare[1]) <= LONGEST_SECONDS else None
     iso = _ISO_8601.fullmatch(text)
     if iso is None or not any(iso.groups()):
         return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from etl.db.engine import open_engine, read_transaction
 from etl.load.accounts import ensure_account, find_accounts
-from etl.reporting.html import write_report
+from etl.reporting.html import write_report, write_year
+from etl.reporting.year import read_history, review
 from etl.sync import RunOptions, sync_account
 from tests.conftest import Postgres
 from tests.support.lists import START, FakeSource
@@ -102,6 +104,16 @@ def story(histories: Histories, tmp_path_factory: pytest.TempPathFactory) -> Pat
     path = tmp_path_factory.mktemp("report") / "report.html"
     with read_transaction(histories.engine("sqlite")) as connection:
         write_report(connection, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def year(histories: Histories, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the page of a year of the seeded history, which has two accounts."""
+    path = tmp_path_factory.mktemp("year") / "year.html"
+    with read_transaction(histories.engine("sqlite")) as connection:
+        reviews = [review(read_history(connection, name), 2026, date(2026, 5, 19)) for name in ("ada", "kofi")]
+    write_year(reviews, path, "1")
     return path
 
 

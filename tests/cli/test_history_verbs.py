@@ -199,6 +199,36 @@ def test_as_of_shows_the_attributes_and_bounds_of_that_time(run_verb: Run) -> No
     assert [(each["change"], each["track_id"]) for each in changes] == [("removed", 1)]
 
 
+def test_as_of_latest_is_the_newest_known_moment(run_verb: Run) -> None:
+    code, out, _ = run_verb("as-of", "latest", "--json")
+    assert code == 0
+    assert {row["answer"] for row in json.loads(out)} == {"yes"}
+    assert out == run_verb("as-of", json.loads(out)[0]["as_of"], "ada", "--json")[1]
+    assert "2 yes, 0 unknown" in run_verb("as-of", "LATEST", "ada")[2]
+    assert "the time comes first: `favsync as-of latest ada`" in run_verb("as-of", "ada", "latest")[2]
+
+
+def test_a_difference_counts_what_is_unknown(run_verb: Run) -> None:
+    _, _, err = run_verb("as-of", "--diff", "latest", "2025-11-03")
+    assert "1 added, 0 removed, 0 unknown" in err
+    _, _, err = run_verb("as-of", "--diff", "2026-01-01", "2027-01-01")
+    assert "0 added, 0 removed, 2 unknown (--all lists them)" in err
+    assert "nothing is known after 2025-11-05 00:00:00 UTC" in err
+    rows = json.loads(run_verb("as-of", "--diff", "2026-01-01", "2027-01-01", "--all", "--json")[1])
+    assert {(row["change"], row["before"], row["after"]) for row in rows} == {("unknown", "unknown", "unknown")}
+
+
+def test_imports_have_no_duration_and_reasons_of_their_own(run: Run) -> None:
+    for day in ("03", "05"):
+        Path(f"2025-11-{day}.json").write_text(body(1, 2))
+    run("backfill", "--from", ".", "--complete")
+    first, second = (json.loads(run("runs", "show", number, "--json")[1]) for number in ("1", "2"))
+    assert first["duration_seconds"] is None
+    for each, day in ((first, "03"), (second, "05")):
+        assert each["reason"].startswith("from ")
+        assert each["reason"].endswith(f"2025-11-{day}.json; one of 2 that were imported together")
+
+
 @pytest.mark.parametrize("name", ["2", "Ọmọ Ọba", "ỌMỌ ỌBA", "track 2"])
 def test_a_track_is_found_by_id_and_by_any_title_it_had(run_verb: Run, name: str) -> None:
     code, out, _ = run_verb("history", "--track", name)

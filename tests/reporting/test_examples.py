@@ -8,10 +8,22 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection
 
+from etl.db.engine import read_transaction
 from etl.db.tables import metadata
+from etl.reporting.dictionary import column_meanings, markdown_rows, meaning_of, table_meanings
 from etl.reporting.query import Query, run_query
 from etl.reporting.views import views
-from tools.examples import DOCUMENT, HISTORY, Example, answered, asked_of_database, examples, views_told
+from tests.support.seeded import Histories
+from tools.examples import (
+    DOCUMENT,
+    HISTORY,
+    Example,
+    answered,
+    asked_of_database,
+    columns_of_views,
+    examples,
+    views_told,
+)
 
 TEXT = DOCUMENT.read_text(encoding="utf-8")
 DOCUMENTED = dict(views_told(TEXT))
@@ -46,9 +58,55 @@ def test_the_documented_columns_of_a_view_are_its_columns(seeded: Connection) ->
 
 
 def test_every_table_and_column_is_there() -> None:
-    rows = re.findall(r"^\| `(\w+)` \| .+? \| (.+) \|$", TEXT, re.MULTILINE)
-    documented = {table: re.findall(r"`(\w+)`", columns) for table, columns in rows}
+    section = TEXT.partition("## Tables")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (.+?) \| (.+) \|$", section, re.MULTILINE)
+    documented = {table: re.findall(r"`(\w+)`", columns) for table, _, columns in rows}
+    assert {table: words.replace("`", "") for table, words, _ in rows} == table_meanings()
     assert documented == {name: [column.name for column in table.columns] for name, table in metadata.tables.items()}
+
+
+def test_the_dictionary_describes_each_column_once(seeded: Connection) -> None:
+    columns = {table.name: {column.name for column in table.columns} for table in metadata.tables.values()}
+    columns |= {name: set(found) for name, found in columns_of_views(seeded).items()}
+    nameless = {(table, name) for table, names in columns.items() for name in names if meaning_of(table, name) is None}
+    assert nameless == set()
+    used = {
+        key
+        for table, names in columns.items()
+        for name in names
+        for key in (f"{table}.{name}", name)
+        if key in column_meanings() and (key != name or f"{table}.{name}" not in column_meanings())
+    }
+    assert column_meanings().keys() - used == set()
+    assert "".join(f"{row}\n" for row in markdown_rows()) in TEXT
+
+
+@pytest.mark.postgresql
+def test_postgresql_has_the_meanings_as_comments(histories: Histories) -> None:
+    kinds = {
+        "instant": {"timestamp with time zone"},
+        "day": {"date"},
+        "integer": {"bigint", "integer"},
+        "number": {"numeric", "double precision"},
+        "flag": {"boolean"},
+        "text": {"text"},
+        "bytes": {"bytea"},
+        "json": {"jsonb"},
+    }
+    query = """
+        SELECT c.table_name, c.column_name, c.data_type, col_description(k.oid, c.ordinal_position), obj_description(k.oid)
+        FROM information_schema.columns c
+        JOIN pg_class k ON k.relname = c.table_name AND k.relnamespace = c.table_schema::regnamespace
+        WHERE c.table_schema = 'public' AND c.table_name <> 'favsync_version'"""
+    with read_transaction(histories.engine("postgresql")) as connection:
+        rows = connection.exec_driver_sql(query).all()
+    rows_of_tables = table_meanings() | {view.name: view.row for view in views().values()}
+    assert {row[0] for row in rows} == rows_of_tables.keys()
+    for table, column, kind, words, row in rows:
+        meaning = meaning_of(table, column)
+        assert meaning is not None
+        assert (words, row) == (meaning.words, rows_of_tables[table])
+        assert kind in kinds[meaning.kind], (table, column)
 
 
 def test_the_drawing_has_only_tables_and_columns_that_are_there() -> None:

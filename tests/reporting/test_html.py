@@ -13,9 +13,10 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from etl.reporting.html.account import account_report
+from etl.reporting.html.account import _passport, account_report
 from etl.reporting.html.packing import packed_links, packed_stays
 from etl.reporting.html.page import ASSETS, SCRIPTS, escaped, page
+from etl.reporting.html.static import playing_time, summary_line
 from etl.reporting.html.trends import Stay, Trends
 
 
@@ -123,6 +124,36 @@ def test_the_report_counts_missing_tracks_and_has_reasons(seeded: Connection) ->
     assert reasons == dict(seeded.execute(text(by_reason)).all())
 
 
+def known(report: dict[str, Any], **summary: Any) -> dict[str, Any]:
+    return report | {"summary": report["summary"] | summary}
+
+
+def test_the_top_is_html_with_escaped_values(seeded: Connection) -> None:
+    report = account_report(seeded, "ada")
+    name = "<b onclick='x'>\"&"
+    hostile = report | {"account": report["account"] | {"name": name}}
+    html = page({"accounts": [hostile], "made_at": on(2026, 1), "version": "1"})
+    parsed = Parsed(html)
+    assert "b" not in {tag for tag, _, _ in parsed.found}
+    meta = {at.get("property"): at.get("content") for at, _ in parsed.of("meta")}
+    assert meta["og:title"] == f"{name}: favourites"
+    assert meta["og:description"] == summary_line(report)
+
+
+def test_an_unknown_playing_time_is_not_zero(seeded: Connection) -> None:
+    report = account_report(seeded, "ada")
+    sums = "SELECT sum(duration_seconds), count(duration_seconds) FROM report_current_favourites WHERE account = 'ada'"
+    seconds, durations = seeded.execute(text(sums)).one()
+    assert (report["summary"]["seconds"], report["summary"]["known_durations"]) == (seconds, durations)
+    assert playing_time(report["summary"]) == f"{seconds / 3600:.1f} hours"
+    part = known(report, known_durations=1, seconds=60)
+    assert playing_time(part["summary"]) == "at least 1 minute"
+    assert "at least 1 minute of music" in summary_line(part)
+    nothing = known(report, known_durations=0, seconds=0)
+    assert playing_time(nothing["summary"]) == ""
+    assert "music" not in summary_line(nothing)
+
+
 def test_no_value_can_end_the_script_element() -> None:
     report = {"title": "</script><script>bad()</script><!--", "a": "&amp;", "accounts": []}
     parsed = Parsed(page(report | {"made_at": on(2026, 1), "version": "1"}))
@@ -160,3 +191,11 @@ def test_our_scripts_never_parse_text_as_markup() -> None:
         r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\.html\(|\beval\b|new Function|srcdoc"
     )
     assert [path.name for path in ours if forbidden.search(path.read_text(encoding="utf-8"))] == []
+
+
+def test_a_passport_counts_countries_of_known_recording_codes(seeded: Connection) -> None:
+    codes = ("QZABC2500001", "USABC2500002", "UKABC2500003", "NGABC2500004", None, "12ABC", "ZZABC2500005")
+    found = _passport(seeded, [{"isrc": code} for code in codes])
+    assert found["known"] == 5
+    assert [each[::2] for each in found["countries"]] == [["US", 2], ["GB", 1], ["NG", 1], ["ZZ", 1]]
+    assert {each[1] is None for each in found["countries"] if each[0] == "ZZ"} == {True}

@@ -77,15 +77,26 @@ def test_a_view_describes_its_row_and_sorts_by_its_columns(seeded: Connection, v
         run_query(seeded, Query(view, limit=1, since=datetime(2026, 1, 1, tzinfo=UTC)))
 
 
-# Kaplan-Meier is a recursion, into which no condition goes; of the markets, the sets of all accounts are counted first.
-OVER_ALL = {"report_survival", "report_half_life", "report_market_coverage", "report_market_reach"}
+NARROW = {view.name for view in views().values() if view.is_narrow}
+ACROSS_ACCOUNTS = {
+    "report_popular_tracks", "report_popular_artists", "report_trending_tracks", "report_trending_artists", "report_co_favourites",
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("name", [name for name in views() if name not in OVER_ALL])
+@pytest.mark.parametrize("name", [name for name in views() if name not in NARROW | ACROSS_ACCOUNTS])
 def test_a_query_of_one_account_scans_no_other(histories: Histories, name: str) -> None:
     with read_transaction(histories.engine("sqlite")) as connection:
         columns = run_query(connection, Query(views()[name], limit=0)).columns
         whose = " WHERE account = 'ada'" if "account" in columns else ""
         plan = connection.execute(text(f"EXPLAIN QUERY PLAN SELECT * FROM {name}{whose}")).all()
-    scanned = [row[3] for row in plan if re.match(r"SCAN (f|favourites)\b", row[3])]
+    scanned = [row[3] for row in plan if re.match(r"SCAN (f|favourites|c)\b", row[3])]
     assert scanned == []
+
+
+@pytest.mark.parametrize("name", sorted(NARROW))
+def test_a_narrow_query_has_the_rows_of_its_account(seeded: Connection, name: str) -> None:
+    every = run_query(seeded, Query(views()[name]))
+    wanted = [row for row in every.rows if row[every.columns.index("account")] == "kofi"]
+    narrow = run_query(seeded, Query(views()[name], accounts=("kofi",)))
+    assert narrow.columns == every.columns
+    assert list(narrow.rows) == wanted != []

@@ -35,7 +35,11 @@ def test_the_documentations_own_example():
         ("PT3M16.5S", 196),
         ("P1DT1S", 86401),
         ("00:03:61", None),
-        ("196", None),
+        ("196", 196),
+        (" 196.4 ", 196),
+        ("0", 0),
+        ("864001", None),
+        ("-196", None),
         ("PT", None),
         ("P", None),
         ("three minutes", None),
@@ -45,6 +49,10 @@ def test_the_documentations_own_example():
 )
 def test_durations(text, seconds):
     assert duration_seconds(text) == seconds
+
+
+def test_a_number_of_seconds_is_a_duration():
+    assert normalise(item(1, duration=196)).duration_seconds == 196
 
 
 def test_an_unreadable_duration_is_a_note_not_a_reject():

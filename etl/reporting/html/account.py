@@ -28,6 +28,8 @@ MAX_LISTED: Final = 300
 MAX_ENDED: Final = 5_000
 MONTH: Final = timedelta(days=30)
 YEAR: Final = timedelta(days=365)
+ISRC_COUNTRIES: Final = {"QM": "US", "QT": "US", "QZ": "US", "UK": "GB"}
+"""Prefixes of recording codes that are not the ISO code of their country."""
 LINKS: Final = {
     "artist": (track_artists, track_artists.c.artist_id),
     "album": (tracks, tracks.c.album_id),
@@ -50,12 +52,13 @@ def account_report(connection: Connection, account: str) -> Row:
     stays = rows("favourite-history", "-valid_from", "track_id")
     current = rows("current-favourites", "-valid_from", "track_id")
     daily = rows("daily-changes", "day")
-    coverage = ("market_code", "market", "region", "continent", "available", "share")
+    coverage = ("market_code", "market", "region", "continent", "available", "share", "known", "is_iso")
     trends = Trends([Stay(row["track_id"], row["valid_from"], row["valid_to"]) for row in stays], last)
     return {
         "account": _account(connection, account),
         "looks": {"first": first, "first_run": looks.get(first), "last": last, "runs": len(runs)},
         "freshness": next(iter(rows("freshness")), None),
+        "looked": sorted({at.date() for at in looks}),
         "daily": [[row["day"], row["added"], row["removed"], row["total"], row["already_there"]] for row in daily],
         "survival": [[row["days"], row["at_risk"], row["removed"], row["survival"]] for row in rows("survival")],
         "half_life": next(iter(rows("half-life")), None),
@@ -65,12 +68,15 @@ def account_report(connection: Connection, account: str) -> Row:
         "coverage": [{name: row[name] for name in coverage} for row in rows("market-coverage", "market_code")],
         "reach": rows("market-reach", "continent", "share"),
         "completeness": rows("completeness"),
+        "vanished": _vanished(stays),
+        "passport": _passport(connection, current),
         "changes": _cut(rows("favourite-changes", limit=MAX_CHANGES + 1), MAX_CHANGES),
         "runs": runs[-MAX_RUNS:],
         "outcomes": dict(Counter(run["outcome"] for run in runs if run["outcome"])),
         "tracks": packed_stays(current, [stay for stay in stays if not stay["is_current"]], MAX_ENDED),
-        "summary": _summary(current, daily, last),
+        "summary": _summary(current, stays, daily, last),
         "months": trends.months,
+        "favourites_by_month": trends.total.by_month,
         "year_ago": trends.year_ago,
         **{f"{kind}s": _names(connection, account, kind, rows(f"{kind}s"), trends) for kind in LINKS},
     }
@@ -97,7 +103,29 @@ def _losses(connection: Connection, account: str) -> list[Row]:
     return [dict(row) for row in connection.execute(query.order_by(func.count().desc(), code)).mappings()]
 
 
-def _summary(current: list[Row], daily: list[Row], last: datetime | None) -> Row:
+def _vanished(stays: list[Row]) -> Row:
+    """Return how many favourites left for each reason, and those that Boomplay withdrew, the newest first."""
+    ended = sorted((stay for stay in stays if not stay["is_current"]), key=lambda stay: stay["valid_to"], reverse=True)
+    fields = ("track_id", "title", "artists", "removed_after", "valid_to", "days_kept")
+    withdrawn = [{name: stay[name] for name in fields} for stay in ended if stay["removal_reason"] == "withdrawn"]
+    return {
+        "count": len(ended),
+        "reasons": dict(Counter(stay["removal_reason"] or "unknown" for stay in ended)),
+        "withdrawn": _cut(withdrawn, MAX_LISTED),
+    }
+
+
+def _passport(connection: Connection, current: list[Row]) -> Row:
+    """Return the countries in which the recording codes (ISRC) of the favourites were given, and of how many one is known."""
+    codes = [row["isrc"][:2].upper() for row in current if row["isrc"] and row["isrc"][:2].isalpha()]
+    counts = Counter(ISRC_COUNTRIES.get(code, code) for code in codes)
+    query = select(markets.c.market_code, markets.c.name).where(markets.c.is_iso)
+    names = {row.market_code: row.name for row in connection.execute(query)}
+    countries = sorted(counts.items(), key=lambda each: (-each[1], each[0]))
+    return {"known": len(codes), "countries": [[code, names.get(code), count] for code, count in countries]}
+
+
+def _summary(current: list[Row], stays: list[Row], daily: list[Row], last: datetime | None) -> Row:
     def within(span: timedelta) -> Row:
         since = (last - span).date() if last else date.max
         return {
@@ -114,7 +142,10 @@ def _summary(current: list[Row], daily: list[Row], last: datetime | None) -> Row
         "missing": sum(row["missing_since"] is not None for row in current),
         "missing_since": min((row["missing_since"] for row in current if row["missing_since"]), default=None),
         "seconds": sum(row["duration_seconds"] or 0 for row in current),
+        "known_durations": sum(row["duration_seconds"] is not None for row in current),
+        "known_markets": sum(row["market_count"] is not None for row in current),
         "added": sum(day["added"] for day in daily),
+        "added_tracks": len({row["track_id"] for row in stays if row["added_after"] is not None}),
         "removed": sum(day["removed"] for day in daily),
         "month": within(MONTH),
         "year": within(YEAR),
@@ -141,11 +172,19 @@ def _names(connection: Connection, account: str, kind: str, rows: list[Row], tre
         "count": len(current),
         "ever": len(rows),
         "top": current[:TOP],
-        "by_month": [sum(month) for month in zip(*(each.by_month for each in series.values()), strict=True)],
         "came": _largest([(name, now) for name, now, before in counts if now and not before]),
         "left": _largest([(name, before) for name, now, before in counts if before and not now]),
         "risen": max(counts, key=lambda each: (each[1] - each[2], each[1]), default=None),
+        "risen_share": max(counts, key=lambda each: _rise(each, trends), default=None),
+        "favourites_year_ago": trends.total.year_ago,
     }
+
+
+def _rise(counts: tuple[str | None, int, int], trends: Trends) -> float:
+    """Return by how much the share of the favourites is larger than a year ago."""
+    _, now, before = counts
+    total = trends.total
+    return now / max(1, *total.by_month[-1:]) - before / max(1, total.year_ago)
 
 
 def _largest(found: Sequence[tuple[str | None, int]]) -> Row:

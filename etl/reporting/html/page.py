@@ -23,6 +23,7 @@ from sqlalchemy import Connection
 from etl import __version__, clock
 from etl.errors import UsageError
 from etl.reporting.html.account import account_report
+from etl.reporting.html.static import static_blocks
 from etl.reporting.query import known_accounts, require_accounts
 from etl.reporting.render import json_text
 
@@ -47,14 +48,22 @@ def write_report(connection: Connection, target: Path, accounts: Sequence[str] =
         )
     reports = [account_report(connection, name) for name in names]
     html = page({"made_at": clock.now(), "version": __version__, "accounts": reports})
+    write_file(target, html)
+
+
+def write_file(target: Path, text: str) -> None:
+    """Write ``text`` to ``target``, as a whole or not at all; ``-`` is standard output.
+
+    Raises: UsageError, for a file that cannot be written.
+    """
     if str(target) == "-":
-        sys.stdout.write(html)
+        sys.stdout.write(text)
         return
     temporary = None
     try:  # the new file replaces the old one at once, so a reader never sees a part
         handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(html)
+            stream.write(text)
         Path(temporary).replace(target)
     except BaseException as error:
         if temporary is not None:
@@ -68,12 +77,14 @@ def write_report(connection: Connection, target: Path, accounts: Sequence[str] =
 
 def page(report: dict[str, Any]) -> str:
     """Return the page that shows ``report``."""
-    font = base64.b64encode((ASSETS / "heading.woff2").read_bytes()).decode()
-    style = asset("page.css").replace("FONT_BASE64", font)
+    style = asset("page.css").replace("FONT_BASE64", heading_font())
     scripts = [asset(name) for name in SCRIPTS]
+    static = static_blocks(report["accounts"])
     blocks = {
         "POLICY": _policy(scripts, style),
+        "HEAD": static.pop("HEAD"),
         "STYLES": f"<style>{style}</style>",
+        **static,
         "REPORT": f'<script type="application/json" id="report">{escaped(json_text(report))}</script>',
         "WORLD": f'<script type="application/json" id="world">{escaped(asset("world.json"))}</script>',
         "SCRIPTS": "\n".join(f"<script>{script}</script>" for script in scripts),
@@ -105,6 +116,12 @@ def _policy(scripts: Sequence[str], style: str) -> str:
     }
     content = "; ".join(f"{name} {value}" for name, value in rules.items())
     return f'<meta http-equiv="Content-Security-Policy" content="{content}">'
+
+
+@cache
+def heading_font() -> str:
+    """Return the font of headings in Base64."""
+    return base64.b64encode((ASSETS / "heading.woff2").read_bytes()).decode()
 
 
 @cache

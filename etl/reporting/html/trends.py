@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 from itertools import accumulate
 
 
@@ -39,6 +40,12 @@ class Trends:
         self._ends = _month_ends(first, last) if first and last else []
         self.months: list[date] = [(end - timedelta(microseconds=1)).date().replace(day=1) for end in self._ends]
         self.year_ago: datetime | None = max(last - timedelta(days=365), first) if first and last else None
+
+    @cached_property
+    def total(self) -> Series:
+        """The series of all favourites."""
+        every = {stay.track_id: (0,) for stay in self._stays}
+        return self.series(every).get(0, Series([0] * len(self._ends), 0))
 
     def series(self, names: Mapping[int, Sequence[int]]) -> dict[int, Series]:
         """Return the series of each artist, album or genre. ``names``: those of each track."""

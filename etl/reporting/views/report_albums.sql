@@ -1,4 +1,4 @@
--- An album of an account's favourites, now or ever; total_seconds is how long the current ones play.
+-- An album of an account's favourites, now or ever; total_seconds is how long known_durations of the current ones play.
 -- list: Albums, by favourites now and ever
 -- order: account, -current_favourites, -ever_favourites, album_id
 -- as-of: yes
@@ -9,9 +9,14 @@ SELECT
     count(CASE WHEN f.valid_to IS NULL THEN 1 END) AS current_favourites,
     count(DISTINCT f.track_id) AS ever_favourites,
     count(DISTINCT f.track_id) - count(CASE WHEN f.valid_to IS NULL THEN 1 END) AS removed_favourites,
-    CAST(coalesce(sum(CASE WHEN f.valid_to IS NULL THEN t.duration_seconds END), 0) AS bigint) AS total_seconds
+    CAST(CASE
+        WHEN count(CASE WHEN f.valid_to IS NULL THEN 1 END) = 0 THEN 0
+        ELSE sum(CASE WHEN f.valid_to IS NULL THEN t.duration_seconds END)
+    END AS bigint) AS total_seconds,
+    count(CASE WHEN f.valid_to IS NULL THEN t.duration_seconds END) AS known_durations,
+    c.account_id
 FROM favourites f
 JOIN accounts c ON c.account_id = f.account_id
 JOIN tracks t ON t.track_id = f.track_id
 JOIN albums n ON n.album_id = t.album_id
-GROUP BY c.name, n.album_id, n.title
+GROUP BY c.account_id, n.album_id, c.name, n.title

@@ -10,6 +10,7 @@ WITH sides AS (
 moments AS (
     SELECT
         c.name AS account,
+        c.account_id,
         l.artist_id,
         CASE e.side WHEN 1 THEN f.valid_from ELSE f.valid_to END AS changed_at,
         sum(e.side) AS step,
@@ -19,16 +20,17 @@ moments AS (
     JOIN track_artists l ON l.track_id = f.track_id
     CROSS JOIN sides e
     WHERE e.side = 1 OR f.valid_to IS NOT NULL
-    GROUP BY c.name, l.artist_id, CASE e.side WHEN 1 THEN f.valid_from ELSE f.valid_to END
+    GROUP BY c.account_id, l.artist_id, CASE e.side WHEN 1 THEN f.valid_from ELSE f.valid_to END, c.name
 ),
 counted AS (
     SELECT
         account,
+        account_id,
         artist_id,
         changed_at,
         step,
         is_dated,
-        sum(step) OVER (PARTITION BY account, artist_id ORDER BY changed_at) AS favourites
+        sum(step) OVER (PARTITION BY account_id, artist_id, account ORDER BY changed_at) AS favourites
     FROM moments
 )
 SELECT
@@ -37,7 +39,8 @@ SELECT
     CASE WHEN m.favourites = 0 THEN 'lost' WHEN m.is_dated = 0 THEN 'already there' ELSE 'gained' END AS change,
     m.artist_id,
     n.name,
-    CAST(m.favourites AS bigint) AS favourites
+    CAST(m.favourites AS bigint) AS favourites,
+    m.account_id
 FROM counted m
 JOIN artists n ON n.artist_id = m.artist_id
 WHERE m.step <> 0 AND (m.favourites = 0 OR m.favourites = m.step)

@@ -5,6 +5,7 @@
 WITH counts AS (
     SELECT
         c.name AS account,
+        c.account_id,
         count(*) AS favourites,
         count(t.title) AS title,
         count(t.album_id) AS album,
@@ -20,7 +21,7 @@ WITH counts AS (
     LEFT JOIN track_artists a ON a.track_id = f.track_id AND a.position = 1
     LEFT JOIN track_genres g ON g.track_id = f.track_id AND g.position = 1
     WHERE f.valid_to IS NULL
-    GROUP BY c.name
+    GROUP BY c.name, c.account_id
 ),
 names AS (
     SELECT 'title' AS fact
@@ -34,21 +35,22 @@ names AS (
 ),
 facts AS (
     SELECT
-        c.account,
-        n.fact,
-        c.favourites,
-        CASE n.fact
-            WHEN 'title' THEN c.title
-            WHEN 'artists' THEN c.artists
-            WHEN 'album' THEN c.album
-            WHEN 'genres' THEN c.genres
-            WHEN 'duration' THEN c.duration
-            WHEN 'isrc' THEN c.isrc
-            WHEN 'markets' THEN c.markets
-            WHEN 'web_url' THEN c.web_url
+        n.account,
+        n.account_id,
+        k.fact,
+        n.favourites,
+        CASE k.fact
+            WHEN 'title' THEN n.title
+            WHEN 'artists' THEN n.artists
+            WHEN 'album' THEN n.album
+            WHEN 'genres' THEN n.genres
+            WHEN 'duration' THEN n.duration
+            WHEN 'isrc' THEN n.isrc
+            WHEN 'markets' THEN n.markets
+            WHEN 'web_url' THEN n.web_url
         END AS known
-    FROM counts c
-    CROSS JOIN names n
+    FROM counts n
+    CROSS JOIN names k
 )
-SELECT account, fact, known, favourites - known AS missing, ${share(known; favourites)} AS share
+SELECT account, fact, known, favourites - known AS missing, ${share(known; favourites)} AS share, account_id
 FROM facts

@@ -17,7 +17,9 @@ SELECT
     f.added_after,
     t.web_url,
     f.missing_since,
-    f.valid_from
+    f.valid_from,
+    c.account_id,
+    f.favourite_id
 FROM favourites f
 JOIN accounts c ON c.account_id = f.account_id
 JOIN tracks t ON t.track_id = f.track_id

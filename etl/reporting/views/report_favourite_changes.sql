@@ -11,7 +11,9 @@ SELECT
     t.title,
     ${artists} AS artists,
     f.added_run_id AS run_id,
-    CAST(NULL AS text) AS removal_reason
+    CAST(NULL AS text) AS removal_reason,
+    c.account_id,
+    f.favourite_id
 FROM favourites f
 JOIN accounts c ON c.account_id = f.account_id
 JOIN tracks t ON t.track_id = f.track_id
@@ -25,7 +27,9 @@ SELECT
     t.title,
     ${artists} AS artists,
     f.removed_run_id AS run_id,
-    f.removal_reason
+    f.removal_reason,
+    c.account_id,
+    f.favourite_id
 FROM favourites f
 JOIN accounts c ON c.account_id = f.account_id
 JOIN tracks t ON t.track_id = f.track_id
@@ -44,7 +48,9 @@ SELECT
         FROM runs r
         WHERE r.account_id = f.account_id AND r.observed_at = f.missing_since AND r.proves_absence AND ${observation(r)}
     ) AS run_id,
-    CAST(NULL AS text) AS removal_reason
+    CAST(NULL AS text) AS removal_reason,
+    c.account_id,
+    f.favourite_id
 FROM favourites f
 JOIN accounts c ON c.account_id = f.account_id
 JOIN tracks t ON t.track_id = f.track_id

@@ -15,7 +15,9 @@ SELECT
     ${days_between(f.valid_from; coalesce(f.valid_to, (
         SELECT max(r.observed_at) FROM runs r WHERE r.account_id = f.account_id AND ${observation(r)}
     )))} AS days_kept,
-    f.removal_reason
+    f.removal_reason,
+    c.account_id,
+    f.favourite_id
 FROM favourites f
 JOIN accounts c ON c.account_id = f.account_id
 JOIN tracks t ON t.track_id = f.track_id

@@ -18,6 +18,7 @@ SELECT
     l.last_proven_at,
     r.started_at AS last_run_at,
     r.outcome AS last_outcome,
-    ${seconds_between(l.last_proven_at; ${now})} AS seconds_since_proven
+    ${seconds_between(l.last_proven_at; ${now})} AS seconds_since_proven,
+    l.account_id
 FROM last l
 LEFT JOIN runs r ON r.run_id = l.run_id

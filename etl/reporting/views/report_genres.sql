@@ -1,4 +1,4 @@
--- A genre of an account's favourites, now or ever; total_seconds is how long the current ones play.
+-- A genre of an account's favourites, now or ever; total_seconds is how long known_durations of the current ones play.
 -- list: Genres, by favourites now and ever
 -- order: account, -current_favourites, -ever_favourites, genre_id
 -- as-of: yes

@@ -5,6 +5,7 @@
 WITH missed AS (
     SELECT
         f.account_id,
+        f.favourite_id,
         f.track_id,
         f.missing_since,
         f.last_seen_at,
@@ -35,7 +36,9 @@ SELECT
         WHEN f.likely_reason = 'withdrawn' AND r.withdrawal_grace_seconds > r.removal_grace_seconds
             THEN ${later(f.missing_since; r.withdrawal_grace_seconds)}
         ELSE ${later(f.missing_since; r.removal_grace_seconds)}
-    END AS removable_at
+    END AS removable_at,
+    f.account_id,
+    f.favourite_id
 FROM missed f
 JOIN accounts c ON c.account_id = f.account_id
 JOIN tracks t ON t.track_id = f.track_id

@@ -5,12 +5,18 @@
 WITH stays AS (
     SELECT
         c.name AS account,
+        f.account_id,
+        f.favourite_id,
         f.track_id,
         f.valid_to AS removed_at,
-        lead(f.valid_from) OVER (PARTITION BY c.name, f.track_id ORDER BY f.valid_from) AS returned_at,
-        first_value(f.valid_to) OVER (PARTITION BY c.name, f.track_id ORDER BY f.valid_from DESC) IS NULL AS is_current
+        (
+            SELECT min(n.valid_from)
+            FROM favourites n
+            WHERE n.account_id = f.account_id AND n.track_id = f.track_id AND n.valid_from > f.valid_from
+        ) AS returned_at
     FROM favourites f
     JOIN accounts c ON c.account_id = f.account_id
+    WHERE f.valid_to IS NOT NULL
 )
 SELECT
     s.account,
@@ -20,7 +26,11 @@ SELECT
     s.removed_at,
     s.returned_at,
     ${days_between(s.removed_at; s.returned_at)} AS days_away,
-    s.is_current
+    EXISTS (
+        SELECT 1 FROM favourites n WHERE n.account_id = s.account_id AND n.track_id = s.track_id AND n.valid_to IS NULL
+    ) AS is_current,
+    s.account_id,
+    s.favourite_id
 FROM stays s
 JOIN tracks t ON t.track_id = s.track_id
 WHERE s.returned_at IS NOT NULL

@@ -1,6 +1,7 @@
 -- An age in days at which favourites of an account were removed, and the share of favourites that outlives it (Kaplan-Meier).
 -- list: What share outlives each age
 -- order: account, days
+-- narrow: yes
 WITH RECURSIVE seen AS (
     SELECT r.account_id, max(r.observed_at) AS seen_at
     FROM runs r
@@ -44,6 +45,6 @@ steps AS (
     FROM steps s
     JOIN ends e ON e.account_id = s.account_id AND e.place = s.place + 1
 )
-SELECT c.name AS account, s.days, s.at_risk, s.removed, ${rounded(s.survival; 4)} AS survival
+SELECT c.name AS account, s.days, s.at_risk, s.removed, ${rounded(s.survival; 4)} AS survival, s.account_id
 FROM steps s
 JOIN accounts c ON c.account_id = s.account_id

@@ -9,15 +9,18 @@ SELECT
     f.track_id,
     t.title,
     ${artists} AS artists,
-    coalesce(
-        (
-            SELECT max(v.valid_to)
-            FROM track_versions v
-            JOIN market_set_members m ON m.market_set_id = v.market_set_id AND m.market_code = upper(c.region)
-            WHERE v.track_id = f.track_id
-        ),
-        (SELECT min(v.valid_from) FROM track_versions v WHERE v.track_id = f.track_id)
-    ) AS since
+    (
+        SELECT min(v.valid_from)
+        FROM track_versions v
+        WHERE v.track_id = f.track_id AND v.market_set_id IS NOT NULL AND NOT EXISTS (
+            SELECT 1
+            FROM track_versions p
+            JOIN market_set_members m ON m.market_set_id = p.market_set_id AND m.market_code = upper(c.region)
+            WHERE p.track_id = v.track_id AND p.valid_from >= v.valid_from
+        )
+    ) AS since,
+    c.account_id,
+    f.favourite_id
 FROM favourites f
 JOIN accounts c ON c.account_id = f.account_id
 JOIN tracks t ON t.track_id = f.track_id

@@ -48,7 +48,9 @@ function clock(seconds) {
   const two = (value) => String(value).padStart(2, "0");
   return hours ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`;
 }
-function playingTime(seconds) {
+function playingTime(seconds, known) {
+  // Null where no duration is known: then there is nothing to say, least of all zero.
+  if (!known) return ["not known", ""];
   const hours = seconds / 3600;
   if (hours >= 48) return [(hours / 24).toFixed(1), "days"];
   return hours >= 1 ? [hours.toFixed(1), "hours"] : [number(Math.round(seconds / 60)), "minutes"];
@@ -62,18 +64,16 @@ function span(ms) {
 }
 const days = (count) => (count >= 730 ? `${(count / 365.25).toFixed(1)} years` : plural(count, "day"));
 
-// Times: in the reader's zone, UTC on hover. Days are UTC days, since the views count them so.
-const inZone = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit" });
-const dayInZone = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric" });
+// Times: UTC throughout, since the views count days, weeks and months so, and one page has one zone.
+const minuteInUtc = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", timeZone: "UTC" });
 const dayInUtc = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
 const monthInUtc = new Intl.DateTimeFormat("en-GB", { month: "long", year: "numeric", timeZone: "UTC" });
-const zoneName = Intl.DateTimeFormat().resolvedOptions().timeZone || "your own";
 const asDate = (value) => (value instanceof Date ? value : typeof value === "number" ? new Date(value * 1000) : new Date(value));
 const utc = (value) => asDate(value).toISOString().slice(0, 19).replace("T", " ") + " UTC";
-const timeInZone = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
+const timeInUtc = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", timeZone: "UTC" });
 function when(value, { short = false, after = null } = {}) {
   const instant = asDate(value);
-  return el("time", { datetime: instant.toISOString(), title: utc(instant) }, (short ? dayInZone : after !== null && dayInZone.format(asDate(after)) === dayInZone.format(instant) ? timeInZone : inZone).format(instant));
+  return el("time", { datetime: instant.toISOString(), title: utc(instant) }, (short ? dayInUtc : after !== null && dayInUtc.format(asDate(after)) === dayInUtc.format(instant) ? timeInUtc : minuteInUtc).format(instant));
 }
 const dayOf = (text) => new Date(text + "T00:00:00Z");
 const sayDay = (date) => dayInUtc.format(date);

@@ -7,6 +7,7 @@ function lasting(report) {
   const observed = watched(report);
   confident(steps);
   regrets(report);
+  vanished(report);
   if (!steps.length) {
     fill("lasting-lead", "");
     return void node.append(empty("No favourite whose addition was seen has gone yet, so there is nothing to say about how long they last."));
@@ -82,4 +83,22 @@ function regrets(report) {
       { name: "Now", more: true, value: (row) => (row.is_current ? "still there" : "gone again") },
     ],
   }), found.is_cut ? el("p", { class: "note" }, `The newest ${number(found.rows.length)} of ${number(found.count)}; `, command("favsync report regretted-removals"), " has all of them.") : null);
+}
+
+function vanished(report) {
+  const { count, reasons: counts, withdrawn } = report.vanished;
+  if (!count) return void fill("vanished", empty("No removal was recorded."));
+  const rows = Object.entries(counts).sort(([, a], [, b]) => b - a);
+  fill("vanished", el("ol", { class: "ranks markets" }, rows.map(([reason, found]) => el("li", {}, el("span", { class: "name" }, reasonOf(reason)), bar(found / count), el("span", { class: "count" }, number(found))))),
+    el("p", { class: "note" }, `Of ${plural(count, "removal")}. When a track leaves, favsync asks Boomplay's catalogue: it was unfavourited if the catalogue has it for this account's region, and withdrawn if not.`),
+    withdrawn.count ? sortedTable({
+      caption: "Tracks that Boomplay withdrew", rows: withdrawn.rows, size: 8, search: "Search these tracks", sort: 2, down: true,
+      columns: [
+        { name: "Track", main: true, value: (row) => row.title ?? "", words: true, show: (row) => row.title ?? `track ${row.track_id}` },
+        { name: "Artists", value: (row) => row.artists ?? "", words: true },
+        { name: "Withdrawn", value: (row) => row.valid_to, show: (row) => between(row.removed_after, row.valid_to) },
+        { name: "Days kept", more: true, number: true, label: "days kept:", value: (row) => row.days_kept, show: (row) => number(Math.round(row.days_kept)) },
+      ],
+    }) : null,
+    withdrawn.is_cut ? el("p", { class: "note" }, `The newest ${number(withdrawn.rows.length)} of ${number(withdrawn.count)}; `, command("favsync report favourite-history"), " has all of them.") : null);
 }

@@ -5,14 +5,16 @@ function hero(report) {
   const { account, summary, looks, half_life: half, freshness } = report;
   fill("title", account.name);
   document.title = `${account.name}: favourites`;
-  const [amount, unit] = playingTime(summary.seconds);
+  const [amount, unit] = playingTime(summary.seconds, summary.known_durations);
+  const isPart = summary.known_durations < summary.favourites;  // some durations are not known
+  const ofKnown = isPart && summary.known_durations ? `${number(summary.known_durations)} of ${number(summary.favourites)} durations known` : "";
   const came = report.regrets.count;
   silhouette(report);
   fill("lede", !looks.last ? ["favsync has not read this list yet. Run ", command("favsync sync"), ", then make this page again."] : isBare(report) ? [
     el("strong", {}, "No favourites"), `, and there never were any: favsync has looked ${looks.runs === 1 ? "once, " : `${number(looks.runs)} times since `}`, when(looks.first, { short: true }), "."] : [
-    el("strong", {}, plural(summary.favourites, "favourite")), summary.seconds ? `, ${amount} ${unit} of music by ${plural(report.artists.count, "artist")}. ` : ". ",
-    "favsync has watched since ", when(looks.first, { short: true }), `: ${plural(summary.added, "track was", "tracks were")} added and ${number(summary.removed)} let go`,
-    came ? `, and ${number(came)} of those came back. ` : ". ",
+    el("strong", {}, plural(summary.favourites, "favourite")), summary.known_durations ? `, ${isPart ? "at least " : ""}${amount} ${unit} of music${ofKnown ? ` (${ofKnown})` : ""} by ${plural(report.artists.count, "artist")}. ` : ". ",
+    "favsync has watched since ", when(looks.first, { short: true }), `: ${plural(summary.added, "addition")} of ${plural(summary.added_tracks, "track")} and ${plural(summary.removed, "removal")}`,
+    came ? `, of which ${number(came)} came back. ` : ". ",
     summary.missing ? [`${plural(summary.missing, "track is", "tracks are")} missing from the list since `, when(summary.missing_since, { short: true }), "; favsync records a removal only once it is certain. "] : "",
     summary.busiest_month && watched(report) > 60 ? ["Most were added in ", el("strong", {}, monthInUtc.format(dayOf(summary.busiest_month[0]))), `: ${number(summary.busiest_month[1])}. `] : "",
   ].flat());
@@ -21,12 +23,12 @@ function hero(report) {
   const tiles = !looks.last || isBare(report) ? [] : [
     ["Favourites", number(summary.favourites), looks.last ? ["seen ", when(looks.last)] : ""],
     summary.missing ? ["Missing", number(summary.missing), ["since ", when(summary.missing_since, { short: true })]] : null,
-    ["Playing time", amount, unit],
+    ["Playing time", isPart && summary.known_durations ? `≥ ${amount}` : amount, [unit, ofKnown].filter(Boolean).join("; ")],
     ["Artists", number(report.artists.count), `${number(report.artists.ever)} ever`],
-    watched(report) > 30 ? ["In the last 30 days", change(summary.month), "added and removed"] : null,
-    watched(report) > 365 ? ["In the last year", change(summary.year), "added and removed"] : ["Since the first look", change(summary), "added and removed"],
+    watched(report) > 30 ? ["In 30 days", change(summary.month), ["to ", when(looks.last, { short: true })]] : null,
+    watched(report) > 365 ? ["In a year", change(summary.year), ["to ", when(looks.last, { short: true })]] : ["Since the first look", change(summary), "added and removed"],
     !report.survival.length ? null : ["Half are gone after", half?.half_life_days ? number(half.half_life_days) : "—", half?.half_life_days ? "days" : "more than half are still there"],
-    home ? ["Playable at home", percent(home.share), home.market] : null,
+    home ? ["Playable at home", percent(home.share), home.known < summary.favourites ? `${home.market}; ${number(summary.favourites - home.known)} not known` : home.market] : null,
     freshness?.last_proven_at ? ["Last proven whole", el("span", { class: isStale(freshness) ? "stale" : null }, span(MADE_AT - new Date(freshness.last_proven_at))), "before this page was made"] : null,
   ].filter(Boolean);
   fill("tiles", tiles.map(([name, value, words]) => el("div", {}, el("dt", {}, name), el("dd", {}, value, el("small", {}, words)))));
@@ -60,12 +62,15 @@ function silhouette(report) {
 function highlights(report) {
   if (watched(report) < 28) return void (byId("highlights").hidden = true);
   const since = report.year_ago ? sayDay(new Date(report.year_ago)) : "", day = report.daily.map(([day, added, removed]) => [day, added + removed]);
-  const [artist, genre] = [report.artists.risen, report.genres.risen], busiest = d3.greatest(day, (each) => each[1]);
+  const [artist, genre] = [report.artists.risen, report.genres.risen_share], busiest = d3.greatest(day, (each) => each[1]);
   const back = d3.greatest(report.regrets.rows.filter((row) => row.is_current && row.returned_at > report.year_ago), (row) => row.days_away);
   const rise = ([name, now, before]) => [name ?? "(no name)", before ? `${number(before)} to ${plural(now, "favourite")} since ${since}` : `${plural(now, "favourite")}, none on ${since}`];
+  const part = (count, of) => (of ? count / of : 0);
+  const ofAll = ([, now, before]) => [part(before, report.genres.favourites_year_ago), part(now, report.summary.favourites)];
+  const grew = (found) => [found[0] ?? "(no name)", `${percent(ofAll(found)[0])} to ${percent(ofAll(found)[1])} of the favourites since ${since}`];
   const cards = [
     artist && artist[1] > artist[2] ? [watched(report) > 300 ? "Artist of the year" : "Artist on the rise", ...rise(artist)] : null,
-    genre && genre[1] > genre[2] ? ["Genre on the rise", ...rise(genre)] : null,
+    genre && ofAll(genre)[1] > ofAll(genre)[0] ? ["Genre on the rise", ...grew(genre)] : null,
     back ? [watched(report) > 300 ? "Comeback of the year" : "Back again", back.title ?? `track ${back.track_id}`, `${back.artists ?? ""}: back after ${plural(Math.round(back.days_away), "day")}`] : null,
     busiest?.[1] ? ["Busiest day", sayDay(dayOf(busiest[0])), plural(busiest[1], "change")] : null,
   ].filter(Boolean);
@@ -87,14 +92,14 @@ function sure(report) {
     const words = `The last ${plural(runs.length, "run")}: ${kinds.map(([kind, each]) => `${runs.filter((run) => run.outcome === kind).length} ${each}`).join(", ")}`;
     const strip = el("div", { class: "outcomes", role: "img", "aria-label": words }, runs.map((run) => {
       const mark = el("span", { class: `outcome ${run.outcome ?? ""}` });
-      mark.addEventListener("pointermove", (event) => showTip(event, el("strong", {}, `run ${run.run_id}: ${run.outcome ?? "in progress"}`), inZone.format(new Date(run.started_at)), el("br"), `+${number(run.added)} −${number(run.removed)}`, run.reason ? el("br") : null, run.reason));
+      mark.addEventListener("pointermove", (event) => showTip(event, el("strong", {}, `run ${run.run_id}: ${run.outcome ?? "in progress"}`), minuteInUtc.format(new Date(run.started_at)), el("br"), run.already_there ? `${number(run.already_there)} there ` : "", `+${number(run.added - run.already_there)} −${number(run.removed)}`, run.reason ? el("br") : null, run.reason));
       mark.addEventListener("pointerleave", hideTip);
       return mark;
     }));
     node.append(strip, el("figcaption", {}, runs.length === 1 ? "The only run so far." : `The ${looks.runs > runs.length ? "last " : ""}${number(runs.length)} runs, the newest at the end.`), legend(kinds.filter(([kind]) => count(kind)).map(([kind, each]) => [`outcome ${kind}`, each])),
       asTable("The last runs", [
         { name: "Run", number: true, value: (run) => run.run_id }, { name: "Began", value: (run) => run.started_at, show: (run) => when(run.started_at) },
-        { name: "Outcome", main: true, value: (run) => run.outcome ?? "in progress" }, { name: "Added", number: true, label: "added:", value: (run) => run.added }, { name: "Removed", number: true, label: "removed:", value: (run) => run.removed },
+        { name: "Outcome", main: true, value: (run) => run.outcome ?? "in progress" }, { name: "There at first", number: true, sparse: true, label: "there at first:", value: (run) => run.already_there || null }, { name: "Added", number: true, label: "added:", value: (run) => run.added - run.already_there }, { name: "Removed", number: true, label: "removed:", value: (run) => run.removed },
         { name: "Missing", number: true, label: "missing:", value: (run) => run.missing },
         { name: "Held", number: true, label: "held:", value: (run) => run.held }, { name: "Unreadable", number: true, label: "unreadable:", value: (run) => run.rejected }, { name: "Reason", value: (run) => run.reason ?? "", words: true },
       ], runs.slice().reverse()));
@@ -132,15 +137,21 @@ function accounts() {
     for (const part of document.querySelectorAll("main section:not(.hero), .bar nav, .eyebrow, #silhouette")) part.hidden = true;
     return;
   }
+  document.querySelector(".bar nav").hidden = false;
   const select = byId("account");
   fill(select, REPORT.accounts.map((report, place) => el("option", { value: String(place) }, report.account.name)));
   byId("picker").hidden = REPORT.accounts.length < 2;
-  select.addEventListener("change", () => display(REPORT.accounts[+select.value]));
-  display(REPORT.accounts[0]);
+  // A link that ends in #account=NAME opens that account, and choosing one writes such a link.
+  const named = () => REPORT.accounts.findIndex((report) => location.hash === `#account=${encodeURIComponent(report.account.name)}`);
+  const choose = (place) => { select.value = String(place); display(REPORT.accounts[place]); };
+  select.addEventListener("change", () => { location.hash = `account=${encodeURIComponent(REPORT.accounts[+select.value].account.name)}`; });
+  addEventListener("hashchange", () => { if (named() >= 0) choose(named()); });
+  choose(Math.max(0, named()));
 }
 
 function colours() {
   const buttons = [...document.querySelectorAll("[data-colours]")];
+  document.querySelector(".themes").hidden = false;
   const choose = (theme) => {
     if (theme === "auto") document.documentElement.removeAttribute("data-theme");
     else document.documentElement.setAttribute("data-theme", theme);
@@ -154,5 +165,5 @@ function colours() {
 colours();
 accounts();
 fill("foot",
-  el("p", {}, "Made by favsync ", REPORT.version, " on ", when(MADE_AT), `. Times are in your zone (${zoneName}), with UTC where you point at them; days and months are those of UTC.`),
+  el("p", {}, "Made by favsync ", REPORT.version, " on ", when(MADE_AT), ". All times, days and months are UTC."),
   el("p", {}, "This file needs no network and sends nothing anywhere. Charts: D3 and TopoJSON by Mike Bostock (ISC). Map: Natural Earth, in the public domain, by way of world-atlas; boundaries are as drawn there. Headings: Bricolage Grotesque (OFL)."));

@@ -11,9 +11,17 @@ function where(report) {
   }
   byId("reach").hidden = false;
   const reached = markets.filter((row) => row.available > 0), at = markets.find((row) => row.market_code === home);
+  const known = markets[0].known, unknown = report.summary.favourites - known;
+  if (!known) {
+    fill("where-lead", `Where the ${plural(unknown, "favourite")} can be played is not known: Boomplay did not say.`);
+    byId("reach").hidden = true;
+    return void fill("maps");
+  }
   fill("where-lead", `At least one of the favourites can be played in ${number(reached.length)} of ${number(markets.length)} markets. `,
-    at ? [`At home, in ${at.market}, it is `, el("strong", {}, percent(at.share)), ` of them: ${number(at.available)} of ${number(report.summary.favourites)}.`] : "Where this account is at home is not known.");
+    unknown ? `The markets of ${plural(unknown, "favourite")} are not known; every share here is of the other ${number(known)}. ` : "",
+    at ? [`At home, in ${at.market}, it is `, el("strong", {}, percent(at.share)), ` of them: ${number(at.available)} of ${number(known)}.`] : "Where this account is at home is not known.");
   maps(markets, home, report);
+  passport(report);
   regions(report);
   marketTable(markets);
   away(report);
@@ -55,7 +63,7 @@ function maps(markets, home, report) {
     const style = (country) => { const row = rows.get(country.id); return `land ${row && (!labels || row.continent === "Africa") ? `q${shade.of(row.share)}` : "none"}${country.id === home ? " home" : ""}`; };
     const display = (selection) => selection.on("pointermove", (event, country) => {
       const row = rows.get(country.id);
-      if (row) showTip(event, el("strong", {}, row.market), `${percent(row.share)}: ${number(row.available)} of ${number(report.summary.favourites)}`);
+      if (row) showTip(event, el("strong", {}, row.market), `${percent(row.share)}: ${number(row.available)} of ${number(row.known)}`);
     }).on("pointerleave", hideTip);
     display(svg.append("g").selectAll("path").data(sorted).join("path").attr("class", style).attr("d", path));
     const small = shapes.filter((country) => rows.has(country.id) && path.area(country) < (labels ? 26 : 5) && !isNaN(path.centroid(country)[0]));
@@ -98,8 +106,18 @@ function bar(share) {
   return meter;
 }
 
+function passport(report) {
+  const { known, countries } = report.passport, all = report.summary.favourites;
+  if (!known) return void fill("passport", empty(`The recording code (ISRC) of none of the ${plural(all, "favourite")} is known, so there is no passport yet.`));
+  fill("passport", el("ol", { class: "ranks markets" }, countries.slice(0, 12).map(([code, name, count]) => el("li", {}, el("span", { class: "name" }, name ?? code), bar(count / known), el("span", { class: "count" }, number(count))))),
+    el("p", { class: "note" }, `${plural(countries.length, "country", "countries")}${countries.length > 12 ? ", the first 12 shown" : ""}: where the recording code (ISRC) was given, known for ${number(known)} of ${plural(all, "favourite")}. It says where a recording was registered, not where its artist is from.`));
+}
+
 function regions(report) {
-  fill("regions", sortedTable({
+  const details = byId("regions");
+  details.open = false;
+  while (details.children.length > 1) details.lastChild.remove();
+  details.append(sortedTable({
     caption: "How far the favourites reach in each region", rows: report.reach, size: 30, style: "pairs",
     columns: [
       { name: "Continent", minor: true, value: (row) => row.continent ?? "" },
@@ -124,7 +142,8 @@ function marketTable(markets) {
         { name: "Market", main: true, value: (row) => row.market, words: true },
         { name: "Code", minor: true, value: (row) => row.market_code, words: true },
         { name: "Region", minor: true, value: (row) => row.region ?? "", words: true },
-        { name: "Playable", value: (row) => row.share, show: (row) => el("span", { class: "range" }, bar(row.share), percent(row.share)) },
+        // Codes that are no countries (XO, OT) come last, whatever their share.
+        { name: "Playable", value: (row) => (row.is_iso ? row.share : null), show: (row) => el("span", { class: "range" }, bar(row.share), percent(row.share)) },
         { name: "Favourites", minor: true, number: true, value: (row) => row.available },
       ],
     }));

@@ -30,7 +30,7 @@ function growth(report) {
 function looks(node, report) {
   // For a history of hours: every look at the list instead of every day.
   const seen = report.runs.filter((run) => run.observed_at && !run.retracted_at).slice(-40);
-  const rows = seen.map((run, place) => ({ ...run, added: run.run_id === report.looks.first_run ? 0 : run.added, place }));
+  const rows = seen.map((run, place) => ({ ...run, added: run.added - run.already_there, place }));
   if (rows.length < 2) return void node.append(empty(`favsync has looked once, and ${plural(rows[0].favourites, "favourite was", "favourites were")} there. From the second look on, this shows how the list grows.`));
   const words = `The first ${plural(rows.length, "look")} at the list: from ${number(rows[0].favourites)} to ${plural(rows.at(-1).favourites, "favourite")}`;
   const holder = el("div", {});
@@ -50,8 +50,8 @@ function looks(node, report) {
     each.append("text").attr("class", "strong").attr("text-anchor", "middle").attr("y", (row) => y(row.favourites) - 12).text((row) => (rows.length < 12 ? number(row.favourites) : ""));
     each.append("rect").attr("class", "bar-added").attr("x", -wide / 2).attr("width", wide).attr("y", (row) => 195 - tall(row.added)).attr("height", (row) => tall(row.added));
     each.append("rect").attr("class", "bar-removed").attr("x", -wide / 2).attr("width", wide).attr("y", 196).attr("height", (row) => tall(row.removed));
-    each.append("text").attr("text-anchor", "middle").attr("y", height - 6).text((row) => (rows.length < width / 70 ? new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" }).format(new Date(row.observed_at)) : ""));
-    each.on("pointermove", (event, row) => showTip(event, el("strong", {}, inZone.format(new Date(row.observed_at))), plural(row.favourites, "favourite"), el("br"), `+${number(row.added)} −${number(row.removed)}`)).on("pointerleave", hideTip);
+    each.append("text").attr("text-anchor", "middle").attr("y", height - 6).text((row) => (rows.length < width / 70 ? new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit", timeZone: "UTC" }).format(new Date(row.observed_at)) : ""));
+    each.on("pointermove", (event, row) => showTip(event, el("strong", {}, minuteInUtc.format(new Date(row.observed_at))), plural(row.favourites, "favourite"), el("br"), `+${number(row.added)} −${number(row.removed)}`)).on("pointerleave", hideTip);
   });
 }
 
@@ -163,20 +163,26 @@ function calendar(report) {
   const years = d3.range(last.getUTCFullYear(), first.getUTCFullYear() - 1, -1);
   const busiest = [...changed].sort((a, b) => b[1].added + b[1].removed - a[1].added - a[1].removed)[0];
   const words = `A calendar from ${sayDay(first)} to ${sayDay(last)}: ${plural(counts.length, "day")} with changes` + (counts.length ? `, most on ${sayDay(dayOf(busiest[0]))}` : "");
-  const shown = (day) => { const found = changed.get(day.toISOString().slice(0, 10)); return `q${found ? shade(found.added + found.removed) : 0}`; };
+  const looked = new Set(report.looked), name = (day) => day.toISOString().slice(0, 10);
+  const shown = (day) => { const found = changed.get(name(day)); return found ? `q${shade(found.added + found.removed)}` : looked.has(name(day)) ? "q0" : "unseen"; };
   const display = (event, day) => {
     const found = changed.get(day.toISOString().slice(0, 10)) ?? { added: 0, removed: 0, there: 0 };
-    showTip(event, el("strong", {}, sayDay(day)), found.there ? `first look: ${number(found.there)} there` : found.added + found.removed ? `+${number(found.added)} −${number(found.removed)}` : "no change");
+    showTip(event, el("strong", {}, sayDay(day)), found.there ? `first look: ${number(found.there)} there` : found.added + found.removed ? `+${number(found.added)} −${number(found.removed)}` : looked.has(name(day)) ? "no change" : "no look: a change is drawn on the next day with one");
   };
-  const holder = el("div", {});
+  const holder = el("div", {}), keys = el("div", {});
   const key = () => {
-    if (!counts.length) return [["swatch q0", "no change"]];
+    const unseen = looked.size < d3.utcDay.count(first, last) + 1 ? [["swatch unseen", "no look"]] : [];
+    if (!counts.length) return [...unseen, ["swatch q0", "no change"]];
     const found = d3.rollups(counts, (group) => d3.extent(group), shade).sort(([a], [b]) => a - b);
-    return [["swatch q0", "none"], ...found.map(([place, [low, high]]) => [`swatch q${place}`, low === high ? number(low) : `${number(low)}–${number(high)}`])];
+    return [...unseen, ["swatch q0", "no change"], ...found.map(([place, [low, high]]) => [`swatch q${place}`, low === high ? number(low) : `${number(low)}–${number(high)}`])];
   };
   node.append(holder, el("div", { class: "controls" }, el("figcaption", {}, `${words}. Days outside the time observed are not drawn.`),
-    legend(key())));
-  chart(holder, words, (svg, width) => (width < 620 ? paintMonths(svg, width, years, changed, first, last) : paintDays(svg, width, years, first, last, shown, display)));
+    keys));
+  chart(holder, words, (svg, width) => {
+    if (width < 620) return void fill(keys, legend(paintMonths(svg, width, years, { changed, looked, first, last })));
+    fill(keys, legend(key()));
+    paintDays(svg, width, years, first, last, shown, display);
+  });
 }
 
 function paintDays(svg, width, years, first, last, shown, display) {
@@ -194,8 +200,9 @@ function paintDays(svg, width, years, first, last, shown, display) {
     .attr("class", shown).on("pointermove", display).on("pointerleave", hideTip);
 }
 
-function paintMonths(svg, width, years, changed, first, last) {
-  // A day is too small for a narrow screen: months, with their numbers.
+function paintMonths(svg, width, years, { changed, looked, first, last }) {
+  // A day is too small for a narrow screen: months, with their numbers. Returns the legend of what was drawn.
+  const seen = new Set([...looked].map((day) => day.slice(0, 7)));
   const sums = d3.rollup([...changed], (days) => d3.sum(days, ([, day]) => day.added + day.removed), ([day]) => day.slice(0, 7));
   const side = 42, step = (width - side) / 12, high = 34, most = d3.max(sums.values()) || 1;
   const shade = (count) => (count ? Math.max(1, Math.ceil((count / most) * 6)) : 0);
@@ -207,6 +214,14 @@ function paintMonths(svg, width, years, changed, first, last) {
   const cell = year.selectAll("g").data((each) => d3.utcMonths(d3.max([d3.utcMonth(first), new Date(Date.UTC(each, 0, 1))]), d3.min([new Date(+last + 1), new Date(Date.UTC(each + 1, 0, 1))])))
     .join("g").attr("transform", (month) => `translate(${month.getUTCMonth() * step},0)`);
   const count = (month) => sums.get(month.toISOString().slice(0, 7)) ?? 0;
-  cell.append("rect").attr("class", (month) => `q${shade(count(month))}`).attr("width", step - 2).attr("height", high - 3).attr("rx", 4);
-  cell.append("text").attr("class", (month) => `cell on${shade(count(month))}`).attr("x", step / 2 - 1).attr("y", high / 2 - 1).attr("dy", "0.3em").text((month) => (count(month) < 1000 ? number(count(month)) : `${(count(month) / 1000).toFixed(count(month) < 9950 ? 1 : 0)}k`));
+  const style = (month) => (count(month) || seen.has(month.toISOString().slice(0, 7)) ? `q${shade(count(month))}` : "unseen");
+  cell.append("rect").attr("class", style).attr("width", step - 2).attr("height", high - 3).attr("rx", 4);
+  cell.append("text").attr("class", (month) => `cell on${shade(count(month))}`).attr("x", step / 2 - 1).attr("y", high / 2 - 1).attr("dy", "0.3em").text((month) => (style(month) === "unseen" ? "" : count(month) < 1000 ? number(count(month)) : `${(count(month) / 1000).toFixed(count(month) < 9950 ? 1 : 0)}k`));
+  const drawn = years.flatMap((each) => d3.utcMonths(d3.max([d3.utcMonth(first), new Date(Date.UTC(each, 0, 1))]), d3.min([new Date(+last + 1), new Date(Date.UTC(each + 1, 0, 1))])));
+  const classes = d3.rollups(drawn.filter((month) => count(month)).map(count), (group) => d3.extent(group), shade).sort(([a], [b]) => a - b);
+  return [
+    ...(drawn.some((month) => style(month) === "unseen") ? [["swatch unseen", "no look"]] : []),
+    ...(drawn.some((month) => style(month) === "q0") ? [["swatch q0", "no change"]] : []),
+    ...classes.map(([place, [low, high]]) => [`swatch q${place}`, `${low === high ? number(low) : `${number(low)}–${number(high)}`} in a month`]),
+  ];
 }

@@ -50,31 +50,33 @@ function chips(found, since, none) {
 
 function mixture(report) {
   const node = fill("mixture");
-  const months = report.months.map(dayOf), top = report.genres.top.slice(0, 7), all = report.genres.by_month;
+  const months = report.months.map(dayOf), top = report.genres.top.slice(0, 7), all = report.favourites_by_month;
   if (months.length < 2 || !top.length) return void node.append(empty("One month is too short to draw a change."));
   const names = top.map((row) => row.name);
   const rows = months.map((month, place) => ({ month, ...Object.fromEntries(top.map((row, at) => [at, row.series[place] / (all[place] || 1)])) }));
-  const layers = d3.stack().keys(d3.range(names.length))(rows), last = rows[rows.length - 1], sum = (row) => d3.sum(names, (_, at) => row[at]);
+  const last = rows[rows.length - 1], most = d3.max(rows, (row) => d3.max(names, (_, at) => row[at])) || 1;
   const others = report.genres.count - names.length;
   const words = `Shares of genres from ${monthInUtc.format(months[0])} to ${monthInUtc.format(last.month)}; at the end ${names.slice(0, 3).map((name, at) => `${name} ${percent(last[at])}`).join(", ")}`;
   const holder = el("div", {});
-  node.append(el("div", { class: "controls narrowly" }, legend(names.map((name, at) => [`swatch g${at}`, name]))), holder,
-    el("figcaption", {}, `The share of the ${names.length} largest genres among all genres of the favourites, at the end of each month. A track with two genres counts for both; facts are today's.`, others > 0 ? ` The ${plural(others, "other genre")} not drawn had ${percent(Math.max(0, 1 - sum(last)))} at the end.` : ""),
+  node.append(el("div", { class: "controls" }, legend(names.map((name, at) => [`swatch g${at}`, name]))), holder,
+    el("figcaption", {}, `The share of the favourites that had each of the ${plural(names.length, "largest genre")}, at the end of each month. A track with two genres counts for both, so shares may sum to more than 100\u00a0%; genres are today's.`, others > 0 ? ` ${plural(others, "other genre is", "other genres are")} not drawn.` : ""),
     asTable("Shares of genres by month", [{ name: "Month", value: (row) => +row.month, show: (row) => monthInUtc.format(row.month) }, ...names.map((name, at) => ({ name, label: `${name}:`, number: true, value: (row) => row[at], show: (row) => percent(row[at]) }))], rows.slice().reverse()));
   chart(holder, words, (svg, width) => {
     const isWide = width > 620, height = isWide ? 360 : 260, right = width - (isWide ? 170 : 0), left = 40;
-    const x = d3.scaleUtc(d3.extent(months), [left, right]), y = d3.scaleLinear([0, d3.max(rows, sum)], [height - 24, 8]).nice(4);
+    const x = d3.scaleUtc(d3.extent(months), [left, right]), y = d3.scaleLinear([0, most], [height - 24, 8]).nice(4);
     svg.attr("width", width).attr("height", height);
     svg.append("g").attr("class", "grid").selectAll("line").data(y.ticks(4)).join("line").attr("x1", left).attr("x2", right).attr("y1", y).attr("y2", y);
     svg.append("g").selectAll("text").data(y.ticks(4)).join("text").attr("x", left - 8).attr("y", y).attr("dy", "0.32em").attr("text-anchor", "end").text((tick) => percent(tick));
-    const area = d3.area().curve(d3.curveMonotoneX).x((point) => x(point.data.month)).y0((point) => y(point[0])).y1((point) => y(point[1]));
-    svg.append("g").selectAll("path").data(layers).join("path").attr("class", (layer) => `layer g${layer.key}`).attr("d", area)
-      .on("pointermove", (event, layer) => {
-        const place = Math.min(rows.length - 1, Math.max(0, d3.bisectCenter(months, x.invert(d3.pointer(event)[0]))));
-        showTip(event, el("strong", {}, names[layer.key]), `${percent(rows[place][layer.key])} in ${monthInUtc.format(months[place])}`);
-      }).on("pointerleave", hideTip);
-    if (isWide) svg.append("g").selectAll("text").data(apart(layers.map((layer) => (y(layer.at(-1)[0]) + y(layer.at(-1)[1])) / 2), 17)).join("text").attr("class", "end")
-      .attr("x", right + 12).attr("y", (place) => place).attr("dy", "0.35em").text((_, at) => `${names[at].length > 15 ? `${names[at].slice(0, 14)}…` : names[at]} ${percent(last[at])}`);
+    const line = (at) => d3.line().curve(d3.curveMonotoneX).x((row) => x(row.month)).y((row) => y(row[at]))(rows);
+    svg.append("g").selectAll("path").data(d3.range(names.length)).join("path").attr("class", (at) => `share g${at}`).attr("d", line);
+    svg.on("pointermove", (event) => {
+      const place = Math.min(rows.length - 1, Math.max(0, d3.bisectCenter(months, x.invert(d3.pointer(event)[0]))));
+      const order = d3.range(names.length).sort((a, b) => rows[place][b] - rows[place][a]);
+      showTip(event, el("strong", {}, monthInUtc.format(months[place])), order.flatMap((at) => [`${names[at]} ${percent(rows[place][at])}`, el("br")]));
+    }).on("pointerleave", hideTip);
+    const ends = d3.range(names.length).sort((a, b) => last[a] - last[b]);
+    if (isWide) svg.append("g").selectAll("text").data(apart(ends.map((at) => y(last[at])), 17)).join("text").attr("class", "end")
+      .attr("x", right + 12).attr("y", (place) => place).attr("dy", "0.35em").text((_, at) => `${names[ends[at]].length > 15 ? `${names[ends[at]].slice(0, 14)}…` : names[ends[at]]} ${percent(last[ends[at]])}`);
     const ticks = x.ticks(Math.max(2, Math.floor(width / 120)));
     svg.append("g").selectAll("text").data(ticks).join("text").attr("x", (tick) => Math.min(right - 24, Math.max(left + 14, x(tick)))).attr("y", height - 4).attr("text-anchor", "middle").text(monthTick(x, ticks));
   });

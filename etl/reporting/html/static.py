@@ -1,0 +1,71 @@
+"""The top of the page as HTML, so that it reads without scripts and in the previews of messengers.
+
+Every value is escaped: a hostile title stays text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+Row = Mapping[str, Any]
+
+
+def static_blocks(accounts: Sequence[Row]) -> dict[str, str]:
+    """Return the blocks HEAD, TITLE, LEDE and TILES of the template, about the first of ``accounts``."""
+    if not accounts:
+        return {"HEAD": _head("Favourites", "favsync"), "TITLE": "No account yet", "LEDE": "", "TILES": ""}
+    first = accounts[0]
+    name, others = first["account"]["name"], len(accounts) - 1
+    title = f"{name}: favourites" if not others else f"{name} and {others:,} more: favourites"
+    lede = summary_line(first)
+    tiles = "".join(f"<div><dt>{dt}</dt><dd>{dd}</dd></div>" for dt, dd in _tiles(first))
+    return {"HEAD": _head(title, lede), "TITLE": escape(name), "LEDE": escape(lede), "TILES": tiles}
+
+
+def summary_line(report: Row) -> str:
+    """Return what the report says in one sentence or two."""
+    summary, looks = report["summary"], report["looks"]
+    if looks["last"] is None:
+        return "favsync has not read this list yet."
+    music = playing_time(summary)
+    by = f" by {_counted(report['artists']['count'], 'artist')}" if report["artists"]["count"] else ""
+    changes = f"{_counted(summary['added'], 'addition')} and {_counted(summary['removed'], 'removal')}"
+    return (
+        f"{_counted(summary['favourites'], 'favourite')}{f', {music} of music' if music else ''}{by}. "
+        f"{changes} seen from {_day(looks['first'])} to {_day(looks['last'])}."
+    )
+
+
+def playing_time(summary: Row) -> str:
+    """Return how long the favourites play (``at least 17.8 hours``), an empty text where no duration is known."""
+    if not summary["known_durations"]:
+        return ""
+    minutes = summary["seconds"] / 60
+    words = f"{minutes / 60:.1f} hours" if minutes >= 60 else _counted(round(minutes), "minute")
+    return words if summary["known_durations"] == summary["favourites"] else f"at least {words}"
+
+
+def _tiles(report: Row) -> list[tuple[str, str]]:
+    summary = report["summary"]
+    return [
+        ("Favourites", f"{summary['favourites']:,}"),
+        ("Artists", f"{report['artists']['count']:,}"),
+        ("Playing time", playing_time(summary) or "not known"),
+        ("Added and removed", f"+{summary['added']:,} −{summary['removed']:,}"),
+    ]
+
+
+def _head(title: str, words: str) -> str:
+    values = {"og:title": title, "og:description": words, "og:type": "article", "og:site_name": "favsync"}
+    tags = [f'<meta property="{name}" content="{escape(value)}">' for name, value in values.items()]
+    return "\n".join([f"<title>{escape(title)}</title>", f'<meta name="description" content="{escape(words)}">', *tags])
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
+def _day(instant: Any) -> str:
+    return f"{instant.day} {instant:%b %Y}"

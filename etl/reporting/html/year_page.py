@@ -1,0 +1,130 @@
+"""The page of a year: static HTML with pictures in SVG. It holds no script and no remote file, and prints."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from etl.errors import UsageError
+from etl.logs import visible
+from etl.reporting.html.card import card
+from etl.reporting.html.page import asset, heading_font, write_file
+from etl.reporting.year_text import facts, headline, honesty, name, overview
+
+Row = dict[str, Any]
+
+
+def write_year(reviews: Sequence[Row], target: Path, version: str, card_shape: str | None = None) -> None:
+    """Write the page of a year, or with ``card_shape`` the card of its only account, to ``target``.
+
+    Raises: UsageError, for a card of several accounts, or a file that cannot be written.
+    """
+    if card_shape is None:
+        write_file(target, year_page(reviews, version))
+    elif len(reviews) == 1:
+        write_file(target, card(reviews[0], card_shape))
+    else:
+        raise UsageError(f"a card is about one account, not {len(reviews):,}", remedy="choose one with --account")
+
+
+def year_page(reviews: Sequence[Row], version: str) -> str:
+    """Return the page about one or more accounts; more than one begin with an overview that links to each."""
+    year = reviews[0]["year"] if reviews else ""
+    names = [visible(review["account"]) for review in reviews]
+    title = f"{year} in favourites: {names[0] if len(names) == 1 else f'{len(names):,} accounts'}"
+    words = headline(reviews[0]) if len(reviews) == 1 else f"The year {year} of {len(names):,} accounts."
+    style = asset("year.css").replace("FONT_BASE64", heading_font())
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'sha256-{digest}'; font-src data:; base-uri 'none'; form-action 'none'"
+    tags = {"og:title": title, "og:description": words, "og:type": "article", "og:site_name": "favsync"}
+    head = "".join(f'<meta property="{tag}" content="{escape(value)}">\n' for tag, value in tags.items())
+    body = "".join(_account(review, place if len(reviews) > 1 else None) for place, review in enumerate(reviews))
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n<meta name="color-scheme" content="light dark">\n'
+        f'<meta name="referrer" content="no-referrer">\n<title>{escape(title)}</title>\n'
+        f'<meta name="description" content="{escape(words)}">\n{head}<style>{style}</style>\n</head>\n<body>\n<main>\n'
+        f"{_overview(reviews) if len(reviews) > 1 else ''}{body}</main>\n"
+        f"<footer>Made by favsync {escape(version)}. All times are UTC. This file needs no network.</footer>\n</body>\n</html>\n"
+    )
+
+
+def _overview(reviews: Sequence[Row]) -> str:
+    rows = []
+    for place, review in enumerate(reviews):
+        row = overview(review)
+        favourites = "not seen" if row["favourites"] is None else f"{row['favourites']:,}"
+        cells = (
+            f"<td>{favourites}</td><td>{row['added']:,}</td><td>{row['removed']:,}</td><td>{row['discoveries']:,}</td>"
+        )
+        cells += f"<td>{escape(row['artist'] or '')}</td><td>{row['days_looked']:,}</td>"
+        rows.append(
+            f'<tr><th scope="row"><a href="#account-{place}">{escape(visible(row["account"]))}</a></th>{cells}</tr>'
+        )
+    heads = ("Account", "Favourites", "Added", "Removed", "New artists", "Artist of the year", "Days looked")
+    return (
+        f'<section class="overview"><h1>{reviews[0]["year"]}</h1>'
+        '<div class="wide" tabindex="0" role="region" aria-label="Accounts">'
+        f"<table><thead><tr>{''.join(f'<th scope=col>{each}</th>' for each in heads)}</tr></thead>"
+        f"<tbody>{''.join(rows)}</tbody></table></div></section>\n"
+    )
+
+
+def _account(review: Row, place: int | None) -> str:
+    """Return the article of an account. ``place``: its place in the overview, None where there is none."""
+    level = "h1" if place is None else "h2"
+    cards = "".join(
+        f"<li><span>{escape(fact.label)}</span><b>{escape(fact.answer)}</b><span>{escape(fact.detail)}</span></li>"
+        for fact in facts(review)
+    )
+    anchor = "" if place is None else f' id="account-{place}"'
+    return (
+        f'<article{anchor}>\n<header><p class="eyebrow">Boomplay favourites of {escape(visible(review["account"]))}</p>'
+        f'<{level}>{review["year"]}</{level}><p class="lede">{escape(headline(review))}</p></header>\n'
+        f'<ul class="facts">{cards}</ul>\n{_ranks(review)}{_months(review)}{_shared(review)}'
+        f'<p class="note">{escape(honesty(review))}</p>\n</article>\n'
+    )
+
+
+def _ranks(review: Row) -> str:
+    parts = []
+    for head, kind in (("Artists", "top_artists"), ("Genres", "top_genres")):
+        rows = "".join(f"<li><span>{escape(name(row))}</span> <b>{row['tracks']:,}</b></li>" for row in review[kind])
+        parts.append(f"<section><h3>{head} of the year, by tracks added</h3><ol>{rows}</ol></section>" if rows else "")
+    return f'<div class="ranks">{"".join(parts)}</div>\n' if any(parts) else ""
+
+
+def _months(review: Row) -> str:
+    if not review["observed"]["looks"]:
+        return ""
+    most = max(max(month["added"], month["removed"]) for month in review["months"]) or 1
+    bars = []
+    for month in review["months"]:
+        x, up, down = (month["month"] - 1) * 80, 90 * month["added"] / most, 90 * month["removed"] / most
+        if month["days_looked"]:
+            bars.append(f'<rect class="added" x="{x}" y="{100 - up:.1f}" width="64" height="{up:.1f}"/>')
+            bars.append(f'<rect class="removed" x="{x}" y="102" width="64" height="{down:.1f}"/>')
+        else:
+            bars.append(f'<rect class="unseen" x="{x + 1}" y="60" width="62" height="80"/>')
+        words = "JanFebMarAprMayJunJulAugSepOctNovDec"[(month["month"] - 1) * 3 :][:3]
+        bars.append(f'<text x="{x + 32}" y="216">{words}</text>')
+    spoken = ", ".join(
+        f"month {month['month']}: {month['added']} added, {month['removed']} removed"
+        if month["days_looked"]
+        else f"month {month['month']}: no look"
+        for month in review["months"]
+    )
+    return (
+        f'<section class="months"><h3>Month by month</h3><svg viewBox="0 0 944 222" role="img" aria-label="{spoken}">'
+        f'{"".join(bars)}</svg><p class="note">Above the line: added. Below: removed. A dashed box: '
+        "nobody looked in that month.</p></section>\n"
+    )
+
+
+def _shared(review: Row) -> str:
+    return f'<details><summary>A card to share</summary><div class="card">{card(review, "wide")}</div></details>\n'
