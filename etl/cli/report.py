@@ -128,7 +128,7 @@ def report(
         idle = [f"--{word.replace('_', '-')}" for word, value in given if value not in (None, (), False)]
         _show_special(context, kind, idle, (accounts, output, year, card))
     elif year is not None or card is not None:
-        raise click.UsageError(f"only `favsync report {YEAR}` takes a year or a card")
+        raise click.UsageError("only `favsync report year` takes a year or a card")
     else:
         columns: Sequence[str] = how.pop("columns")
         view = view_named(name)
@@ -178,9 +178,7 @@ def _show_special(
     if idle := [*idle, *(["--json"] if context.json else []), *(["--card"] if card else [])]:
         raise click.UsageError(f"the HTML report has no {' and no '.join(idle)}: it covers the whole history")
     if year is not None:
-        raise click.UsageError(
-            f"the HTML report covers the whole history; `favsync report {YEAR} {year}` looks back on a year"
-        )
+        raise click.UsageError("the HTML report covers the whole history; `favsync report year` looks back on a year")
     _write_html(context, accounts, output)
 
 

@@ -219,7 +219,7 @@ def _streak(added: Iterable[Row]) -> Row | None:
 
 
 def _months(added: Iterable[Row], removed: Iterable[Row], looks: Iterable[datetime]) -> list[Row]:
-    """Return what each month saw. ``days_looked`` 0: nobody looked, so nothing is known."""
+    """Return what each month saw. ``days_looked`` 0: without a look, nothing is known."""
 
     def by_month(values: Iterable[Any], month: Callable[[Any], int]) -> Counter[int]:
         return Counter(map(month, values))

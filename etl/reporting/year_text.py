@@ -48,7 +48,7 @@ def honesty(review: Row) -> str:
 
 
 def facts(review: Row) -> list[YearFact]:
-    """Return what the year had, in the order of the page; nothing of a year in which nobody looked."""
+    """Return what the year had, in the order of the page; nothing of a year without a look."""
     if not review["observed"]["looks"]:
         return []
     return [fact(label, review[key]) for key, (label, fact) in _FACTS.items() if review[key]]

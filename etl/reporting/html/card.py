@@ -144,11 +144,11 @@ def _text(x: float, y: float, size: float, colour: str, words: str, **how: Any) 
     )
 
 
-def _cut(words: str, room: float) -> str:
-    """Return the words cut to about ``room`` narrow characters; an East Asian character or a symbol takes two."""
+def _cut(words: str, width: float) -> str:
+    """Return the words cut to about ``width`` narrow characters; an East Asian character or a symbol takes two."""
     taken = 0
     for place, character in enumerate(words):
         taken += 2 if unicodedata.east_asian_width(character) in "WF" or ord(character) > 0x1F000 else 1
-        if taken > room:
+        if taken > width:
             return f"{words[:place].rstrip()}…"
     return words
