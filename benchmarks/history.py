@@ -128,7 +128,7 @@ class ListSource:
     """The API of a run, over a listener's list; time passes with every request."""
 
     listener: Listener
-    time: time_machine.Coordinates
+    time: time_machine.Traveller
     mood: str = "well"
     has_catalogue: bool = True
     requests: int = 0

@@ -46,7 +46,7 @@ def postgresql_engine(url: str, *, is_pooled: bool = False) -> Engine:
     Raises: SettingsError, if libpq does not accept the URL. Connections raise DatabaseError for a database that is not
     UTF-8, and SettingsError for a pooler in transaction mode.
     """
-    options = _options(url)
+    options = connection_options(url)
     if is_pooled:
         options["prepare_threshold"] = None  # the next server process does not know what was prepared
     engine = create_engine(
@@ -73,13 +73,12 @@ def postgresql_engine(url: str, *, is_pooled: bool = False) -> Engine:
 
     event.listen(engine, "connect", prepare)
     if is_pooled:
-        event.listen(
-            engine, "begin", lambda connection: connection.exec_driver_sql(f"SELECT {_set_all(SESSION, is_local=True)}")
-        )
+        statement = session_statement(is_local=True).decode()
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(statement))
     return engine
 
 
-def _options(url: str) -> dict[str, Any]:
+def connection_options(url: str) -> dict[str, Any]:
     """Return libpq's options of ``url``, and favsync's own where neither URL nor environment has another value."""
     names = [name for name, _ in parse_qsl(urlsplit(url).query, keep_blank_values=True)]
     defaults = {option.keyword.decode(): option.val for option in psycopg.pq.Conninfo.get_defaults()}
@@ -120,6 +119,11 @@ def _shown(options: Mapping[str, Any]) -> URL:
         database=options.get("dbname"),
         query={} if is_single or host is None else {"host": host},
     )
+
+
+def session_statement(*, is_local: bool = False) -> bytes:
+    """Return the statement that sets `SESSION`. ``is_local``: for the transaction, else for the session."""
+    return f"SELECT {_set_all(SESSION, is_local=is_local)}".encode()
 
 
 def _set_all(settings: Mapping[str, str], *, is_local: bool) -> str:

@@ -11,8 +11,10 @@ import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import Any
 
 import procrastinate
+import psycopg
 from procrastinate.exceptions import ProcrastinateException
 from psycopg_pool import PoolTimeout
 from sqlalchemy import Engine
@@ -20,6 +22,7 @@ from sqlalchemy import Engine
 from etl import clock, logs
 from etl.config import Config
 from etl.db.engine import is_pooled
+from etl.db.postgresql import connection_options, session_statement
 from etl.errors import FavsyncError
 from etl.scheduler.due_sync import DueSync
 from etl.scheduler.service import ServiceStatus
@@ -51,7 +54,9 @@ class Worker:
         self._config = config
         self._concurrency = concurrency
         self._grace_seconds = grace_seconds
-        self._conninfo = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        self._options = connection_options(config.database_url.reveal()) | {
+            "fallback_application_name": "favsync worker"
+        }
         self._is_pooled = is_pooled(engine)
         self._dispatcher = Dispatcher(config, engine)
         self._running = 0
@@ -95,12 +100,11 @@ class Worker:
         loop = asyncio.get_running_loop()
         # The default has a few threads for each core, however many accounts may be synced at once.
         loop.set_default_executor(ThreadPoolExecutor(self._concurrency + 1, "favsync-worker"))
-        options = {"application_name": "favsync worker"} | ({"prepare_threshold": None} if self._is_pooled else {})
         connector = procrastinate.PsycopgConnector(
-            conninfo=self._conninfo,
             min_size=1,
             max_size=ENGINE_CONNECTIONS,
-            kwargs=options,
+            kwargs=self._options | ({"prepare_threshold": None} if self._is_pooled else {}),
+            configure=None if self._is_pooled else _prepare,
         )
         app = app_with_jobs(connector, self.sync, self._dispatcher, is_periodic=is_periodic)
         async with app.open_async():
@@ -143,3 +147,9 @@ class Worker:
     def _count(self, change: int) -> None:
         with self._counting:
             self._running += change
+
+
+async def _prepare(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Set what the code depends on, whatever the defaults of role, database and environment are."""
+    await connection.execute(session_statement())
+    await connection.commit()
