@@ -86,7 +86,8 @@ class Listener:
         """Return the length the list should have: 35 % at first, then growing in waves."""
         passed = day / max(1, self.days)
         grown = 0.35 + 0.65 * passed**1.3 + 0.06 * math.sin(passed * 17) * (1 - passed)
-        return int(round(self.goal * grown))
+        length: int = round(self.goal * grown)
+        return length
 
     def _is_in_mood(self, day: int) -> bool:
         weekday = (END - timedelta(days=self.days - day)).weekday()
