@@ -83,7 +83,7 @@ BEGIN
         SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'v'
         UNION ALL
         SELECT each FROM unnest(ARRAY[
-            'accounts', 'albums', 'artists', 'digests', 'favourites', 'favsync_version', 'genres', 'market_set_members', 'market_sets',
+            'accounts', 'albums', 'artists', 'budgets', 'digests', 'favourites', 'favsync_version', 'genres', 'market_set_members', 'market_sets',
             'markets', 'raw_blocks', 'raw_items', 'rejects', 'removal_memory', 'runs', 'schedules', 'snapshots', 'track_artists',
             'track_genres', 'track_versions', 'tracks'
         ]) AS each

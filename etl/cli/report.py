@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -178,7 +179,9 @@ def _show_special(
     if idle := [*idle, *(["--json"] if context.json else []), *(["--card"] if card else [])]:
         raise click.UsageError(f"the HTML report has no {' and no '.join(idle)}: it covers the whole history")
     if year is not None:
-        raise click.UsageError("the HTML report covers the whole history; `favsync report year` looks back on a year")
+        raise click.UsageError(
+            f"the HTML report covers the whole history; `favsync report year {shlex.quote(year)}` looks back on a year"
+        )
     _write_html(context, accounts, output)
 
 

@@ -28,7 +28,6 @@ pytestmark = pytest.mark.postgresql
 # Closed to favsync_report, each with its reason.
 CLOSED = {
     "tokens": "holds tokens, encrypted; only their states are open",
-    "budgets": "when the next request may be sent: nothing to report on",
     "walk_pages": "pages of a walk that broke off: nothing that anybody reports on",
 }
 

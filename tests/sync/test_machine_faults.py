@@ -141,12 +141,15 @@ def test_a_read_only_database_can_still_be_looked_at(sandbox: Sandbox, tmp_path:
 def test_unreadable_file_and_folder_are_named_with_a_remedy(sandbox: Sandbox, tmp_path: Path) -> None:
     (tmp_path / "favsync.db").write_bytes(b"")
     (tmp_path / "favsync.db").chmod(0o000)
-    for name in ("favsync.db", "."):
+    for name, remedy in (
+        ("favsync.db", "let this user read and write both"),
+        (".", "name a file in FAVSYNC_DATABASE_URL"),
+    ):
         environ = settings(sandbox, f"sqlite:///{tmp_path}/{name}")
         result = favsync(environ, "runs", "list", preexec_fn=without_privileges)
         assert result.returncode == 5
         assert one_clear_line(result.stderr), result.stderr
-        assert "let this user read and write both" in result.stderr
+        assert remedy in result.stderr
 
 
 def test_a_file_that_is_no_database_is_named(sandbox: Sandbox, tmp_path: Path) -> None:
