@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
+import subprocess  # nosec B404
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -166,7 +166,7 @@ def _start(number: int, http: str | None) -> subprocess.Popen[bytes]:
     """Start a worker process with this command's options; the first one serves the address. The last option counts."""
     more = ["--processes", "1"] if number == 0 or not http else ["--processes", "1", "--http", ""]
     # In a session of its own: Ctrl-C reaches this process, which passes on one signal.
-    return subprocess.Popen([sys.executable, "-m", "etl", *sys.argv[1:], *more], start_new_session=True)
+    return subprocess.Popen([sys.executable, "-m", "etl", *sys.argv[1:], *more], start_new_session=True)  # nosec B603
 
 
 @click.command("enqueue", cls=Verb)
