@@ -1,6 +1,6 @@
 """The pictures of the HTML report in docs/pictures, taken in a real Chromium.
 
-    python -m benchmarks.history --accounts 1 --favourites 10000 --days 1095 --every 2 sqlite:///years.db
+    python -m benchmarks.history --accounts 1 --favourites 3000 --days 1095 --every 2 sqlite:///years.db
     python -m tests.browser.pictures years.db
 
 `make browser` makes the environment for it. Fonts are those of the machine: install some that know Ethiopic, Arabic and emoji.
