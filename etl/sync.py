@@ -139,7 +139,7 @@ def _ask_catalogue(run: Run, snapshot: Snapshot, lookup: FavouriteQueries) -> di
     if not snapshot.proves_absence:
         return {}
     missing = lookup.open_tracks().difference(snapshot.track_ids)
-    asked = missing.difference(lookup.settled(run.result.started_at, run.options.grace))
+    asked = missing.difference(lookup.settled(snapshot.started_at, run.options.grace))
     return ask_catalogue(run.api, asked, next(iter(snapshot.track_ids), None), run.account.region)
 
 

@@ -154,7 +154,9 @@ def take_snapshot(
     # A read that equals the stored list has every favourite, so they need not be looked up.
     is_plain = reads[0].proven and not reads[0].positions
     if baseline is None or not is_plain or not is_same_list(reads[0].seen, baseline):
-        favourites = set(lookup.open_tracks()).difference(lookup.settled(started_at, options.grace))
+        # As the snapshot will be dated: after a baseline from the future it must not close anything unconfirmed.
+        dated_at = max(started_at, baseline.observed_at) if baseline else started_at
+        favourites = set(lookup.open_tracks()).difference(lookup.settled(dated_at, options.grace))
         # While a grace runs, later snapshots show what a lagging replica did not have.
         young_since = None if options.grace.removal else started_at - YOUNG
         at_risk = _at_risk(lookup, reads, favourites, young_since)

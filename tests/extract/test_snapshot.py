@@ -9,7 +9,7 @@ import pytest
 
 from etl.errors import ApiRefused, ApiUnreachable
 from etl.extract.snapshot import LIMITS, RunOptions, take_snapshot
-from etl.model.records import RemovalGrace
+from etl.model.records import Baseline, RemovalGrace
 from tests.support.lists import SMALL, START, FakeSource
 
 
@@ -19,12 +19,14 @@ class Stored:
 
     open: Collection[int]
     asked_since: list[datetime | None] = field(default_factory=list)
+    settled_until: datetime = START
 
     def open_tracks(self):
         return self.open
 
     def settled(self, started_at, grace):
-        return ()
+        """Return all of them before ``settled_until``: an earlier snapshot cannot close one."""
+        return self.open if started_at < self.settled_until else ()
 
     def at_risk(self, missing, young_since):
         self.asked_since.append(young_since)
@@ -81,6 +83,16 @@ def test_a_refused_confirming_read_leaves_a_partial_snapshot():
     assert found.track_ids == tuple(range(1, 121))
     with pytest.raises(ApiUnreachable):
         snapshot(TwoWays(120, ApiUnreachable("no network")), Stored(range(1, 122)))
+
+
+def test_a_snapshot_dated_after_one_from_the_future_is_confirmed():
+    ahead = START + timedelta(days=365)
+    baseline = Baseline(1, "succeeded", ahead, ahead, 1, b"", 122, 122, 0)
+    source = TwoWays(120)
+    stored = Stored(range(1, 122), settled_until=START + timedelta(days=30))
+    found = take_snapshot(source, baseline, stored, RunOptions(concurrency=1), START)
+    assert found.started_at == ahead
+    assert len(source.asked) > 1
 
 
 def test_young_favourites_are_at_risk_only_without_a_grace():
