@@ -23,6 +23,17 @@ TRIGGERS = {
     "postgresql": ("favourites_check_insert", "favourites_check_update", "runs_proof_stays"),
 }
 
+DEPENDENT_VIEWS = text("""
+SELECT DISTINCT c.oid::regclass::text AS dependent, v.relname AS view
+FROM pg_depend d
+JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
+JOIN pg_class c ON c.oid = r.ev_class
+JOIN pg_class v ON d.refclassid = 'pg_class'::regclass AND v.oid = d.refobjid
+WHERE v.relkind = 'v' AND v.relname = ANY(:views) AND pg_table_is_visible(v.oid)
+    AND NOT (c.relname = ANY(:views) AND c.relnamespace = v.relnamespace)
+ORDER BY 1, 2
+""")
+
 
 def schema_differences(engine: Engine, views: Collection[str] = ()) -> list[str]:
     """Return what is wrong with the database, one line a fault with its remedy; ``views`` are those that must exist."""
@@ -31,7 +42,8 @@ def schema_differences(engine: Engine, views: Collection[str] = ()) -> list[str]
             migrate.require_newest_in(connection)
         except SchemaOutdated as error:
             return [f"schema: {error}: {error.remedy}"]
-        return [*_missing(connection, views), *_sequences_behind(connection), *_damaged(connection)]
+        found = [*_missing(connection, views), *_dependent_views(connection, views)]
+        return [*found, *_sequences_behind(connection), *_damaged(connection)]
 
 
 def _missing(connection: Connection, views: Collection[str]) -> list[str]:
@@ -55,6 +67,18 @@ def _missing(connection: Connection, views: Collection[str]) -> list[str]:
             where = f" WHERE {index.info['where']}" if "where" in index.info else ""
             faults.append(f"index {index.name} is missing: make it again with {statement}{where}")
     return faults
+
+
+def _dependent_views(connection: Connection, views: Collection[str]) -> list[str]:
+    """Find other views that use ours: PostgreSQL cannot replace a view that another one depends on. SQLite can."""
+    if connection.dialect.name != "postgresql":
+        return []
+    found = connection.execute(DEPENDENT_VIEWS, {"views": list(views)})
+    return [
+        f"view {row.dependent} depends on view {row.view}, so an upgrade would stop: drop it before `favsync db upgrade` and "
+        "create it again afterwards; or keep it in another database"
+        for row in found
+    ]
 
 
 def _sequences_behind(connection: Connection) -> list[str]:

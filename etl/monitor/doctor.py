@@ -33,6 +33,7 @@ from etl.db.schema_check import schema_differences
 from etl.errors import ApiError, DatabaseError, FavsyncError, UsageError, counted
 from etl.monitor.database_health import database_health, missing_rights
 from etl.monitor.status import HELD, NO_ID, OWNER, AccountStatus, statuses
+from etl.reporting.views import views
 from etl.scheduler import schedule
 from etl.settings import LOST_WITHOUT_RAW
 
@@ -162,7 +163,7 @@ def _database(_config: Config, engine: Engine) -> Iterator[Finding]:
         finding = f"the newest observation lies {ahead:.0f} s in the future"
         remedy = "set the clock; if it is right, `favsync runs retract --future` takes back what a wrong one dated"
         yield Finding(LOOK, "clock", finding, remedy)
-    for difference in schema_differences(engine):
+    for difference in schema_differences(engine, views()):
         what, _, remedy = difference.rpartition(": ")
         yield Finding(BAD, "database", what or difference, remedy if what else "", DatabaseError.exit_code)
 

@@ -23,9 +23,17 @@ def execute(url: str, statement: str) -> None:
 
 
 @pytest.mark.postgresql
-def test_a_view_in_the_way_of_an_upgrade_is_named(new_database: NewDatabase) -> None:
+def test_a_view_in_the_way_of_an_upgrade_is_named(
+    new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     url = new_database("postgresql")
+    monkeypatch.setenv("FAVSYNC_DATABASE_URL", url)
+    monkeypatch.setenv("BOOMPLAY_API_URL", "http://127.0.0.1:9")
+    assert main(["db", "check"]) == 0
     execute(url, "CREATE VIEW mine AS SELECT * FROM report_artists")
+    for verb in (["db", "check"], ["doctor"]):
+        assert main(verb) != 0
+        assert "view mine depends on view report_artists" in capsys.readouterr().out
     with pytest.raises(DatabaseError, match="view mine depends on view report_artists") as raised:
         migrate.upgrade(url)
     assert raised.value.remedy.startswith("drop those views")
