@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 
 import click
 from sqlalchemy import Engine, select
@@ -14,22 +13,17 @@ from etl.accounts.credentials import DEFAULT_ACCOUNT
 from etl.cli.commands import Verb
 from etl.cli.context import Context, pass_context
 from etl.cli.errors import INTERRUPTED
+from etl.cli.service_hooks import grace_option, monitored, watch_runs
 from etl.cli.signals import stop_event
-from etl.cli.sync import healthcheck, report_run, warn_no_raw, worst_exit_code
+from etl.cli.sync import warn_no_raw
 from etl.cli.targets import is_default_missing
 from etl.db.engine import read_transaction, write_transaction
-from etl.db.migrate import require_newest
 from etl.db.tables import accounts
 from etl.errors import SettingsError, UsageError
 from etl.load.accounts import ensure_account
-from etl.monitor.calendar_status import calendar_and_budgets
-from etl.monitor.http import Answers, serving
-from etl.monitor.metrics import Metrics
-from etl.monitor.status import statuses
-from etl.monitor.webhook import WebhookSender
 from etl.scheduler.queue import failing
 from etl.scheduler.schedule import parse
-from etl.scheduler.service import FinishedRun, Service
+from etl.scheduler.service import Service
 
 COLLECTOR_THRESHOLDS = (20_000, 10, 10)  # `gc.set_threshold`: unlike other verbs, this process runs for a long time
 
@@ -44,13 +38,7 @@ COLLECTOR_THRESHOLDS = (20_000, 10, 10)  # `gc.set_threshold`: unlike other verb
     default=4,
     help="Number of accounts synced in parallel.",
 )
-@click.option(
-    "--grace",
-    metavar="SECONDS",
-    type=click.IntRange(0, 3600),
-    default=30,
-    help="On a stop signal, wait this long for runs in progress, then abandon them without changes.",
-)
+@grace_option
 @click.option(
     "--http",
     metavar="HOST:PORT",
@@ -91,25 +79,13 @@ def schedule(
     gc.set_threshold(*COLLECTOR_THRESHOLDS)
     service = Service(config, engine, workers=workers, grace_seconds=grace)
     with stop_event() as stop, ExitStack() as stack:
-        pinger = stack.enter_context(healthcheck(context, is_round=once))
-        if pinger is not None:
-            service.before_run.append(pinger.started)
-            service.after_run.append(lambda ran: report_run(pinger, ran.report))
-        if config.digest_url is not None:
-            sender = WebhookSender(engine, config.digest_url.reveal(), config.digest_format)
-            stack.callback(sender.close)
-            service.after_run.append(sender.ended)
+        pinger = watch_runs(context, engine, stack, service, is_round=once)
         if http is not None:
-            address = stack.enter_context(_monitored(context, engine, service, http, metrics_accounts))
-            context.say(f"serving {address}/metrics, /healthz and /readyz")
+            served = monitored(context, engine, service, lambda: service.pulse, http, account_limit=metrics_accounts)
+            stack.enter_context(served)
         if not once:
             service.run(stop)
             return None
-
-        def remember(ran: FinishedRun) -> None:
-            context.exit_code = worst_exit_code((context.exit_code, ran.report.exit_code))
-
-        service.after_run.append(remember)
         service.run_once(stop)
         if (
             pinger is not None
@@ -131,16 +107,3 @@ def _ensure_account(context: Context, engine: Engine) -> None:
     with read_transaction(engine) as connection:
         if connection.execute(select(accounts.c.account_id).where(accounts.c.enabled).limit(1)).first() is None:
             context.say("no account is enabled: `favsync accounts add NAME` adds one while the scheduler runs")
-
-
-@contextmanager
-def _monitored(context: Context, engine: Engine, service: Service, http: str, account_limit: int) -> Iterator[str]:
-    metrics = Metrics(
-        lambda: statuses(engine, context.config.schedule),
-        lambda: service.pulse,
-        calendar=lambda: calendar_and_budgets(engine),
-        account_limit=account_limit,
-    )
-    service.after_run.append(metrics.count)
-    with serving(http, Answers(metrics, lambda: service.pulse, lambda: require_newest(engine))) as address:
-        yield address

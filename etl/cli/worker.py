@@ -6,8 +6,7 @@ import os
 import signal
 import subprocess  # nosec B404
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -18,27 +17,19 @@ from etl.cli.commands import Verb
 from etl.cli.context import Context, moment, pass_context, shortened
 from etl.cli.errors import INTERRUPTED
 from etl.cli.options import accounts_argument, json_option
+from etl.cli.service_hooks import grace_option, monitored, watch_runs
 from etl.cli.signals import stop_event
 from etl.cli.status import ago
-from etl.cli.sync import healthcheck, report_run, warn_no_raw, worst_exit_code
+from etl.cli.sync import warn_no_raw, worst_exit_code
 from etl.db.engine import read_transaction, write_transaction
-from etl.db.migrate import require_newest
 from etl.errors import UsageError, counted
-from etl.load.accounts import find_accounts
-from etl.monitor.calendar_status import calendar_and_budgets
-from etl.monitor.http import Answers, serving
-from etl.monitor.metrics import Metrics
-from etl.monitor.status import statuses
-from etl.monitor.webhook import WebhookSender
-from etl.scheduler.due_sync import FinishedRun
+from etl.load.accounts import match_accounts
 from etl.scheduler.queue import make_due
 from etl.setting_values import length_of_time
 from etl.worker.engine_tables import require_workers
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
-    from etl.worker.service import Worker
+    pass
 
 MOST_SHOWN = 5
 WAKE_SECONDS = 0.5
@@ -61,13 +52,7 @@ log = logs.get(__name__)
     default=1,
     help="Worker processes; 0 means one for each core.",
 )
-@click.option(
-    "--grace",
-    metavar="SECONDS",
-    type=click.IntRange(0, 3600),
-    default=30,
-    help="On a stop signal, wait this long for runs in progress, then abandon them without changes.",
-)
+@grace_option
 @click.option(
     "--http",
     metavar="HOST:PORT",
@@ -97,42 +82,17 @@ def _work(context: Context, concurrency: int, grace: int, http: str | None, *, o
     """Be one worker process."""
     from etl.worker.service import Worker
 
-    config, engine = context.config, context.open_database()
-    service = Worker(config, engine, concurrency=concurrency, grace_seconds=grace)
+    engine = context.open_database()
+    service = Worker(context.config, engine, concurrency=concurrency, grace_seconds=grace)
     with stop_event() as stop, ExitStack() as stack:
-        pinger = stack.enter_context(healthcheck(context, is_round=once))
-        if pinger is not None:
-            service.sync.before_run.append(pinger.started)
-            service.sync.after_run.append(lambda ran: report_run(pinger, ran.report))
-        if config.digest_url is not None:
-            sender = WebhookSender(engine, config.digest_url.reveal(), config.digest_format)
-            stack.callback(sender.close)
-            service.sync.after_run.append(sender.ended)
+        watch_runs(context, engine, stack, service.sync, is_round=once)
         if http:
-            address = stack.enter_context(_monitored(context, engine, service, http))
-            context.say(f"serving {address}/metrics, /healthz and /readyz")
+            stack.enter_context(monitored(context, engine, service.sync, lambda: service.pulse, http))
         if not once:
             service.run(stop)
             return None
-
-        def remember(ran: FinishedRun) -> None:
-            context.exit_code = worst_exit_code((context.exit_code, ran.report.exit_code))
-
-        service.sync.after_run.append(remember)
         service.run_once(stop)
         return INTERRUPTED if stop.is_set() else context.exit_code
-
-
-@contextmanager
-def _monitored(context: Context, engine: Engine, service: Worker, http: str) -> Iterator[str]:
-    metrics = Metrics(
-        lambda: statuses(engine, context.config.schedule),
-        lambda: service.pulse,
-        calendar=lambda: calendar_and_budgets(engine),
-    )
-    service.sync.after_run.append(metrics.count)
-    with serving(http, Answers(metrics, lambda: service.pulse, lambda: require_newest(engine))) as address:
-        yield address
 
 
 def _supervise(count: int, http: str | None, *, once: bool) -> int:
@@ -188,7 +148,7 @@ def enqueue(context: Context, accounts: tuple[str, ...], is_all: bool, spread: s
         raise UsageError(f"{spread!r} is not a length of time", remedy="write it as 90m, 6h or 2d") from None
     engine = context.open_database()
     with read_transaction(engine) as connection:
-        chosen = [each for each in find_accounts(connection, accounts) if each.enabled]
+        chosen = [each for each in match_accounts(connection, accounts) if each.enabled]
     with write_transaction(engine) as connection:
         for place, account in enumerate(chosen):
             make_due(connection, account.account_id, width * place / len(chosen))

@@ -38,7 +38,7 @@ def require_workers(engine: Engine) -> None:
     with read_transaction(engine) as connection:
         missing = _missing_migrations(connection)
     if missing is None or missing:
-        what = "are missing" if missing is None else f"lack {len(missing)} migrations"
+        what = "are missing" if missing is None else f"are {len(missing)} migrations behind"
         raise SchemaOutdated(f"the tables of the queue {what}", remedy="run `favsync db upgrade`")
 
 

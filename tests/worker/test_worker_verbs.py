@@ -130,7 +130,7 @@ def test_a_newer_engine_gets_its_migrations(url: str, monkeypatch, tmp_path: Pat
     migrations = engine_tables._migrations()
     monkeypatch.setattr(engine_tables, "_migrations", lambda: [*migrations, newer])
     engine = open_engine(url)
-    with pytest.raises(engine_tables.SchemaOutdated, match="lack 1 migrations"):
+    with pytest.raises(engine_tables.SchemaOutdated, match="are 1 migrations behind"):
         engine_tables.require_workers(engine)
     assert engine_tables.install(engine)
     engine_tables.require_workers(engine)
