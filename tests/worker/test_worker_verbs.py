@@ -85,6 +85,8 @@ def test_enqueue_makes_accounts_due(database_url: str, sandbox: Sandbox, environ
     assert main(["enqueue", "ada"]) == 0
     assert next_run(engine, "ada").next_run_at <= clock.now()
     assert next_run(engine, "ben").next_run_at == until
+    assert main(["enqueue", "b*"]) == 0
+    assert next_run(engine, "ben").next_run_at <= clock.now()
     capsys.readouterr()
     assert main(["enqueue", "--all", "--spread", "2h", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"accounts": ["ada", "ben"], "spread_seconds": 7200}
