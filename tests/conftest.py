@@ -68,6 +68,12 @@ os.environ["TZ"] = LOCAL_ZONE
 time.tzset()
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep the folders of tests in memory, where the machine has enough of it: SQLite waits for a disk at each commit."""
+    if config.option.basetemp is None and (memory := _roomy_memory()):
+        os.environ["PYTEST_DEBUG_TEMPROOT"] = str(memory)
+
+
 @pytest.fixture(autouse=True)
 def home(monkeypatch: pytest.MonkeyPatch, homes: Iterator[Path]) -> Path:
     """Give the test an empty home, and an environment without the settings of whoever runs it."""
@@ -112,6 +118,14 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             yield folder
 
     return supply()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _statements_compiled_once() -> Iterator[None]:
+    from tests.support.shared_statements import shared_statements
+
+    with shared_statements():
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
