@@ -17,7 +17,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from etl.sandbox import Sandbox, faults
-from tests.support.commands import Commands, commands
+from tests.support.commands import run_command
 from tests.support.database import ROOT, favsync, settings
 from tests.support.tls import self_signed
 
@@ -52,12 +52,6 @@ COMMANDS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def command() -> Iterator[Commands]:
-    with commands() as started:
-        yield started
-
-
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
     with Sandbox(tracks=60, seed=33) as running:
@@ -81,7 +75,7 @@ def assert_no_file_holds(secrets: list[str], folder: Path) -> None:
     assert not [(path.name, found) for path in files if (found := found_in(secrets, path.read_bytes()))]
 
 
-def test_no_command_says_a_secret_and_no_file_holds_one(sandbox: Sandbox, command: Commands, tmp_path: Path) -> None:
+def test_no_command_says_a_secret_and_no_file_holds_one(sandbox: Sandbox, tmp_path: Path) -> None:
     environ, secrets = secret_settings(sandbox, tmp_path)
     token = secrets[0].encode()
     echoes = [
@@ -96,7 +90,7 @@ def test_no_command_says_a_secret_and_no_file_holds_one(sandbox: Sandbox, comman
     for echo in echoes:
         for words in COMMANDS if echo is None else COMMANDS[:5]:
             sandbox.script([echo] * 40 if echo else [])
-            result = command.run(environ, *words.format(folder=tmp_path).split())
+            result = run_command(environ, *words.format(folder=tmp_path).split())
             sandbox.scripted.clear()
             assert found_in(secrets, result.stdout + result.stderr) == [], (words, echo)
             assert result.returncode != 70, result.stderr
@@ -178,9 +172,9 @@ def test_crash_report_has_the_place_but_no_secret(sandbox: Sandbox, tmp_path: Pa
         "127.0.0.1:80",
     ],
 )
-def test_token_is_never_sent_without_tls(command: Commands, sandbox: Sandbox, tmp_path: Path, address: str) -> None:
+def test_token_is_never_sent_without_tls(sandbox: Sandbox, tmp_path: Path, address: str) -> None:
     environ, secrets = secret_settings(sandbox, tmp_path)
-    result = command.run({**environ, "BOOMPLAY_API_URL": address}, "sync")
+    result = run_command({**environ, "BOOMPLAY_API_URL": address}, "sync")
     assert result.returncode == 2, result.stderr
     assert "BOOMPLAY_API_URL" in result.stderr
     assert found_in(secrets, result.stderr) == []

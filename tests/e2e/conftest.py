@@ -1,4 +1,4 @@
-"""The installed command, as a user would run it, against the sandbox on a socket."""
+"""The command against the sandbox on a socket; the installed one where that is the point."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from etl.sandbox import Sandbox
+from tests.support.commands import run_command
 
 FAVSYNC = Path(sys.executable).with_name("favsync")
 
@@ -38,14 +39,25 @@ Favsync = Callable[..., Result]
 
 @pytest.fixture
 def favsync(home: Path) -> Favsync:
-    """Return a function that runs ``favsync`` with arguments, and with ``env`` added to the test's environment."""
+    """Return a function that runs ``favsync`` in this process, with ``env`` added to the test's environment."""
 
-    def run(*arguments: str, env: dict[str, str] | None = None, stdin: str | None = None) -> Result:
+    def run(*arguments: str, env: dict[str, str] | None = None, stdin: str = "") -> Result:
+        environ = dict(os.environ) | {"COLUMNS": "200"} | (env or {})
+        done = run_command(environ, *arguments, stdin=stdin, cwd=home)
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture
+def installed(home: Path) -> Favsync:
+    """Return a function that runs the installed ``favsync``, as a user would."""
+
+    def run(*arguments: str) -> Result:
         done = subprocess.run(
             [FAVSYNC, *arguments],
-            env=dict(os.environ) | {"COLUMNS": "200"} | (env or {}),
-            input=stdin,
-            stdin=None if stdin is not None else subprocess.DEVNULL,
+            env=dict(os.environ) | {"COLUMNS": "200"},
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             cwd=home,

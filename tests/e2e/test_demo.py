@@ -7,8 +7,8 @@ import sqlite3
 import subprocess
 
 
-def test_demo_shows_a_growing_history(favsync, home):
-    result = favsync("demo", "--keep", "here")
+def test_demo_shows_a_growing_history(installed, home):
+    result = installed("demo", "--keep", "here")
     assert result.code == 0, result.err
     for words in ("200 added", "3 added, 2 missing", "1 missing, 1 changed", "unchanged: 203 favourites", "1 removed"):
         assert words in result.out

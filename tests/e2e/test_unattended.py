@@ -14,8 +14,7 @@ from datetime import datetime
 import pytest
 
 from etl.sandbox import Sandbox
-from tests.e2e.conftest import FAVSYNC, Result
-from tests.support.commands import Commands, commands
+from tests.e2e.conftest import FAVSYNC
 from tests.support.sandbox_accounts import new_key
 
 
@@ -25,15 +24,9 @@ def sandbox() -> Iterator[Sandbox]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def started() -> Iterator[Commands]:
-    with commands() as running:
-        yield running
-
-
 @pytest.fixture
-def run(started, sandbox, home, monkeypatch):
-    """Run ``favsync`` with a key, and settings that lead to the sandbox; forked, as forty starts are half a minute."""
+def run(favsync, sandbox, home, monkeypatch):
+    """Run ``favsync`` with a key, and settings that lead to the sandbox."""
     for name, value in {
         "FAVSYNC_DATABASE_URL": f"sqlite:///{home}/favsync.db",
         "FAVSYNC_ENCRYPTION_KEY": new_key(),
@@ -42,11 +35,7 @@ def run(started, sandbox, home, monkeypatch):
     }.items():
         monkeypatch.setenv(name, value)
 
-    def run(*words: str, env: dict[str, str] | None = None, stdin: str = "") -> Result:
-        done = started.run(dict(os.environ) | {"COLUMNS": "200"} | (env or {}), *words, stdin=stdin, cwd=home)
-        return Result(done.returncode, done.stdout, done.stderr)
-
-    return run
+    return favsync
 
 
 def test_account_is_added_synced_changed_and_removed(run, sandbox, home):

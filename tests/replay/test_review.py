@@ -10,16 +10,10 @@ import pytest
 
 from etl.sandbox import Sandbox
 from tests.conftest import NewDatabase
-from tests.support.commands import Commands, commands
+from tests.support.commands import run_command
 from tests.support.database import Database, open_database, settings
 
 TRACKS = 40
-
-
-@pytest.fixture(scope="module")
-def command() -> Iterator[Commands]:
-    with commands() as started:
-        yield started
 
 
 @pytest.fixture
@@ -31,8 +25,8 @@ def sandbox() -> Iterator[Sandbox]:
 class Scene:
     """A list of which most is gone, seen by a run that is held."""
 
-    def __init__(self, database: Database, sandbox: Sandbox, url: str, command: Commands) -> None:
-        self.database, self.sandbox, self.command = database, sandbox, command
+    def __init__(self, database: Database, sandbox: Sandbox, url: str) -> None:
+        self.database, self.sandbox = database, sandbox
         self.environ = settings(sandbox, url)
         self.whole = sandbox.favourites("ada")
         assert self.favsync("sync").returncode == 0
@@ -43,7 +37,7 @@ class Scene:
         self.held = self.favsync("sync", "--json")
 
     def favsync(self, *words: str):
-        return self.command.run(self.environ, *words)
+        return run_command(self.environ, *words)
 
     @property
     def favourites(self) -> set[int]:
@@ -51,9 +45,9 @@ class Scene:
 
 
 @pytest.fixture
-def scene(database_url: str, sandbox: Sandbox, command: Commands) -> Iterator[Scene]:
+def scene(database_url: str, sandbox: Sandbox) -> Iterator[Scene]:
     with open_database(database_url) as database:
-        yield Scene(database, sandbox, database_url, command)
+        yield Scene(database, sandbox, database_url)
 
 
 def test_mass_removal_is_held_and_additions_apply(scene: Scene) -> None:
@@ -200,28 +194,26 @@ def test_threshold_of_the_settings_applies(scene: Scene) -> None:
     assert scene.favourites == {*left}
 
 
-def test_plan_equals_the_next_sync_and_writes_nothing(
-    new_database: NewDatabase, sandbox: Sandbox, command: Commands
-) -> None:
+def test_plan_equals_the_next_sync_and_writes_nothing(new_database: NewDatabase, sandbox: Sandbox) -> None:
     url = new_database("sqlite")
     folder = Path(url.removeprefix("sqlite:///")).parent
     environ = settings(sandbox, url)
-    assert command.run(environ, "sync").returncode == 0
+    assert run_command(environ, "sync").returncode == 0
     gone = sandbox.favourites("ada")[7]
     sandbox.unfavourite("ada", gone)
     spare = next(track_id for track_id in sandbox.catalogue.track_ids if track_id not in sandbox.favourites("ada"))
     sandbox.favourite("ada", spare)
     before = contents(folder)
-    (plan,) = json.loads(command.run(environ, "sync", "--plan", "--json").stdout)
+    (plan,) = json.loads(run_command(environ, "sync", "--plan", "--json").stdout)
     assert plan["plan"] == {"added": [spare], "removed": [gone], "held": [], "missing": []}
     assert contents(folder) == before
-    (done,) = json.loads(command.run(environ, "sync", "--json").stdout)
+    (done,) = json.loads(run_command(environ, "sync", "--json").stdout)
     assert {name: done[name] for name in ("added", "removed", "held", "favourites", "changed", "outcome")} == {
         name: plan[name] for name in ("added", "removed", "held", "favourites", "changed", "outcome")
     }
     sandbox.set_favourites("ada", [])
     before = contents(folder)
-    planned = command.run(environ, "sync", "--plan", "--json")
+    planned = run_command(environ, "sync", "--plan", "--json")
     assert planned.returncode == 7
     assert len(json.loads(planned.stdout)[0]["plan"]["held"]) == TRACKS
     assert contents(folder) == before
@@ -235,8 +227,8 @@ def test_a_plan_writes_nothing_on_postgresql_either(scene: Scene) -> None:
     assert (scene.database.history(), scene.database.sizes()) == before
 
 
-def test_a_plan_without_a_database_makes_none(sandbox: Sandbox, command: Commands, tmp_path: Path) -> None:
-    planned = command.run(settings(sandbox, f"sqlite:///{tmp_path}/new/favsync.db"), "sync", "--plan", "--json")
+def test_a_plan_without_a_database_makes_none(sandbox: Sandbox, tmp_path: Path) -> None:
+    planned = run_command(settings(sandbox, f"sqlite:///{tmp_path}/new/favsync.db"), "sync", "--plan", "--json")
     assert planned.returncode == 0
     assert len(json.loads(planned.stdout)[0]["plan"]["added"]) == TRACKS
     assert list(tmp_path.iterdir()) == []

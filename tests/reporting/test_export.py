@@ -16,7 +16,7 @@ from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.db.tables import metadata, tokens
 from etl.reporting.export import PRIVATE, TABLES
 from etl.reporting.views import views
-from tests.support.commands import commands
+from tests.support.commands import run_command
 from tests.support.lists import START, item
 from tests.support.past import account_in, at, import_past, past_snapshot
 
@@ -43,18 +43,12 @@ def filled(database_url):
     engine.dispose()
 
 
-@pytest.fixture(scope="module")
-def favsync():
-    with commands() as running:
-        yield running
-
-
 @pytest.fixture
-def export(favsync, monkeypatch):
+def export(monkeypatch):
     """Run ``favsync export`` against a database, and return its exit code and what it said."""
 
     def run(url, *args):
-        done = favsync.run({**os.environ, "FAVSYNC_DATABASE_URL": url}, "export", *map(str, args))
+        done = run_command({**os.environ, "FAVSYNC_DATABASE_URL": url}, "export", *map(str, args))
         return done.returncode, done.stderr
 
     return run

@@ -11,16 +11,10 @@ from pathlib import Path
 import pytest
 
 from etl.sandbox import Fault, Sandbox, faults
-from tests.support.commands import Commands, commands
+from tests.support.commands import run_command
 from tests.support.database import Database, favsync, open_database, settings
 
 TRACKS = 120
-
-
-@pytest.fixture(scope="module")
-def command() -> Iterator[Commands]:
-    with commands() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +31,9 @@ def url(sqlite_template: Callable[[], Path], tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.fixture(scope="module")
-def database(url: str, sandbox: Sandbox, command: Commands) -> Iterator[Database]:
+def database(url: str, sandbox: Sandbox) -> Iterator[Database]:
     """A database that holds one good run."""
-    assert command.run(settings(sandbox, url), "sync").returncode == 0
+    assert run_command(settings(sandbox, url), "sync").returncode == 0
     with open_database(url) as opened:
         yield opened
 
@@ -105,11 +99,11 @@ REFUSALS = {name: bad for name, bad in BAD.items() if name not in FATAL}
 
 @pytest.mark.parametrize(("fault", "code", "words"), REFUSALS.values(), ids=REFUSALS)
 def test_a_refused_second_page_is_partial_and_removes_nothing(
-    database: Database, sandbox: Sandbox, url: str, command: Commands, fault: Fault | str, code: int, words: str
+    database: Database, sandbox: Sandbox, url: str, fault: Fault | str, code: int, words: str
 ) -> None:
     before, removed = database.open_tracks("default"), database.removed_tracks("default")
     sandbox.script([None] + [fault] * 40)
-    result = command.run(settings(sandbox, url), "sync")
+    result = run_command(settings(sandbox, url), "sync")
     assert result.returncode == 6, result.stderr
     assert words in result.stdout + result.stderr
     assert sandbox.users["ada"].access_token not in result.stdout + result.stderr
@@ -127,7 +121,6 @@ def test_a_bad_answer_is_one_clear_line_and_changes_nothing(
     database: Database,
     sandbox: Sandbox,
     url: str,
-    command: Commands,
     page: int,
     fault: Fault | str,
     code: int,
@@ -136,7 +129,7 @@ def test_a_bad_answer_is_one_clear_line_and_changes_nothing(
     before, sizes = database.history(), database.sizes()
     sandbox.script([None] * (page - 1) + [fault] * 40)
     patience = "1" if words == "within 1 s" else "3600"
-    result = command.run(settings(sandbox, url, FAVSYNC_TIMEOUT_SECONDS=patience), "sync")
+    result = run_command(settings(sandbox, url, FAVSYNC_TIMEOUT_SECONDS=patience), "sync")
     assert result.returncode == code, result.stderr
     line, remedy = result.stderr.splitlines()
     assert line.startswith("default: failed: favourite tracks at offset ")
@@ -153,20 +146,16 @@ def test_a_bad_answer_is_one_clear_line_and_changes_nothing(
     assert reason in line
 
 
-def test_after_all_of_them_a_good_answer_is_a_good_run(
-    database: Database, sandbox: Sandbox, url: str, command: Commands
-) -> None:
-    result = command.run(settings(sandbox, url), "sync")
+def test_after_all_of_them_a_good_answer_is_a_good_run(database: Database, sandbox: Sandbox, url: str) -> None:
+    result = run_command(settings(sandbox, url), "sync")
     assert (result.returncode, result.stderr) == (0, "")
     assert database.open_tracks("default") == set(sandbox.favourites("ada"))
 
 
 @pytest.mark.parametrize("fault", ["http_500", "reset", "truncated", "html_200", "http_429_zero", "empty_body"])
-def test_what_passes_is_retried_and_then_forgotten(
-    database: Database, sandbox: Sandbox, url: str, command: Commands, fault: str
-) -> None:
+def test_what_passes_is_retried_and_then_forgotten(database: Database, sandbox: Sandbox, url: str, fault: str) -> None:
     sandbox.script([None, fault])
-    result = command.run(settings(sandbox, url, FAVSYNC_MAX_RETRIES="2"), "sync", "--log-level", "error")
+    result = run_command(settings(sandbox, url, FAVSYNC_MAX_RETRIES="2"), "sync", "--log-level", "error")
     assert (result.returncode, result.stderr) == (0, "")
     assert database.rows("SELECT retries FROM runs ORDER BY run_id DESC LIMIT 1") == [(1,)]
 
@@ -175,13 +164,13 @@ def test_what_passes_is_retried_and_then_forgotten(
     ("fault", "hours"), [("http_429_hours", 74214 / 3600), (faults.http(503, retry_after=7200.0), 2)]
 )
 def test_wait_of_hours_parks_the_run_and_names_the_time(
-    database: Database, sandbox: Sandbox, url: str, command: Commands, fault: Fault | str, hours: float
+    database: Database, sandbox: Sandbox, url: str, fault: Fault | str, hours: float
 ) -> None:
     before = database.history()
     sandbox.script([None, fault])
     asked = len(sandbox.requests)
     begun = datetime.now(UTC)
-    result = command.run(
+    result = run_command(
         settings(sandbox, url, FAVSYNC_MAX_RETRIES="5", FAVSYNC_PAGE_CONCURRENCY="1"), "sync", "--json"
     )
     ended = datetime.now(UTC)
@@ -195,14 +184,14 @@ def test_wait_of_hours_parks_the_run_and_names_the_time(
     assert f"next try at {retry_at:%Y-%m-%d %H:%M:%S} UTC" in database.run(run_id).reason
     assert f'"retry_at": "{retry_at:%Y-%m-%dT%H:%M:%S}' in result.stdout
     sandbox.script([fault])
-    said = command.run(settings(sandbox, url), "sync").stderr
+    said = run_command(settings(sandbox, url), "sync").stderr
     assert said.count("next try at 20") == 1
     assert database.history() == before
-    shown = command.run(settings(sandbox, url), "runs", "show", str(run_id))
+    shown = run_command(settings(sandbox, url), "runs", "show", str(run_id))
     assert f"next try at {retry_at:%Y-%m-%d %H:%M:%S} UTC" in shown.stdout
 
 
-def test_a_redirect_takes_the_token_nowhere(database: Database, sandbox: Sandbox, url: str, command: Commands) -> None:
+def test_a_redirect_takes_the_token_nowhere(database: Database, sandbox: Sandbox, url: str) -> None:
     seen: list[str] = []
 
     class Elsewhere(http.server.BaseHTTPRequestHandler):
@@ -216,19 +205,17 @@ def test_a_redirect_takes_the_token_nowhere(database: Database, sandbox: Sandbox
     with http.server.HTTPServer(("127.0.0.1", 0), Elsewhere) as other:
         threading.Thread(target=other.serve_forever).start()
         sandbox.script([faults.redirect(f"http://127.0.0.1:{other.server_port}/")] * 5)
-        result = command.run(settings(sandbox, url), "sync")
+        result = run_command(settings(sandbox, url), "sync")
         other.shutdown()
     assert result.returncode == 3
     assert seen == []
 
 
 @pytest.mark.parametrize("fault", ["http_401", "html_200", "huge_body"])
-def test_installed_command_gives_the_same_error(
-    database: Database, sandbox: Sandbox, url: str, command: Commands, fault: str
-) -> None:
+def test_installed_command_gives_the_same_error(database: Database, sandbox: Sandbox, url: str, fault: str) -> None:
     told = []
     environ = settings(sandbox, url)
-    for run in (lambda: favsync(environ, "sync"), lambda: command.run(environ, "sync")):
+    for run in (lambda: favsync(environ, "sync"), lambda: run_command(environ, "sync")):
         sandbox.script([fault] * 5)
         result = run()
         told.append((result.returncode, result.stdout, result.stderr))
@@ -236,8 +223,8 @@ def test_installed_command_gives_the_same_error(
     assert told[0] == told[1]
 
 
-def test_unreachable_service_is_named(database: Database, sandbox: Sandbox, url: str, command: Commands) -> None:
-    result = command.run(settings(sandbox, url, BOOMPLAY_API_URL="http://127.0.0.1:1"), "sync")
+def test_unreachable_service_is_named(database: Database, sandbox: Sandbox, url: str) -> None:
+    result = run_command(settings(sandbox, url, BOOMPLAY_API_URL="http://127.0.0.1:1"), "sync")
     assert result.returncode == 3
     assert "no connection" in result.stderr
     assert len(result.stderr.splitlines()) == 2

@@ -15,7 +15,7 @@ import pytest
 
 from etl.model.records import Item
 from etl.sandbox import Sandbox
-from tests.support.commands import Commands, commands
+from tests.support.commands import run_command
 from tests.support.database import Database, open_database, settings
 from tests.support.lists import FakeSource, item, raw
 
@@ -61,12 +61,6 @@ def hostile(track_id: int, title: str) -> Item:
     return raw(body.encode(), track_id)
 
 
-@pytest.fixture(scope="module")
-def command() -> Iterator[Commands]:
-    with commands() as started:
-        yield started
-
-
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
     with open_database(database_url) as opened:
@@ -89,14 +83,12 @@ def test_text_is_stored_unchanged_except_unstorable_characters(synced: Database)
     assert synced.equals_replay()
 
 
-def test_reports_defuse_terminal_and_spreadsheet_text(
-    synced: Database, database_url: str, command: Commands, tmp_path: Path
-) -> None:
+def test_reports_defuse_terminal_and_spreadsheet_text(synced: Database, database_url: str, tmp_path: Path) -> None:
     with Sandbox(tracks=1) as sandbox:
         environ = settings(sandbox, database_url)
 
         def told(*words: str) -> str:
-            result = command.run(environ, *words)
+            result = run_command(environ, *words)
             assert result.returncode == 0, result.stderr
             assert "Traceback" not in result.stderr
             return result.stdout
@@ -124,12 +116,10 @@ def check_csv(text: str) -> None:
         assert not row["title"].startswith(("=", "+", "@", "\t", "\r"))
 
 
-def test_the_html_report_runs_nothing_of_it(
-    synced: Database, database_url: str, command: Commands, tmp_path: Path
-) -> None:
+def test_the_html_report_runs_nothing_of_it(synced: Database, database_url: str, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
     with Sandbox(tracks=1) as sandbox:
-        result = command.run(settings(sandbox, database_url), "report", "html", "-o", str(page))
+        result = run_command(settings(sandbox, database_url), "report", "html", "-o", str(page))
     assert result.returncode == 0, result.stderr
     text = page.read_text(encoding="utf-8")
     assert "owned" in text
@@ -139,16 +129,16 @@ def test_the_html_report_runs_nothing_of_it(
 
 
 @pytest.mark.parametrize("format_", ["text", "json"])
-def test_hostile_user_names_break_neither_log_nor_error(database_url: str, command: Commands, format_: str) -> None:
+def test_hostile_user_names_break_neither_log_nor_error(database_url: str, format_: str) -> None:
     from etl.sandbox import faults
 
     words = b'{"desc":"\\u001b[2J\\u202eowned\\nline two \\u0000","code":1,"data":null}'
     with Sandbox(tracks=1) as sandbox:
         sandbox.script([faults.answer(words)] * 5)
-        result = command.run(settings(sandbox, database_url), "sync", "--log-level", "debug", "--log-format", format_)
+        result = run_command(settings(sandbox, database_url), "sync", "--log-level", "debug", "--log-format", format_)
         assert result.returncode == 3
         assert not DRIVES_A_TERMINAL.search(result.stderr)
-        listed = command.run(settings(sandbox, database_url), "runs", "list")
+        listed = run_command(settings(sandbox, database_url), "runs", "list")
         assert not DRIVES_A_TERMINAL.search(listed.stdout)
         if format_ == "json":
             lines: list[Any] = [json.loads(line) for line in result.stderr.splitlines() if line.startswith("{")]

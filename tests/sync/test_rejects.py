@@ -9,7 +9,7 @@ import pytest
 
 from etl.model.records import Item
 from etl.sandbox import Sandbox
-from tests.support.commands import Commands, commands
+from tests.support.commands import run_command
 from tests.support.database import Database, open_database, settings
 from tests.support.lists import FakeSource, item, raw
 
@@ -22,12 +22,6 @@ NAMELESS = raw(b'{"track_title": "Nobody"}')
 def database(database_url: str) -> Iterator[Database]:
     with open_database(database_url) as opened:
         yield opened
-
-
-@pytest.fixture(scope="module")
-def command() -> Iterator[Commands]:
-    with commands() as started:
-        yield started
 
 
 def with_others(*items: object) -> FakeSource:
@@ -124,20 +118,18 @@ def test_item_without_id_proves_no_earlier_absence(database: Database) -> None:
     assert added_after == database.run(1).started_at
 
 
-def test_runs_show_lists_rejects_of_unchanged_runs_too(
-    database: Database, database_url: str, command: Commands
-) -> None:
+def test_runs_show_lists_rejects_of_unchanged_runs_too(database: Database, database_url: str) -> None:
     for _ in range(2):
         database.sync(with_others(BROKEN, NAMELESS))
     with Sandbox(tracks=1) as sandbox:
         environ = settings(sandbox, database_url)
         for run_id in ("1", "2"):
-            shown = command.run(environ, "runs", "show", run_id)
+            shown = run_command(environ, "runs", "show", run_id)
             assert shown.returncode == 0
             assert "unreadable items: 2" in shown.stdout
             assert "at 2: track_title is an object: " + BROKEN.body.decode() in shown.stdout
             assert "at 3: no integer track_id: " + NAMELESS.body.decode() in shown.stdout
-            told = json.loads(command.run(environ, "runs", "show", run_id, "--json").stdout)
+            told = json.loads(run_command(environ, "runs", "show", run_id, "--json").stdout)
             assert [(each["position"], each["track_id"]) for each in told["rejects"]] == [(2, 7), (3, None)]
 
 
@@ -149,15 +141,15 @@ def test_the_same_unreadable_item_takes_no_second_row(database: Database) -> Non
     assert database.sizes() == {**before, "runs": before["runs"] + 1}
 
 
-def test_every_dirty_item_is_handled(database: Database, database_url: str, command: Commands) -> None:
+def test_every_dirty_item_is_handled(database: Database, database_url: str) -> None:
     with Sandbox(tracks=120, seed=9) as sandbox:
         environ = settings(sandbox, database_url)
-        assert command.run(environ, "sync").returncode == 0
+        assert run_command(environ, "sync").returncode == 0
         before = database.open_tracks("default")
         sandbox.play("dirty_data")
-        dirty = command.run(environ, "sync")
+        dirty = run_command(environ, "sync")
         assert dirty.returncode == 0
         assert database.open_tracks("default") == before
         sandbox.play(None)
-        assert command.run(environ, "sync").returncode == 0
+        assert run_command(environ, "sync").returncode == 0
         assert database.removed_tracks("default") == []
