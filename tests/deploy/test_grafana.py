@@ -16,7 +16,7 @@ from etl.db.migrate import upgrade
 from etl.model.records import Outcome, Trigger
 from etl.model.result import RunResult
 from etl.monitor.metrics import Metrics
-from etl.monitor.status import statuses
+from etl.monitor.overview import OverviewReader
 from etl.scheduler.service import FinishedRun, ServiceStatus
 from tests.conftest import NewDatabase
 from tests.deploy.history import lived, source_of, synced
@@ -134,7 +134,7 @@ def test_every_metric_of_the_dashboard_exists(new_database: NewDatabase) -> None
     url = new_database("sqlite")
     synced(url, source_of([1]))
     engine = open_engine(url)
-    metrics = Metrics(lambda: statuses(engine, "every 1h"), ServiceStatus)
+    metrics = Metrics(OverviewReader(engine, "every 1h").read, ServiceStatus)
     report = RunResult(account="ada", trigger=Trigger.SCHEDULE, started_at=START, outcome=Outcome.SUCCEEDED)
     metrics.count(FinishedRun(report, {"200": 1}))
     exposition = metrics.text().decode()
