@@ -122,9 +122,13 @@ def token_rows(
     return {row["account_id"]: msgspec.convert(row, TokenRow) for row in named}
 
 
-def token_states(connection: Connection) -> dict[int, TokenRow]:
-    """Return the rows without their secret columns, as the role of reports may read them (deploy/grants.sql)."""
-    return token_rows(connection, columns=OPEN_COLUMNS)
+def token_states(connection: Connection, account_ids: Sequence[int] | None = None) -> dict[int, TokenRow]:
+    """Return the rows of these accounts, or all, without their secret columns, as the role of reports may read them.
+
+    deploy/grants.sql has the rights of that role.
+    """
+    conditions = [] if account_ids is None else [tokens.c.account_id.in_(account_ids)]
+    return token_rows(connection, *conditions, columns=OPEN_COLUMNS)
 
 
 def put_token_row(connection: Connection, row: TokenRow) -> None:

@@ -81,7 +81,7 @@ def schedule(
     with stop_event() as stop, ExitStack() as stack:
         pinger = watch_runs(context, engine, stack, service, is_round=once)
         if http is not None:
-            served = monitored(context, engine, service, lambda: service.pulse, http, account_limit=metrics_accounts)
+            served = monitored(context, engine, service, lambda: service.pulse, http, limit=metrics_accounts)
             stack.enter_context(served)
         if not once:
             service.run(stop)

@@ -18,7 +18,7 @@ from etl.db.migrate import require_newest
 from etl.monitor.calendar_status import calendar_and_budgets
 from etl.monitor.http import Answers, serving
 from etl.monitor.metrics import Metrics
-from etl.monitor.status import statuses
+from etl.monitor.overview import ACCOUNT_LIMIT, OverviewReader
 from etl.monitor.webhook import WebhookSender
 from etl.scheduler.due_sync import FinishedRun
 from etl.scheduler.service import ServiceStatus
@@ -70,11 +70,10 @@ def watch_runs(
 def monitored(
     context: Context, engine: Engine, hooks: RunHooks, pulse: Callable[[], ServiceStatus], http: str, **limits: int
 ) -> Iterator[None]:
-    """Serve health checks and metrics at the address ``http``. ``limits``: those of `Metrics`."""
+    """Serve health checks and metrics at the address ``http``. ``limits``: the ``limit`` of `OverviewReader`, if any."""
     config = context.config
-    metrics = Metrics(
-        lambda: statuses(engine, config.schedule), pulse, calendar=lambda: calendar_and_budgets(engine), **limits
-    )
+    overview = OverviewReader(engine, config.schedule, limit=limits.get("limit", ACCOUNT_LIMIT))
+    metrics = Metrics(overview.read, pulse, calendar=lambda: calendar_and_budgets(engine))
     hooks.after_run.append(metrics.count)
     with serving(http, Answers(metrics, pulse, lambda: require_newest(engine))) as address:
         context.say(f"serving {address}/metrics, /healthz and /readyz")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from etl.monitor.calendar_status import CalendarStatus
+    from etl.monitor.overview import Summary
     from etl.monitor.status import AccountStatus
 
 COLUMNS = ("account", "state", "last proven", "next run", "favourites", "missing", "held")
@@ -42,13 +43,17 @@ RANKS = (DEAD_CODE, STALE_CODE, 7, 0)
     type=click.Path(path_type=Path, dir_okay=False),
     help="Also write metrics to FILE for node_exporter's textfile collector.",
 )
+@click.option("--all", "is_all", is_flag=True, help="List all accounts, however many there are.")
 @wide_option
 @json_option
 @pass_context
-def status(context: Context, accounts: tuple[str, ...], max_age: str | None, prometheus: Path | None) -> int:
+def status(
+    context: Context, accounts: tuple[str, ...], max_age: str | None, prometheus: Path | None, *, is_all: bool
+) -> int:
     r"""Show which accounts need you and what to do, and how many are in order.
 
-    Accounts in trouble come first. Of more than 10 accounts, those in order are only counted; --wide lists them all.
+    Accounts in trouble come first. Of more than 10 accounts, those in order are only counted; --all lists them too, and --wide
+    all their columns. Above 1,000 accounts the counts are as of each account's last run, and the 10 worst accounts are shown.
 
     \b
     Exit code, for a monitor (the first that applies to an enabled account):
@@ -61,25 +66,34 @@ def status(context: Context, accounts: tuple[str, ...], max_age: str | None, pro
     from etl.db.engine import read_transaction
     from etl.load.accounts import match_accounts
     from etl.monitor.calendar_status import calendar_and_budgets
-    from etl.monitor.status import statuses, worst_code
+    from etl.monitor.overview import OverviewReader, summed
+    from etl.monitor.status import statuses
 
     age = _age(max_age)
     engine = context.open_database()
     if accounts:
         with read_transaction(engine) as connection:
             accounts = tuple(each.name for each in match_accounts(connection, accounts))
-    found = statuses(engine, context.config.schedule, names=accounts, max_age=age)
+    reader = OverviewReader(engine, context.config.schedule, max_age=age)
+    if accounts or is_all or context.wide or context.json:
+        overview = summed(statuses(engine, context.config.schedule, names=accounts, max_age=age))
+    else:
+        overview = reader.read()
     if prometheus is not None:
         from etl.monitor.metrics import Metrics, write_text_file
 
-        write_text_file(Metrics(lambda: found, calendar=lambda: calendar_and_budgets(engine)), prometheus)
-    context.exit_code = worst_code(found)
+        write_text_file(Metrics(lambda: overview, calendar=lambda: calendar_and_budgets(engine)), prometheus)
+    context.exit_code = overview.summary.exit_code
+    found = overview.accounts
     if context.json:
-        context.show_json([asdict(each) for each in found])
+        context.show_json([asdict(each) for each in found or ()])
+        return context.exit_code
+    if found is None:
+        _show_sums(context, overview.summary, reader.need_attention(SHOWN_PROBLEMS), clock.now())
     else:
-        _show(context, found, clock.now())
-        if not accounts:
-            _show_calendar(context, calendar_and_budgets(engine))
+        _show(context, list(found), clock.now(), is_short=not (is_all or context.wide) and len(found) > FEW_ACCOUNTS)
+    if not accounts:
+        _show_calendar(context, calendar_and_budgets(engine))
     return context.exit_code
 
 
@@ -91,14 +105,46 @@ def _show_calendar(context: Context, status: CalendarStatus) -> None:
         context.say(f"{status.due} due{waits}; {status.in_work} with workers{rates}")
 
 
-def _show(context: Context, found: list[AccountStatus], now: datetime) -> None:
+def _show_sums(context: Context, summary: Summary, worst: list[AccountStatus], now: datetime) -> None:
+    """Show how many accounts are in trouble, and the worst of them."""
+    kinds = {
+        "with a dead token": summary.token_dead,
+        "stale": summary.stale,
+        "held": summary.held,
+        "with blocked removals": summary.blocked,
+        "never synced": summary.never_synced,
+    }
+    counts = [f"{count:,} {kind}" for kind, count in kinds.items() if count]
+    context.show(f"{counted(summary.accounts, 'enabled account')}: {', '.join(counts) or 'all in order'}")
+    if worst:
+        _show_accounts(context, sorted(worst, key=_rank), now)
+    if summary.missing:
+        _say_missing(context, summary.missing, counted(summary.missing_accounts, "account"))
+    context.say("`favsync status --all` lists every account, `favsync status 'a*'` those whose names match")
+
+
+def _show(context: Context, found: list[AccountStatus], now: datetime, *, is_short: bool) -> None:
+    """Show these accounts; if ``is_short``, those in trouble, and how many are in order."""
     ranked = sorted(found, key=_rank)
     troubled = [each for each in ranked if each.needs_attention]
-    is_short = not context.wide and len(found) > FEW_ACCOUNTS
     shown = troubled[:SHOWN_PROBLEMS] if is_short else ranked
     if len(found) > 1:
         counts = Counter(_state(each) for each in ranked)
         context.show(f"{counted(len(found), 'account')}: {', '.join(f'{n:,} {state}' for state, n in counts.items())}")
+    if shown or not found:
+        _show_accounts(context, shown, now)
+    if is_short and len(troubled) > len(shown):
+        context.say(f"{len(troubled) - len(shown):,} more accounts need attention: `favsync status --all` lists them")
+    never = sum(_state(each) == "never synced" for each in found)
+    if never:
+        context.say(f"{counted(never, 'account')} never synced: `favsync sync` syncs now, `favsync schedule` regularly")
+    missing = [each.missing for each in found if each.missing and each not in shown]
+    if missing:
+        _say_missing(context, sum(missing), counted(len(missing), "other account"))
+
+
+def _show_accounts(context: Context, shown: list[AccountStatus], now: datetime) -> None:
+    """Show a row of each account, and what is wrong with it."""
     rows = [
         (
             each.account,
@@ -115,22 +161,15 @@ def _show(context: Context, found: list[AccountStatus], now: datetime) -> None:
         for each in shown
     ]
     columns = WIDE_COLUMNS if context.wide else COLUMNS
-    if rows or not found:
-        context.show_rows(columns, [row[: len(columns)] for row in rows])
+    context.show_rows(columns, [row[: len(columns)] for row in rows])
     for each in shown:
         for note in _notes(each):
             context.say(f"{each.account}: {note}")
-    if is_short and len(troubled) > len(shown):
-        context.say(f"{len(troubled) - len(shown):,} more accounts need attention: `favsync status --wide` lists them")
-    never = sum(_state(each) == "never synced" for each in found)
-    if never:
-        context.say(f"{counted(never, 'account')} never synced: `favsync sync` syncs now, `favsync schedule` regularly")
-    missing = [each.missing for each in found if each.missing and each not in shown]
-    if missing:
-        context.say(
-            f"{counted(sum(missing), 'favourite')} of {counted(len(missing), 'other account')} "
-            "are missing from the lists; their removal is not recorded yet"
-        )
+
+
+def _say_missing(context: Context, missing: int, where: str) -> None:
+    favourites = counted(missing, "favourite")
+    context.say(f"{favourites} of {where} are missing from the lists; their removal is not recorded yet")
 
 
 def _rank(each: AccountStatus) -> tuple[int, bool, str]:

@@ -6,9 +6,9 @@ import os
 import signal
 import subprocess  # nosec B404
 import sys
+import threading
 from contextlib import ExitStack
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 import click
 
@@ -27,9 +27,6 @@ from etl.load.accounts import match_accounts
 from etl.scheduler.queue import make_due
 from etl.setting_values import length_of_time
 from etl.worker.engine_tables import require_workers
-
-if TYPE_CHECKING:
-    pass
 
 MOST_SHOWN = 5
 WAKE_SECONDS = 0.5
@@ -59,8 +56,11 @@ log = logs.get(__name__)
     help="Serve /healthz, /readyz and /metrics at this address (of the first process). [default: none]",
 )
 @click.option("--once", is_flag=True, help="Sync the accounts that are due, then exit.")
+@click.option("--supervised", is_flag=True, hidden=True, help="Stop when standard input ends: the supervisor is gone.")
 @pass_context
-def worker(context: Context, concurrency: int, processes: int, grace: int, http: str | None, once: bool) -> int | None:
+def worker(
+    context: Context, concurrency: int, processes: int, grace: int, http: str | None, *, once: bool, supervised: bool
+) -> int | None:
     """Sync the due accounts of a PostgreSQL database, together with all other workers, until SIGTERM or SIGINT.
 
     Start as many as you like, on as many machines as you like. The workers share the queue, and a worker that is lost loses no
@@ -75,16 +75,13 @@ def worker(context: Context, concurrency: int, processes: int, grace: int, http:
     if count > 1:
         return _supervise(count, http, once=once)
     warn_no_raw(context)
-    return _work(context, concurrency, grace, http, once=once)
-
-
-def _work(context: Context, concurrency: int, grace: int, http: str | None, *, once: bool) -> int | None:
-    """Be one worker process."""
     from etl.worker.service import Worker
 
     engine = context.open_database()
     service = Worker(context.config, engine, concurrency=concurrency, grace_seconds=grace)
     with stop_event() as stop, ExitStack() as stack:
+        if supervised:
+            threading.Thread(target=_stop_at_end_of_input, args=(stop,), name="supervisor", daemon=True).start()
         watch_runs(context, engine, stack, service.sync, is_round=once)
         if http:
             stack.enter_context(monitored(context, engine, service.sync, lambda: service.pulse, http))
@@ -95,10 +92,18 @@ def _work(context: Context, concurrency: int, grace: int, http: str | None, *, o
         return INTERRUPTED if stop.is_set() else context.exit_code
 
 
+def _stop_at_end_of_input(stop: threading.Event) -> None:
+    """Set ``stop`` when the supervisor has ended, however it died: only it has the other end of the pipe."""
+    while os.read(sys.stdin.fileno(), 1):
+        pass
+    stop.set()
+
+
 def _supervise(count: int, http: str | None, *, once: bool) -> int:
     """Run ``count`` worker processes, replace those that are killed, and end all of them after a stop signal.
 
-    A process that ends by itself with an error ends the others too: its cause is the same for all.
+    A process that ends by itself with an error ends the others too: its cause is the same for all. If this process is killed,
+    they end by themselves.
     """
     with stop_event() as stop:
         running = [_start(number, http) for number in range(count)]
@@ -124,9 +129,10 @@ def _supervise(count: int, http: str | None, *, once: bool) -> int:
 
 def _start(number: int, http: str | None) -> subprocess.Popen[bytes]:
     """Start a worker process with this command's options; the first one serves the address. The last option counts."""
-    more = ["--processes", "1"] if number == 0 or not http else ["--processes", "1", "--http", ""]
+    more = ["--supervised", "--processes", "1"] + ([] if number == 0 or not http else ["--http", ""])
+    command = [sys.executable, "-m", "etl", *sys.argv[1:], *more]
     # In a session of its own: Ctrl-C reaches this process, which passes on one signal.
-    return subprocess.Popen([sys.executable, "-m", "etl", *sys.argv[1:], *more], start_new_session=True)  # nosec B603
+    return subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)  # nosec B603
 
 
 @click.command("enqueue", cls=Verb)

@@ -6,6 +6,7 @@ settings on which favsync depends are set by a statement, because connection poo
 
 from __future__ import annotations
 
+import select
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -15,11 +16,15 @@ from urllib.parse import parse_qsl, urlsplit
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import URL, Engine, create_engine, event
+from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.pool import ConnectionPoolEntry
 
+from etl import clock
 from etl.db.remedies import POOLED
 from etl.errors import DatabaseError, SettingsError
 
 CONNECT_SECONDS = 10
+IDLE_SECONDS = 10.0
 # What changes the text of values, the meaning of statements, or ends a connection that only holds a lock.
 SESSION = {
     "client_encoding": "UTF8",
@@ -54,7 +59,6 @@ def postgresql_engine(url: str, *, is_pooled: bool = False) -> Engine:
         connect_args=options,
         execution_options={"is_pooled": is_pooled},
         isolation_level="READ COMMITTED",  # whatever the server's default is: who waited for a lock must see what it waited for
-        pool_pre_ping=True,
         max_overflow=-1,  # as many as the scheduler has workers; no more is ever asked for
     )
     is_checked = threading.Event()
@@ -72,10 +76,37 @@ def postgresql_engine(url: str, *, is_pooled: bool = False) -> Engine:
             is_checked.set()
 
     event.listen(engine, "connect", prepare)
+    _check_idle_connections(engine)
     if is_pooled:
         statement = session_statement(is_local=True).decode()
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(statement))
     return engine
+
+
+def _check_idle_connections(engine: Engine) -> None:
+    """Replace pooled connections that the server has ended, without a statement at each checkout.
+
+    The socket of a connection that waits in the pool is readable only if the server ended it, or said something else. After
+    `IDLE_SECONDS` a statement asks: a network may lose a connection in silence.
+    """
+
+    def returned(_connection: object, record: ConnectionPoolEntry) -> None:
+        record.info["returned_at"] = clock.monotonic()
+
+    def lent(connection: psycopg.Connection[Any], record: ConnectionPoolEntry, _proxy: object) -> None:
+        returned_at = record.info.get("returned_at")
+        if returned_at is None:
+            return
+        try:
+            poll = select.poll()
+            poll.register(connection.fileno(), select.POLLIN)
+            if poll.poll(0) or clock.monotonic() - returned_at > IDLE_SECONDS:
+                engine.dialect.do_ping(connection)  # type: ignore[arg-type]
+        except psycopg.Error:
+            raise InvalidatePoolError from None  # the pool connects again
+
+    event.listen(engine, "checkin", returned)
+    event.listen(engine, "checkout", lent)
 
 
 def connection_options(url: str) -> dict[str, Any]:

@@ -134,6 +134,7 @@ runs = Table(
     CheckConstraint("proven OR NOT proves_absence", name="absence_needs_proof"),
     UniqueConstraint("account_id", "run_id"),
     Index("ix_runs_account_id_observed_at", "account_id", "observed_at"),
+    _partial_index("ix_runs_held", "account_id", where="outcome = 'held' AND decision IS NULL"),
 )
 
 albums = Table(
@@ -300,6 +301,7 @@ tokens = Table(  # ours: the location of an account's token, and its last known 
     CheckConstraint("state IN ('valid', 'suspect', 'dead')", name="state_known"),
     CheckConstraint("(place = 'database') = (secret IS NOT NULL)", name="secret_in_place"),
     CheckConstraint("(place = 'database') = (reference IS NULL)", name="reference_elsewhere"),
+    _partial_index("ix_tokens_dead", "account_id", where="state = 'dead'"),
 )
 
 schedules = Table(  # ours: when an account is synced next; every account has a row
@@ -312,7 +314,14 @@ schedules = Table(  # ours: when an account is synced next; every account has a 
     Column("failures_in_a_row", Small, nullable=False, server_default="0"),
     Column("updated_at", Instant, nullable=False, index=True),
     Column("claimed_until", Instant),  # a worker has the account; unless it writes the next run, it is due again then
+    # How the account is, as of its last run, so that many accounts are counted by indexes (etl.load.calendar).
+    Column("proven_at", Instant),
+    Column("stale_at", Instant),
+    Column("blocked_at", Instant),
     _partial_index("ix_schedules_claimed_until", "claimed_until", where="claimed_until IS NOT NULL"),
+    _partial_index("ix_schedules_proven_at", "proven_at", where="stale_at IS NOT NULL"),
+    _partial_index("ix_schedules_stale_at", "stale_at", where="stale_at IS NOT NULL"),
+    _partial_index("ix_schedules_blocked_at", "blocked_at", where="blocked_at IS NOT NULL"),
 )
 
 budgets = Table(  # ours: the requests of an app id, for all processes of a PostgreSQL database

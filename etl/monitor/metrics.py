@@ -1,14 +1,14 @@
 """Prometheus metrics.
 
 Counters count runs as they end. Gauges are read from the database when metrics are collected, at most every `CACHE_SECONDS`. With
-more accounts than ``account_limit``, only sums and maxima are reported, because a label per account is expensive.
+many accounts, only sums and maxima are reported, because a label per account is expensive (`etl.monitor.overview`).
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,15 +20,15 @@ from etl import __version__, clock
 from etl.errors import FavsyncError, UsageError
 from etl.model.records import Outcome
 from etl.monitor.calendar_status import CalendarStatus
-from etl.monitor.status import AccountStatus
+from etl.monitor.overview import Overview
+from etl.monitor.status import DISABLED, AccountStatus
 from etl.scheduler.service import FinishedRun, ServiceStatus
 
 CACHE_SECONDS = 5.0
-ACCOUNT_LIMIT = 1_000
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 
-Ask = Callable[[], Sequence[AccountStatus]]
+Ask = Callable[[], Overview]
 
 # Gauges with a label for the account: name, help, value.
 ACCOUNT_GAUGES: tuple[tuple[str, str, Callable[[AccountStatus], float | None]], ...] = (
@@ -52,7 +52,7 @@ ACCOUNT_GAUGES: tuple[tuple[str, str, Callable[[AccountStatus], float | None]], 
 class Metrics:
     """The metrics of a process.
 
-    ``ask`` returns the accounts' status, ``pulse`` the scheduler's, where there is one, ``calendar`` what is due.
+    ``ask`` returns the overview of the accounts, ``pulse`` the scheduler's, where there is one, ``calendar`` what is due.
     """
 
     def __init__(
@@ -61,11 +61,10 @@ class Metrics:
         pulse: Callable[[], ServiceStatus] | None = None,
         *,
         calendar: Callable[[], CalendarStatus] | None = None,
-        account_limit: int = ACCOUNT_LIMIT,
     ) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = registry = CollectorRegistry(auto_describe=False)
-        registry.register(StatusCollector(ask, pulse, account_limit))
+        registry.register(StatusCollector(ask, pulse))
         if calendar is not None:
             registry.register(CalendarCollector(calendar))
         if pulse is None:
@@ -100,12 +99,11 @@ class Metrics:
 class StatusCollector(Collector):
     """Collects the gauges. The accounts' status is cached for a few seconds."""
 
-    def __init__(self, ask: Ask, pulse: Callable[[], ServiceStatus] | None, account_limit: int) -> None:
+    def __init__(self, ask: Ask, pulse: Callable[[], ServiceStatus] | None) -> None:
         self._ask = ask
         self._pulse = pulse
-        self._account_limit = account_limit
         self._lock = threading.Lock()
-        self._cached: Sequence[AccountStatus] | None = None
+        self._cached: Overview | None = None
         self._cached_at = float("-inf")
 
     def describe(self) -> Iterable[Metric]:
@@ -114,8 +112,8 @@ class StatusCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield the gauges. If the database cannot be read, yield that, without the accounts."""
-        accounts = self._accounts()
-        yield _gauge("favsync_up", "1 if the database could be read.", float(accounts is not None))
+        overview = self._overview()
+        yield _gauge("favsync_up", "1 if the database could be read.", float(overview is not None))
         version = GaugeMetricFamily("favsync_build", "The version that runs.", labels=["version"])
         version.add_metric([__version__], 1.0)
         yield version
@@ -126,31 +124,34 @@ class StatusCollector(Collector):
             )
             yield _gauge("favsync_scheduler_lag_seconds", "Longest time that an account is overdue.", pulse.lag_seconds)
             yield _gauge("favsync_runs_under_way", "Runs under way.", float(pulse.running))
-        if accounts is None:
+        if overview is None:
             return
-        ages = (each.age_seconds for each in accounts if each.age_seconds is not None)
-        dead = sum(each.token == "dead" for each in accounts)  # noqa: S105 - a state
-        yield _gauge("favsync_accounts", "Enabled accounts.", len(accounts))
-        yield _gauge("favsync_accounts_stale", "Accounts that are stale.", sum(each.is_stale for each in accounts))
-        yield _gauge("favsync_accounts_held", "Accounts with held removals.", sum(each.held > 0 for each in accounts))
-        yield _gauge("favsync_accounts_token_dead", "Accounts whose token is dead.", dead)
+        summary = overview.summary
+        yield _gauge("favsync_accounts", "Enabled accounts.", summary.accounts)
+        yield _gauge("favsync_accounts_stale", "Accounts that are stale.", summary.stale)
+        yield _gauge("favsync_accounts_held", "Accounts with held removals.", summary.held)
+        yield _gauge("favsync_accounts_token_dead", "Accounts whose token is dead.", summary.token_dead)
+        yield _gauge("favsync_accounts_blocked", "Accounts of which no removal can be recorded.", summary.blocked)
         yield _gauge(
-            "favsync_oldest_proven_sync_seconds", "The oldest age of a last proven sync.", max(ages, default=0.0)
+            "favsync_oldest_proven_sync_seconds",
+            "The oldest age of a last proven sync.",
+            summary.oldest_proven_seconds,
         )
-        if len(accounts) <= self._account_limit:
+        if overview.accounts is not None:
+            enabled = [each for each in overview.accounts if each.freshness != DISABLED]
             for name, about, value in ACCOUNT_GAUGES:
                 family = GaugeMetricFamily(f"favsync_{name}", about, labels=["account"])
-                for account in accounts:
+                for account in enabled:
                     number = value(account)
                     if number is not None:
                         family.add_metric([account.account], number)
                 yield family
 
-    def _accounts(self) -> Sequence[AccountStatus] | None:
+    def _overview(self) -> Overview | None:
         with self._lock:
             if clock.monotonic() - self._cached_at > CACHE_SECONDS:
                 try:
-                    self._cached = [each for each in self._ask() if each.freshness != "disabled"]
+                    self._cached = self._ask()
                 except FavsyncError:
                     self._cached = None
                 self._cached_at = clock.monotonic()

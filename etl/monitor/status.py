@@ -1,20 +1,20 @@
 """How fresh each account is, and the exit code for monitoring.
 
-An account is stale when two runs of its schedule, and `SLACK` more, have passed since the end of its last proven read: one missed
-run is normal. An account without a proven read ages from its creation. A last read in the future is stale, because a wrong clock
-dated it.
+An account is stale when two runs of its schedule, and ten minutes more, have passed since the end of its last proven read: one
+missed run is normal. An account without a proven read ages from its creation. A last read in the future is stale, because a wrong
+clock dated it.
 
 Removals are blocked from the first run on that could not record any, whatever was missing, until a later run could.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, and_, func, literal, or_, select
+from sqlalchemy import ColumnElement, Connection, Engine, Row, ScalarSelect, Select, func, literal, select
 
 from etl import clock
 from etl.accounts.credentials import DEFAULT_ACCOUNT
@@ -24,11 +24,11 @@ from etl.db.tables import accounts, favourites, runs, schedules
 from etl.db.types import Instant
 from etl.errors import UsageError
 from etl.load.baseline import is_observation
+from etl.load.calendar import has_say, is_blocked
 from etl.load.runs import STOPPED
 from etl.model.records import Outcome
 from etl.scheduler import schedule
 
-SLACK = timedelta(minutes=10)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FUTURE_TOLERANCE = timedelta(minutes=5)
 """How far ahead of this machine's clock a read may be dated."""
@@ -121,12 +121,6 @@ def statuses(
     return [status_of(rows, default_schedule, max_age, now) for rows in found]
 
 
-def worst_code(accounts: Iterable[AccountStatus]) -> int:
-    """Return the exit code for all accounts: a dead token before a stale account before held removals."""
-    codes = {each.exit_code for each in accounts}
-    return next((code for code in (DEAD_CODE, STALE_CODE, HELD_CODE) if code in codes), 0)
-
-
 def status_of(rows: AccountRows, default_schedule: str, max_age: timedelta | None, now: datetime) -> AccountStatus:
     """Return the status of an account at ``now``. Pure."""
     account, proven, last, token = rows.account, rows.proven, rows.last, rows.token
@@ -203,7 +197,7 @@ def _stale_at(text: str, since: datetime, seed: int) -> datetime:
         plan = schedule.parse(text)
     except UsageError:
         plan = schedule.parse("every 1h")
-    return plan.next_after(plan.next_after(since, seed), seed) + SLACK
+    return plan.stale_at(since, seed)
 
 
 def _read(connection: Connection, names: Collection[str]) -> list[AccountRows]:
@@ -214,7 +208,7 @@ def _read(connection: Connection, names: Collection[str]) -> list[AccountRows]:
     for start in range(0, len(ids), BATCH):
         query = select(runs).where(runs.c.run_id.in_(ids[start : start + BATCH]))
         found |= {row.run_id: row for row in connection.execute(query)}
-    tokens = token_states(connection)
+    tokens = token_states(connection, [row.account_id for row in rows] if names else None)
     return [
         AccountRows(
             row,
@@ -236,14 +230,7 @@ def _accounts(names: Collection[str]) -> Select[Any]:
     not count.
     """
     is_own = runs.c.account_id == accounts.c.account_id
-    proven = (
-        select(runs.c.run_id)
-        .where(is_own, runs.c.proven, is_observation)
-        .order_by(runs.c.observed_at.desc())
-        .limit(1)
-        .correlate(accounts)
-        .scalar_subquery()
-    )
+    proven = newest_proven_run()
     # A run that a person or a stop of the service ended says nothing about the account.
     is_own_end = func.coalesce(runs.c.reason, "") != STOPPED
     last = (
@@ -282,6 +269,17 @@ def _accounts(names: Collection[str]) -> Select[Any]:
     return query.where(accounts.c.name.in_(names)) if names else query
 
 
+def newest_proven_run() -> ScalarSelect[Any]:
+    """Return the id of the newest proven run of an account in a statement on ``accounts``."""
+    newest = (
+        select(runs.c.run_id)
+        .where(runs.c.account_id == accounts.c.account_id, runs.c.proven, is_observation)
+        .order_by(runs.c.observed_at.desc())
+        .limit(1)
+    )
+    return newest.correlate(accounts).scalar_subquery()
+
+
 def _missing_columns() -> tuple[ColumnElement[Any], ColumnElement[Any]]:
     """Return number and earliest instant of an account's missing favourites."""
     is_missing = (
@@ -295,14 +293,8 @@ def _missing_columns() -> tuple[ColumnElement[Any], ColumnElement[Any]]:
 
 
 def _blocked_columns() -> tuple[ColumnElement[Any], ColumnElement[Any]]:
-    """Return the end of an account's first run without removals since one that could record them, and its newest such run.
-
-    An import of a part of a list, which sends no requests, neither blocks removals nor frees them.
-    """
-    is_waiting = and_(runs.c.outcome == Outcome.HELD, runs.c.decision.is_(None))
-    is_unconfirmed = and_(runs.c.missing > 0, runs.c.user_confirmed.is_(False))
-    is_blocked = or_(~runs.c.proven, ~runs.c.proves_absence, is_waiting, is_unconfirmed)
-    own = (runs.c.account_id == accounts.c.account_id, is_observation, or_(runs.c.proven, runs.c.requests > 0))
+    """Return the end of an account's first run without removals since one that could record them, and its newest such run."""
+    own = (runs.c.account_id == accounts.c.account_id, has_say)
     free = select(func.max(runs.c.observed_at, type_=Instant)).where(*own, ~is_blocked).correlate(accounts)
     after = runs.c.observed_at > func.coalesce(free.scalar_subquery(), literal(EPOCH, Instant))
     since = select(func.min(runs.c.observed_at, type_=Instant)).where(*own, is_blocked, after).correlate(accounts)

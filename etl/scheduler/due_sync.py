@@ -6,6 +6,7 @@ that was abandoned writes none: the account stays due.
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from etl.accounts.token_rows import account_id_of
 from etl.config import Config
 from etl.db.engine import read_transaction, write_transaction
 from etl.errors import CredentialsError, DatabaseError, FavsyncError, RunInProgress, UsageError
+from etl.load.calendar import note_last_run
 from etl.model.records import Outcome, RemovalGrace, Trigger
 from etl.scheduler import queue, schedule
 from etl.scheduler.next_run import NextRun, RunOutcome, look_delay, next_run
@@ -133,20 +135,31 @@ class DueSync:
         outcome = run_outcome(report, self._options.grace, due.clock_offset)
         plan = parsed(due.schedule, self._config.schedule, due.account.name)
         coming = next_run(plan, account_id, outcome, due.failures_in_a_row, now)
-        queue.set_next_run(connection, account_id, due.schedule, coming, now)
+        queue.set_next_run(connection, account_id, due.schedule, _with_stale_at(coming, plan, due, report), now)
 
 
 def settle_manual(config: Config, account_id: int) -> Callable[[Connection, RunResult], None]:
-    """Return what writes the account's next run when a manual run ends, if that run proves the list."""
+    """Return what notes in the calendar how a manual run ended, and writes the account's next run if it proves the list."""
 
     def settle(connection: Connection, result: RunResult) -> None:
-        due = queue.calendar_row(connection, config.schedule, account_id) if result.proven else None
+        if not result.proven:
+            note_last_run(connection, account_id)
+            return
+        due = queue.calendar_row(connection, config.schedule, account_id)
         if due is not None:
             now, plan = clock.now(), parsed(due.schedule, config.schedule)
             coming = next_run(plan, account_id, run_outcome(result, config.grace), 0, now)
-            queue.set_next_run(connection, account_id, due.schedule, coming, now)
+            queue.set_next_run(connection, account_id, due.schedule, _with_stale_at(coming, plan, due, result), now)
 
     return settle
+
+
+def _with_stale_at(coming: NextRun, plan: schedule.Schedule, due: DueAccount, result: RunResult) -> NextRun:
+    """Return the next run with the time from which on the account is stale."""
+    since = result.observed_at if result.proven and result.observed_at else due.proven_at
+    return (
+        coming if since is None else dataclasses.replace(coming, stale_at=plan.stale_at(since, due.account.account_id))
+    )
 
 
 def reschedule(connection: Connection, config: Config, due: DueAccount, now: datetime) -> None:
@@ -155,11 +168,14 @@ def reschedule(connection: Connection, config: Config, due: DueAccount, now: dat
     Favourites that are missing are looked for in time.
     """
     account_id = due.account.account_id
-    at = parsed(due.schedule, config.schedule, due.account.name).next_after(now, account_id)
+    plan = parsed(due.schedule, config.schedule, due.account.name)
+    at = plan.next_after(now, account_id)
     look_within = look_delay(config.grace.removal, queue.waiting_favourites(connection, account_id))
     if look_within is not None and not due.failures_in_a_row:
         at = min(at, now + look_within)
-    queue.set_next_run(connection, account_id, due.schedule, NextRun(at, due.failures_in_a_row), now)
+    stale_at = plan.stale_at(due.proven_at, account_id) if due.proven_at else None
+    coming = NextRun(at, due.failures_in_a_row, stale_at=stale_at)
+    queue.set_next_run(connection, account_id, due.schedule, coming, now)
 
 
 def reschedule_account(config: Config, engine: Engine, name: str) -> None:

@@ -48,11 +48,12 @@ class RunOutcome:
 
 @dataclass(frozen=True, slots=True)
 class NextRun:
-    """The next run of an account."""
+    """The next run of an account. ``stale_at``: when the account becomes stale without another proven run, if that is known."""
 
     next_run_at: datetime
     failures_in_a_row: int
     parked_until: datetime | None = None
+    stale_at: datetime | None = None
 
 
 def next_run(schedule: Schedule, seed: int, outcome: RunOutcome, failures_in_a_row: int, now: datetime) -> NextRun:

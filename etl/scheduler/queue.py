@@ -19,7 +19,7 @@ from etl.db.tables import accounts, runs, schedules, tokens
 from etl.db.types import Instant
 from etl.load.accounts import Account
 from etl.load.baseline import is_observation
-from etl.load.calendar import NEVER
+from etl.load.calendar import NEVER, last_reads
 from etl.scheduler.next_run import NextRun
 
 CLOCK_TOLERANCE = timedelta(minutes=1)
@@ -30,7 +30,8 @@ class DueAccount:
     """An account, its place in the calendar and its token's row.
 
     ``clock_offset``: how far the database's clock is ahead of this machine's, where the database's counts. ``computed_from``:
-    the schedule that ``next_run_at`` was computed from, empty if it was set by hand.
+    the schedule that ``next_run_at`` was computed from, empty if it was set by hand. ``proven_at``: the newest proven read,
+    or the creation of an account without one.
     """
 
     account: Account
@@ -40,6 +41,7 @@ class DueAccount:
     token: TokenRow | None = None
     clock_offset: timedelta = timedelta()
     computed_from: str = ""
+    proven_at: datetime | None = None
 
 
 def due(
@@ -146,7 +148,10 @@ def failing(connection: Connection) -> list[tuple[str, int]]:
 
 
 def set_next_run(connection: Connection, account_id: int, schedule: str, run: NextRun, now: datetime) -> None:
-    """Write the account's next run, and end its claim. An account that was removed or disabled meanwhile stays so."""
+    """Write the account's next run and how it is now, and end its claim.
+
+    An account that was removed or disabled meanwhile stays so.
+    """
     is_enabled = select(accounts.c.enabled).where(accounts.c.account_id == account_id).scalar_subquery()
     values: dict[str, Any] = {
         "schedule": schedule,
@@ -155,7 +160,10 @@ def set_next_run(connection: Connection, account_id: int, schedule: str, run: Ne
         "parked_until": run.parked_until,
         "updated_at": now,
         "claimed_until": None,
+        **last_reads(),
     }
+    if run.stale_at is not None:
+        values["stale_at"] = run.stale_at
     connection.execute(update(schedules).where(schedules.c.account_id == account_id, is_enabled).values(**values))
 
 
@@ -174,6 +182,7 @@ def _calendar(default_schedule: str) -> Select[Any]:
             schedules.c.next_run_at,
             schedules.c.failures_in_a_row,
             schedules.c.schedule.label("computed_from"),
+            func.coalesce(schedules.c.proven_at, accounts.c.created_at, type_=Instant).label("proven_at"),
             *joined_token(),
         )
         .join_from(accounts, schedules, schedules.c.account_id == accounts.c.account_id)
@@ -199,4 +208,5 @@ def _due_account(row: Row[Any], clock_offset: timedelta = timedelta()) -> DueAcc
         TokenRow.joined(row),
         clock_offset,
         row.computed_from,
+        row.proven_at,
     )

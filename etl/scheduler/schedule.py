@@ -24,6 +24,7 @@ ACCEPTED = "write `every 15m`, `every 1d`, `@daily`, or cron with a time zone su
 SHORTEST = timedelta(minutes=1)
 LONGEST = timedelta(days=31)
 CRON_SPREAD = timedelta(minutes=2)
+SLACK = timedelta(minutes=10)
 _EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 _EVERY = re.compile(r"every\s+(?P<count>[0-9]{1,6})\s*(?P<unit>m(?:in(?:ute)?s?)?|h(?:ours?)?|d(?:ays?)?|w(?:eeks?)?)")
@@ -57,6 +58,10 @@ class Schedule:
             elapsed = (after - _EPOCH - offset) // self.period + 1
             return _EPOCH + offset + elapsed * self.period
         return next(self.fires(after - offset)) + offset
+
+    def stale_at(self, since: datetime, seed: int) -> datetime:
+        """Return when the account with the id ``seed``, proven at ``since``, has missed two runs, and `SLACK` more."""
+        return self.next_after(self.next_after(since, seed), seed) + SLACK
 
     def latest_after(self, after: datetime) -> datetime:
         """Return a time that no account's next run after ``after`` exceeds."""

@@ -14,6 +14,8 @@ from etl.accounts.token_rows import TokenStatus
 from etl.cli import main
 from etl.cli.context import Context
 from etl.monitor import status as monitor
+from etl.monitor.overview import OverviewReader, summed
+from etl.monitor.status import AccountStatus
 from etl.reporting import render
 from tests.conftest import NewDatabase
 from tests.monitor.test_status import HOUR, NOW, token
@@ -38,6 +40,12 @@ def screen(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
     return show
 
 
+def give(monkeypatch: pytest.MonkeyPatch, found: list[AccountStatus]) -> None:
+    """Let these accounts be all that there are."""
+    monkeypatch.setattr(monitor, "statuses", lambda *_args, **_options: found)
+    monkeypatch.setattr(OverviewReader, "read", lambda _reader: summed(found))
+
+
 @pytest.fixture
 def three_hundred(monkeypatch: pytest.MonkeyPatch, new_database: NewDatabase) -> str:
     """Return a database of 300 accounts, three of them in trouble."""
@@ -48,7 +56,7 @@ def three_hundred(monkeypatch: pytest.MonkeyPatch, new_database: NewDatabase) ->
     }
     names = [f"u{number:03}" for number in range(299)] + ["u299 o'neil"]
     found = [account(name=name, next_run_at=NOW + HOUR, **trouble.get(name, {})) for name in names]
-    monkeypatch.setattr(monitor, "statuses", lambda *_args, **_options: found)
+    give(monkeypatch, found)
     return new_database("sqlite")
 
 
@@ -73,10 +81,10 @@ def test_many_accounts_in_trouble_still_fit_a_screen(
     monkeypatch: pytest.MonkeyPatch, screen: Screen, new_database: NewDatabase
 ) -> None:
     stale = [account(name=f"u{number}", last_proven_at=NOW - 40 * HOUR) for number in range(50)]
-    monkeypatch.setattr(monitor, "statuses", lambda *_args, **_options: stale)
+    give(monkeypatch, stale)
     lines, err = screen("status", "--database-url", new_database("sqlite"))
     assert len(lines) + len(err.splitlines()) <= 24
-    assert "40 more accounts need attention: `favsync status --wide` lists them" in err
+    assert "40 more accounts need attention: `favsync status --all` lists them" in err
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import yaml
 
 from etl.monitor.calendar_status import CalendarStatus
 from etl.monitor.metrics import Metrics
+from etl.monitor.overview import summed
 from etl.scheduler.service import FinishedRun, ServiceStatus
 from etl.sync import RunResult
 from tests.deploy.promql import asked, metrics_in, unanswered
@@ -25,7 +26,7 @@ FROM_ELSEWHERE = {"node_textfile_mtime_seconds"}
 
 
 def exposition() -> str:
-    metrics = Metrics(lambda: [status()], ServiceStatus, calendar=lambda: CalendarStatus(0, 0.0, 0))
+    metrics = Metrics(lambda: summed([status()]), ServiceStatus, calendar=lambda: CalendarStatus(0, 0.0, 0))
     metrics.count(FinishedRun(RunResult("ada", "schedule", datetime.now(UTC), outcome="succeeded"), {"429": 1}))
     return metrics.text().decode()
 

@@ -15,8 +15,9 @@ from etl.db.engine import open_engine
 from etl.db.migrate import upgrade
 from etl.model.records import Outcome, Trigger
 from etl.model.result import RunResult
+from etl.monitor.calendar_status import CalendarStatus
 from etl.monitor.metrics import Metrics
-from etl.monitor.status import statuses
+from etl.monitor.overview import OverviewReader, summed
 from etl.scheduler.service import FinishedRun, ServiceStatus
 from tests.conftest import NewDatabase
 from tests.deploy.history import lived, source_of, synced
@@ -134,7 +135,8 @@ def test_every_metric_of_the_dashboard_exists(new_database: NewDatabase) -> None
     url = new_database("sqlite")
     synced(url, source_of([1]))
     engine = open_engine(url)
-    metrics = Metrics(lambda: statuses(engine, "every 1h"), ServiceStatus)
+    calendar = CalendarStatus(0, 0.0, 0)
+    metrics = Metrics(OverviewReader(engine, "every 1h").read, ServiceStatus, calendar=lambda: calendar)
     report = RunResult(account="ada", trigger=Trigger.SCHEDULE, started_at=START, outcome=Outcome.SUCCEEDED)
     metrics.count(FinishedRun(report, {"200": 1}))
     exposition = metrics.text().decode()
@@ -142,6 +144,23 @@ def test_every_metric_of_the_dashboard_exists(new_database: NewDatabase) -> None
     assert EXPRESSIONS
     expressions = [text.replace("$__rate_interval", "5m") for text in EXPRESSIONS]
     assert unanswered(expressions, exposition) == []
+
+
+def test_each_metric_of_the_workers_has_a_panel() -> None:
+    metrics = Metrics(lambda: summed([]), calendar=lambda: CalendarStatus(0, 0.0, 0))
+    names = set(re.findall(r"^# TYPE (\S+)", metrics.text().decode(), re.MULTILINE))
+    workers = {name for name in names if name.startswith(("favsync_due", "favsync_in_work", "favsync_budget"))}
+    assert len(workers) == 5
+    assert {name for name in workers if any(name in text for text in EXPRESSIONS)} == workers
+
+
+def test_panels_that_list_accounts_are_limited() -> None:
+    for title, panel in PANELS.items():
+        texts = [target.get("rawSql") or target["expr"] for target in panel["targets"]]
+        if panel["type"] in ("table", "bargauge") or any(
+            "{account" in text or "account AS metric" in text for text in texts
+        ):
+            assert all(re.search(r"\bLIMIT \d+\b|\btopk\(\d+,", text) for text in texts), title
 
 
 def test_panels_use_only_sources_that_are_provisioned() -> None:

@@ -14,6 +14,7 @@ from etl.errors import DatabaseError, UsageError
 from etl.monitor.calendar_status import CalendarStatus
 from etl.monitor.http import Answers, address, serving
 from etl.monitor.metrics import CACHE_SECONDS, Metrics, write_text_file
+from etl.monitor.overview import Overview, Summary, summed
 from etl.scheduler.service import FinishedRun, ServiceStatus
 from etl.sync import RunResult
 from tests.monitor.test_status import NOW, status
@@ -31,7 +32,7 @@ def samples(metrics: Metrics) -> dict[str, float]:
 
 
 def test_the_age_of_the_last_proven_sync_has_an_account_label() -> None:
-    found = samples(Metrics(lambda: [status(held=4), status(name="ben", last_proven_at=None)]))
+    found = samples(Metrics(lambda: summed([status(held=4), status(name="ben", last_proven_at=None)])))
     assert found["favsync_age_of_last_proven_sync_seconds[('account', 'ada')]"] == 1800
     assert "favsync_age_of_last_proven_sync_seconds[('account', 'ben')]" not in found
     assert found["favsync_stale[('account', 'ben')]"] == 1
@@ -41,23 +42,22 @@ def test_the_age_of_the_last_proven_sync_has_an_account_label() -> None:
 
 def test_missing_and_blocked_removals_have_an_account_label() -> None:
     blocked = status(name="ben", missing=3, missing_since=NOW, blocked_since=NOW - timedelta(hours=2))
-    found = samples(Metrics(lambda: [status(), blocked]))
+    found = samples(Metrics(lambda: summed([status(), blocked])))
     assert found["favsync_missing_favourites[('account', 'ada')]"] == 0
     assert found["favsync_missing_favourites[('account', 'ben')]"] == 3
     assert found["favsync_removals_blocked_seconds[('account', 'ada')]"] == 0
     assert found["favsync_removals_blocked_seconds[('account', 'ben')]"] == 7200
 
 
-def test_above_the_account_limit_there_are_only_sums() -> None:
-    many = [status(name=f"account {n}", last_proven_at=NOW - timedelta(minutes=n)) for n in range(11)]
-    found = samples(Metrics(lambda: many, account_limit=10))
+def test_without_the_single_accounts_there_are_only_sums() -> None:
+    found = samples(Metrics(lambda: Overview(Summary(11, held=2, oldest_proven_seconds=600))))
     assert not [name for name in found if "account'" in name]
     assert found["favsync_oldest_proven_sync_seconds"] == 600
-    assert found["favsync_accounts"] == 11
+    assert (found["favsync_accounts"], found["favsync_accounts_held"]) == (11, 2)
 
 
 def test_runs_are_counted_as_they_end() -> None:
-    metrics = Metrics(list, lambda: ServiceStatus(True, 7.5, 2, 0.0))
+    metrics = Metrics(lambda: summed([]), lambda: ServiceStatus(True, 7.5, 2, 0.0))
     report = RunResult(
         "ada",
         "schedule",
@@ -81,7 +81,7 @@ def test_runs_are_counted_as_they_end() -> None:
 
 
 def test_a_disabled_account_is_not_counted() -> None:
-    assert samples(Metrics(lambda: [status(enabled=False)]))["favsync_accounts"] == 0
+    assert samples(Metrics(lambda: summed([status(enabled=False)])))["favsync_accounts"] == 0
 
 
 def test_an_unreadable_database_is_reported_as_down() -> None:
@@ -96,7 +96,7 @@ def test_an_unreadable_database_is_reported_as_down() -> None:
 def test_the_database_is_read_once_for_many_scrapes(monkeypatch) -> None:
     now, asked = [100.0], []
     monkeypatch.setattr(clock, "monotonic", lambda: now[0])
-    metrics = Metrics(lambda: asked.append(1) or [])
+    metrics = Metrics(lambda: asked.append(1) or summed([]))
     for _ in range(5):
         metrics.text()
     assert len(asked) == 1
@@ -107,12 +107,12 @@ def test_the_database_is_read_once_for_many_scrapes(monkeypatch) -> None:
 
 def test_the_text_file_is_readable_by_the_collector(tmp_path) -> None:
     file = tmp_path / "favsync.prom"
-    write_text_file(Metrics(lambda: [status()]), file)
+    write_text_file(Metrics(lambda: summed([status()])), file)
     assert b"favsync_age_of_last_proven_sync_seconds" in file.read_bytes()
     assert file.stat().st_mode & 0o777 == 0o644
     assert list(tmp_path.iterdir()) == [file]
     with pytest.raises(UsageError, match="cannot be written"):
-        write_text_file(Metrics(list), tmp_path / "nowhere" / "x.prom")
+        write_text_file(Metrics(lambda: summed([])), tmp_path / "nowhere" / "x.prom")
 
 
 def get(url: str) -> tuple[int, str]:
@@ -132,7 +132,7 @@ def test_health_readiness_and_metrics_are_served(monkeypatch) -> None:
         if down:
             raise DatabaseError("postgresql://me:secret@db is gone")
 
-    answers = Answers(Metrics(list, lambda: pulses[0]), lambda: pulses[0], require_database)
+    answers = Answers(Metrics(lambda: summed([]), lambda: pulses[0]), lambda: pulses[0], require_database)
     with serving("127.0.0.1:0", answers) as url:
         assert get(f"{url}/healthz") == (200, "ok\n")
         assert get(f"{url}/readyz") == (200, "ready: it syncs\n")
@@ -157,7 +157,7 @@ def test_an_address_without_a_host_is_loopback() -> None:
 
 
 def test_an_address_in_use_is_refused() -> None:
-    answers = Answers(Metrics(list), ServiceStatus, lambda: None)
+    answers = Answers(Metrics(lambda: summed([])), ServiceStatus, lambda: None)
     with (
         serving("127.0.0.1:0", answers) as url,
         pytest.raises(UsageError, match="cannot listen on"),
@@ -168,7 +168,7 @@ def test_an_address_in_use_is_refused() -> None:
 
 def test_what_is_due_and_the_budget_are_gauges():
     status = CalendarStatus(3, 42.0, 2, ((10.0, 1.5), (5.0, 0.0)))
-    found = samples(Metrics(list, calendar=lambda: status))
+    found = samples(Metrics(lambda: summed([]), calendar=lambda: status))
     assert {name: found[f"favsync_{name}"] for name in ("due", "due_oldest_seconds", "in_work")} == {
         "due": 3,
         "due_oldest_seconds": 42,
@@ -181,4 +181,4 @@ def test_a_calendar_that_cannot_be_read_has_no_gauges():
     def fail():
         raise DatabaseError("gone")
 
-    assert "favsync_due" not in samples(Metrics(list, calendar=fail))
+    assert "favsync_due" not in samples(Metrics(lambda: summed([]), calendar=fail))

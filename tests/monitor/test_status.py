@@ -8,8 +8,9 @@ from types import SimpleNamespace
 import pytest
 
 from etl.accounts.token_rows import TokenLocation, TokenRow, TokenStatus
-from etl.monitor.status import FUTURE_TOLERANCE, SLACK, AccountRows, AccountStatus, status_of, worst_code
-from etl.scheduler.schedule import parse
+from etl.monitor.overview import summed
+from etl.monitor.status import FUTURE_TOLERANCE, AccountRows, AccountStatus, status_of
+from etl.scheduler.schedule import SLACK, parse
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -88,7 +89,7 @@ def test_the_exit_code_follows_token_freshness_and_holds(facts: dict[str, object
 
 def test_the_worst_account_decides_the_exit_code() -> None:
     held, stale, dead = status(held=1), status(last_proven_at=None), status(token=token(TokenStatus.DEAD))
-    assert worst_code([status(), held]) == 7
-    assert worst_code([held, stale]) == 3
-    assert worst_code([held, dead, stale]) == 4
-    assert worst_code([]) == 0
+    assert summed([status(), held]).summary.exit_code == 7
+    assert summed([held, stale]).summary.exit_code == 3
+    assert summed([held, dead, stale]).summary.exit_code == 4
+    assert summed([]).summary.exit_code == 0

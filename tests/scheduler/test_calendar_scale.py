@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import Connection, Engine, event, text
@@ -11,6 +12,7 @@ from etl import clock
 from etl.db.engine import write_transaction
 from etl.db.migrate import ready_engine
 from etl.monitor.calendar_status import calendar_status
+from etl.monitor.overview import OverviewReader
 from etl.scheduler import queue
 
 ACCOUNTS = 100_000
@@ -39,6 +41,10 @@ def crowded(request, postgres, sqlite_template, tmp_path_factory) -> Iterator[En
         url = f"sqlite:///{path}"
     engine = ready_engine(url)
     numbers = NUMBERS[request.param]
+
+    def at(instant: str) -> str:
+        return f"'{instant}'{'::timestamptz' if request.param == 'postgresql' else ''}"
+
     past, future = "2026-01-01T00:00:00.000000Z", "2090-01-01T00:00:00.000000Z"
     with write_transaction(engine) as connection:
         connection.execute(
@@ -49,9 +55,9 @@ def crowded(request, postgres, sqlite_template, tmp_path_factory) -> Iterator[En
         )
         connection.execute(
             text(
-                "INSERT INTO schedules (account_id, schedule, next_run_at, updated_at) SELECT n, 'every 1h', "
-                f"CASE WHEN n % 10000 = 5 THEN '{past}' ELSE '{future}' END{'::timestamptz' if request.param == 'postgresql' else ''}, "
-                f"'{past}' FROM ({numbers}) AS x"
+                "INSERT INTO schedules (account_id, schedule, next_run_at, updated_at, proven_at, stale_at) SELECT n, 'every 1h', "
+                f"CASE WHEN n % 10000 = 5 THEN {at(past)} ELSE {at(future)} END, "
+                f"{at(past)}, {at(past)}, CASE WHEN n % 10000 = 6 THEN {at(past)} ELSE {at(future)} END FROM ({numbers}) AS x"
             ),
             {"count": ACCOUNTS},
         )
@@ -61,8 +67,10 @@ def crowded(request, postgres, sqlite_template, tmp_path_factory) -> Iterator[En
     engine.dispose()
 
 
-@pytest.mark.parametrize("name", EVERY_TICK)
+@pytest.mark.parametrize("name", [*EVERY_TICK, "overview", "overview by age", "need attention"])
 def test_no_statement_of_a_tick_reads_all_accounts(name: str, crowded: Engine):
+    reader = OverviewReader(crowded, "every 1h", max_age=timedelta(days=900) if name == "overview by age" else None)
+    reader.read()  # counts the accounts, as once in ten minutes
     statements: list[tuple[str, object]] = []
 
     def note(_connection: object, _cursor: object, statement: str, parameters: object, *_: object) -> None:
@@ -70,7 +78,12 @@ def test_no_statement_of_a_tick_reads_all_accounts(name: str, crowded: Engine):
 
     with write_transaction(crowded) as connection:
         event.listen(crowded, "before_cursor_execute", note)
-        EVERY_TICK[name](connection)
+        if name in EVERY_TICK:
+            EVERY_TICK[name](connection)
+        elif name == "need attention":
+            assert len(reader.need_attention(4)) == 4
+        else:
+            assert reader.read().accounts is None
         event.remove(crowded, "before_cursor_execute", note)
         explain = "EXPLAIN QUERY PLAN " if crowded.dialect.name == "sqlite" else "EXPLAIN "
         for statement, parameters in statements:

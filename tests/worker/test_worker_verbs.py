@@ -74,6 +74,24 @@ def test_processes_share_the_queue_until_a_signal(url: str, config: MakeConfig, 
         assert connection.execute(text("SELECT count(*) FROM schedules WHERE claimed_until IS NOT NULL")).scalar() == 0
 
 
+@pytest.mark.postgresql
+def test_processes_end_when_their_supervisor_is_killed(
+    url: str, config: MakeConfig, engine: Engine, sandbox, environment
+):
+    environment(url)
+    add(config(), engine, sandbox)
+    command = [sys.executable, "-m", "etl", "worker", "--processes", "2"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, cwd=Path(__file__).parents[2]) as running:
+        while any(outcomes(engine, name) != ["succeeded"] for name in sandbox.users):
+            assert running.poll() is None, running.stderr.read()
+            os.sched_yield()
+        running.send_signal(signal.SIGKILL)
+        errors = running.stderr.read().decode()  # ends when no process has it open any more
+    assert errors.count("worker stopped") == 2, errors
+    with write_transaction(engine) as connection:
+        assert connection.execute(text("SELECT count(*) FROM procrastinate_workers")).scalar() == 0
+
+
 def test_enqueue_makes_accounts_due(database_url: str, sandbox: Sandbox, environment, capsys):
     environment(database_url)
     engine = ready_engine(database_url)
