@@ -19,7 +19,7 @@ may list it twice for good. So such a read needs another one that shows the same
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import pairwise
 
@@ -153,16 +153,17 @@ def merge_overlapping_pages(pages: Sequence[Page]) -> list[Item]:
     return items
 
 
-def proven_chain(listed: Sequence[Item], seen: Iterable[Item]) -> PageChain:
-    """Return the read that proves the list ``listed``. ``seen``: every item that any of its answers held."""
-    items = {item.key: item for item in listed}
+def proven_chain(listed: Sequence[Item], seen: Mapping[Key, Item]) -> PageChain:
+    """Return the read that proves the list ``listed``. ``seen``: every item that any of its answers held, by its key."""
     keys = [item.key for item in listed]
+    items = dict(zip(keys, listed, strict=True))
+    has_repeats = len(items) < len(keys) and first_repeat(keys) is not None
     return PageChain(
         items=tuple(items.values()),
-        extras=tuple(item for item in seen if item.key not in items),
+        extras=tuple(item for key, item in seen.items() if key not in items),
         proven=True,
         reason="",
-        positions=() if first_repeat(keys) is None else tuple(keys),
+        positions=tuple(keys) if has_repeats else (),
     )
 
 

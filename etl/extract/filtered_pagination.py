@@ -140,7 +140,7 @@ class FilteredPagination:
         else:
             self._chain = pages
             self.unread_from = beyond.offset
-            self.result = proven_chain(merge_overlapping_pages(pages), self._seen.values())
+            self.result = proven_chain(merge_overlapping_pages(pages), self._seen)
 
     def _repair(self, page: Page) -> None:
         """Drop both sides of a boundary that does not hold, and more pages each time that it fails again."""

@@ -302,4 +302,4 @@ class Pagination:
     def _finish(self) -> None:
         *_, last, _ = self._chain
         self.unread_from = last.offset + len(last.items)
-        self.result = proven_chain(merge_pages(self._chain), self._seen.values())
+        self.result = proven_chain(merge_pages(self._chain), self._seen)

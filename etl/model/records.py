@@ -113,7 +113,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     @property
     def unknown(self) -> int:
         """The number of items without a readable id. Each could be any track, so nothing may be removed."""
-        return sum(item.track_id is None for item in self.items)
+        return [item.track_id for item in self.items].count(None)
 
     @property
     def proves_absence(self) -> bool:
