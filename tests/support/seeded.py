@@ -64,12 +64,14 @@ class Histories:
 
 
 def _copy(source: Engine, target: Engine) -> None:
-    """Copy every row from one database to another one that has none, but for what migrations put there."""
+    """Copy every row from one database to a new one, which has only what migrations put there."""
     with source.connect() as reading, target.begin() as writing:
         for each in metadata.sorted_tables:
+            there = set(map(tuple, writing.execute(select(*each.primary_key))))
             rows = [dict(row) for row in reading.execute(select(each)).mappings()]
-            if rows and writing.execute(select(each).limit(1)).first() is None:
-                writing.execute(insert(each), rows)
+            new = [row for row in rows if tuple(row[key.name] for key in each.primary_key) not in there]
+            if new:
+                writing.execute(insert(each), new)
 
 
 def rows_of(connection: Connection, name: str, **how: Any) -> list[dict[str, Any]]:
