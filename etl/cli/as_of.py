@@ -145,7 +145,7 @@ def _fields(row: AsOfRow) -> dict[str, Any]:
         "genres": list(track.genres),
         "duration_seconds": track.duration_seconds,
         "isrc": track.isrc,
-        "market_count": len(track.markets),
+        "market_count": len(track.markets) or None,
         "facts_since": row.facts_since,
         **{name: getattr(stay, name) for name in BOUNDS},
     }

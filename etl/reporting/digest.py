@@ -33,6 +33,7 @@ from etl.db.types import Instant
 from etl.load.baseline import is_observation
 from etl.model.records import Outcome, Review
 from etl.reporting.column_types import column_converters, is_instant
+from etl.reporting.query import looks_of
 
 ATTRIBUTES: Final = ("title", "artists", "album")
 """The attributes of tracks whose changes a digest lists."""
@@ -61,7 +62,8 @@ class Digest:
     instant since which they are, the newest first; ``newly_missing``: how many of them were not in the last digest.
     ``there``: number of favourites that the first snapshot found. ``lost``: new rows of ``report_unavailable``.
     ``facts``: rows of ``report_track_changes`` about current favourites. ``troubles``: runs that failed or were partial.
-    ``held``: the run and number of removals that wait for approval now.
+    ``held``: the run and number of removals that wait for approval now. ``since``: the last look before the range, with which
+    its looks are compared, or the instant that was asked for.
     """
 
     account: str
@@ -129,6 +131,7 @@ def digest(connection: Connection, account: str, since: DigestRange) -> Digest:
     observed = (_RUNS.c.observed_at.is_not(None), _RUNS.c.retracted_at.is_(None))
     bounds = select(func.min(_RUNS.c.observed_at, type_=Instant), func.max(_RUNS.c.observed_at, type_=Instant))
     first, last = connection.execute(bounds.where(*of_account, *observed)).one()
+    before = [look for look in looks_of(connection, account) if first and look < first]
 
     is_in_range = _in_range(_CHANGES, _CHANGES.c.changed_at, since)
     query = select(_EVERYTHING).select_from(_CHANGES).where(_CHANGES.c.account == account, is_in_range)
@@ -145,7 +148,7 @@ def digest(connection: Connection, account: str, since: DigestRange) -> Digest:
     current = select(func.count()).select_from(_CURRENT).where(_CURRENT.c.account == account)
     return Digest(
         account=account,
-        since=since.instant or first,
+        since=since.instant or (before[-1] if before else first),
         until=last,
         favourites=connection.execute(current).scalar_one(),
         added=[row for row in added if (row["track_id"], row["changed_at"]) not in returned],

@@ -29,9 +29,10 @@ from sqlalchemy import (
 )  # fmt: skip
 from sqlalchemy.types import NullType
 
-from etl.db.tables import accounts
+from etl.db.tables import accounts, runs
 from etl.db.types import Instant
 from etl.errors import UsageError
+from etl.load.baseline import is_observation
 from etl.reporting.column_types import DAYS, column_converters
 from etl.reporting.views import View, views, with_phrases
 
@@ -136,6 +137,12 @@ def ctes(view: View, dialect: str, tables: str = _FAVOURITES_AS_OF) -> str:
 def known_accounts(connection: Connection) -> list[str]:
     """Return the names of all accounts, oldest first."""
     return list(connection.execute(select(accounts.c.name).order_by(accounts.c.account_id)).scalars())
+
+
+def looks_of(connection: Connection, account: str) -> list[datetime]:
+    """Return when the list of ``account`` was read, in order. A failed or retracted run is no look."""
+    query = select(runs.c.observed_at).join(accounts).where(accounts.c.name == account, is_observation)
+    return list(connection.execute(query.distinct().order_by(runs.c.observed_at)).scalars())
 
 
 def require_accounts(connection: Connection, wanted: Sequence[str]) -> None:

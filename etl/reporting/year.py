@@ -15,7 +15,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, select
 
 from etl.db.tables import accounts, albums, artists, favourites, genres, track_artists, track_genres, tracks
-from etl.reporting.query import Query, run_query
+from etl.reporting.query import Query, looks_of, run_query
 from etl.reporting.views import view_named
 
 Row = dict[str, Any]
@@ -56,11 +56,10 @@ def read_history(connection: Connection, account: str) -> AccountHistory:
             found[number].append((identity, word))
         return found
 
-    looks = [row["observed_at"] for row in rows("runs") if row["observed_at"] and not row["retracted_at"]]
     return AccountHistory(
         account,
         sorted(rows("favourite-history"), key=lambda stay: (stay["valid_from"], stay["track_id"])),
-        sorted(looks),
+        looks_of(connection, account),
         names(artists.c.artist_id, artists.c.name, track_artists),
         names(albums.c.album_id, albums.c.title, tracks),
         names(genres.c.genre_id, genres.c.name, track_genres),
@@ -80,12 +79,14 @@ def review(history: AccountHistory, year: int, today: date) -> Row:
     return {
         "account": history.account,
         "year": year,
-        "observed": _observed(history.looks, looks, start, end),
+        "observed": _observed(looks, start, end),
         "favourites_at_start": _open_at(stays, start) if history.looks and history.looks[0] <= start else None,
         "favourites_at_end": _open_at(stays, last) if last else None,
         "added": len(added),
         "added_tracks": len({stay["track_id"] for stay in added}),
         "uncertain": sum(stay["added_after"] < start for stay in added),
+        "uncertain_removals": sum((stay["removed_after"] or stay["valid_from"]) < start for stay in removed),
+        "seen_later": _seen_later(stays, end),
         "removed": len(removed),
         "removed_by_reason": dict(Counter(stay["removal_reason"] or "unknown" for stay in removed)),
         "came_back": len(returned),
@@ -113,8 +114,9 @@ def review(history: AccountHistory, year: int, today: date) -> Row:
     }
 
 
-def _observed(every: Sequence[datetime], looks: Sequence[datetime], start: datetime, end: datetime) -> Row:
-    is_whole = bool(every) and every[0] <= start and every[-1] >= end - timedelta(days=1)
+def _observed(looks: Sequence[datetime], start: datetime, end: datetime) -> Row:
+    day = timedelta(days=1)
+    is_whole = bool(looks) and looks[0] <= start + day and looks[-1] >= end - day
     return {
         "from": looks[0] if looks else None,
         "to": looks[-1] if looks else None,
@@ -123,6 +125,13 @@ def _observed(every: Sequence[datetime], looks: Sequence[datetime], start: datet
         "days": (end - start).days,
         "is_whole_year": is_whole,
     }
+
+
+def _seen_later(stays: Iterable[Row], end: datetime) -> int:
+    """Return how many additions and removals that were seen after ``end`` may have been made before it."""
+    bounds = [(stay["added_after"], stay["valid_from"]) for stay in stays]
+    bounds += [(stay["removed_after"] or stay["valid_from"], stay["valid_to"]) for stay in stays if stay["valid_to"]]
+    return sum(after is not None and after < end <= at for after, at in bounds)
 
 
 def _open_at(stays: Iterable[Row], instant: datetime) -> int:
@@ -202,9 +211,8 @@ def _crush(ended: Sequence[Row]) -> Row | None:
     stay = min(ended, key=lambda each: (each["valid_to"] - each["added_after"], each["track_id"]))
     least = max(timedelta(0), (stay["removed_after"] or stay["valid_from"]) - stay["valid_from"])
     most = stay["valid_to"] - stay["added_after"]
-    return _track(
-        stay, at_least_days=round(least / timedelta(days=1), 1), at_most_days=round(most / timedelta(days=1), 1)
-    )
+    tenth = timedelta(days=0.1)  # bounds are rounded outwards
+    return _track(stay, at_least_days=least // tenth / 10, at_most_days=-(-most // tenth) / 10)
 
 
 def _streak(added: Iterable[Row]) -> Row | None:

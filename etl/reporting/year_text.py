@@ -42,8 +42,12 @@ def honesty(review: Row) -> str:
         return ""
     span = "the whole year" if seen["is_whole_year"] else f"{day(seen['from'])} to {day(seen['to'])}"
     words = f"Seen: {span}, on {seen['days_looked']:,} of {seen['days']:,} days."
-    if review["uncertain"]:
-        words += f" {counted(review['uncertain'], 'addition')} may belong to the year before."
+    before = ((review["uncertain"], "addition"), (review["uncertain_removals"], "removal"))
+    if any(count for count, _ in before):
+        found = " and ".join(counted(count, word) for count, word in before if count)
+        words += f" {found} may belong to the year before."
+    if review["seen_later"]:
+        words += f" {counted(review['seen_later'], 'change')} seen later may belong to this year."
     return words
 
 
@@ -125,14 +129,15 @@ def year_text(review: Row) -> str:
 
 
 def overview(review: Row) -> Row:
-    """Return a row of the overview of many accounts."""
-    artist = review["artist"]
+    """Return a row of the overview of many accounts; None is not known: nobody looked in that year."""
+    artist, is_seen = review["artist"], review["observed"]["looks"] > 0
+    discoveries = review["discoveries"]["count"] if review["discoveries"] else 0
     return {
         "account": review["account"],
         "favourites": review["favourites_at_end"],
-        "added": review["added"],
-        "removed": review["removed"],
-        "discoveries": review["discoveries"]["count"] if review["discoveries"] else 0,
+        "added": review["added"] if is_seen else None,
+        "removed": review["removed"] if is_seen else None,
+        "discoveries": discoveries if is_seen else None,
         "artist": name(artist) if artist else None,
         "days_looked": review["observed"]["days_looked"],
     }

@@ -145,12 +145,12 @@ def test_an_unknown_playing_time_is_not_zero(seeded: Connection) -> None:
     sums = "SELECT sum(duration_seconds), count(duration_seconds) FROM report_current_favourites WHERE account = 'ada'"
     seconds, durations = seeded.execute(text(sums)).one()
     assert (report["summary"]["seconds"], report["summary"]["known_durations"]) == (seconds, durations)
-    assert playing_time(report["summary"]) == f"{seconds / 3600:.1f} hours"
+    assert report["summary"]["playing_time"] == (f"{seconds / 3600:.1f}", "hours")
     part = known(report, known_durations=1, seconds=60)
-    assert playing_time(part["summary"]) == "at least 1 minute"
+    assert playing_time(part["summary"]) == ("1", "minute")
     assert "at least 1 minute of music" in summary_line(part)
     nothing = known(report, known_durations=0, seconds=0)
-    assert playing_time(nothing["summary"]) == ""
+    assert playing_time(nothing["summary"]) is None
     assert "music" not in summary_line(nothing)
 
 

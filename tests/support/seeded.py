@@ -1,4 +1,4 @@
-"""One seeded history on both engines, for the tests of the views."""
+"""Seeded histories on both engines, for the tests of the views and of the pages."""
 
 from __future__ import annotations
 
@@ -6,41 +6,54 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from shutil import copy
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, insert, select
 
 from benchmarks.history import make_history
 from etl.db.engine import open_engine
-from etl.db.tables import accounts, favourites
+from etl.db.tables import accounts, favourites, metadata
 from etl.reporting.query import Query, run_query
 from etl.reporting.views import view_named
 from tests.conftest import Postgres
 from tools.examples import HISTORY
 
+TWO_ACCOUNTS: Final = "two accounts"
+HISTORIES: Final = {
+    TWO_ACCOUNTS: HISTORY,
+    "three years": {"accounts": 1, "favourites": 110, "days": 1095, "every": 15, "seed": 5, "grace": 48},
+    "fifty accounts": {"accounts": 50, "favourites": 12, "days": 20, "every": 20, "seed": 2},
+    "one look": {"accounts": 1, "favourites": 60, "days": 0, "seed": 4},
+}
+"""What `benchmarks.history` is asked for, by the name of the history."""
+
 
 class Histories:
-    """One seeded history of two accounts, on each engine, made when first asked for."""
+    """Each of `HISTORIES` on each engine, made when first asked for."""
 
     def __init__(self, postgres: Postgres, sqlite_template: Callable[[], Path], folder: Path) -> None:
         self._postgres, self._template, self._folder = postgres, sqlite_template, folder
-        self._engines: dict[str, Engine] = {}
+        self._engines: dict[tuple[str, str], Engine] = {}
         self.urls: list[str] = []
 
-    def engine(self, name: str) -> Engine:
-        """Return the database on the engine ``name``."""
-        if name not in self._engines:
-            self._engines[name] = open_engine(self._url(name))
-            for _ in make_history(self._engines[name], **HISTORY):
-                pass
-        return self._engines[name]
+    def engine(self, name: str, history: str = TWO_ACCOUNTS) -> Engine:
+        """Return the database with ``history`` on the engine ``name``."""
+        if (name, history) not in self._engines:
+            engine = self._engines[name, history] = open_engine(self._url(name, history))
+            if name == "sqlite" or history == TWO_ACCOUNTS:
+                for _ in make_history(engine, **HISTORIES[history]):
+                    pass
+            else:  # the syncs of one history on both engines are enough
+                _copy(self.engine("sqlite", history), engine)
+        return self._engines[name, history]
 
-    def _url(self, name: str) -> str:
+    def _url(self, name: str, history: str) -> str:
         if name == "postgresql":
             self.urls.append(self._postgres.create(migrated=True))
             return self.urls[-1]
-        copy(self._template(), self._folder / "history.db")
-        return f"sqlite:///{self._folder / 'history.db'}"
+        path = self._folder / f"{history.replace(' ', '-')}.db"
+        copy(self._template(), path)
+        return f"sqlite:///{path}"
 
     def close(self) -> None:
         """Give everything back."""
@@ -48,6 +61,17 @@ class Histories:
             engine.dispose()
         for url in self.urls:
             self._postgres.drop(url)
+
+
+def _copy(source: Engine, target: Engine) -> None:
+    """Copy every row from one database to a new one, which has only what migrations put there."""
+    with source.connect() as reading, target.begin() as writing:
+        for each in metadata.sorted_tables:
+            there = set(map(tuple, writing.execute(select(*each.primary_key))))
+            rows = [dict(row) for row in reading.execute(select(each)).mappings()]
+            new = [row for row in rows if tuple(row[key.name] for key in each.primary_key) not in there]
+            if new:
+                writing.execute(insert(each), new)
 
 
 def rows_of(connection: Connection, name: str, **how: Any) -> list[dict[str, Any]]:

@@ -5,8 +5,9 @@ Every number comes from a view or is counted here from a view's rows. The page o
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
@@ -14,8 +15,9 @@ from sqlalchemy import Connection, column, func, select, table
 
 from etl.db.tables import accounts, favourites, markets, track_artists, track_genres, tracks
 from etl.reporting.html.packing import packed_stays
+from etl.reporting.html.static import playing_time
 from etl.reporting.html.trends import Stay, Trends
-from etl.reporting.query import Query, run_query
+from etl.reporting.query import Query, looks_of, run_query
 from etl.reporting.views import view_named
 
 Row = dict[str, Any]
@@ -30,6 +32,8 @@ MONTH: Final = timedelta(days=30)
 YEAR: Final = timedelta(days=365)
 ISRC_COUNTRIES: Final = {"QM": "US", "QT": "US", "QZ": "US", "UK": "GB"}
 """Prefixes of recording codes that are not the ISO code of their country."""
+ISRC_PREFIX: Final = re.compile("[A-Za-z]{2}")
+AGES: Final = {7: "a week", 30: "a month", 182: "half a year", 365: "a year", 730: "two years"}
 LINKS: Final = {
     "artist": (track_artists, track_artists.c.artist_id),
     "album": (tracks, tracks.c.album_id),
@@ -47,22 +51,28 @@ def account_report(connection: Connection, account: str) -> Row:
         return [{name: value for name, value in row.items() if name != "account"} for row in named]
 
     runs = rows("runs", "run_id")
-    looks = {run["observed_at"]: run["run_id"] for run in runs if run["observed_at"] and run["retracted_at"] is None}
-    first, last = min(looks, default=None), max(looks, default=None)
+    looks = looks_of(connection, account)
+    first, last = (looks[0], looks[-1]) if looks else (None, None)
     stays = rows("favourite-history", "-valid_from", "track_id")
     current = rows("current-favourites", "-valid_from", "track_id")
     daily = rows("daily-changes", "day")
+    survival = rows("survival", "days")
     coverage = ("market_code", "market", "region", "continent", "available", "share", "known", "is_iso")
+    regrets = rows("regretted-removals")
     trends = Trends([Stay(row["track_id"], row["valid_from"], row["valid_to"]) for row in stays], last)
     return {
         "account": _account(connection, account),
-        "looks": {"first": first, "first_run": looks.get(first), "last": last, "runs": len(runs)},
+        "looks": {"first": first, "last": last, "count": len(looks), "runs": len(runs)},
         "freshness": next(iter(rows("freshness")), None),
         "looked": sorted({at.date() for at in looks}),
         "daily": [[row["day"], row["added"], row["removed"], row["total"], row["already_there"]] for row in daily],
-        "survival": [[row["days"], row["at_risk"], row["removed"], row["survival"]] for row in rows("survival")],
+        "survival": [[row["days"], row["at_risk"], row["removed"], row["survival"]] for row in survival],
+        "still_there": _still_there(
+            stays, survival, {row["favourite_id"]: row["last_seen_at"] for row in rows("missing")}, last
+        ),
         "half_life": next(iter(rows("half-life")), None),
-        "regrets": _cut(rows("regretted-removals"), MAX_LISTED),
+        "regrets": _cut(regrets, MAX_LISTED),
+        "comeback": _comeback(regrets, trends.year_ago),
         "unavailable": _cut(rows("unavailable"), MAX_LISTED),
         "losses": _losses(connection, account),
         "coverage": [{name: row[name] for name in coverage} for row in rows("market-coverage", "market_code")],
@@ -94,6 +104,29 @@ def _cut(rows: list[Row], limit: int) -> Row:
     return {"rows": rows[:limit], "count": len(rows), "is_cut": len(rows) > limit}
 
 
+def _comeback(regrets: Sequence[Row], since: datetime | None) -> Row | None:
+    """Return the current favourite that came back after ``since`` and had been away longest."""
+    back = [row for row in regrets if since and row["is_current"] and row["returned_at"] > since]
+    return max(back, key=lambda row: row["days_away"], default=None)
+
+
+def _still_there(
+    stays: Sequence[Row], survival: Sequence[Row], missing: Mapping[int, datetime], last: datetime | None
+) -> Row:
+    """Return the share of favourites that outlives each of `AGES`, up to the longest time for which one was watched.
+
+    ``missing``: when each missing favourite was last seen. ``last``: the last look.
+    """
+    ends = [
+        (stay["valid_to"] or missing.get(stay["favourite_id"], last), stay) for stay in stays if stay["added_after"]
+    ]
+    ages = [end - stay["valid_from"] for end, stay in ends if end]
+    watched = max(ages, default=timedelta(0)).days
+    steps = [(0, 1.0), *((row["days"], row["survival"]) for row in survival)]
+    shares = {days: [share for age, share in steps if age <= days][-1] for days in AGES if days <= watched}
+    return {"watched_days": watched, "ages": [[AGES[days], share] for days, share in shares.items()]}
+
+
 def _losses(connection: Connection, account: str) -> list[Row]:
     """Return the number of current favourites that each market lost, largest first."""
     lost = table("report_market_losses", column("account"), column("market_code"), column("market"), column("region"))
@@ -117,7 +150,7 @@ def _vanished(stays: list[Row]) -> Row:
 
 def _passport(connection: Connection, current: list[Row]) -> Row:
     """Return the countries in which the recording codes (ISRC) of the favourites were given, and of how many one is known."""
-    codes = [row["isrc"][:2].upper() for row in current if row["isrc"] and row["isrc"][:2].isalpha()]
+    codes = [row["isrc"][:2].upper() for row in current if row["isrc"] and ISRC_PREFIX.match(row["isrc"])]
     counts = Counter(ISRC_COUNTRIES.get(code, code) for code in codes)
     query = select(markets.c.market_code, markets.c.name).where(markets.c.is_iso)
     names = {row.market_code: row.name for row in connection.execute(query)}
@@ -137,7 +170,7 @@ def _summary(current: list[Row], stays: list[Row], daily: list[Row], last: datet
     for day in daily:
         months[day["day"].replace(day=1)] += day["added"]
     busiest = max(months.items(), key=lambda each: each[1], default=None)
-    return {
+    summary = {
         "favourites": len(current),
         "missing": sum(row["missing_since"] is not None for row in current),
         "missing_since": min((row["missing_since"] for row in current if row["missing_since"]), default=None),
@@ -151,6 +184,7 @@ def _summary(current: list[Row], stays: list[Row], daily: list[Row], last: datet
         "year": within(YEAR),
         "busiest_month": list(busiest) if busiest and busiest[1] else None,
     }
+    return summary | {"playing_time": playing_time(summary)}
 
 
 def _names(connection: Connection, account: str, kind: str, rows: list[Row], trends: Trends) -> Row:

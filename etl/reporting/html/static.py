@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from math import floor
 from typing import Any
 
 Row = Mapping[str, Any]
@@ -29,7 +30,7 @@ def summary_line(report: Row) -> str:
     summary, looks = report["summary"], report["looks"]
     if looks["last"] is None:
         return "favsync has not read this list yet."
-    music = playing_time(summary)
+    music = _music(summary)
     by = f" by {_counted(report['artists']['count'], 'artist')}" if report["artists"]["count"] else ""
     changes = f"{_counted(summary['added'], 'addition')} and {_counted(summary['removed'], 'removal')}"
     return (
@@ -38,13 +39,27 @@ def summary_line(report: Row) -> str:
     )
 
 
-def playing_time(summary: Row) -> str:
-    """Return how long the favourites play (``at least 17.8 hours``), an empty text where no duration is known."""
+def playing_time(summary: Row) -> tuple[str, str] | None:
+    """Return how long the favourites play (``17.8``, ``hours``), None where no duration is known.
+
+    Where only some are known it is a lower bound, so it is not rounded up.
+    """
     if not summary["known_durations"]:
-        return ""
-    minutes = summary["seconds"] / 60
-    words = f"{minutes / 60:.1f} hours" if minutes >= 60 else _counted(round(minutes), "minute")
-    return words if summary["known_durations"] == summary["favourites"] else f"at least {words}"
+        return None
+    seconds = summary["seconds"]
+    rounded = floor if summary["known_durations"] < summary["favourites"] else round
+    if seconds >= 48 * 3600:
+        return f"{rounded(seconds / 8640) / 10:,.1f}", "days"
+    if seconds >= 3600:
+        return f"{rounded(seconds / 360) / 10:.1f}", "hours"
+    count, unit = (rounded(seconds / 60), "minute") if seconds >= 60 else (seconds, "second")
+    return str(count), unit if count == 1 else f"{unit}s"
+
+
+def _music(summary: Row) -> str:
+    """Return the playing time as words (``at least 17.8 hours``), an empty text where it is not known."""
+    words = " ".join(playing_time(summary) or ())
+    return f"at least {words}" if words and summary["known_durations"] < summary["favourites"] else words
 
 
 def _tiles(report: Row) -> list[tuple[str, str]]:
@@ -52,7 +67,7 @@ def _tiles(report: Row) -> list[tuple[str, str]]:
     return [
         ("Favourites", f"{summary['favourites']:,}"),
         ("Artists", f"{report['artists']['count']:,}"),
-        ("Playing time", playing_time(summary) or "not known"),
+        ("Playing time", _music(summary) or "not known"),
         ("Added and removed", f"+{summary['added']:,} −{summary['removed']:,}"),
     ]
 

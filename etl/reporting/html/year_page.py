@@ -58,10 +58,8 @@ def _overview(reviews: Sequence[Row]) -> str:
     rows = []
     for place, review in enumerate(reviews):
         row = overview(review)
-        favourites = "not seen" if row["favourites"] is None else f"{row['favourites']:,}"
-        cells = (
-            f"<td>{favourites}</td><td>{row['added']:,}</td><td>{row['removed']:,}</td><td>{row['discoveries']:,}</td>"
-        )
+        counts = (row[each] for each in ("favourites", "added", "removed", "discoveries"))
+        cells = "".join(f"<td>{'not seen' if count is None else f'{count:,}'}</td>" for count in counts)
         cells += f"<td>{escape(row['artist'] or '')}</td><td>{row['days_looked']:,}</td>"
         rows.append(
             f'<tr><th scope="row"><a href="#account-{place}">{escape(visible(row["account"]))}</a></th>{cells}</tr>'

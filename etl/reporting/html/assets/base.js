@@ -39,6 +39,7 @@ const signed = (value) => (value > 0 ? "+" : value < 0 ? "−" : "±") + number(
 function percent(share) {
   if (share === null || share === undefined) return "not known";
   const value = share * 100;
+  if (value > 0 && value < 0.05) return "<\u00a00.1\u00a0%";  // little is not nothing
   const digits = value > 99 && value < 100 ? 1 : value % 1 && value < 10 ? 1 : 0;
   return `${Math.min(value, value < 100 ? 99.9 : 100).toFixed(digits)}\u00a0%`;
 }
@@ -47,13 +48,6 @@ function clock(seconds) {
   const [hours, minutes, rest] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
   const two = (value) => String(value).padStart(2, "0");
   return hours ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`;
-}
-function playingTime(seconds, known) {
-  // Null where no duration is known: then there is nothing to say, least of all zero.
-  if (!known) return ["not known", ""];
-  const hours = seconds / 3600;
-  if (hours >= 48) return [(hours / 24).toFixed(1), "days"];
-  return hours >= 1 ? [hours.toFixed(1), "hours"] : [number(Math.round(seconds / 60)), "minutes"];
 }
 function span(ms) {
   const minutes = ms / 60000;

@@ -4,7 +4,7 @@
 function lasting(report) {
   const node = fill("survival");
   const steps = report.survival.map(([days, atRisk, removed, share]) => ({ days, atRisk, removed, share }));
-  const observed = watched(report);
+  const { ages, watched_days: observed } = report.still_there;
   confident(steps);
   regrets(report);
   vanished(report);
@@ -13,12 +13,11 @@ function lasting(report) {
     return void node.append(empty("No favourite whose addition was seen has gone yet, so there is nothing to say about how long they last."));
   }
   const share = (days) => { const place = d3.bisector((step) => step.days).right(steps, days) - 1; return place < 0 ? 1 : steps[place].share; };
-  const marks = [[7, "a week"], [30, "a month"], [182, "half a year"], [365, "a year"], [730, "two years"]].filter(([days]) => days <= observed);
   const half = report.half_life?.half_life_days ?? null;
   fill("lasting-lead", half === null ? "More than half of the favourites that were added are still there. " : ["Half of the favourites that were added are gone after ", el("strong", {}, days(half)), ". "],
-    marks.length ? `Still there after ${marks.map(([days, words]) => `${words}: ${percent(share(days))}`).join(", ")}.` : "");
+    ages.length ? `Still there after ${ages.map(([words, each]) => `${words}: ${percent(each)}`).join(", ")}.` : "");
   const end = Math.max(observed, steps[steps.length - 1].days, 1);
-  const words = `Share of favourites still there by age in days: ${marks.map(([days, each]) => `after ${each} ${percent(share(days))}`).join(", ")}`;
+  const words = `Share of favourites still there by age in days: ${ages.map(([each, part]) => `after ${each} ${percent(part)}`).join(", ")}`;
   const holder = el("div", {});
   node.append(holder, el("figcaption", {}, `From ${plural(report.half_life?.stays ?? 0, "favourite")} whose addition was seen, of which ${number(report.half_life?.removed ?? 0)} were removed. Those still there count for as long as they have been watched (Kaplan–Meier); the band is where the true share lies 95 times in 100. Ages are exact to the time between two looks.`),
     asTable("Favourites by age", [

@@ -5,24 +5,24 @@ function hero(report) {
   const { account, summary, looks, half_life: half, freshness } = report;
   fill("title", account.name);
   document.title = `${account.name}: favourites`;
-  const [amount, unit] = playingTime(summary.seconds, summary.known_durations);
+  const [amount, unit] = summary.playing_time ?? ["not known", ""];
   const isPart = summary.known_durations < summary.favourites;  // some durations are not known
   const ofKnown = isPart && summary.known_durations ? `${number(summary.known_durations)} of ${number(summary.favourites)} durations known` : "";
   const came = report.regrets.count;
   silhouette(report);
   fill("lede", !looks.last ? ["favsync has not read this list yet. Run ", command("favsync sync"), ", then make this page again."] : isBare(report) ? [
-    el("strong", {}, "No favourites"), `, and there never were any: favsync has looked ${looks.runs === 1 ? "once, " : `${number(looks.runs)} times since `}`, when(looks.first, { short: true }), "."] : [
+    el("strong", {}, "No favourites"), `, and there never were any: favsync has looked ${looks.count === 1 ? "once, " : `${number(looks.count)} times since `}`, when(looks.first, { short: true }), "."] : [
     el("strong", {}, plural(summary.favourites, "favourite")), summary.known_durations ? `, ${isPart ? "at least " : ""}${amount} ${unit} of music${ofKnown ? ` (${ofKnown})` : ""} by ${plural(report.artists.count, "artist")}. ` : ". ",
     "favsync has watched since ", when(looks.first, { short: true }), `: ${plural(summary.added, "addition")} of ${plural(summary.added_tracks, "track")} and ${plural(summary.removed, "removal")}`,
     came ? `, of which ${number(came)} came back. ` : ". ",
-    summary.missing ? [`${plural(summary.missing, "track is", "tracks are")} missing from the list since `, when(summary.missing_since, { short: true }), "; favsync records a removal only once it is certain. "] : "",
+    summary.missing ? [`${plural(summary.missing, "track is", "tracks are")} missing from the list${summary.missing > 1 ? ", the first" : ""} since `, when(summary.missing_since, { short: true }), "; favsync records a removal only once it is certain. "] : "",
     summary.busiest_month && watched(report) > 60 ? ["Most were added in ", el("strong", {}, monthInUtc.format(dayOf(summary.busiest_month[0]))), `: ${number(summary.busiest_month[1])}. `] : "",
   ].flat());
   const home = report.coverage.find((row) => row.market_code === account.region?.toUpperCase());
   const change = ({ added, removed }) => [el("span", { class: "up" }, `+${number(added)}`), " ", el("span", { class: "down" }, `−${number(removed)}`)];
   const tiles = !looks.last || isBare(report) ? [] : [
     ["Favourites", number(summary.favourites), looks.last ? ["seen ", when(looks.last)] : ""],
-    summary.missing ? ["Missing", number(summary.missing), ["since ", when(summary.missing_since, { short: true })]] : null,
+    summary.missing ? ["Missing", number(summary.missing), [summary.missing > 1 ? "the first since " : "since ", when(summary.missing_since, { short: true })]] : null,
     ["Playing time", isPart && summary.known_durations ? `≥ ${amount}` : amount, [unit, ofKnown].filter(Boolean).join("; ")],
     ["Artists", number(report.artists.count), `${number(report.artists.ever)} ever`],
     watched(report) > 30 ? ["In 30 days", change(summary.month), ["to ", when(looks.last, { short: true })]] : null,
@@ -63,13 +63,13 @@ function highlights(report) {
   if (watched(report) < 28) return void (byId("highlights").hidden = true);
   const since = report.year_ago ? sayDay(new Date(report.year_ago)) : "", day = report.daily.map(([day, added, removed]) => [day, added + removed]);
   const [artist, genre] = [report.artists.risen, report.genres.risen_share], busiest = d3.greatest(day, (each) => each[1]);
-  const back = d3.greatest(report.regrets.rows.filter((row) => row.is_current && row.returned_at > report.year_ago), (row) => row.days_away);
+  const back = report.comeback;
   const rise = ([name, now, before]) => [name ?? "(no name)", before ? `${number(before)} to ${plural(now, "favourite")} since ${since}` : `${plural(now, "favourite")}, none on ${since}`];
   const part = (count, of) => (of ? count / of : 0);
   const ofAll = ([, now, before]) => [part(before, report.genres.favourites_year_ago), part(now, report.summary.favourites)];
   const grew = (found) => [found[0] ?? "(no name)", `${percent(ofAll(found)[0])} to ${percent(ofAll(found)[1])} of the favourites since ${since}`];
   const cards = [
-    artist && artist[1] > artist[2] ? [watched(report) > 300 ? "Artist of the year" : "Artist on the rise", ...rise(artist)] : null,
+    artist && artist[1] > artist[2] ? ["Artist on the rise", ...rise(artist)] : null,
     genre && ofAll(genre)[1] > ofAll(genre)[0] ? ["Genre on the rise", ...grew(genre)] : null,
     back ? [watched(report) > 300 ? "Comeback of the year" : "Back again", back.title ?? `track ${back.track_id}`, `${back.artists ?? ""}: back after ${plural(Math.round(back.days_away), "day")}`] : null,
     busiest?.[1] ? ["Busiest day", sayDay(dayOf(busiest[0])), plural(busiest[1], "change")] : null,

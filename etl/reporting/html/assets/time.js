@@ -29,13 +29,13 @@ function growth(report) {
 
 function looks(node, report) {
   // For a history of hours: every look at the list instead of every day.
-  const seen = report.runs.filter((run) => run.observed_at && !run.retracted_at).slice(-40);
+  const seen = report.runs.filter((run) => run.observed_at && !run.retracted_at).slice(-40), isCut = seen.length < report.looks.count;
   const rows = seen.map((run, place) => ({ ...run, added: run.added - run.already_there, place }));
   if (rows.length < 2) return void node.append(empty(`favsync has looked once, and ${plural(rows[0].favourites, "favourite was", "favourites were")} there. From the second look on, this shows how the list grows.`));
-  const words = `The first ${plural(rows.length, "look")} at the list: from ${number(rows[0].favourites)} to ${plural(rows.at(-1).favourites, "favourite")}`;
+  const words = `The ${isCut ? "newest" : "first"} ${plural(rows.length, "look")} at the list: from ${number(rows[0].favourites)} to ${plural(rows.at(-1).favourites, "favourite")}`;
   const holder = el("div", {});
   node.append(el("div", { class: "controls" }, legend([["swatch rule", "favourites"], ["swatch added", "added"], ["swatch removed", "removed"]])), holder,
-    el("figcaption", {}, `${words}. After a few days this chart goes by days. ${number(rows[0].favourites)} were there at the first look; when they were added is not known.`));
+    el("figcaption", {}, `${words}. After a few days this chart goes by days. ${number(d3.sum(report.daily, (day) => day[4]))} were there at the first look; when they were added is not known.`));
   chart(holder, words, (svg, width) => {
     const height = 250, left = 46, x = d3.scalePoint(rows.map((row) => row.place), [left + 30, width - 30]).padding(0.2), y = d3.scaleLinear([0, d3.max(rows, (row) => row.favourites) || 1], [150, 26]).nice(3);
     const most = d3.max(rows, (row) => Math.max(row.added, row.removed)) || 1, tall = d3.scaleLinear([0, most], [0, 26]), wide = Math.min(36, x.step() * 0.5 || 36);

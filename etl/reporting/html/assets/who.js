@@ -10,10 +10,11 @@ function who(report) {
   fill("came", el("h3", {}, "Artists who came"), chips(report.artists.came, `since ${since}`, "No new artists"));
   fill("left", el("h3", {}, "Artists who left"), chips(report.artists.left, `since ${since}`, "No artist left"));
   const genres = report.genres;
+  const named = (found) => [el("strong", {}, found.top.map(([name]) => name).join(", ")), found.count > found.top.length ? ` and ${number(found.count - found.top.length)} more` : ""];
   const genreChanges = [
-    genres.came.count ? ["New genres: ", el("strong", {}, genres.came.top.map(([name]) => name).join(", ")), ". "] : [],
-    genres.left.count ? ["Gone: ", el("strong", {}, genres.left.top.map(([name]) => name).join(", ")), "."] : [],
-  ].flat();
+    genres.came.count ? ["New genres: ", named(genres.came), ". "] : [],
+    genres.left.count ? ["Gone: ", named(genres.left), "."] : [],
+  ].flat(2);
   fill("who-lead", !report.artists.count ? "" : `${plural(report.artists.count, "artist")}, ${plural(report.albums.count, "album")} and ${plural(report.genres.count, "genre")} are among the favourites now. `, isLong ? `Lines show each one's favourites from month to month, the small number how many more or fewer than on ${since}. ` : "", isLong ? genreChanges : null);
   mixture(report);
 }
