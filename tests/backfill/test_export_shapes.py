@@ -7,6 +7,7 @@ afterwards, the exit code, and words that the output must hold.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -255,22 +256,32 @@ ISOLATED: list[tuple[object, ...]] = [
 SHAPES = [*UNREAD, *ROWS, *INVENTED, *OWN, *PAGES, *ISOLATED]
 
 
+@pytest.fixture(scope="module")
+def with_three(sqlite_template: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the file of a database with the earlier export, to be copied."""
+    path = tmp_path_factory.mktemp("shapes") / "three.db"
+    shutil.copy(sqlite_template(), path)
+    engine = open_engine(f"sqlite:///{path}")
+    import_past(engine, account_in(engine), past_snapshot(1, ALL))
+    engine.dispose()
+    return path
+
+
 @pytest.fixture
 def imported(
-    new_database: Callable[[str], str],
+    with_three: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Iterator[Callable[[Files], tuple[int, tuple[int, ...], str]]]:
     """Return a function that imports files; it returns the exit code, the favourites afterwards, and the output."""
-    url = new_database("sqlite")
+    url = f"sqlite:///{shutil.copy(with_three, tmp_path)}"
     monkeypatch.setenv("FAVSYNC_DATABASE_URL", url)
     folder = tmp_path / "files"
     folder.mkdir()
     monkeypatch.chdir(folder)
     engine = open_engine(url)
     ada = account_in(engine)
-    import_past(engine, ada, past_snapshot(1, ALL))
 
     def run(files: Files) -> tuple[int, tuple[int, ...], str]:
         for name, content in files.items():

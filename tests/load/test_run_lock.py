@@ -21,11 +21,12 @@ from etl.model.records import RemovalThreshold, Review
 from etl.replay.review import review_run
 from etl.sandbox import Sandbox
 from tests.conftest import NewDatabase
-from tests.support.database import ROOT, Database, favsync, open_database, settings
+from tests.support.commands import run_command
+from tests.support.database import ROOT, Database, open_database, settings
 from tests.support.lists import FakeSource, item
 from tests.support.parallel_accounts import USERS, play
 
-ROUNDS = int(os.environ.get("FAVSYNC_TEST_ROUNDS", "4"))  # `make hostile` plays twenty
+ROUNDS = int(os.environ.get("FAVSYNC_TEST_ROUNDS", "2"))  # `make hostile` plays twenty
 
 
 @contextmanager
@@ -55,11 +56,11 @@ def run_under_way(sandbox: Sandbox, environ: dict[str, str]) -> Iterator[subproc
 def test_second_run_of_an_account_ends_and_names_the_first(database_url: str) -> None:
     with Sandbox(tracks=5) as sandbox, open_database(database_url) as database:
         environ = settings(sandbox, database_url)
-        assert favsync(environ, "sync").returncode == 0
+        assert run_command(environ, "sync").returncode == 0
         with run_under_way(sandbox, environ) as first:
-            (told,) = json.loads(favsync(environ, "sync", "--json").stdout)
+            (told,) = json.loads(run_command(environ, "sync", "--json").stdout)
             assert (told["outcome"], told["run_id"], told["favourites"]) == ("failed", None, 5)
-            second = favsync(environ, "sync")
+            second = run_command(environ, "sync")
             assert second.returncode == 75
             started_at = database.run(2).started_at
             assert f"run 2 of account default is in progress since {started_at:%Y-%m-%d %H:%M:%S} UTC" in second.stderr
@@ -68,7 +69,7 @@ def test_second_run_of_an_account_ends_and_names_the_first(database_url: str) ->
             assert database.sizes()["runs"] == 2
         assert first.returncode == 0
         assert database.open_tracks("default") == set(sandbox.favourites("ada"))
-        assert favsync(environ, "sync").returncode == 0
+        assert run_command(environ, "sync").returncode == 0
 
 
 def test_killed_run_releases_its_account(database_url: str) -> None:
@@ -80,7 +81,7 @@ def test_killed_run_releases_its_account(database_url: str) -> None:
             with open_database(database_url) as other:
                 while _is_held(other):
                     pass
-        assert favsync(environ, "sync").returncode == 0
+        assert run_command(environ, "sync").returncode == 0
         assert [(row[0], row[1]) for row in database.rows("SELECT outcome, reason FROM runs ORDER BY run_id")] == [
             ("failed", "interrupted"),
             ("succeeded", None),

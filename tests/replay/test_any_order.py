@@ -85,7 +85,11 @@ def facts(engine: Engine) -> tuple[list[object], list[object]]:
         return versions, [tuple(row) for row in connection.execute(select(*order).order_by(tracks.c.track_id))]
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("database_url", "seed"),
+    [("sqlite", 1), ("sqlite", 2), pytest.param("postgresql", 3, marks=pytest.mark.postgresql)],
+    indirect=["database_url"],
+)
 def test_exports_in_random_order_with_syncs_and_retractions(database_url: str, tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
     changing = ChangingList(chance)

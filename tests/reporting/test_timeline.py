@@ -125,9 +125,10 @@ def test_gaps_of_the_history_are_those_of_its_snapshots(seeded: Connection) -> N
     for account in find_accounts(seeded):
         stays = [stay for name, stay in intervals(seeded) if name == account.name]
         wanted = set()
+        snapshots = list(snapshot_refs(seeded, account.account_id))
         for stay in stays:
             since = None
-            for seen in snapshot_refs(seeded, account.account_id):
+            for seen in snapshots:
                 if (
                     not stay.valid_from
                     <= seen.observed_at

@@ -152,19 +152,16 @@ def test_market_changes_are_differences_of_adjacent_versions(seeded: Connection)
 
 def test_a_market_loss_is_a_former_market_of_a_favourite(seeded: Connection) -> None:
     sets = members(seeded)
-    lost_at: dict[tuple[int, str], datetime] = {}
+    lost_at: dict[int, dict[str, datetime]] = defaultdict(dict)
     versions = select(track_versions.c["track_id", "market_set_id", "valid_to"]).order_by(track_versions.c.valid_to)
     for track_id, set_id, valid_to in seeded.execute(versions.where(track_versions.c.valid_to.is_not(None))):
-        lost_at |= {(track_id, code): valid_to for code in sets[set_id]}
+        lost_at[track_id] |= dict.fromkeys(sets[set_id], valid_to)
     of = dict(seeded.execute(select(tracks.c.track_id, tracks.c.market_set_id)).all())
     wanted = {
         (account, stay.track_id, code, at)
         for account, stay in intervals(seeded)
-        for (track_id, code), at in lost_at.items()
-        if stay.valid_to is None
-        and track_id == stay.track_id
-        and at > stay.valid_from
-        and code not in sets[of[track_id]]
+        for code, at in lost_at[stay.track_id].items()
+        if stay.valid_to is None and at > stay.valid_from and code not in sets[of[stay.track_id]]
     }
     rows = rows_of(seeded, "market-losses")
     assert {(row["account"], row["track_id"], row["market_code"], row["lost_at"]) for row in rows} == wanted

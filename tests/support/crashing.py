@@ -1,4 +1,4 @@
-"""A process that dies on request: for each line on stdin it forks a child, which is killed at its n-th step. Not a test.
+"""A process whose children die on request: for a line on stdin it forks one, which is killed at its n-th step. Not a test.
 
 Steps are what can be answer apart from outside: a request to the service, a statement that is no question, a commit (before and
 after it).
@@ -21,12 +21,14 @@ from etl import logs
 from etl.boomplay.client import Boomplay
 from etl.boomplay.http import HttpOptions
 from etl.boomplay.tokens import StaticToken
+from etl.boomplay.transport import close_clients
 from etl.db.engine import open_engine, read_transaction
 from etl.extract import snapshot
 from etl.load.accounts import find_accounts
 from etl.model.records import RemovalThreshold, Review
 from etl.replay.review import review_run
 from etl.sync import sync_account
+from tests.support.shared_statements import shared_statements
 
 REQUESTS = 4  # requests after these are like these
 
@@ -90,15 +92,24 @@ def main() -> None:
     """Answer each order with the signal that ended the child (0: none) and its exit code."""
     logs.configure("text", "error")
     snapshot.YOUNG = timedelta(0)  # the removal of a new favourite takes more walks, which are like the first two
-    for line in sys.stdin:
-        child = os.fork()
-        if child == 0:
-            act(json.loads(line), *sys.argv[1:])
-            os._exit(0)
-        _, status = os.waitpid(child, 0)
-        answer = {"signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0, "status": status}
-        sys.stdout.write(json.dumps(answer) + "\n")
-        sys.stdout.flush()
+    with shared_statements():
+        for line in sys.stdin:
+            sys.stdout.write(json.dumps(carry_out(json.loads(line))) + "\n")
+            sys.stdout.flush()
+
+
+def carry_out(order: dict[str, Any]) -> dict[str, int]:
+    """Carry out an order, in a child if it has a fatal step: the children inherit statements that are compiled already."""
+    if not order["at"]:
+        act(order, *sys.argv[1:])
+        close_clients()  # or a child would share their sockets
+        return {"signal": 0, "status": 0}
+    child = os.fork()
+    if child == 0:
+        act(order, *sys.argv[1:])
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    return {"signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0, "status": status}
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from etl.sandbox import Sandbox, faults
-from tests.support.database import ROOT, Database, favsync, open_database, settings
+from tests.support.commands import run_command
+from tests.support.database import ROOT, Database, open_database, settings
 
 TRACKS = 30
 
@@ -135,7 +136,7 @@ def test_command_stopped_during_a_read_changes_nothing(new_database: Any, number
     url = new_database("sqlite")
     with Sandbox(tracks=120, seed=7) as sandbox, open_database(url) as database:
         environ = settings(sandbox, url)
-        assert favsync(environ, "sync").returncode == 0
+        assert run_command(environ, "sync").returncode == 0
         before = database.history()
         sandbox.unfavourite("ada", sandbox.favourites("ada")[60])
         sandbox.script([None, faults.stall(3600)])
@@ -155,7 +156,7 @@ def test_command_stopped_during_a_read_changes_nothing(new_database: Any, number
         assert "Traceback" not in talk
         assert database.history() == before
         assert process.returncode == code
-        again = favsync(environ, "sync")
+        again = run_command(environ, "sync")
         assert again.returncode == 0
         assert database.open_tracks("default") == set(sandbox.favourites("ada"))
         stopped = database.run(2)

@@ -22,6 +22,7 @@ from etl.errors import DatabaseError
 from etl.load import raw
 from etl.sandbox import Sandbox
 from tests.conftest import NewDatabase
+from tests.support.commands import run_command
 from tests.support.database import Database, favsync, open_database, settings
 from tests.support.lists import FakeSource, item
 
@@ -81,7 +82,7 @@ def test_a_full_disk_ends_the_run_with_5_and_changes_nothing(
     assert "disk" in result.stderr
     with open_database(url) as database:
         assert (database.history(), database.sizes()["raw_items"]) == before
-        assert favsync(environ, "sync").returncode == 0
+        assert run_command(environ, "sync").returncode == 0
         assert database.open_tracks("default") == set(sandbox.favourites("ada"))
         failed = database.rows("SELECT reason FROM runs WHERE outcome = 'failed'")
         assert len(failed) <= 1
@@ -113,7 +114,7 @@ def test_read_only_database_ends_the_run_with_5(
     folder.mkdir()
     url = f"sqlite:///{folder}/favsync.db"
     environ = settings(sandbox, url)
-    assert favsync(environ, "sync").returncode == 0
+    assert run_command(environ, "sync").returncode == 0
     with open_database(url) as database:
         before = database.history()
     (folder / "favsync.db.lock-1").unlink()
@@ -131,7 +132,7 @@ def test_read_only_database_ends_the_run_with_5(
 def test_a_read_only_database_can_still_be_looked_at(sandbox: Sandbox, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/favsync.db"
     environ = settings(sandbox, url)
-    assert favsync(environ, "sync").returncode == 0
+    assert run_command(environ, "sync").returncode == 0
     (tmp_path / "favsync.db").chmod(0o400)
     result = favsync(environ, "runs", "list", preexec_fn=without_privileges)
     assert result.returncode == 0
@@ -154,7 +155,7 @@ def test_unreadable_file_and_folder_are_named_with_a_remedy(sandbox: Sandbox, tm
 
 def test_a_file_that_is_no_database_is_named(sandbox: Sandbox, tmp_path: Path) -> None:
     (tmp_path / "favsync.db").write_bytes(b"something else\n" * 100)
-    result = favsync(settings(sandbox, f"sqlite:///{tmp_path}/favsync.db"), "sync")
+    result = run_command(settings(sandbox, f"sqlite:///{tmp_path}/favsync.db"), "sync")
     assert result.returncode == 5
     assert one_clear_line(result.stderr), result.stderr
     assert "not SQLite" in result.stderr
@@ -162,7 +163,7 @@ def test_a_file_that_is_no_database_is_named(sandbox: Sandbox, tmp_path: Path) -
 
 def test_unreachable_server_is_named_without_its_password(sandbox: Sandbox) -> None:
     environ = settings(sandbox, "postgresql://ada:marker-password@127.0.0.1:1/favsync")
-    result = favsync(environ, "sync")
+    result = run_command(environ, "sync")
     assert result.returncode == 5
     assert one_clear_line(result.stderr), result.stderr
     assert "marker-password" not in result.stdout + result.stderr
