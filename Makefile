@@ -24,7 +24,7 @@ demo: $(VENV)/.runtime  ## show what favsync does, without credentials
 	@$(VENV)/bin/favsync demo
 
 test: $(VENV)/.test  ## all tests, on SQLite and on a PostgreSQL server that they start
-	@$(python) -m pytest -n $(WORKERS) $(ARGS)
+	@$(python) -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 check: $(VENV)/.check  ## everything that CI runs
 	@bash .ci/run

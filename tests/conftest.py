@@ -59,10 +59,10 @@ SERVER_SETTINGS = (
 
 NewDatabase = Callable[..., str]
 
-hypothesis.settings.register_profile("ci", derandomize=True, max_examples=100, deadline=None, print_blob=True)
+hypothesis.settings.register_profile("ci", derandomize=True, max_examples=40, deadline=None, print_blob=True)
 hypothesis.settings.register_profile("dev", max_examples=50, deadline=None, print_blob=True)
 hypothesis.settings.register_profile("thorough", max_examples=5_000, deadline=None, print_blob=True)
-hypothesis.settings.load_profile("ci")  # another one: pytest --hypothesis-profile dev
+hypothesis.settings.load_profile("ci")  # another one, such as at night: pytest --hypothesis-profile thorough
 
 os.environ["TZ"] = LOCAL_ZONE
 time.tzset()
@@ -189,13 +189,14 @@ class Postgres:
 
         url = self.create()
         if OUTSIDE_POSTGRES_URL:
-            self._undo.callback(self._drop_now, url)
+            self._undo.callback(self.drop_now, url)
         upgrade(url)
         return str(make_url(url).database)
 
-    def create(self, *, migrated: bool = False) -> str:
-        """Create a database, at the newest schema if ``migrated``, and return its URL."""
-        source = f"{self._template} STRATEGY file_copy" if migrated else "template0"
+    def create(self, *, migrated: bool = False, copy_of: str | None = None) -> str:
+        """Create a database, at the newest schema if ``migrated``, or a copy of the one at a URL; return its URL."""
+        template = str(make_url(copy_of).database) if copy_of else self._template if migrated else None
+        source = f"{template} STRATEGY file_copy" if template else "template0"
         name = next(self._names)
         self._execute(f"CREATE DATABASE {name} TEMPLATE {source}")
         return make_url(self.url).set(database=name).render_as_string(hide_password=False)
@@ -207,16 +208,17 @@ class Postgres:
         """
         self._leaving.append(url)
         if len(self._leaving) > LEAVING:
-            self._drop_now(self._leaving.pop(0))
+            self.drop_now(self._leaving.pop(0))
 
     def stop(self) -> None:
         """Drop what is left and stop the server, as far as they were made here."""
         if OUTSIDE_POSTGRES_URL:
             for url in self._leaving:
-                self._drop_now(url)
+                self.drop_now(url)
         self._undo.close()
 
-    def _drop_now(self, url: str) -> None:
+    def drop_now(self, url: str) -> None:
+        """Drop the database at ``url`` at once."""
         self._execute(f"DROP DATABASE IF EXISTS {make_url(url).database} WITH (FORCE)")
 
     @cached_property

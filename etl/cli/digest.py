@@ -16,6 +16,7 @@ from etl.cli.time_input import instant
 from etl.db.engine import read_transaction, write_transaction
 from etl.errors import NotDelivered, SettingsError
 from etl.load.accounts import match_accounts
+from etl.monitor.webhook import Webhook
 from etl.monitor.webhook import send as send_digest
 from etl.reporting.digest import Cursor, Digest, DigestRange, cursor_of, newest_cursor, set_cursor
 from etl.reporting.digest import digest as make_digest
@@ -127,9 +128,10 @@ def _send(context: Context, engine: Engine, names: tuple[str, ...]) -> None:
         accounts = match_accounts(connection, names)
     first = DigestRange(instant=clock.now() - FIRST)
     failure: NotDelivered | None = None
+    webhook = Webhook(url.reveal(), context.config.digest_format)
     for account in accounts:
         try:
-            is_sent = send_digest(engine, account, url.reveal(), context.config.digest_format, first)
+            is_sent = send_digest(engine, account, webhook, first)
             context.say(f"{account.name}: {'sent' if is_sent else 'no changes'}")
         except NotDelivered as error:
             failure = error

@@ -19,7 +19,7 @@ from etl.monitor.calendar_status import calendar_and_budgets
 from etl.monitor.http import Answers, serving
 from etl.monitor.metrics import Metrics
 from etl.monitor.overview import ACCOUNT_LIMIT, OverviewReader
-from etl.monitor.webhook import WebhookSender
+from etl.monitor.webhook import Webhook, WebhookSender
 from etl.scheduler.due_sync import FinishedRun
 from etl.scheduler.service import ServiceStatus
 
@@ -54,7 +54,8 @@ def watch_runs(
         hooks.before_run.append(pinger.started)
         hooks.after_run.append(lambda ran: report_run(pinger, ran.report))
     if context.config.digest_url is not None:
-        sender = WebhookSender(engine, context.config.digest_url.reveal(), context.config.digest_format)
+        webhook = Webhook(context.config.digest_url.reveal(), context.config.digest_format)
+        sender = WebhookSender(engine, webhook)
         stack.callback(sender.close)
         hooks.after_run.append(sender.ended)
 

@@ -18,7 +18,7 @@ from etl.errors import ApiRefused, ApiUnreachable, FavsyncError, PayloadError, S
 from etl.extract.completeness import PageChain
 from etl.extract.filtered_pagination import FilteredPagination
 from etl.extract.pagination import MAX_REQUESTS, PAGE_LIMIT, PageRequest, Pagination
-from etl.extract.remainder import MAX_USELESS_ANSWERS, Remainder
+from etl.extract.remainder import MAX_USELESS_ANSWERS, Remainder, RemainderOptions
 from etl.extract.unordered_pagination import UnorderedPagination
 from etl.model.records import Page
 
@@ -114,11 +114,13 @@ def read_with(carry_out: Callable[[Reading], PageChain], options: ReadOptions) -
     if unread_from is None:
         pass
     elif not chain.proven:
-        chain = carry_out(Remainder(unread_from, chain, max_requests=MAX_REQUESTS - ordered.requests))
+        left = RemainderOptions(max_requests=MAX_REQUESTS - ordered.requests)
+        chain = carry_out(Remainder(unread_from, chain, left))
     elif shortfall > 0 or options.is_confirming:
         hop = ordered.page_size or limit
         probes = 1 + min(MAX_USELESS_ANSWERS, -(-max(0, shortfall) // hop))
-        behind = carry_out(Remainder(unread_from, chain, hop=hop, max_useless=probes, is_needed=False))
+        probing = RemainderOptions(hop=hop, max_useless=probes, is_needed=False)
+        behind = carry_out(Remainder(unread_from, chain, probing))
         chain = behind if len(behind.items) > len(chain.seen) else chain
     total = ordered.total if ordered.total is not None and ordered.total >= len(chain.seen) else None
     return replace(chain, pages=pages, page_size=ordered.page_size, total=total)

@@ -7,6 +7,8 @@ falsely answers with an empty page, shows an end where there is none.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from etl.extract.completeness import Key, PageChain
 from etl.extract.pagination import MAX_REQUESTS, PAGE_LIMIT, PageRequest
 from etl.model.records import Item, Page
@@ -15,31 +17,31 @@ MAX_USELESS_ANSWERS = 3
 HIDDEN_END = "the list goes on behind rows that the service hides"
 
 
+@dataclass(frozen=True)
+class RemainderOptions:
+    """``hop``: rows to step over a page without items. ``is_needed``: an error that is no refusal ends the run.
+
+    The read ends after ``max_useless`` answers in a row that are empty, refused, or repeat its own pages.
+    """
+
+    hop: int = PAGE_LIMIT
+    max_useless: int = MAX_USELESS_ANSWERS
+    max_requests: int = MAX_REQUESTS
+    is_needed: bool = True
+
+
 class Remainder:
     """One read in progress, one request at a time; the same methods as `pagination.Pagination`.
 
-    ``offset``: the first to request. ``earlier``: the read so far. ``hop``: rows to step over a page without items. It ends
-    after ``max_useless`` answers in a row that are empty, refused, or repeat its own pages. ``is_needed``: an error that is
-    no refusal ends the run.
+    ``offset``: the first to request. ``earlier``: the read so far.
     """
 
-    def __init__(
-        self,
-        offset: int,
-        earlier: PageChain,
-        *,
-        hop: int = PAGE_LIMIT,
-        max_useless: int = MAX_USELESS_ANSWERS,
-        max_requests: int = MAX_REQUESTS,
-        is_needed: bool = True,
-    ) -> None:
+    def __init__(self, offset: int, earlier: PageChain, options: RemainderOptions) -> None:
         self.result: PageChain | None = None
         self._offset = offset
-        self._hop = hop
+        self._options = options
         self._reason = earlier.reason or HIDDEN_END
-        self._max_useless = max_useless
-        self._left = max_requests
-        self._is_needed = is_needed
+        self._left = options.max_requests
         self._useless = 0
         self._is_waiting = False
         self._seen: dict[Key, Item] = {item.key: item for item in earlier.seen}
@@ -54,7 +56,7 @@ class Remainder:
         """Return the request to send now; none while one is in flight."""
         if self.result is not None or self._is_waiting:
             return []
-        if self._left <= 0 or self._useless == self._max_useless:
+        if self._left <= 0 or self._useless == self._options.max_useless:
             self.result = PageChain(items=tuple(self._seen.values()), extras=(), proven=False, reason=self._reason)
             return []
         self._left -= 1
@@ -63,7 +65,7 @@ class Remainder:
 
     def is_required(self, request: PageRequest) -> bool:
         """True if an error that is no refusal ends the run."""
-        return self._is_needed
+        return self._options.is_needed
 
     def refuse(self, request: PageRequest, why: str) -> None:
         """Continue behind a page that the service refuses."""
@@ -81,4 +83,4 @@ class Remainder:
         self._read |= keys
         for item in page.items:
             self._seen.setdefault(item.key, item)
-        self._offset = request.offset + (max(1, len(page.items) - 1) if page.items else self._hop)
+        self._offset = request.offset + (max(1, len(page.items) - 1) if page.items else self._options.hop)

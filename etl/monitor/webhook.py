@@ -8,6 +8,7 @@ announced once. Failed runs and changed attributes alone send nothing; the next 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
@@ -32,11 +33,20 @@ CHANNEL = "webhook"
 Send = Callable[[str, bytes, str], None]
 
 
+@dataclass(frozen=True)
+class Webhook:
+    """An address and the ``kind`` of its payload (see `etl.reporting.digest_text.payload`)."""
+
+    url: str
+    kind: str
+    post: Send = post
+
+
 class WebhookSender:
     """Sends digests from a background thread. Close it to send what is queued."""
 
-    def __init__(self, engine: Engine, url: str, kind: str, send: Send = post) -> None:
-        self._engine, self._url, self._kind, self._send = engine, url, kind, send
+    def __init__(self, engine: Engine, webhook: Webhook) -> None:
+        self._engine, self._webhook = engine, webhook
         self._undelivered: set[str] = set()
         self._outbox = Outbox[tuple[str, int, bool]](
             "favsync-digest",
@@ -67,14 +77,14 @@ class WebhookSender:
             with write_transaction(self._engine) as connection:
                 set_cursor(connection, account.account_id, CHANNEL, Cursor(run_id - 1, None, clock.now()))
         try:
-            send(self._engine, account, self._url, self._kind, DigestRange(after_run=run_id - 1), self._send)
+            send(self._engine, account, self._webhook, DigestRange(after_run=run_id - 1))
         except NotDelivered:
             self._undelivered.add(name)
             raise
         self._undelivered.discard(name)
 
 
-def send(engine: Engine, account: Account, url: str, kind: str, first: DigestRange, send: Send = post) -> bool:
+def send(engine: Engine, account: Account, webhook: Webhook, first: DigestRange) -> bool:
     """Send what changed in ``account`` since the last digest, and return whether there was anything.
 
     ``first``: the range of the first digest of the channel.
@@ -90,9 +100,9 @@ def send(engine: Engine, account: Account, url: str, kind: str, first: DigestRan
         found = digest(connection, account.name, since)
     if not found.has_content:
         return False
-    content_type, body = payload(kind, found)
+    content_type, body = payload(webhook.kind, found)
     try:
-        send(url, body, content_type)
+        webhook.post(webhook.url, body, content_type)
     except OSError as error:
         raise NotDelivered(
             f"the webhook of FAVSYNC_DIGEST_URL did not accept the digest of {account.name}: {describe(error)}",

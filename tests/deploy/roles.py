@@ -21,9 +21,10 @@ _numbers = itertools.count(1)
 class Roles:
     """The roles of the database at ``admin_url``: `migrate`, `sync` and `report` are their URLs, `grant` runs the file."""
 
-    def __init__(self, admin_url: str) -> None:
+    def __init__(self, admin_url: str, like: Roles | None = None) -> None:
+        """Name the roles of a database; those of ``like``, if it is a copy of its database."""
         self.admin_url = admin_url
-        self._suffix = f"t{os.getpid()}_{next(_numbers)}"
+        self._suffix: str = like._suffix if like else f"t{os.getpid()}_{next(_numbers)}"
         self.migrate, self.sync, self.report = (self._url(kind) for kind in ("migrate", "sync", "report"))
 
     def name(self, kind: str) -> str:

@@ -17,7 +17,7 @@ from etl.db.tables import metadata
 from etl.load.accounts import ensure_account
 from etl.monitor.database_health import missing_rights
 from etl.reporting.views import views
-from tests.conftest import NewDatabase
+from tests.conftest import NewDatabase, Postgres
 from tests.deploy.history import faults, source_of, synced
 from tests.deploy.roles import Roles, may, roles_in
 from tests.monitor.test_status import NOW
@@ -32,13 +32,25 @@ CLOSED = {
 }
 
 
-@pytest.fixture
-def roles(new_database: NewDatabase) -> Iterator[Roles]:
+@pytest.fixture(scope="module")
+def granted(postgres: Postgres) -> Iterator[Roles]:
     """The roles, in a database that they migrated and were granted again, as an operator does it."""
-    with roles_in(new_database("postgresql", migrated=False)) as roles:
+    url = postgres.create()
+    with roles_in(url) as roles:
         upgrade(roles.migrate)
         roles.grant()
         yield roles
+    postgres.drop_now(url)
+
+
+@pytest.fixture
+def roles(granted: Roles, postgres: Postgres) -> Iterator[Roles]:
+    """The same roles, in a copy of that database; rights on a database itself are not copied."""
+    url = postgres.create(copy_of=granted.admin_url)
+    roles = Roles(url, like=granted)
+    roles.grant()
+    yield roles
+    postgres.drop_now(url)  # or the roles could not be dropped, as it depends on them
 
 
 def test_sync_role_can_run_a_sync(roles: Roles) -> None:

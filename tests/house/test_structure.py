@@ -24,8 +24,8 @@ LARGER: dict[str, str] = {}
 
 PENDING_PARAMETERS = {
     "etl/db/bulk.py::_copy_in", "etl/db/bulk.py::insert", "etl/db/bulk.py::select_in",
-    "etl/extract/remainder.py::__init__", "etl/load/raw.py::_store", "etl/load/raw.py::store_items",
-    "etl/load/tracks.py::_write_batch", "etl/monitor/webhook.py::send", "etl/replay/import_snapshots.py::_store",
+    "etl/load/raw.py::_store", "etl/load/raw.py::store_items",
+    "etl/load/tracks.py::_write_batch", "etl/replay/import_snapshots.py::_store",
     "etl/replay/import_snapshots.py::import_snapshots", "etl/replay/tracks.py::_settle_names",
     "etl/settings.py::_setting", "etl/sync.py::_load",
 }  # fmt: skip

@@ -17,7 +17,7 @@ from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.errors import NotDelivered
 from etl.load.accounts import ensure_account, find_accounts
 from etl.monitor import webhook
-from etl.monitor.webhook import WebhookSender
+from etl.monitor.webhook import Webhook, WebhookSender
 from etl.scheduler.service import FinishedRun
 from etl.sync import RunOptions, RunResult, sync_account
 from tests.support.lists import START, FakeSource, item
@@ -52,7 +52,7 @@ class SyncedAccount:
     def sync(self, items: list[Any]) -> RunResult:
         """Sync, then send a digest as the scheduler does."""
         report = sync_account(self.engine, self.account, FakeSource(items), RunOptions(concurrency=1))
-        sender = WebhookSender(self.engine, "https://hook.invalid/secret-id", "text", self.hook.send)
+        sender = WebhookSender(self.engine, Webhook("https://hook.invalid/secret-id", "text", self.hook.send))
         sender.ended(FinishedRun(report))
         sender.close()
         return report
@@ -107,7 +107,7 @@ def test_an_undelivered_digest_is_sent_after_an_unchanged_run(
     synced: SyncedAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(webhook, "Outbox", ImmediateOutbox)
-    sender = WebhookSender(synced.engine, "https://hook.invalid/secret-id", "text", synced.hook.send)
+    sender = WebhookSender(synced.engine, Webhook("https://hook.invalid/secret-id", "text", synced.hook.send))
 
     def run(items: list[Any], *, is_down: bool = False) -> None:
         synced.hook.is_down = is_down

@@ -24,7 +24,8 @@ CHANGES = st.lists(
 )
 QUIET_ROUNDS = st.lists(CHANGES, min_size=1, max_size=4)
 BUSY = st.lists(CHANGES, max_size=16)
-IN_ONE_DATABASE = settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+EXAMPLES = settings.default.max_examples // 5  # a run costs more than what is pure
+IN_ONE_DATABASE = settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
 NewDatabase = Callable[..., str]
 
 
@@ -116,7 +117,7 @@ def test_the_engines_end_equal(new_database: NewDatabase) -> None:
     with ExitStack() as stack:
         databases = [stack.enter_context(open_database(new_database(engine))) for engine in ("sqlite", "postgresql")]
 
-        @settings(max_examples=15)
+        @settings(max_examples=EXAMPLES)
         @given(rounds=st.lists(st.tuples(CHANGES, BUSY), min_size=1, max_size=3), length=st.integers(0, 30))
         def law(rounds: list[tuple[Changes, list[Changes]]], length: int) -> None:
             results = [_results(database, rounds, length) for database in databases]

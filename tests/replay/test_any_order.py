@@ -195,7 +195,7 @@ def pasts(draw: st.DrawFn) -> list[PastSnapshot]:
     return found
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=settings.default.max_examples // 4, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pasts(), st.randoms(use_true_random=False))
 def test_any_sequence_of_events_equals_the_plain_model(
     new_database, every: list[PastSnapshot], chance: random.Random
