@@ -59,7 +59,7 @@ YEARLY = "0 0 1 1 *"  # nothing is due by itself
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--accounts", type=int, default=10_000)
-    parser.add_argument("--favourites", type=int, default=30)
+    parser.add_argument("--favourites", type=int, default=20)
     parser.add_argument("--processes", default="1,2,4,8", help="numbers of worker processes, separated by commas")
     parser.add_argument("--latency", type=float, default=20.0, help="of each answer, in milliseconds")
     parser.add_argument("--kills", type=int, default=2, help="workers to kill in each round")
