@@ -32,7 +32,7 @@ from etl.config import Config
 from etl.db.engine import write_transaction
 from etl.db.tables import schedules
 from etl.db.types import Instant
-from etl.errors import FavsyncError
+from etl.errors import DatabaseError, FavsyncError
 from etl.load.calendar import add_missing_rows
 from etl.scheduler import queue
 from etl.scheduler.due_sync import DueSync, reschedule
@@ -42,6 +42,7 @@ SYNC, DISPATCH, RESCUE = "favsync.sync_account", "favsync.dispatch", "favsync.re
 LEASE = timedelta(minutes=10)
 HEARTBEAT_SECONDS = 10.0
 STALLED_SECONDS = 30.0
+RETRY_SECONDS = 30
 WAITING_PER_WORKER = 1_000
 """Jobs that wait for each worker process: about what it can do in a minute. Fetching from a long queue is slow."""
 EVERY_10_SECONDS, EVERY_30_SECONDS = "* * * * * */10", "* * * * * */30"
@@ -107,9 +108,11 @@ def app_with_jobs(
     """Return the engine's app with our jobs. ``is_periodic``: dispatch and rescue by themselves."""
     app = procrastinate.App(connector=connector)
 
-    @app.task(name=SYNC, queue=QUEUE)
+    @app.task(name=SYNC, queue=QUEUE, retry=procrastinate.RetryStrategy(wait=RETRY_SECONDS))
     def sync_account(account_id: int) -> None:
-        sync.sync_due_account(account_id)
+        finished = sync.sync_due_account(account_id)
+        if finished is not None and not finished.is_settled:  # else the account would wait for the end of its claim
+            raise DatabaseError("the next run was not written")
 
     def dispatch(timestamp: int) -> None:
         try:

@@ -12,6 +12,7 @@ from sqlalchemy import Engine, text
 from etl import clock
 from etl.config import Config
 from etl.db.engine import read_transaction, write_transaction
+from etl.errors import DatabaseError
 from etl.load.run_lock import run_lock
 from etl.sandbox import Sandbox
 from etl.scheduler import queue
@@ -52,6 +53,24 @@ def test_a_worker_syncs_what_is_due_and_writes_the_next_run(config: MakeConfig, 
         assert row.claimed_until is None
     assert jobs(engine) == []
     assert work_once(config(), engine) == []
+
+
+def test_a_job_without_a_next_run_is_repeated(
+    config: MakeConfig, engine: Engine, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+):
+    add(config(), engine, sandbox, "ada")
+
+    def fail(*_: object) -> None:
+        raise DatabaseError("the server is shutting down")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(queue, "set_next_run", fail)
+        assert [run.is_settled for run in work_once(config(), engine)] == [False]
+    assert jobs(engine) == [("todo", f"account {number(engine, 'ada')}")]
+    with write_transaction(engine) as connection:
+        connection.execute(text("UPDATE procrastinate_jobs SET scheduled_at = now()"))
+    assert [run.report.outcome for run in work_once(config(), engine)] == ["succeeded"]
+    assert jobs(engine) == []
 
 
 def test_an_account_is_dispatched_once(config: MakeConfig, engine: Engine, sandbox: Sandbox):
