@@ -75,9 +75,10 @@ def upsert_tracks(
         [(i, at) for i in bare],
         key=("track_id",),
     )
-    again = {t.track_id for t in seen if t.track_id in known and not known[t.track_id].is_later(observed_at)}
-    bulk.update(connection, tracks, ("track_id",), ("sighted_at",), [(track_id, at) for track_id in again])
     touched = (*change.new, *change.changed)
+    again = {t.track_id for t in seen if t.track_id in known and not known[t.track_id].is_later(observed_at)}
+    again -= {track.track_id for track in touched}
+    bulk.update(connection, tracks, ("track_id",), ("sighted_at",), [(track_id, at) for track_id in again])
     if not touched:
         return change
     refer = write_dimensions(connection, touched)

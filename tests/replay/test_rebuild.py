@@ -62,7 +62,7 @@ TAMPERED = {
     "when it changed": "UPDATE tracks SET changed_at = first_seen_at WHERE track_id = 20",
     "a version is gone": "DELETE FROM superseded_versions WHERE track_id = 20",
     "a version's title": "UPDATE superseded_versions SET title = 'x' WHERE track_id = 20",
-    "a version's facts": "UPDATE superseded_versions SET facts = REPLACE(CAST(facts AS text), 'Afrobeats', 'Pop')",
+    "a version's facts": "UPDATE superseded_versions SET facts = REPLACE(CAST(facts AS text), 'Jazz', 'Pop')",
     "a version's markets": "UPDATE superseded_versions SET market_set_id = NULL WHERE track_id = 20",
     "a current version's facts": "UPDATE tracks SET facts = '{}' WHERE track_id = 20",
     "the first name of an artist": "UPDATE artists SET first_name = 'x'",
@@ -85,8 +85,8 @@ def test_changed_rows_are_found_and_restored(engine, lived, statement):
     assert not compare(engine, (), THRESHOLD)
     before = content(engine)
     if engine.dialect.name == "postgresql":
-        statement = statement.replace("SET facts = REPLACE(CAST(facts AS text), 'Afrobeats', 'Pop')",
-                                      "SET facts = CAST(REPLACE(CAST(facts AS text), 'Afrobeats', 'Pop') AS jsonb)")  # fmt: skip
+        statement = statement.replace("SET facts = REPLACE(CAST(facts AS text), 'Jazz', 'Pop')",
+                                      "SET facts = CAST(REPLACE(CAST(facts AS text), 'Jazz', 'Pop') AS jsonb)")  # fmt: skip
     with write_transaction(engine) as connection:
         connection.execute(text(statement))
     assert compare(engine, (), THRESHOLD)
