@@ -84,8 +84,8 @@ BEGIN
         UNION ALL
         SELECT each FROM unnest(ARRAY[
             'accounts', 'albums', 'artists', 'budgets', 'digests', 'favourites', 'favsync_version', 'genres', 'market_set_members', 'market_sets',
-            'markets', 'raw_blocks', 'raw_items', 'rejects', 'removal_memory', 'runs', 'schedules', 'snapshots', 'track_artists',
-            'track_genres', 'track_versions', 'tracks'
+            'markets', 'raw_blocks', 'raw_items', 'rejects', 'removal_memory', 'runs', 'schedules', 'snapshots', 'superseded_versions', 'track_artists',
+            'track_genres', 'tracks'
         ]) AS each
         WHERE to_regclass('public.' || each) IS NOT NULL
     LOOP

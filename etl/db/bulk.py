@@ -17,7 +17,7 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, Table, TableClause
 
 from etl.db import pg_copy
 from etl.db.types import instant_text
@@ -61,7 +61,7 @@ def placeholder(connection: Connection) -> str:
     return "%s" if connection.dialect.name == "postgresql" else "?"
 
 
-def by_index(connection: Connection, table: Table, index: str) -> str:
+def by_index(connection: Connection, table: TableClause, index: str) -> str:
     """Return ``table`` for a FROM clause, to be read by ``index``.
 
     SQLite without statistics prefers a primary key even if a partial index covers the query. It rejects the statement if the
@@ -78,9 +78,12 @@ def insert(
     *,
     key: Sequence[str] = (),
     update: Sequence[str] = (),
+    first: str = "",
     is_alone: bool = False,
 ) -> int | None:
     """Insert ``rows``. On a conflict over ``key``, overwrite the columns ``update`` where they differ; with none, keep.
+
+    ``first``: a column that receives the first value of the only column of ``update`` once that is overwritten.
 
     ``is_alone``: nothing conflicts, since the caller called `lock_track_tables` first; PostgreSQL then writes the rows once
     instead of twice. Return the number of rows written, None if the driver does not report it.
@@ -89,11 +92,14 @@ def insert(
         return 0
     if key:
         rows = sorted(rows, key=itemgetter(*(columns.index(name) for name in key)))
+    conflict = _on_conflict(connection, table, key, update, first)
     if connection.dialect.name == "postgresql" and len(rows) >= COPY_FROM_ROWS:
-        return _copy_in(connection, table, columns, rows, () if is_alone else key, update)
+        if not key or is_alone:
+            pg_copy.copy(connection, table, table.name, columns, rows)
+            return len(rows)
+        return _copy_in(connection, table, columns, rows, f" ORDER BY {', '.join(key)}{conflict}")
     holders = f"({', '.join([placeholder(connection)] * len(columns))})"
     head = f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES "  # noqa: S608 - names of our own tables
-    conflict = _on_conflict(connection, table, key, update)
     whole = len(rows) // ROWS_AT_ONCE * ROWS_AT_ONCE if connection.dialect.name == "sqlite" else 0
     if whole:
         flat = [tuple(chain.from_iterable(rows[n : n + ROWS_AT_ONCE])) for n in range(0, whole, ROWS_AT_ONCE)]
@@ -103,24 +109,11 @@ def insert(
     return None
 
 
-def _copy_in(
-    connection: Connection,
-    table: Table,
-    columns: Sequence[str],
-    rows: Sequence[Row],
-    key: Sequence[str],
-    update: Sequence[str],
-) -> int:
-    """Do what `insert` does by COPY."""
-    if not key:
-        pg_copy.copy(connection, table, table.name, columns, rows)
-        return len(rows)
+def _copy_in(connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[Row], suffix: str) -> int:
+    """Do what `insert` does by COPY into a temporary table. ``suffix``: order and conflict."""
     staged = pg_copy.stage(connection, table, columns, rows)
     names = ", ".join(columns)
-    conflict = _on_conflict(connection, table, key, update)
-    done = connection.exec_driver_sql(
-        f"INSERT INTO {table.name} ({names}) SELECT {names} FROM {staged} ORDER BY {', '.join(key)}{conflict}"  # noqa: S608
-    )
+    done = connection.exec_driver_sql(f"INSERT INTO {table.name} ({names}) SELECT {names} FROM {staged}{suffix}")  # noqa: S608
     connection.exec_driver_sql(f"DROP TABLE {staged}")
     return done.rowcount
 
@@ -168,7 +161,7 @@ def update(
 def select_in(
     connection: Connection,
     columns: str,
-    table: Table,
+    table: TableClause,
     name: str,
     values: Iterable[Any],
     suffix: str = "",
@@ -254,12 +247,14 @@ def lock_tracks(connection: Connection, track_ids: Iterable[int]) -> None:
         connection.exec_driver_sql(sql, (list(track_ids),))
 
 
-def _on_conflict(connection: Connection, table: Table, key: Sequence[str], update: Sequence[str]) -> str:
+def _on_conflict(connection: Connection, table: Table, key: Sequence[str], update: Sequence[str], first: str) -> str:
     if not key:
         return ""
     if not update:
         return f" ON CONFLICT ({', '.join(key)}) DO NOTHING"
     differs = "IS DISTINCT FROM" if connection.dialect.name == "postgresql" else "IS NOT"
     sets = ", ".join(f"{name} = excluded.{name}" for name in update)
+    if first:
+        sets += f", {first} = coalesce({table.name}.{first}, {table.name}.{update[0]})"
     where = " OR ".join(f"{table.name}.{name} {differs} excluded.{name}" for name in update)
     return f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {sets} WHERE {where}"

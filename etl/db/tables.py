@@ -20,6 +20,8 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    column,
+    table,
     text,
 )
 
@@ -142,6 +144,7 @@ albums = Table(
     metadata,
     Column("album_id", Key, primary_key=True, autoincrement=False),
     Column("title", Text),
+    Column("first_title", Text),  # ours: the first title, unless it is ``title`` still (`tracks.facts`)
 )
 
 artists = Table(
@@ -149,6 +152,7 @@ artists = Table(
     metadata,
     Column("artist_id", Key, primary_key=True, autoincrement=False),
     Column("name", Text),
+    Column("first_name", Text),  # ours: like ``albums.first_title``
 )
 
 genres = Table(
@@ -201,23 +205,29 @@ tracks = Table(
     Column("first_seen_at", Instant, nullable=False),
     Column("changed_at", Instant),
     Column("facts_digest", LargeBinary),  # ours: NULL while only the id is known
-    Column("sighted_at", Instant),  # ours: the newest snapshot in which its item was new to some account
+    Column(
+        "facts", Json
+    ),  # ours: as in ``track_versions``, if they name albums or artists in other words than their first
+    # ours: the newest snapshot in which its item was new to some account, rounded up; NULL: the one of ``changed_at``
+    Column("sighted_at", Instant),
 )
 
-track_versions = Table(
-    "track_versions",
+superseded_versions = Table(  # ours: attributes that a track had before those in ``tracks``
+    "superseded_versions",
     metadata,
     Column("track_id", ForeignKey("tracks.track_id"), primary_key=True),
     Column("valid_from", Instant, primary_key=True),
-    Column("valid_to", Instant),
+    Column("valid_to", Instant, nullable=False),
     Column("title", Text),
     Column("album_id", BigInteger),
     Column("market_set_id", ForeignKey("market_sets.market_set_id")),
     Column("facts", Json, nullable=False),
-    Column("facts_digest", LargeBinary, nullable=False),  # ours
+    Column("facts_digest", LargeBinary, nullable=False),
     CheckConstraint("valid_to > valid_from", name="ends_after_start"),
-    _partial_index("uq_track_versions_current", "track_id", where="valid_to IS NULL", unique=True),
 )
+
+# A view: superseded versions, and the current one of each track (etl/reporting/views/track_versions.sql).
+track_versions = table("track_versions", *(column(each.name, each.type) for each in superseded_versions.c))
 
 track_artists = Table(
     "track_artists",

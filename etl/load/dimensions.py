@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+import msgspec
 from sqlalchemy import Connection
 
 from etl.db import bulk
@@ -15,22 +16,45 @@ from etl.db.tables import (
     market_sets,
     markets,
 )
-from etl.model.records import Digest
+from etl.model.records import Digest, Track
 from etl.transform.track_versions import market_set_digest
 
+Names = Mapping[int, str | None]
+_NAMED = ((albums, "album_id", "title"), (artists, "artist_id", "name"))
 
-def write_names(
-    connection: Connection, titles: dict[int, str | None], names: dict[int, str | None], *, overwrite: bool = True
-) -> None:
+
+def write_names(connection: Connection, titles: Names, names: Names, *, overwrite: bool = True) -> None:
     """Write what albums and artists are called; a name that is not given leaves the one that is known."""
-    for table, key, column, given in (
-        (albums, "album_id", "title", titles),
-        (artists, "artist_id", "name", names),
-    ):
+    for (table, key, column), given in zip(_NAMED, (titles, names), strict=True):
         known = [row for row in given.items() if row[1] is not None]
         unknown = [row for row in given.items() if row[1] is None]
-        bulk.insert(connection, table, (key, column), known, key=(key,), update=(column,) if overwrite else ())
+        update = (column,) if overwrite else ()
+        bulk.insert(connection, table, (key, column), known, key=(key,), update=update, first=f"first_{column}")
         bulk.insert(connection, table, (key, column), unknown, key=(key,))
+
+
+class FirstNames(msgspec.Struct, frozen=True):
+    """What albums and artists were called first. It never changes, so a track need not repeat what it agrees with."""
+
+    titles: Names
+    names: Names
+
+    def agree(self, track: Track) -> bool:
+        """True if the track names its album and artists like this. No name never agrees: the first one may come later."""
+        if track.album_title is None:
+            is_same_album = track.album_id is None
+        else:
+            is_same_album = track.album_id is not None and self.titles[track.album_id] == track.album_title
+        return is_same_album and all(a.name is not None and self.names[a.artist_id] == a.name for a in track.artists)
+
+
+def first_names(connection: Connection, album_ids: Collection[int], artist_ids: Collection[int]) -> FirstNames:
+    """Return the first names of these albums and artists, which the caller has written."""
+    found: list[Names] = [
+        dict(bulk.select_in(connection, f"{key}, coalesce(first_{column}, {column})", table, key, ids))
+        for (table, key, column), ids in zip(_NAMED, (album_ids, artist_ids), strict=True)
+    ]
+    return FirstNames(*found)
 
 
 def market_set_ids(connection: Connection, wanted: Collection[tuple[str, ...]]) -> dict[tuple[str, ...], int]:

@@ -39,7 +39,6 @@ def backdate_versions(
     seen = bulk.select_in(connection, "track_id, first_seen_at", tracks, "track_id", moved)
     rows = [(track_id, min(first_seen_at, at), at) for track_id, first_seen_at in seen]
     bulk.update(connection, tracks, ("track_id",), ("first_seen_at", "changed_at"), rows)
-    bulk.update(connection, track_versions, ("track_id",), ("valid_from",), [(row[0], at) for row in rows])
     return moved
 
 

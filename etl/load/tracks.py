@@ -1,7 +1,7 @@
-"""Writes tracks, their versions and links, in the caller's transaction.
+"""Writes tracks, their superseded versions and links, in the caller's transaction.
 
 `track_versions` decides what is new or changed. Two writers at once must take locks in the same order: first the existing
-tracks, then albums, artists, market sets, new tracks, genres, links and versions; the rows of each table sorted by key.
+tracks, then albums, artists, market sets, new tracks, genres and links; the rows of each table sorted by key.
 """
 
 from __future__ import annotations
@@ -10,25 +10,40 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from operator import attrgetter
 
-from sqlalchemy import Connection
+import msgspec
+from sqlalchemy import Connection, insert, literal, select
 
 from etl.db import bulk
-from etl.db.tables import track_artists, track_genres, track_versions, tracks
+from etl.db.tables import superseded_versions, track_artists, track_genres, track_versions, tracks
+from etl.db.types import Instant
 from etl.load.baseline import stored_version_refs
-from etl.load.dimensions import genre_ids, market_set_ids, write_names
+from etl.load.dimensions import FirstNames, first_names, genre_ids, market_set_ids, write_names
 from etl.load.late_tracks import backdate_versions
-from etl.model.records import TRACK_ATTRIBUTES, Digest, Track
-from etl.transform.track_versions import TrackChanges, attributes_digest, attributes_json, track_changes
+from etl.model.records import TRACK_ATTRIBUTES, Track
+from etl.transform.track_versions import (
+    TrackChanges,
+    TrackVersion,
+    attributes_digest,
+    attributes_json,
+    track_changes,
+)
 
 # The attributes that ``tracks`` holds itself; album titles, artists and genres have tables of their own.
 _OWN_ATTRIBUTES = tuple(name for name in TRACK_ATTRIBUTES if name in tracks.c)
-FACT_COLUMNS = (*_OWN_ATTRIBUTES, "market_set_id", "changed_at", "facts_digest")
+FACT_COLUMNS = (*_OWN_ATTRIBUTES, "market_set_id", "changed_at", "facts_digest", "facts")
 _own_values = attrgetter(*_OWN_ATTRIBUTES)
 VERSION_COLUMNS = (
     "track_id", "valid_from", "valid_to", "title", "album_id", "market_set_id", "facts", "facts_digest",
 )  # fmt: skip
 BATCH = 2_000
-SetIds = Mapping[tuple[str, ...], int]
+
+
+class Dimensions(msgspec.Struct, frozen=True):
+    """What the rows of tracks refer to: market sets by their codes, genres by name, and first names."""
+
+    set_ids: Mapping[tuple[str, ...], int]
+    genres: Mapping[str, int]
+    first: FirstNames
 
 
 def upsert_tracks(
@@ -60,16 +75,17 @@ def upsert_tracks(
         [(i, at) for i in bare],
         key=("track_id",),
     )
-    again = {t.track_id for t in seen if t.track_id in known and not known[t.track_id].is_later(observed_at)}
-    bulk.update(connection, tracks, ("track_id",), ("sighted_at",), [(track_id, at) for track_id in again])
     touched = (*change.new, *change.changed)
+    again = {t.track_id for t in seen if t.track_id in known and not known[t.track_id].is_later(observed_at)}
+    again -= {track.track_id for track in touched}
+    bulk.update(connection, tracks, ("track_id",), ("sighted_at",), [(track_id, at) for track_id in again])
     if not touched:
         return change
-    set_ids = _write_dimensions(connection, touched)
-    genres = genre_ids(connection, {name for track in touched for name in track.genres})
+    refer = write_dimensions(connection, touched)
+    _supersede(connection, [track.track_id for track in touched if track.track_id in known], observed_at)
     raced: set[int] = set()
     for batch in _batches(sorted(touched, key=lambda track: track.track_id)):
-        raced |= _write_batch(connection, batch, known.keys(), at, (set_ids, genres), is_alone=is_alone)
+        raced |= _write_batch(connection, batch, known.keys(), at, refer, is_alone=is_alone)
     if not raced:
         return change
     second = upsert_tracks(connection, [t for t in seen if t.track_id in raced], (), observed_at)
@@ -88,31 +104,22 @@ def _write_batch(
     batch: Sequence[Track],
     known: Collection[int],
     at: object,
-    ids: tuple[SetIds, Mapping[str, int]],
+    refer: Dimensions,
     *,
     is_alone: bool,
 ) -> set[int]:
-    """Write attributes, links and versions of ``batch``; return the tracks that another writer inserted first.
-
-    ``ids``: of market sets and of genres.
-    """
-    set_ids, genres = ids
-    written = {track.track_id: encode_attributes(track) for track in batch}
-    fresh = {t.track_id: track_row(t, at, set_ids, written[t.track_id][1]) for t in batch}
-    columns = ("track_id", *FACT_COLUMNS, "first_seen_at", "sighted_at")
-    new = [(*row, at, at) for track_id, row in fresh.items() if track_id not in known]
+    """Write attributes and links of ``batch``; return the tracks that another writer inserted first."""
+    fresh = {track.track_id: track_row(track, at, refer) for track in batch}
+    new = [(*row, at) for track_id, row in fresh.items() if track_id not in known]
+    columns = ("track_id", *FACT_COLUMNS, "first_seen_at")
     raced = bulk.insert_if_absent(connection, tracks, columns, new, is_alone=is_alone)
-    there = [track_id for track_id in fresh if track_id in known]
-    _update_tracks(connection, [fresh[track_id] for track_id in there])
-    _end_versions(connection, there, at)
-    mine = [track for track in batch if track.track_id not in raced]
-    write_links(connection, mine, genres)
-    insert_versions(connection, [version_row(t, at, None, set_ids, written[t.track_id]) for t in mine])
+    _update_tracks(connection, [row for track_id, row in fresh.items() if track_id in known])
+    write_links(connection, [track for track in batch if track.track_id not in raced], refer.genres)
     return raced
 
 
-def _write_dimensions(connection: Connection, touched: Sequence[Track]) -> SetIds:
-    """Write albums, artists and market sets; return the ids of the sets by their codes."""
+def write_dimensions(connection: Connection, touched: Collection[Track]) -> Dimensions:
+    """Write albums, artists, market sets and genres, and return what refers to them."""
     titles: dict[int, str | None] = {}
     names: dict[int, str | None] = {}
     for track in sorted(touched, key=lambda track: track.track_id):
@@ -121,12 +128,17 @@ def _write_dimensions(connection: Connection, touched: Sequence[Track]) -> SetId
         for artist in track.artists:
             names[artist.artist_id] = artist.name or names.get(artist.artist_id)
     write_names(connection, titles, names)
-    return market_set_ids(connection, {track.markets for track in touched})
+    set_ids = market_set_ids(connection, {track.markets for track in touched})
+    first = first_names(connection, titles, names)
+    return Dimensions(set_ids, genre_ids(connection, {name for track in touched for name in track.genres}), first)
 
 
-def track_row(track: Track, at: object, set_ids: SetIds, digest: Digest | None = None) -> bulk.Row:
+def track_row(track: Track, at: object, refer: Dimensions) -> bulk.Row:
     """Return the row of a track's current attributes: its id, then `FACT_COLUMNS`."""
-    return (track.track_id, *_own_values(track), set_ids.get(track.markets), at, digest or attributes_digest(track))
+    encoded = attributes_json(track)
+    facts = None if refer.first.agree(track) else encoded.decode()
+    set_id = refer.set_ids.get(track.markets)
+    return (track.track_id, *_own_values(track), set_id, at, attributes_digest(track, encoded), facts)
 
 
 def _update_tracks(connection: Connection, rows: Sequence[bulk.Row]) -> None:
@@ -136,13 +148,12 @@ def _update_tracks(connection: Connection, rows: Sequence[bulk.Row]) -> None:
     bulk.delete_in(connection, track_genres, "track_id", ids)
 
 
-def write_links(connection: Connection, touched: Sequence[Track], genres: Mapping[str, int] | None = None) -> None:
-    """Insert the artists and genres of tracks, whose old rows are deleted. ``genres``: ids by name, if known."""
-    ids = genres if genres is not None else genre_ids(connection, {name for t in touched for name in t.genres})
+def write_links(connection: Connection, touched: Sequence[Track], genres: Mapping[str, int]) -> None:
+    """Insert the artists and genres of tracks, whose old rows are deleted. ``genres``: ids by name."""
     artist_rows = [
         (t.track_id, n, artist.artist_id, artist.role) for t in touched for n, artist in enumerate(t.artists, start=1)
     ]
-    genre_rows = [(t.track_id, n, ids[name]) for t in touched for n, name in enumerate(t.genres, start=1)]
+    genre_rows = [(t.track_id, n, genres[name]) for t in touched for n, name in enumerate(t.genres, start=1)]
     bulk.insert(
         connection,
         track_artists,
@@ -152,39 +163,24 @@ def write_links(connection: Connection, touched: Sequence[Track], genres: Mappin
     bulk.insert(connection, track_genres, ("track_id", "position", "genre_id"), genre_rows)
 
 
-def _end_versions(connection: Connection, track_ids: Collection[int], at: object) -> None:
-    current = bulk.select_in(
-        connection,
-        "track_id, valid_from",
-        track_versions,
-        "track_id",
-        track_ids,
-        " AND valid_to IS NULL",
-    )
-    bulk.update(
-        connection,
-        track_versions,
-        ("track_id", "valid_from"),
-        ("valid_to",),
-        [(*row, at) for row in current],
-    )
+def _supersede(connection: Connection, track_ids: Sequence[int], observed_at: datetime) -> None:
+    """Copy the current attributes of these tracks, which end now, to ``superseded_versions``."""
+    current = track_versions.c
+    ended = [literal(observed_at, Instant) if name == "valid_to" else current[name] for name in VERSION_COLUMNS]
+    query = select(*ended).where(current.valid_to.is_(None))
+    for start in range(0, len(track_ids), BATCH):
+        part = query.where(current.track_id.in_(track_ids[start : start + BATCH]))
+        connection.execute(insert(superseded_versions).from_select(VERSION_COLUMNS, part))
 
 
-def encode_attributes(track: Track) -> tuple[str, Digest]:
-    """Return the attributes as ``track_versions`` holds them, and their digest."""
-    encoded = attributes_json(track)
-    return encoded.decode(), attributes_digest(track, encoded)
-
-
-def version_row(
-    track: Track, valid_from: object, valid_to: object, set_ids: SetIds, written: tuple[str, Digest] | None = None
-) -> bulk.Row:
-    """Return a row of ``track_versions`` in the order of `VERSION_COLUMNS`. ``written``: the encoded attributes, if known."""
-    facts, digest = written or encode_attributes(track)
-    set_id = set_ids.get(track.markets)
-    return (track.track_id, valid_from, valid_to, track.title, track.album_id, set_id, facts, digest)
-
-
-def insert_versions(connection: Connection, rows: Sequence[bulk.Row]) -> None:
-    """Insert rows of ``track_versions``."""
-    bulk.insert(connection, track_versions, VERSION_COLUMNS, rows)
+def insert_superseded(connection: Connection, ended: Sequence[TrackVersion], refer: Dimensions) -> None:
+    """Insert versions that have an end."""
+    at = bulk.instants(connection)
+    rows = [
+        (
+            *(v.track.track_id, at(v.valid_from), at(v.valid_to), v.track.title, v.track.album_id),
+            *(refer.set_ids.get(v.track.markets), attributes_json(v.track).decode(), v.digest),
+        )
+        for v in ended
+    ]
+    bulk.insert(connection, superseded_versions, VERSION_COLUMNS, rows)

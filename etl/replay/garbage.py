@@ -22,9 +22,9 @@ from etl.db.tables import (
     raw_items,
     runs,
     snapshots,
+    superseded_versions,
     track_artists,
     track_genres,
-    track_versions,
     tracks,
 )
 from etl.model.encoding import pack_bodies, unpack_bodies
@@ -99,13 +99,14 @@ def _repack(connection: Connection, block_id: int, empty: list[int]) -> int:
 
 def delete_names(connection: Connection) -> None:
     """Delete albums, artists, genres, market sets and unknown markets that no track refers to, now or in its past."""
-    versions = select(track_versions.c.album_id).where(track_versions.c.album_id.is_not(None))
+    versions = select(superseded_versions.c.album_id).where(superseded_versions.c.album_id.is_not(None))
     current = select(tracks.c.album_id).where(tracks.c.album_id.is_not(None))
     connection.execute(delete(albums).where(albums.c.album_id.not_in(current), albums.c.album_id.not_in(versions)))
     connection.execute(delete(artists).where(artists.c.artist_id.not_in(select(track_artists.c.artist_id))))
     connection.execute(delete(genres).where(genres.c.genre_id.not_in(select(track_genres.c.genre_id))))
     used = [
-        select(table.c.market_set_id).where(table.c.market_set_id.is_not(None)) for table in (tracks, track_versions)
+        select(table.c.market_set_id).where(table.c.market_set_id.is_not(None))
+        for table in (tracks, superseded_versions)
     ]
     for table in (market_set_members, market_sets):
         connection.execute(delete(table).where(*(table.c.market_set_id.not_in(each) for each in used)))

@@ -14,8 +14,18 @@ import msgspec
 from sqlalchemy import Connection, select
 
 from etl.db import bulk
-from etl.db.tables import albums, artists, favourites, raw_items, track_artists, track_genres, track_versions, tracks
-from etl.load.dimensions import market_set_ids, repair_market_sets, write_names
+from etl.db.tables import (
+    albums,
+    artists,
+    favourites,
+    raw_items,
+    superseded_versions,
+    track_artists,
+    track_genres,
+    track_versions,
+    tracks,
+)
+from etl.load.dimensions import first_names, genre_ids, market_set_ids, repair_market_sets, write_names
 from etl.load.stored_tracks import (
     CHUNK,
     StoredTrack,
@@ -25,9 +35,16 @@ from etl.load.stored_tracks import (
     stored_versions,
     track_from,
 )
-from etl.load.tracks import FACT_COLUMNS, insert_versions, track_row, version_row, write_links
+from etl.load.tracks import FACT_COLUMNS, Dimensions, insert_superseded, track_row, write_links
 from etl.model.records import Artist, Track
-from etl.replay.track_events import DecodedItems, TrackEvents, attributes_at_sightings, decode_items, track_events
+from etl.replay.track_events import (
+    DecodedItems,
+    Sighting,
+    TrackEvents,
+    attributes_at_sightings,
+    decode_items,
+    track_events,
+)
 from etl.transform.track_versions import TrackVersion, versions
 
 SAMPLES = 20
@@ -84,7 +101,7 @@ def replay_tracks(
             _name(version, titles, names)
         if write:
             _rewrite(connection, {i: wanted[i] for i in differing}, seen)
-            _mark_sighted(connection, batch)
+            _mark_sighted(connection, batch, wanted)
             _turn(connection, readings)
     _drop_surplus(connection, difference, seen, only, write=write)
     _settle_names(connection, difference, titles, names, is_whole=only is None, write=write)
@@ -164,23 +181,31 @@ def _rewrite(connection: Connection, wanted: Mapping[int, Sequence[TrackVersion]
     write_names(connection, titles.names, names.names, overwrite=False)
     set_ids = market_set_ids(connection, {version.track.markets for version in everything})
     repair_market_sets(connection, set_ids)
-    insert_versions(connection, [version_row(v.track, at(v.valid_from), at(v.valid_to), set_ids) for v in everything])
+    genres = genre_ids(connection, {name for version in everything for name in version.track.genres})
+    refer = Dimensions(set_ids, genres, first_names(connection, titles.names, names.names))
+    insert_superseded(connection, [version for version in everything if version.valid_to is not None], refer)
     current = [each[-1] for each in wanted.values() if each]
-    facts = [track_row(version.track, at(version.valid_from), set_ids) for version in current]
+    facts = [track_row(version.track, at(version.valid_from), refer) for version in current]
     facts += [(track_id, *[None] * len(FACT_COLUMNS)) for track_id, each in wanted.items() if not each]
     bulk.update(connection, tracks, ("track_id",), FACT_COLUMNS, facts)
-    write_links(connection, [version.track for version in current])
+    write_links(connection, [version.track for version in current], genres)
 
 
-def _mark_sighted(connection: Connection, shown: Mapping[int, Sequence[tuple[datetime, int]]]) -> None:
+def _mark_sighted(
+    connection: Connection, shown: Mapping[int, Sequence[Sighting]], wanted: Mapping[int, Sequence[TrackVersion]]
+) -> None:
     """Store the newest event of each track, so that a run that ended before it counts as late."""
     at = bulk.instants(connection)
-    rows = [(track_id, at(each[-1][0])) for track_id, each in shown.items() if each]
+    newest = {track_id: (each[-1][0], wanted[track_id][-1:]) for track_id, each in shown.items()}
+    rows = [
+        (track_id, None if current and current[0].valid_from == instant else at(instant))
+        for track_id, (instant, current) in newest.items()
+    ]
     bulk.update(connection, tracks, ("track_id",), ("sighted_at",), rows)
 
 
 def _forget(connection: Connection, track_ids: Sequence[int]) -> None:
-    for table in (track_versions, track_artists, track_genres):
+    for table in (superseded_versions, track_artists, track_genres):
         bulk.delete_in(connection, table, "track_id", track_ids)
 
 
@@ -265,7 +290,7 @@ def _versions_naming(connection: Connection, album_ids: Collection[int], artist_
     ids = sorted(linked)
     for start in range(0, len(ids), CHUNK):
         yield from connection.execute(query.where(track_versions.c.track_id.in_(ids[start : start + CHUNK])))
-    yield from connection.execute(query.where(track_versions.c.valid_to.is_not(None)))
+    yield from connection.execute(select(*superseded_versions.c["track_id", "valid_from", "facts"]))
 
 
 def _misnamed(stored: Names, replayed: Names) -> Iterable[int]:

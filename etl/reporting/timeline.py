@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Column, Connection, func, select
 
-from etl.db.tables import artists, favourites, track_artists, track_versions, tracks
+from etl.db.tables import artists, favourites, superseded_versions, track_artists, tracks
 from etl.load.accounts import Account
 from etl.load.stored_tracks import StoredVersion, market_codes_by_set, stored_versions
 from etl.model.records import Review, SnapshotRef, Track
@@ -61,7 +61,7 @@ def tracks_called(connection: Connection, wanted: str) -> set[int]:
     if wanted.isdecimal() and (found := _with_id(connection, tracks.c.track_id, wanted)):
         return found
     now = _with_name(connection, tracks.c.track_id, tracks.c.title, wanted)
-    return now | _with_name(connection, track_versions.c.track_id, track_versions.c.title, wanted)
+    return now | _with_name(connection, superseded_versions.c.track_id, superseded_versions.c.title, wanted)
 
 
 def tracks_of_artist(connection: Connection, wanted: str) -> set[int]:

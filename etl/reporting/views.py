@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect
 
 from etl.errors import UsageError
 from etl.reporting.dictionary import comment_statements
@@ -32,6 +32,15 @@ HEADERS = ("list", "order", "since", "as-of", "narrow", "like")
 
 _ARTISTS = "FROM track_artists ta JOIN artists a ON a.artist_id = ta.artist_id WHERE ta.track_id = t.track_id"
 _GENRES = "FROM track_genres tg JOIN genres g ON g.genre_id = tg.genre_id WHERE tg.track_id = t.track_id"
+
+# A track's attributes in the order of `etl.model.records.TRACK_ATTRIBUTES`: the text on SQLite is that of `attributes_json`.
+_FACTS = (
+    "'title', t.title, 'track_number', t.track_number, 'isrc', t.isrc, 'duration_seconds', t.duration_seconds,"
+    " 'album_id', t.album_id, 'album_title', (SELECT coalesce(l.first_title, l.title) FROM albums l"
+    " WHERE l.album_id = t.album_id), 'web_url', t.web_url, 'mobile_url', t.mobile_url, 'artwork_url', t.artwork_url,"
+    " 'artwork_width', t.artwork_width, 'artwork_height', t.artwork_height"
+)
+_ARTIST = "'artist_id', a.artist_id, 'name', coalesce(a.first_name, a.name), 'role', ta.role"
 
 # SQLite's julianday() keeps milliseconds only and round() works on binary fractions; microseconds have PostgreSQL's result.
 _MICROSECONDS = (
@@ -50,6 +59,13 @@ PHRASES = {
         "observation": _OBSERVATION,
         "artists": f"(SELECT group_concat(name, ', ') FROM (SELECT a.name {_ARTISTS} ORDER BY ta.position))",  # noqa: S608
         "genres": f"(SELECT group_concat(name, ', ') FROM (SELECT g.name {_GENRES} ORDER BY tg.position))",  # noqa: S608
+        # json_patch removes what is NULL.
+        "facts": f"json_patch('{{}}', json_object({_FACTS},"  # noqa: S608
+        " 'artists', json((SELECT nullif(json_group_array(json(artist)), '[]') FROM (SELECT json_patch('{}',"
+        f" json_object({_ARTIST})) AS artist {_ARTISTS} ORDER BY ta.position))),"
+        " 'genres', json((SELECT nullif(json_group_array(name), '[]')"
+        f" FROM (SELECT g.name {_GENRES} ORDER BY tg.position)))))",
+        "no_instant": "NULL",
         "now": "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')",
         "day": r"substr(\1, 1, 10)",
         "week": r"date(substr(\1, 1, 10), 'weekday 0', '-6 days')",
@@ -79,6 +95,10 @@ PHRASES = {
         "observation": _OBSERVATION,
         "artists": f"(SELECT string_agg(a.name, ', ' ORDER BY ta.position) {_ARTISTS})",
         "genres": f"(SELECT string_agg(g.name, ', ' ORDER BY tg.position) {_GENRES})",
+        "facts": f"jsonb_strip_nulls(jsonb_build_object({_FACTS},"
+        f" 'artists', (SELECT jsonb_agg(jsonb_build_object({_ARTIST}) ORDER BY ta.position) {_ARTISTS}),"
+        f" 'genres', (SELECT jsonb_agg(g.name ORDER BY tg.position) {_GENRES})))",
+        "no_instant": "CAST(NULL AS timestamptz)",
         "now": "now()",
         "day": r"CAST((\1) AT TIME ZONE 'UTC' AS date)",
         "week": r"CAST(date_trunc('week', (\1) AT TIME ZONE 'UTC') AS date)",
@@ -113,7 +133,8 @@ SELECT format(
     CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END
 )
 FROM pg_class c CROSS JOIN aclexplode(c.relacl) a
-WHERE c.relkind = 'v' AND c.relnamespace = current_schema()::regnamespace AND a.grantee <> c.relowner AND c.relname = ANY(%s)
+WHERE c.relkind IN ('r', 'v') AND c.relnamespace = current_schema()::regnamespace AND a.grantee <> c.relowner
+    AND c.relname = ANY(%s)
 ORDER BY 1
 """
 
@@ -217,8 +238,10 @@ def drop_views(connection: Connection) -> list[str]:
     grants: list[str] = []
     if connection.dialect.name == "postgresql":
         grants = [row[0] for row in connection.exec_driver_sql(_GRANTS, (list(views()),))]
+    there = set(inspect(connection).get_view_names())
     for name in reversed(views()):
-        connection.exec_driver_sql(f"DROP VIEW IF EXISTS {name}")
+        if name in there:  # `track_versions` of an older schema is a table
+            connection.exec_driver_sql(f"DROP VIEW {name}")
     return grants
 
 

@@ -281,7 +281,7 @@ def test_a_refused_confirmation_changes_nothing(
 ) -> None:
     with sqlite3.connect(tmp_path / "short.db") as connection:
         if arguments == ("rebuild",):
-            connection.execute("DELETE FROM track_versions WHERE track_id = 1")
+            connection.execute("DELETE FROM track_genres WHERE track_id = 1")
         before = list(connection.iterdump())
     monkeypatch.setattr("sys.stdin", Terminal("n\n"))
     code, _, err = run_verb(*arguments)

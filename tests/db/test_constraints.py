@@ -131,9 +131,9 @@ WRONG = {
     "an unknown trigger": "UPDATE runs SET trigger = 'cron' WHERE run_id = 1",
     "an unknown decision": "UPDATE runs SET decision = 'maybe' WHERE run_id = 1",
     "two accounts of one name": "INSERT INTO accounts (name, created_at) VALUES ('ada', :t0)",
-    "two current versions of a track": "INSERT INTO track_versions (track_id, valid_from, facts, facts_digest) VALUES "
-    "(10, :t1, '{}', ''), (10, :t2, '{}', '')",
-    "a version that ends before it starts": "INSERT INTO track_versions (track_id, valid_from, valid_to, facts, facts_digest) "
+    "a superseded version without an end": "INSERT INTO superseded_versions (track_id, valid_from, facts, facts_digest) "
+    "VALUES (10, :t1, '{}', '')",
+    "a version that ends before it starts": "INSERT INTO superseded_versions (track_id, valid_from, valid_to, facts, facts_digest) "
     "VALUES (10, :t2, :t1, '{}', '')",
 }
 

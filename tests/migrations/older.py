@@ -6,15 +6,24 @@ import json
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Boolean, Connection, LargeBinary, Table, text
+from sqlalchemy import Boolean, Column, Connection, LargeBinary, MetaData, Table, text
 
 from etl.db.engine import open_engine, write_transaction
 from etl.db.migrate import OLD_VERSION_TABLE, VERSION_TABLE, upgrade
-from etl.db.tables import metadata
+from etl.db.tables import metadata, track_versions
 from etl.db.types import Instant, Json, instant_from
 
 HISTORY_0005 = Path(__file__).with_name("schema_0005.jsonl")
 """The rows of a database that favsync wrote at revision 0005. A line with a table name starts each table."""
+KEY = ("track_id", "valid_from")
+OLD_TABLES = {
+    "track_versions": Table(
+        "track_versions",
+        MetaData(),
+        *(Column(each.name, each.type, primary_key=each.name in KEY) for each in track_versions.c),
+    )
+}
+"""Tables that are views by now."""
 
 
 def create_older(url: str, revision: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,7 +45,7 @@ def insert_history_0005(connection: Connection) -> None:
         values = json.loads(line)
         if isinstance(values, dict):
             renumber(connection, table)
-            table, names = metadata.tables[values["table"]], values["columns"]
+            table, names = OLD_TABLES.get(values["table"], metadata.tables.get(values["table"])), values["columns"]
         else:
             row = {name: _value(table, name, value, connection) for name, value in zip(names, values, strict=True)}
             connection.execute(table.insert().values(row))

@@ -17,7 +17,7 @@ from etl.replay import prune
 from etl.replay.erase import erase_account
 from etl.replay.prune import compact
 from tests.support.lists import START, item, raw
-from tests.support.past import account_in, assert_rebuilt, import_past, past_snapshot, stored_intervals
+from tests.support.past import account_in, assert_rebuilt, columns_of, import_past, past_snapshot, stored_intervals
 
 
 @pytest.fixture
@@ -29,8 +29,8 @@ def engine(database_url):
 
 def content(engine, *, names=None):
     with read_transaction(engine) as connection:
-        tables = [table for table in metadata.sorted_tables if names is None or table.name in names]
-        return {table.name: connection.execute(select(table)).all() for table in tables}
+        chosen = [table.name for table in metadata.sorted_tables] if names is None else names
+        return {name: connection.execute(select(*columns_of(name))).all() for name in chosen}
 
 
 HERS = [

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import func, select, text
 
 from etl.db.engine import open_engine, read_transaction, write_transaction
-from etl.db.tables import metadata, raw_blocks, raw_items, runs, snapshots
+from etl.db.tables import raw_blocks, raw_items, runs, snapshots
 from etl.errors import RunInProgress, UsageError
 from etl.load.raw import bodies_of
 from etl.load.run_lock import run_lock
@@ -16,7 +16,7 @@ from etl.replay.rebuild import compare
 from etl.replay.retract import restore, retract
 from etl.sync import RunOptions, sync_account
 from tests.support.lists import FakeSource, item, raw
-from tests.support.past import LATER, account_in, assert_rebuilt, at, import_past, past_snapshot
+from tests.support.past import LATER, account_in, assert_rebuilt, at, columns_of, import_past, past_snapshot
 
 THRESHOLD = RemovalThreshold()
 PROJECTIONS = (
@@ -54,7 +54,7 @@ def lived(engine):
 
 def content(engine):
     """Return what is stored, but for when a track was news last: that is of the observations, and some of them may go."""
-    tables = {name: [c for c in metadata.tables[name].columns if c.name != "sighted_at"] for name in PROJECTIONS}
+    tables = {name: columns_of(name) for name in PROJECTIONS}
     with read_transaction(engine) as connection:
         return {name: sorted(map(str, connection.execute(select(*each)).all())) for name, each in tables.items()}
 

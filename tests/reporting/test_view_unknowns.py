@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, insert, select, update
 
-from etl.db.tables import accounts, favourites, runs, track_artists, track_versions, tracks
+from etl.db.tables import accounts, favourites, runs, superseded_versions, track_artists, track_versions, tracks
 from tests.reporting.test_view_numbers import members
 from tests.support.seeded import Histories, changed, intervals, rows_of
 
@@ -80,7 +80,7 @@ def test_unavailable_since_ignores_versions_without_markets(histories: Histories
     before = datetime(2020, 1, 1, tzinfo=UTC)
     version = versions_of(seeded, row["track_id"])[0]
     unknown = {name: version[name] for name in ("track_id", "title", "album_id", "facts", "facts_digest")}
-    older = insert(track_versions).values(
+    older = insert(superseded_versions).values(
         **unknown, market_set_id=None, valid_from=before, valid_to=version["valid_from"]
     )
     with changed(histories.engine(seeded.dialect.name), older) as connection:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Engine, select
+from sqlalchemy import ColumnElement, Engine, select
 
 from etl.db.engine import read_transaction, write_transaction
-from etl.db.tables import favourites
+from etl.db.tables import favourites, metadata, track_versions
 from etl.load.accounts import Account, ensure_account, find_accounts
 from etl.model.records import Item, RemovalThreshold, Review
 from etl.replay.favourites import diff_favourites
@@ -17,6 +17,14 @@ from etl.replay.tracks import replay_tracks
 from tests.support.lists import START, item
 
 LATER = START + timedelta(days=3650)
+STORAGE = {("tracks", "facts"), ("tracks", "sighted_at"), ("albums", "first_title"), ("artists", "first_name")}
+"""Columns that say how something is stored: they depend on the order in which it was observed."""
+
+
+def columns_of(name: str) -> list[ColumnElement[object]]:
+    """Return the columns of a table, or of the view `track_versions`, apart from those of `STORAGE`."""
+    table = track_versions if name == "track_versions" else metadata.tables[name]
+    return [column for column in table.columns if (name, column.name) not in STORAGE]
 
 
 def at(day: float) -> datetime:

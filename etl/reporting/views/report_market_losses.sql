@@ -4,11 +4,11 @@
 -- since: lost_at
 WITH losses AS (
     SELECT t.track_id, t.title, ${artists} AS artists, m.market_code, k.name AS market, k.region, max(v.valid_to) AS lost_at
-    FROM track_versions v
+    FROM superseded_versions v
     JOIN tracks t ON t.track_id = v.track_id AND t.market_set_id <> v.market_set_id
     JOIN market_set_members m ON m.market_set_id = v.market_set_id
     JOIN markets k ON k.market_code = m.market_code
-    WHERE v.valid_to IS NOT NULL AND NOT EXISTS (
+    WHERE NOT EXISTS (
         SELECT 1 FROM market_set_members h WHERE h.market_set_id = t.market_set_id AND h.market_code = m.market_code
     )
     GROUP BY t.track_id, m.market_code, t.title, k.name, k.region

@@ -26,7 +26,7 @@ WITH pairs AS (
         ${artist_facts(v.facts)} AS new_artists,
         ${genre_facts(p.facts)} AS old_genres,
         ${genre_facts(v.facts)} AS new_genres
-    FROM track_versions p
+    FROM superseded_versions p
     JOIN track_versions v ON v.track_id = p.track_id AND v.valid_from = p.valid_to
     WHERE p.facts <> v.facts
 )
