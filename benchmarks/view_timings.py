@@ -96,7 +96,8 @@ def page(databases: Sequence[Engine]) -> str:
             facts = [connection.execute(text(f"SELECT count(*) FROM {name}")).scalar_one() for name in COUNTED]
             for name, row in cells.items():
                 rows, all_ms, first_ms = timings(connection, views()[name], account)
-                row += [f"{rows:,}"] if not row else []
+                if not row:
+                    row.append(f"{rows:,}")
                 row += [f"{all_ms:,.1f}", f"{first_ms:,.1f}"]
     size = ", ".join(f"{count:,} {name}" for name, count in zip(COUNTED, facts, strict=True))
     engines = [f"{engine.dialect.name} {kind}" for engine in databases for kind in ("all", "first")]
