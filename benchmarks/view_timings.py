@@ -33,7 +33,9 @@ Milliseconds of processor time, of favsync and of the PostgreSQL process that se
 and counted, for every account. *First*: `favsync report NAME --account NAME --limit 100`, sorted, until its rows are in Python. PostgreSQL
 has statistics (`ANALYZE`), as its autovacuum makes them; SQLite has none, which is its default.
 
-A query about one account reads that account alone: a test checks the plans of SQLite. The views across accounts always read all of them.
+A query about one account reads that account alone: a test checks the plans of SQLite, and the views with the header `narrow` (survival,
+half-life, the two views of markets, daily snapshots) are asked over that account's rows when `--account` is given. The views across
+accounts always read all of them.
 PostgreSQL leaves out what `count(*)` does not need. To measure your own, and to see the plan of each view with `--plans`:
 
 ```sh
