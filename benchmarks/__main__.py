@@ -24,7 +24,7 @@ from pathlib import Path
 
 from benchmarks.growth import measure_growth
 from benchmarks.measure import Database, Sample, Service, timed
-from benchmarks.page import ENGINES, PHASES, Found, page
+from benchmarks.page import ENGINES, PHASES, Found, own_memory, page
 from benchmarks.postgres import postgres_server
 from benchmarks.removal_requests import AGES, GRACES, measure_removal
 from etl import logs
@@ -119,7 +119,7 @@ class Bench:
 def measured(options: argparse.Namespace, bench: Bench) -> Found:
     """Measure everything that the page shows."""
     size, large = options.size, options.large
-    found = Found(size, large, options.runs, defaultdict(list), days=options.days)
+    found = Found(size, large, options.runs, defaultdict(list), days=options.days, own_mb=own_memory())
     rounds = [(measured_size, tool) for tool in ("floor", "favsync") for measured_size in (0, size)]
     for turn in range(options.runs):
         for name in STARTS:

@@ -35,6 +35,7 @@ class Found:
     growth: dict[str, Growth] = field(default_factory=dict)
     removals: list[Removal] = field(default_factory=list)
     days: int = 0
+    own_mb: float = 0.0
 
     def median(self, name: str, cell: Cell) -> float:
         """Return the median of one attribute of a cell's samples."""
@@ -125,17 +126,18 @@ What favsync costs, beside other tools and beside the least that any design must
 write; no history, no proofs, no bodies, no checks), on the same seeded lists over the same [sandbox](sandbox.md).
 `make bench ARGS="--write docs/benchmarks.md"` measures again and writes this page; `python -m benchmarks --quick` prints a small one.
 
-Measured on {today}: {os.cpu_count()} processors, {platform.system()}, Python {platform.python_version()}; medians of {found.runs} rounds, in which favsync and the floor take turns. The other tools are measured once.
+Measured on {today}: {os.cpu_count()} processors, {platform.system()}, Python {platform.python_version()}; medians of {found.runs} round(s), in which favsync and the floor take turns. The other tools are measured once.
 
 - Each sample is a whole process in a new database. `favsync db upgrade` runs before and is not measured.
 - *Start*: an unchanged sync of an empty list, measured in the same round. It is subtracted from each tool's own time for the targets of
   processor time. favsync's takes {ours}. Reported, not judged: {reported}.
 - Processor time is that of the process; PostgreSQL's server is not in it, except under growth.
-- Memory is the peak; the program that starts a process has {_own_memory():.0f} MB, and less is not seen.
+- Memory is the peak; the program that starts a process has {found.own_mb:.0f} MB, and less is not seen.
 - Read the numbers as ratios: a machine that does other work shows longer times for all."""
 
 
-def _own_memory() -> float:
+def own_memory() -> float:
+    """Return the megabytes of this process, which a process that it starts shows at least."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RSS_UNIT / 1e6
 
 
@@ -153,8 +155,8 @@ def _targets(found: Found) -> str:
             each.numbers,
         )
         rows.append(f"| {' | '.join(cells)} |")
-    if found.size not in MEMORY_MB or found.large not in MEMORY_MB:
-        rows += ["", "Not measured in this run: memory at 10,000 or at 100,000 favourites."]
+    if absent := [f"{size:,}" for size in MEMORY_MB if size not in (found.size, found.large)]:
+        rows += ["", f"Not measured in this run: memory at {' and '.join(absent)} favourites."]
     if not found.growth:
         rows += ["", "Not measured in this run: growth."]
     return "\n".join(rows)
@@ -218,7 +220,8 @@ def _removals(found: Found) -> str:
     rows.append(
         "Hourly syncs until one removal is recorded. *More*: requests beside those of unchanged syncs in the same time. *Before*: the same by\n"
         "the rule of commit `d03eefb`, computed: four readings of a list that lacks a young favourite, two else. With a grace, a removal is also\n"
-        "confirmed by later syncs, which the schedule sends anyway."
+        "confirmed by later syncs, which the schedule sends anyway;\n"
+        "each sync that has a missing favourite sends one request more."
     )
     rows += [
         "",
