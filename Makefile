@@ -71,7 +71,7 @@ hostile: $(VENV)/.test  ## count false removals against a faulty service (short 
 	@$(python) -m benchmarks.hostile --quick $(ARGS)
 	@FAVSYNC_TEST_ROUNDS=20 $(python) -m pytest -q -n $(WORKERS) tests/load/test_run_lock.py -k eight_processes
 
-bench: $(VENV)/.test  ## time and space, beside other tools on the same machine; takes long
+bench: $(VENV)/.test  ## judge time and space, beside other tools; ARGS="--write docs/benchmarks.md" writes the page
 	@$(python) -m benchmarks $(ARGS)
 
 browser: $(VENV)/.browser  ## the HTML report in Chromium, which is installed if this machine allows

@@ -1,161 +1,154 @@
-"""Time and space of favsync, of other tools and of the floor, on the same lists. Prints the tables of ``docs/benchmarks.md``.
+"""Time and space of favsync, of other tools and of the floor, on the same lists; judges the targets and writes the page.
 
     python -m benchmarks --quick
-    python -m benchmarks --sizes 1000,10000 --tools floor,favsync,dlt --runs 3
+    python -m benchmarks --write docs/benchmarks.md
 
-Each cell is a whole process with its start-up, in a new database; the tools take turns; medians are shown. A tool that does not
-end its first load is not started again on that engine. ``--profile`` prints where favsync spends a first load instead.
+Each cell is a whole process with its start-up, in a new database; the tools take turns; medians are shown. The other tools run
+once, at the first size, within a limit; what does not end its phase is not started again.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import platform
-import statistics
 import subprocess
 import sys
 import tempfile
 import venv
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
+from benchmarks.growth import measure_growth
 from benchmarks.measure import Database, Sample, Service, timed
+from benchmarks.page import ENGINES, PHASES, Found, own_memory, page
 from benchmarks.postgres import postgres_server
+from benchmarks.removal_requests import AGES, GRACES, measure_removal
+from etl import logs
 
 SCRIPTS = Path(__file__).parent / "tools"
 REQUIREMENTS = SCRIPTS / "requirements.txt"
-ENGINES = ("sqlite", "postgresql")
-PHASES = {
-    "first": ("first load", None),
-    "unchanged": ("unchanged", None),
-    "added": ("1 % added", 0.01),
-    "moved": ("1 % added, 1 % removed", 0.01),
-    "facts": ("5 % retitled", 0.05),
-}
 FAVSYNC = str(Path(sys.executable).with_name("favsync"))
-PROFILE = """
-import sys
-from pyinstrument import Profiler
-from etl.cli import main
-with Profiler(interval=0.0005, async_mode="disabled") as profiler:
-    main(["sync"])
-print(profiler.output_text(unicode=True, time="percent_of_total"))
-"""
+LIMIT_SECONDS, LIMIT_SECONDS_IF_SLOW = 300, 180
+STARTS = {
+    "Python": [sys.executable, "-c", "pass"],
+    "SQLAlchemy": [sys.executable, "-c", "import sqlalchemy"],
+    "favsync --version": [FAVSYNC, "--version"],
+}
 
 
 @dataclass(frozen=True)
 class ComparedTool:
-    """A tool: what it does, its command for a database URL, and its engines. ``script``: under the peers' interpreter."""
+    """A tool of others: its script and arguments, under the peers' interpreter, and its engines. ``slow``: two phases only."""
 
-    description: str
-    script: Sequence[str] = ()
+    script: Sequence[str]
     engines: Sequence[str] = ENGINES
+    slow: bool = False
 
 
-TOOLS = {
-    "floor": ComparedTool("fetch, decode, hash, bulk write; nothing else"),
-    "favsync": ComparedTool("with history, proofs and every body as received"),
-    "dlt": ComparedTool("rest_api + scd2, markets as rows", ("dlt_script.py", "rows")),
-    "dlt-text": ComparedTool("rest_api + scd2, markets left as text", ("dlt_script.py", "text")),
-    "singer": ComparedTool("SDK tap + target-postgres, markets as rows", ("singer_script.py", "rows"), ENGINES[1:]),
-    "singer-json": ComparedTool("the same, nested JSON", ("singer_script.py", "json"), ENGINES[1:]),
-    "sqlite-utils": ComparedTool("bulk upserts, no history", ("sqlite_utils_script.py",), ENGINES[:1]),
+PEERS = {
+    "dlt-text": ComparedTool(("dlt_script.py", "text")),
+    "singer-json": ComparedTool(("singer_script.py", "json"), ENGINES[1:]),
+    "sqlite-utils": ComparedTool(("sqlite_utils_script.py",), ENGINES[:1]),
+    "dlt": ComparedTool(("dlt_script.py", "rows"), slow=True),
+    "singer": ComparedTool(("singer_script.py", "rows"), ENGINES[1:], slow=True),
 }
 
 
-def command(name: str, url: str, peers: Path) -> list[str]:
-    """Return the command that lets the tool copy the list into the database."""
-    if name == "favsync":
-        return [FAVSYNC, "sync"]
-    if name == "floor":
-        return [sys.executable, str(SCRIPTS / "floor.py"), url]
-    script, *more = TOOLS[name].script
-    return [str(peers / "bin" / "python"), str(SCRIPTS / script), url, *more]
+class Bench:
+    """Where processes are measured: a folder, a PostgreSQL server, and a service for each size."""
+
+    def __init__(self, folder: Path, server_url: str, peers: Path, services: dict[int, Service]) -> None:
+        self._folder, self._server_url, self._peers, self._services = folder, server_url, peers, services
+
+    def database(self, engine: str, name: str = "measured") -> Database:
+        """Return a new database."""
+        return Database(engine, self._folder, self._server_url, name)
+
+    def start(self, name: str) -> Sample:
+        """Run a command that copies nothing."""
+        return timed(STARTS[name], {"PATH": os.environ["PATH"], "HOME": str(self._folder)}, self._folder / "output.txt")
+
+    def phases(self, tool: str, engine: str, size: int) -> Iterator[tuple[str, Sample]]:
+        """Let a tool copy the list into a new database, phase after phase, until it fails."""
+        service, database = self._services[size], self.database(engine)
+        service.send("reset")
+        settings = self._environment(service, database.url)
+        if tool == "favsync":  # the schema is no part of what is measured
+            subprocess.run([FAVSYNC, "db", "upgrade"], env=settings, check=True, capture_output=True)
+        slow = tool in PEERS and PEERS[tool].slow
+        for phase in list(PHASES)[: 2 if slow or not size else None]:
+            if phase == "added":
+                service.send("added", 0.01)
+            before = service.send("requests")
+            limit = LIMIT_SECONDS_IF_SLOW if slow else LIMIT_SECONDS
+            sample = timed(self._command(tool, database.url), settings, self._folder / "output.txt", limit)
+            requests = service.send("requests") - before
+            yield phase, replace(sample, database_mb=database.megabytes(), requests=requests)
+            if sample.failure:
+                return
+
+    def _command(self, tool: str, url: str) -> list[str]:
+        if tool == "favsync":
+            return [FAVSYNC, "sync"]
+        if tool == "floor":
+            return [sys.executable, str(SCRIPTS / "floor.py"), url]
+        script, *more = PEERS[tool].script
+        return [str(self._peers / "bin" / "python"), str(SCRIPTS / script), url, *more]
+
+    def _environment(self, service: Service, url: str) -> dict[str, str]:
+        """Return the environment of a measured process: the settings, and nothing of the caller's own."""
+        address = service.address
+        names = {"API_URL": "url", "API_TOKEN": "token", "API_APP_ID": "app_id"}
+        ours = {"BOOMPLAY_API_URL": "url", "BOOMPLAY_ACCESS_TOKEN": "token", "BOOMPLAY_APP_ID": "app_id"}
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self._folder),
+            "WORK_FOLDER": str(self._folder),
+            **{name: address[key] for name, key in (names | ours).items()},
+            "FAVSYNC_DATABASE_URL": url,
+            "FAVSYNC_REQUESTS_PER_SECOND": "0",
+            "RUNTIME__DLTHUB_TELEMETRY": "false",
+            "RUNTIME__LOG_LEVEL": "WARNING",
+        }
 
 
-def environment(service: Service, url: str, folder: Path) -> dict[str, str]:
-    """Return the environment of a measured process: the settings, and nothing of the caller's own."""
-    address = service.address
-    names = {"API_URL": "url", "API_TOKEN": "token", "API_APP_ID": "app_id"}
-    ours = {"BOOMPLAY_API_URL": "url", "BOOMPLAY_ACCESS_TOKEN": "token", "BOOMPLAY_APP_ID": "app_id"}
-    return {
-        "PATH": os.environ["PATH"],
-        "HOME": str(folder),
-        "WORK_FOLDER": str(folder),
-        **{name: address[key] for name, key in (names | ours).items()},
-        "FAVSYNC_DATABASE_URL": url,
-        "FAVSYNC_REQUESTS_PER_SECOND": "0",
-        "RUNTIME__DLTHUB_TELEMETRY": "false",
-        "RUNTIME__LOG_LEVEL": "WARNING",
-    }
+def measured(options: argparse.Namespace, bench: Bench) -> Found:
+    """Measure everything that the page shows."""
+    size, large = options.size, options.large
+    found = Found(size, large, options.runs, defaultdict(list), days=options.days, own_mb=own_memory())
+    rounds = [(measured_size, tool) for tool in ("floor", "favsync") for measured_size in (0, size)]
+    for turn in range(options.runs):
+        for name in STARTS:
+            found.cells[0, "", name, "start"].append(bench.start(name))
+        for engine in ENGINES:
+            for measured_size, tool in rounds if turn % 2 else rounds[::-1]:
+                _add(found, bench, (measured_size, engine, tool))
+    once = [(large, tool) for tool in ("floor", "favsync") if large] + [(size, tool) for tool in options.tools]
+    for engine in ENGINES:
+        for measured_size, tool in once:
+            if tool not in PEERS or engine in PEERS[tool].engines:
+                _add(found, bench, (measured_size, engine, tool))
+        if options.days:
+            make = partial(bench.database, engine)
+            found.growth[engine] = measure_growth(make, size, options.days)
+            _say(f"growth on {engine}: {found.growth[engine]}")
+    found.removals = [measure_removal(200, age, grace) for age in AGES for grace in GRACES]
+    return found
 
 
-def run_phases(
-    name: str, engine: str, service: Service, prepared: tuple[Path, str, Path]
-) -> Iterator[tuple[str, Sample]]:
-    """Let a tool copy the list into a new database, phase after phase, until it fails."""
-    folder, server_url, peers = prepared
-    service.send("reset")
-    database = Database(engine, folder, server_url)
-    settings = environment(service, database.url, folder)
-    if name == "favsync":  # the schema is no part of what is measured
-        subprocess.run([FAVSYNC, "db", "upgrade"], env=settings, check=True, capture_output=True)
-    for phase, (_, share) in PHASES.items():
-        if share:
-            service.send(phase, share)
-        requests = service.send("requests")
-        sample = timed(command(name, database.url, peers), settings, folder / "output.txt")
-        requests = service.send("requests") - requests
-        yield phase, replace(sample, database_mb=database.megabytes(), requests=requests)
-        if sample.failure:
-            return
+def _add(found: Found, bench: Bench, cell: tuple[int, str, str]) -> None:
+    size, engine, tool = cell
+    for phase, sample in bench.phases(tool, engine, size):
+        found.cells[size, engine, tool, phase].append(sample)
+        _say(f"{tool} {size:,} {engine} {phase}: {sample}")
 
 
-def measured(options: argparse.Namespace, prepared: tuple[Path, str, Path]) -> Iterator[str]:
-    """Yield a table for each size and engine."""
-    for size in options.sizes:
-        service = Service(size)
-        try:
-            service.send("latency", options.latency / 1000)
-            for engine in options.engines:
-                found: dict[tuple[str, str], list[Sample]] = defaultdict(list)
-                names = [name for name in options.tools if engine in TOOLS[name].engines]
-                for _ in range(options.runs):
-                    for name in names:
-                        if any(sample.failure for sample in found[name, "first"]):
-                            continue
-                        for phase, sample in run_phases(name, engine, service, prepared):
-                            found[name, phase].append(sample)
-                            print(f"{name} {size:,} {engine} {phase}: {sample}", file=sys.stderr, flush=True)
-                title = f"### {size:,} favourites, {engine}, {options.latency} ms a page, {options.runs} runs"
-                yield title + "\n\n" + table(found, names)
-        finally:
-            service.stop()
-
-
-def table(found: dict[tuple[str, str], list[Sample]], names: Sequence[str]) -> str:
-    """Return the medians: processor seconds (wall-clock seconds) of each phase, then space and requests."""
-    head = ["tool", *(words for words, _ in PHASES.values()), "memory MB", "database MB", "requests first"]
-    rows = [head, ["---"] * len(head)]
-    for name in names:
-        cells = [found.get((name, phase), []) for phase in PHASES]
-        rows.append([name, *map(_seconds, cells)])
-        largest = max((sample.memory_mb for cell in cells for sample in cell), default=0.0)
-        first = cells[0][-1] if cells[0] else Sample(0, 0, 0)
-        rows[-1] += [f"{largest:.0f}", f"{first.database_mb:.1f}", str(first.requests)]
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
-
-
-def _seconds(samples: Sequence[Sample]) -> str:
-    done = [sample for sample in samples if not sample.failure]
-    if not done:
-        return samples[-1].failure if samples else "not run"
-    cpu, wall = (statistics.median(getattr(each, name) for each in done) for name in ("cpu_seconds", "wall_seconds"))
-    return f"{cpu:.2f} ({wall:.2f})"
+def _say(what: str) -> None:
+    print(what, file=sys.stderr, flush=True)
 
 
 def install_peers(folder: Path) -> None:
@@ -170,61 +163,48 @@ def install_peers(folder: Path) -> None:
         stamp.write_text(REQUIREMENTS.read_text())
 
 
-def profile(size: int, folder: Path) -> str:
-    """Return where a first load of favsync into SQLite spends its time, as pyinstrument sees it."""
-    service = Service(size)
-    try:
-        settings = environment(service, Database("sqlite", folder, "").url, folder)
-        subprocess.run([FAVSYNC, "db", "upgrade"], env=settings, check=True, capture_output=True)
-        return subprocess.run(
-            [sys.executable, "-c", PROFILE], env=settings, check=True, capture_output=True, text=True
-        ).stdout
-    finally:
-        service.stop()
-
-
 def main(argv: Sequence[str] | None = None) -> None:
-    """Measure, and print the tables."""
+    """Measure, and print or write the page."""
     options = _options(argv)
-    if any(TOOLS[name].script for name in options.tools) and not options.profile:
+    logs.configure("text", "error")
+    if options.tools:
         install_peers(options.peers)
-    needs_server = "postgresql" in options.engines and not options.profile
-    with (
-        tempfile.TemporaryDirectory(prefix="favsync-bench-") as folder,
-        postgres_server(options.postgres_url) if needs_server else nullcontext("") as server_url,
-    ):
-        if options.profile:
-            print(profile(options.sizes[-1], Path(folder)))
-            return
-        print(f"{os.cpu_count()} processors, {platform.system()}, Python {platform.python_version()}.\n")
-        for part in measured(options, (Path(folder), server_url, options.peers)):
-            print(part + "\n", flush=True)
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="favsync-bench-"))
+        server_url = stack.enter_context(postgres_server(options.postgres_url))
+        services = {}
+        for size in {0, options.size, options.large or 0}:
+            services[size] = Service(size)
+            stack.callback(services[size].stop)
+        text = page(measured(options, Bench(Path(folder), server_url, options.peers, services)))
+    with options.write.open("w", encoding="utf-8") if options.write else nullcontext(sys.stdout) as target:
+        target.write(text)
 
 
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
-    def several(kind: Callable[[str], object], known: Sequence[str] = ()) -> Callable[[str], list[object]]:
-        def read(text: str) -> list[object]:
-            if unknown := [part for part in text.split(",") if known and part not in known]:
-                raise argparse.ArgumentTypeError(f"{unknown[0]} is none of {', '.join(known)}")
-            return [kind(part) for part in text.split(",")]
-
-        return read
+    def tools(given: str) -> list[str]:
+        names = [name for name in given.split(",") if name]
+        if unknown := [name for name in names if name not in PEERS]:
+            raise argparse.ArgumentTypeError(f"{unknown[0]} is none of {', '.join(PEERS)}")
+        return names
 
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--sizes", type=several(int), default=[1_000, 10_000], help="favourites, with commas")
-    parser.add_argument("--tools", type=several(str, tuple(TOOLS)), default=list(TOOLS), help=", ".join(TOOLS))
-    parser.add_argument("--engines", type=several(str, ENGINES), default=list(ENGINES), help=", ".join(ENGINES))
-    parser.add_argument("--latency", type=int, default=0, help="milliseconds a page")
-    parser.add_argument("--runs", type=int, default=3, help="medians are shown")
-    parser.add_argument("--quick", action="store_true", help="floor and favsync, 1,000 favourites, one run")
-    parser.add_argument("--profile", action="store_true", help="profile favsync's first load instead")
+    parser.add_argument("--size", type=int, default=10_000, help="favourites")
+    parser.add_argument("--large", type=int, default=100_000, help="favourites of a single large sample; 0 = none")
+    parser.add_argument("--tools", type=tools, default=list(PEERS), help=f"others to compare; {', '.join(PEERS)}")
+    parser.add_argument("--runs", type=int, default=5, help="medians are shown")
+    parser.add_argument(
+        "--days", type=int, default=1_095, help="of the database that is compared with a young one; 0 = none"
+    )
+    parser.add_argument("--quick", action="store_true", help="1,000 favourites, one run, 30 days, no other tools")
+    parser.add_argument("--write", type=Path, help="write the page into this file instead of printing it")
     parser.add_argument("--postgres-url", help="a server whose user may create databases; else one is started")
-    parser.add_argument("--peers", type=Path, default=Path("build/peers"), help="where the peers are installed")
+    parser.add_argument("--peers", type=Path, default=Path("build/peers"), help="where the other tools are installed")
     options = parser.parse_args(argv)
     if options.quick:
-        options.tools, options.sizes, options.runs = ["floor", "favsync"], [1_000], 1
+        options.tools, options.size, options.large, options.runs, options.days = [], 1_000, 0, 1, 30
     return options
 
 

@@ -10,18 +10,19 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
-from sqlalchemy import make_url
+from sqlalchemy import Engine, make_url, text
 
-LIMIT_SECONDS = 600
-_RSS_UNIT = 1 if sys.platform == "darwin" else 1024
+RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ class Sample:
     requests: int = 0
 
 
-def timed(command: list[str], environment: dict[str, str], log: Path) -> Sample:
-    """Run ``command`` to its end, or to the limit."""
+def timed(command: list[str], environment: dict[str, str], log: Path, limit: float = 300) -> Sample:
+    """Run ``command`` to its end, or for ``limit`` seconds."""
     begun = time.perf_counter()
     with log.open("wb") as output:
         running = subprocess.Popen(
@@ -49,7 +50,7 @@ def timed(command: list[str], environment: dict[str, str], log: Path) -> Sample:
             is_late.set()
             os.killpg(running.pid, signal.SIGKILL)
 
-        timer = threading.Timer(LIMIT_SECONDS, stop)
+        timer = threading.Timer(limit, stop)
         timer.start()
         _, status, used = os.wait4(running.pid, 0)
         timer.cancel()
@@ -57,34 +58,43 @@ def timed(command: list[str], environment: dict[str, str], log: Path) -> Sample:
     wall = time.perf_counter() - begun
     failure = ""
     if is_late.is_set():
-        failure = f"not done in {LIMIT_SECONDS // 60} minutes"
+        failure = f"not done in {limit:.0f} s"
     elif running.returncode != 0:
         failure = f"failed ({running.returncode})"
         print(log.read_text(errors="replace")[-2000:], file=sys.stderr)
-    return Sample(wall, used.ru_utime + used.ru_stime, used.ru_maxrss * _RSS_UNIT / 1e6, failure)
+    return Sample(wall, used.ru_utime + used.ru_stime, used.ru_maxrss * RSS_UNIT / 1e6, failure)
 
 
 class Database:
     """A new database of one engine, and how large it is."""
 
-    def __init__(self, engine: str, folder: Path, server_url: str) -> None:
+    def __init__(self, engine: str, folder: Path, server_url: str, name: str = "measured") -> None:
         self._is_sqlite = engine == "sqlite"
-        self._folder = folder / "database"
+        self._folder = folder / f"database_{name}"
         for left in (self._folder, folder / "dlt"):
             shutil.rmtree(left, ignore_errors=True)
         self._folder.mkdir()
         if self._is_sqlite:
-            self.url = f"sqlite:///{self._folder}/measured.db"
+            self.url = f"sqlite:///{self._folder}/{name}.db"
         else:
             with psycopg.connect(server_url, autocommit=True) as connection:
-                connection.execute("DROP DATABASE IF EXISTS favsync_bench WITH (FORCE)")
-                connection.execute("CREATE DATABASE favsync_bench TEMPLATE template0")
-            self.url = make_url(server_url).set(database="favsync_bench").render_as_string(hide_password=False)
+                connection.execute(f"DROP DATABASE IF EXISTS favsync_{name} WITH (FORCE)".encode())
+                connection.execute(f"CREATE DATABASE favsync_{name} TEMPLATE template0".encode())
+            self.url = make_url(server_url).set(database=f"favsync_{name}").render_as_string(hide_password=False)
         self._empty_bytes = self._bytes()
 
     def megabytes(self) -> float:
         """Return what was added to the size of an empty database."""
         return (self._bytes() - self._empty_bytes) / 1e6
+
+    def tidy(self) -> None:
+        """Write SQLite's log into its file; let PostgreSQL make room free."""
+        if self._is_sqlite:
+            with closing(sqlite3.connect(self.url.removeprefix("sqlite:///"))) as file:
+                file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        else:
+            with psycopg.connect(self.url, autocommit=True) as connection:
+                connection.execute("VACUUM")
 
     def _bytes(self) -> int:
         if self._is_sqlite:
@@ -93,6 +103,18 @@ class Database:
             connection.execute("CHECKPOINT")
             row = connection.execute("SELECT pg_database_size(current_database())").fetchone()
         return int(row[0]) if row else 0
+
+
+def server_cpu_seconds(engine: Engine) -> float:
+    """Return the processor seconds of the PostgreSQL processes that serve this database; 0 on SQLite."""
+    if engine.dialect.name == "sqlite":
+        return 0.0
+    query = text(
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend'"
+    )
+    with engine.connect() as connection:
+        pids = connection.execute(query).scalars().all()
+    return sum(int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) for pid in pids) / 1e9
 
 
 class Service:

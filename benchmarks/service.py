@@ -2,14 +2,12 @@
 
     python -m benchmarks.service 10000
 
-Each line is a request, answered by one line: ``["reset"]``, ``["added", 0.01]``, ``["moved", 0.01]``, ``["facts", 0.05]``,
-``["latency", 0.05]``, ``["requests"]``. The same requests give every tool the same lists.
+Each line is a request, answered by one line: ``["reset"]``, ``["added", 0.01]``, ``["requests"]``. The same requests give every tool the same lists.
 """
 
 from __future__ import annotations
 
 import json
-import random
 import sys
 from typing import Any
 
@@ -26,7 +24,6 @@ class Service:
         self.sandbox = Sandbox(tracks=tracks, seed=SEED)
         self.sandbox.start()
         self._first = self.sandbox.favourites(USER)
-        self._titles: dict[int, str] = {}
 
     def answer(self, request: list[Any]) -> object:
         """Carry out ``request`` and return its answer."""
@@ -34,11 +31,8 @@ class Service:
         return getattr(self, name)(*arguments)
 
     def reset(self) -> None:
-        """Serve the first list and the first titles again."""
+        """Serve the first list again."""
         self.sandbox.set_favourites(USER, self._first)
-        for track_id, title in self._titles.items():
-            self.sandbox.change_track(track_id, track_title=title)
-        self._titles.clear()
 
     def added(self, share: float) -> int:
         """Add a share of the favourites at the front."""
@@ -47,31 +41,9 @@ class Service:
         self.sandbox.set_favourites(USER, fresh + now)
         return len(fresh)
 
-    def moved(self, share: float) -> int:
-        """Remove a share of the favourites, spread over the list, and add as many at its front."""
-        chance = random.Random(SEED)
-        now = self.sandbox.favourites(USER)
-        gone = set(chance.sample(now, max(1, round(len(now) * share))))
-        fresh = self._fresh(now, len(gone))
-        self.sandbox.set_favourites(USER, fresh + [track_id for track_id in now if track_id not in gone])
-        return len(gone)
-
     def _fresh(self, now: list[int], count: int) -> list[int]:
         there = set(now)
         return [track_id for track_id in self.sandbox.catalogue.track_ids if track_id not in there][:count]
-
-    def facts(self, share: float) -> int:
-        """Change the titles of a share of the favourites."""
-        now = self.sandbox.favourites(USER)
-        chosen = random.Random(SEED + 1).sample(now, max(1, round(len(now) * share)))
-        for track_id in chosen:
-            self._titles.setdefault(track_id, self.sandbox.catalogue.fields(track_id)["track_title"])
-            self.sandbox.change_track(track_id, track_title=f"Retitled {track_id}")
-        return len(chosen)
-
-    def latency(self, seconds: float) -> None:
-        """Answer each request so much later."""
-        self.sandbox.switch(latency_seconds=seconds)
 
     def requests(self) -> int:
         """Count the requests so far."""

@@ -1,7 +1,7 @@
 """How long each view takes, and with ``--plans`` how the engine goes about it.
 
     python -m benchmarks.history --accounts 1 --favourites 10000 --days 1095 --every 2 sqlite:///years.db
-    python -m benchmarks.view_timings sqlite:///years.db
+    python -m benchmarks.view_timings --write docs/view-speed.md sqlite:///years.db postgresql:///years
 
 Milliseconds of processor time, of this process and of the PostgreSQL process that serves it, the least of three. *All*: every row
 is computed and counted, for every account. *First*: ``favsync report NAME --account NAME --limit 100``, sorted, until its rows are
@@ -11,17 +11,40 @@ in Python.
 from __future__ import annotations
 
 import argparse
+import platform
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, text
 
+from etl import clock
 from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.reporting.query import Query, known_accounts, run_query
 from etl.reporting.views import View, views
 
+COUNTED = ("accounts", "favourites", "runs")
+PAGE = """# How fast the views are
+
+Milliseconds of processor time, of favsync and of the PostgreSQL process that serves it, the least of three. *All*: every row is computed
+and counted, for every account. *First*: `favsync report NAME --account NAME --limit 100`, sorted, until its rows are in Python. PostgreSQL
+has statistics (`ANALYZE`), as its autovacuum makes them; SQLite has none, which is its default.
+
+A query about one account reads that account alone: a test checks the plans of SQLite, and the views with the header `narrow` (survival,
+half-life, the two views of markets, daily snapshots) are asked over that account's rows when `--account` is given. The views across
+accounts always read all of them.
+PostgreSQL leaves out what `count(*)` does not need. To measure your own, and to see the plan of each view with `--plans`:
+
+```sh
+python -m benchmarks.history --accounts 1000 --favourites 100 --days 36 --every 3 --grace 48 sqlite:///many.db
+python -m benchmarks.view_timings --write docs/view-speed.md sqlite:///many.db
+```
+
+Measured on {date} with Python {python}, on a history of {size}. A view without rows is not timed: the command fails.
+"""
 REPEATS = 3
 LONG_MS = 1_000
 FIRST = 100
@@ -50,16 +73,39 @@ class Stopwatch:
         return time.process_time() * 1000 + server
 
 
-def row(connection: Connection, view: View, account: str) -> str:
-    """Return the view's row of the table."""
+def timings(connection: Connection, view: View, account: str) -> tuple[int, float, float]:
+    """Return the view's rows, and the milliseconds of all and of the first of them.
+
+    Raises: ValueError if the view has no rows: its time would be that of nothing.
+    """
     count = text(f"SELECT count(*) FROM (SELECT * FROM {view.name}) v")
     rows = connection.execute(count).scalar_one()
+    if not rows:
+        raise ValueError(f"{view.name} has no rows in this database; make one with more days or accounts")
     has_account = "account" in run_query(connection, Query(view, limit=0)).columns
     query = Query(view, accounts=(account,) if has_account else (), limit=FIRST)
     watch = Stopwatch(connection)
     all_ms = watch.best_ms(lambda: connection.execute(count).scalar_one())
-    first_ms = watch.best_ms(lambda: list(run_query(connection, query).rows))
-    return f"| `{view.name}` | {rows:,} | {all_ms:,.1f} | {first_ms:,.1f} |"
+    return rows, all_ms, watch.best_ms(lambda: list(run_query(connection, query).rows))
+
+
+def page(databases: Sequence[Engine]) -> str:
+    """Return the page of `docs/view-speed.md`: a row for each view, the two engines' times of the same history side by side."""
+    cells: dict[str, list[str]] = {name: [] for name in sorted(views())}
+    for engine in databases:
+        with read_transaction(engine) as connection:
+            account = known_accounts(connection)[0]
+            facts = [connection.execute(text(f"SELECT count(*) FROM {name}")).scalar_one() for name in COUNTED]
+            for name, row in cells.items():
+                rows, all_ms, first_ms = timings(connection, views()[name], account)
+                if not row:
+                    row.append(f"{rows:,}")
+                row += [f"{all_ms:,.1f}", f"{first_ms:,.1f}"]
+    size = ", ".join(f"{count:,} {name}" for name, count in zip(COUNTED, facts, strict=True))
+    engines = [f"{engine.dialect.name} {kind}" for engine in databases for kind in ("all", "first")]
+    head = f"| view | rows | {' | '.join(engines)} |\n|---|---:|{'---:|' * len(engines)}"
+    table = "\n".join(f"| `{name}` | {' | '.join(row)} |" for name, row in cells.items())
+    return PAGE.format(date=clock.now().date(), size=size, python=platform.python_version()) + f"\n{head}\n{table}\n"
 
 
 def plan(connection: Connection, view: View, account: str) -> str:
@@ -84,20 +130,26 @@ def main() -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("url", help="a database that `benchmarks.history` made: sqlite:///FILE or postgresql://…")
+    parser.add_argument(
+        "urls", nargs="+", help="databases that `benchmarks.history` made: sqlite:///FILE, postgresql://…"
+    )
     parser.add_argument("--plans", action="store_true", help="print the plans instead")
+    parser.add_argument("--write", type=Path, help="write the page into this file instead of printing it")
     options = parser.parse_args()
-    engine = open_engine(options.url)
-    if engine.dialect.name == "postgresql":  # as its autovacuum does; SQLite has no statistics unless asked
-        with write_transaction(engine) as connection:
-            connection.execute(text("ANALYZE"))
-    with read_transaction(engine) as connection:
-        account = known_accounts(connection)[0]
-        if not options.plans:
-            print("| view | rows | all ms | first ms |\n|---|---:|---:|---:|")
-        for name in sorted(views()):
-            view = views()[name]
-            print(f"{name}\n{plan(connection, view, account)}\n" if options.plans else row(connection, view, account))
+    engines = [open_engine(url) for url in options.urls]
+    for engine in engines:
+        if engine.dialect.name == "postgresql":  # as its autovacuum does; SQLite has no statistics unless asked
+            with write_transaction(engine) as connection:
+                connection.execute(text("ANALYZE"))
+    if not options.plans:
+        with options.write.open("w", encoding="utf-8") if options.write else nullcontext(sys.stdout) as target:
+            target.write(page(engines))
+        return
+    for engine in engines:
+        with read_transaction(engine) as connection:
+            account = known_accounts(connection)[0]
+            for name in sorted(views()):
+                print(f"{name}\n{plan(connection, views()[name], account)}\n")
 
 
 if __name__ == "__main__":

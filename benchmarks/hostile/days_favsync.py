@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self, TypeVar
 
 import time_machine
@@ -85,13 +86,13 @@ class InProcessApi(Boomplay):
 
 
 class FavsyncSubject:
-    """One account in a SQLite file of its own, at the default settings."""
+    """One account in a SQLite file of its own, at the default settings, or at those that ``environ`` sets."""
 
-    def __init__(self, sandbox: Sandbox, clock: FakeClock) -> None:
+    def __init__(self, sandbox: Sandbox, clock: FakeClock, environ: Mapping[str, str] = MappingProxyType({})) -> None:
         self._clock = clock
         self._folder = Path(tempfile.mkdtemp(prefix="favsync-days-"))
         self._api = InProcessApi(sandbox, clock)
-        self._options = replace(RunOptions.configured(config.load({}, {}, None)), concurrency=1)
+        self._options = replace(RunOptions.configured(config.load({}, environ, None)), concurrency=1)
         with time_machine.travel(clock.now(), tick=False):
             self._engine = new_database(self._folder)
         self._outcome = ""

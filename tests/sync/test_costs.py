@@ -9,16 +9,18 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import Engine, event, func, select
+import time_machine
+from sqlalchemy import Engine, event, func, select, text
 
 from etl import clock
 from etl.db.engine import read_transaction, write_transaction
 from etl.db.migrate import ready_engine
 from etl.db.tables import metadata
 from etl.load.accounts import ensure_account, find_accounts
-from etl.model.records import Item
+from etl.model.records import Item, RemovalGrace
 from etl.sync import RunOptions, RunResult, sync_account
 from etl.transform import delta
 from tests.support.lists import FakeSource, item
@@ -36,6 +38,16 @@ LIMITS = {
     "postgresql": {"first": 46, "unchanged": 9, "added": 43, "retitled": 49},
 }
 """Statements of a run; BEGIN counts on SQLite, where favsync says it itself; COPY does not count."""
+BYTES = {"sqlite": 760, "postgresql": 1300}
+"""Bytes of the database for each further favourite whose track is new, indexes included."""
+REMOVAL_REQUESTS = {"young": 61, "old": 31}
+"""Requests of a run that records a removal at once, with a removal grace of 0."""
+TABLE_BYTES = """
+SELECT sum(pg_relation_size(oid)) FROM pg_class WHERE relkind IN ('r', 'i', 't') AND relnamespace IN
+('public'::regnamespace, 'pg_toast'::regnamespace)
+"""
+ORDINARY = RunOptions(concurrency=1)
+PATIENT = RunOptions(concurrency=1, grace=RemovalGrace(timedelta(hours=48), timedelta(days=7)))
 
 
 @dataclass
@@ -56,7 +68,7 @@ class MeasuredDatabase:
         self.source = FakeSource([item(track_id) for track_id in range(1, SIZE + 1)])
         self._monkeypatch = monkeypatch
 
-    def sync(self) -> tuple[RunResult, Cost]:
+    def sync(self, options: RunOptions = ORDINARY) -> tuple[RunResult, Cost]:
         """Sync, and return what it cost."""
         cost = Cost()
         before, asked = self._rows(), self.source.requests
@@ -72,11 +84,18 @@ class MeasuredDatabase:
                 ensure_account(connection, "ada", clock.now())
             with read_transaction(self.engine) as connection:
                 (account,) = find_accounts(connection, ["ada"])
-            report = sync_account(self.engine, account, self.source, RunOptions(concurrency=1))
+            report = sync_account(self.engine, account, self.source, options)
         after = self._rows()
         cost.rows = {name: after[name] - before[name] for name in after if after[name] != before[name]}
         cost.requests = self.source.requests - asked
         return report, cost
+
+    def bytes(self) -> int:
+        """Return the size of all tables with their indexes."""
+        is_sqlite = self.engine.dialect.name == "sqlite"
+        query = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size" if is_sqlite else TABLE_BYTES
+        with read_transaction(self.engine) as connection:
+            return int(connection.execute(text(query)).scalar_one())
 
     def _rows(self) -> dict[str, int]:
         with read_transaction(self.engine) as connection:
@@ -156,3 +175,31 @@ def test_one_in_a_hundred_retitled_costs_a_version_each(bench):
     assert cost.rows == {"raw_blocks": 1, "raw_items": 5, "runs": 1, "snapshots": 1, "superseded_versions": 5}
     assert cost.normalised == 5
     assert cost.statements.total() <= LIMITS[bench.engine.dialect.name]["retitled"], cost.statements
+
+
+def test_a_favourite_takes_few_bytes_of_the_database(bench):
+    bench.sync()
+    before = bench.bytes()
+    bench.source.items += [item(track_id) for track_id in range(SIZE + 1, 5 * SIZE + 1)]
+    bench.sync()
+    taken = (bench.bytes() - before) / (4 * SIZE)
+    assert 0 < taken <= BYTES[bench.engine.dialect.name]
+
+
+@pytest.mark.parametrize(("age", "days"), [("young", 0), ("old", 30)])
+def test_a_removal_is_recorded_with_few_requests(bench, age, days):
+    with time_machine.travel(datetime(2026, 1, 1, tzinfo=UTC), tick=False) as time:
+        bench.sync()
+        time.shift(timedelta(days=days, hours=1))
+        del bench.source.items[SIZE // 2]
+        report, cost = bench.sync()
+    assert report.removed == 1
+    assert cost.requests <= REMOVAL_REQUESTS[age]
+
+
+def test_a_missing_favourite_costs_as_few_requests(bench):
+    bench.sync()
+    del bench.source.items[SIZE // 2]
+    report, cost = bench.sync(PATIENT)
+    assert (report.removed, report.missing) == (0, 1)
+    assert cost.requests <= REMOVAL_REQUESTS["young"]

@@ -1,0 +1,205 @@
+"""A database of years beside a young one: the cost of a day's changes, compared in turn, and the size beside a plain SCD2 table.
+
+One account changes 1 % a day, half added and half removed; the removal grace is 0, so that both record the same changes. The service
+is in memory and the clock is moved: what is measured is favsync and its database alone.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple, Self
+
+import time_machine
+from sqlalchemy import text
+
+from benchmarks.measure import Database, server_cpu_seconds
+from etl.boomplay.payloads import User
+from etl.db.engine import open_engine, read_transaction, write_transaction
+from etl.db.migrate import upgrade
+from etl.load.accounts import ensure_account, find_accounts
+from etl.model.encoding import digest_of
+from etl.model.records import Item, Page, RemovalGrace
+from etl.sandbox.catalogue import Catalogue
+from etl.sync import RunOptions, sync_account
+
+BEGIN = datetime(2023, 1, 1, tzinfo=UTC)
+DAILY_SHARE = 0.01
+PAIRS = 9
+PLAIN_COLUMNS = (
+    "track_title", "track_number", "isrc", "duration", "album_id", "album_title", "genres", "available_markets", "web_url",
+    "mobile_url", "artwork", "artists",
+)  # fmt: skip
+
+
+@dataclass
+class ListInMemory:
+    """A list that changes 1 % a day, and the API of a run over it. The same days give the same lists."""
+
+    known: Catalogue
+    favourites: int
+    chance: random.Random = field(default_factory=lambda: random.Random(1))
+    requests: int = 0
+    retries: int = 0
+
+    def __post_init__(self) -> None:
+        """Begin with the first tracks."""
+        self._fresh = iter(self.known.track_ids)
+        self._tracks = [self._item(next(self._fresh)) for _ in range(self.favourites)]
+
+    def live(self) -> None:
+        """Make the changes of one day."""
+        share = max(1, round(len(self._tracks) * DAILY_SHARE / 2))
+        # The last favourite stays: if it left a list of a round length, favsync would hold its removal for a person.
+        gone = set(self.chance.sample(range(len(self._tracks) - 1), share))
+        added = [self._item(next(self._fresh)) for _ in range(share)]
+        self._tracks = added + [each for place, each in enumerate(self._tracks) if place not in gone]
+
+    def _item(self, track_id: int) -> Item:
+        body = self.known.item(track_id)
+        return Item(body, digest_of(body), track_id)
+
+    def favourite_tracks(self, offset: int, limit: int) -> Page:
+        """Return the page that begins at ``offset``."""
+        self.requests += 1
+        return Page(offset, limit, tuple(self._tracks[offset : offset + limit]))
+
+    def fresh(self) -> AbstractContextManager[Self]:
+        """Return itself: it has neither connections nor a cache."""
+        return nullcontext(self)
+
+    def catalogue(self, _track_ids: Sequence[int], _known_id: int | None) -> Mapping[int, Item | None] | None:
+        """Return nothing: the catalogue cannot be asked."""
+        return None
+
+    def user(self) -> User:
+        """Return the user."""
+        return User("user-ada", "Ada", "NG", "Premium")
+
+
+class Past:
+    """One database of one account, and the days that it has seen."""
+
+    def __init__(self, database: Database, favourites: int, days: int) -> None:
+        self.database = database
+        upgrade(database.url)
+        self.engine = open_engine(database.url)
+        daily = max(1, round(favourites * DAILY_SHARE / 2))
+        self.catalogue = Catalogue(favourites + daily * (days + PAIRS + 2), 1)
+        self._list = ListInMemory(self.catalogue, favourites)
+        self._options = RunOptions(concurrency=1, grace=RemovalGrace(timedelta(0), timedelta(0)))
+        self._day = 0
+        with write_transaction(self.engine) as connection:
+            ensure_account(connection, "ada", BEGIN)
+        with read_transaction(self.engine) as connection:
+            (self._account,) = find_accounts(connection, ["ada"])
+        self.next_day()
+
+    def next_day(self) -> float:
+        """Sync the next day's list; return the processor seconds, those of the server included."""
+        if self._day:
+            self._list.live()
+        self._day += 1
+        self._list.requests = 0
+        with time_machine.travel(BEGIN + timedelta(days=self._day), tick=False):
+            begun = time.process_time() + server_cpu_seconds(self.engine)
+            result = sync_account(self.engine, self._account, self._list, self._options)
+            taken = time.process_time() + server_cpu_seconds(self.engine) - begun
+        assert result.outcome == "succeeded", result
+        assert self._day == 1 or result.removed, "no removal was recorded"
+        return taken
+
+    def size(self) -> float:
+        """Return the megabytes of the database, after SQLite's write-ahead log is in it and PostgreSQL has cleaned up."""
+        self.database.tidy()
+        return self.database.megabytes()
+
+
+class Growth(NamedTuple):
+    """What was found on one engine: seconds of a day in the young and in the old database, and megabytes."""
+
+    young: float
+    old: float
+    young_mb: float
+    old_mb: float
+    plain_mb: float
+    plain_rows: int
+
+    @property
+    def slower(self) -> float:
+        """The old database's time, in those of the young one."""
+        return self.old / self.young
+
+    @property
+    def larger(self) -> float:
+        """The old database's size, in those of the plain table."""
+        return self.old_mb / self.plain_mb
+
+
+def measure_growth(make: Callable[[str], Database], favourites: int, days: int) -> Growth:
+    """Make an old and a young database, and let them sync further days in turn. ``make``: a new database of this name."""
+    old = Past(make("old"), favourites, days)
+    for _ in range(days - 1):
+        old.next_day()
+    old_mb = old.size()
+    young = Past(make("young"), favourites, PAIRS + 1)
+    young_mb = young.size()
+    taken: dict[str, list[float]] = {"young": [], "old": []}
+    for pair in range(PAIRS + 1):
+        for name, past in (("young", young), ("old", old)) if pair % 2 else (("old", old), ("young", young)):
+            taken[name].append(past.next_day())
+    rows = list(plain_rows(old, days))
+    plain_mb = plain_size(make("plain"), rows)
+    for past in (old, young):
+        past.engine.dispose()
+    # The first pair warms both.
+    halves = (statistics.median(taken[name][1:]) for name in ("young", "old"))
+    return Growth(*halves, young_mb, old_mb, plain_mb, len(rows))
+
+
+def plain_rows(past: Past, days: int) -> Iterator[tuple[Any, ...]]:
+    """Yield what a plain SCD2 table holds: one row an interval of the first ``days``, each field as received."""
+    last = BEGIN + timedelta(days=days, hours=1)
+    with read_transaction(past.engine) as connection:
+        found = connection.execute(text("SELECT track_id, valid_from, valid_to FROM favourites"))
+        intervals = [(row[0], _instant(row[1]), _instant(row[2])) for row in found]
+    for track_id, begin, end in intervals:
+        if begin <= last:
+            fields = past.catalogue.fields(track_id)
+            values = (fields.get(name) for name in PLAIN_COLUMNS)
+            cells = [json.dumps(each) if isinstance(each, (dict, list)) else each for each in values]
+            yield (track_id, begin.isoformat(), end.isoformat() if end and end <= last else None, *cells)
+
+
+def plain_size(database: Database, rows: Sequence[tuple[Any, ...]]) -> float:
+    """Return the megabytes of a plain SCD2 table with these rows."""
+    engine = open_engine(database.url, create=True)
+    is_sqlite = engine.dialect.name == "sqlite"
+    instant = "text" if is_sqlite else "timestamptz"
+    kinds = {"track_number": "bigint", "album_id": "bigint"}
+    names = ["track_id", "valid_from", "valid_to", *PLAIN_COLUMNS]
+    with write_transaction(engine) as connection:
+        columns = ", ".join(f"{name} {kinds.get(name, 'text')}" for name in PLAIN_COLUMNS)
+        connection.execute(
+            text(
+                f"CREATE TABLE plain (track_id bigint, valid_from {instant} NOT NULL, valid_to {instant}, {columns},"
+                " PRIMARY KEY (track_id, valid_from))"
+            )
+        )
+        holders = ", ".join(f":{name}" for name in names)
+        connection.execute(
+            text(f"INSERT INTO plain VALUES ({holders})"), [dict(zip(names, row, strict=True)) for row in rows]
+        )
+    engine.dispose()
+    database.tidy()
+    return database.megabytes()
+
+
+def _instant(value: Any) -> datetime | None:
+    return datetime.fromisoformat(value) if isinstance(value, str) else value
