@@ -129,7 +129,7 @@ def year_text(review: Row) -> str:
 
 
 def overview(review: Row) -> Row:
-    """Return a row of the overview of many accounts; None is not known: no sync in that year."""
+    """Return a row of the overview of many accounts; None is not known: the year has no look."""
     artist, is_seen = review["artist"], review["observed"]["looks"] > 0
     discoveries = review["discoveries"]["count"] if review["discoveries"] else 0
     return {

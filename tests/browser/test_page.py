@@ -96,7 +96,7 @@ def test_the_numbers_on_the_page_are_those_of_sql(open_page: Open, story: Path, 
     assert "to 30 Jun 2026" in tile(opened, "In 30 days")
     missing = sql("SELECT count(*) FROM report_missing WHERE account = 'ada'")
     assert numbers(tile(opened, "Missing"))[0] == missing > 0
-    assert f"{missing} tracks are missing from the list since" in lede
+    assert f"{missing} tracks are missing from the list, the first since" in lede
     home = sql("SELECT available FROM report_market_coverage WHERE account = 'ada' AND market_code = 'NG'")
     assert f"{home} of {favourites}" in opened.text("#where-lead")
     half = sql("SELECT half_life_days FROM report_half_life WHERE account = 'ada'")

@@ -43,7 +43,7 @@ def test_the_summary_and_its_windows(pages: list[Page]) -> None:
         assert {name: report["summary"][name] for name in wanted} == wanted
 
 
-def test_the_playing_time_is_never_more_than_the_known_and_never_zero(pages: list[Page]) -> None:
+def test_the_playing_time_is_at_most_the_known_and_never_zero(pages: list[Page]) -> None:
     units = {"day": 86400, "hour": 3600, "minute": 60, "second": 1}
     for _, _, report in pages:
         summary = report["summary"]
