@@ -1,4 +1,7 @@
 -- The facts of a track that held for a time; facts is all of them, as JSON.
+-- list: Each version of each track
+-- order: track_id, valid_from
+-- since: valid_from
 SELECT track_id, valid_from, valid_to, title, album_id, market_set_id, facts, facts_digest
 FROM superseded_versions
 UNION ALL
