@@ -120,7 +120,7 @@ def used_by_other_packages() -> set[tuple[str, str]]:
     return {(package, module) for package, module in used if (ROOT / "etl" / package / f"{module}.py").exists()}
 
 
-def test_each_package_names_what_other_packages_use():
+def test_each_package_names_what_other_packages_use() -> None:
     unnamed = [
         f"etl/{package}/__init__.py does not name {module}"
         for package, module in sorted(used_by_other_packages())
