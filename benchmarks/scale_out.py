@@ -70,6 +70,7 @@ def main() -> None:
     parser.add_argument("--url", help="a PostgreSQL server whose user may create databases [default: one is started]")
     options = parser.parse_args()
     counts = [int(count) for count in options.processes.split(",")]
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # end the server, too
     _show(*COLUMNS)
     _show(*["---"] * len(COLUMNS))
     with postgres_server(options.url) as server, Trial(server, options) as trial:
