@@ -152,7 +152,7 @@ def test_hostile_names_stay_text_on_page_and_card() -> None:
         root = ElementTree.fromstring(card(found, name))
         assert (root.get("width"), root.get("height")) == (str(shape.width), str(shape.height))
         tags = {each.tag.rpartition("}")[2] for each in root.iter()}
-        assert tags <= {"svg", "defs", "linearGradient", "stop", "rect", "text"}
+        assert tags <= {"svg", "style", "defs", "linearGradient", "stop", "rect", "text"}
         assert not re.search("[\u202e\x1b]", card(found, name))
 
 
