@@ -173,9 +173,9 @@ def _show_special(context: Context, kind: str, idle: list[str], options: YearOpt
     if idle := [*idle, *(option for option, value in own.items() if value)]:
         raise click.UsageError(f"the HTML report has no {' and no '.join(idle)}: it covers the whole history")
     if options.year is not None:
-        year = shlex.quote(options.year)
         raise click.UsageError(
-            f"the HTML report covers the whole history; `favsync report year {year}` looks back on a year"
+            "the HTML report covers the whole history; "
+            f"`favsync report year {shlex.quote(options.year)}` looks back on a year"
         )
     _write_html(context, options.accounts, options.output)
 

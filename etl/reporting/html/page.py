@@ -39,7 +39,7 @@ def write_report(connection: Connection, target: Path, accounts: Sequence[str] =
     if len(names) > MAX_ACCOUNTS:
         raise UsageError(
             f"{len(names):,} accounts are too many for one page (at most {MAX_ACCOUNTS})",
-            remedy="choose some with --account",
+            remedy="choose some with --account, which takes patterns; `favsync report year -o FILE.html` has an overview of all",
         )
     reports = [account_report(connection, name) for name in names]
     html = page({"made_at": clock.now(), "version": __version__, "accounts": reports})

@@ -79,7 +79,7 @@ def _overview(reviews: Sequence[Row]) -> str:
 
 def _account(review: Row, place: int | None) -> str:
     """Return the article of an account. ``place``: its place in the overview, None where there is none."""
-    level = "h1" if place is None else "h2"
+    level, below = ("h1", "h2") if place is None else ("h2", "h3")
     cards = "".join(
         f"<li><span>{escape(fact.label)}</span><b>{escape(fact.answer)}</b><span>{escape(fact.detail)}</span></li>"
         for fact in facts(review)
@@ -88,7 +88,7 @@ def _account(review: Row, place: int | None) -> str:
     return (
         f'<article{anchor}>\n<header><p class="eyebrow">Boomplay favourites of {escape(visible(review["account"]))}</p>'
         f'<{level}>{review["year"]}</{level}><p class="lede">{escape(headline(review))}</p>{_covers(review)}</header>\n'
-        f'<ul class="facts">{cards}</ul>\n{_ranks(review)}{_months(review)}{_shared(review)}'
+        f'<ul class="facts">{cards}</ul>\n{_ranks(review, below)}{_months(review, below)}{_shared(review)}'
         f'<p class="note">{escape(honesty(review))}</p>\n</article>\n'
     )
 
@@ -104,15 +104,17 @@ def _covers(review: Row) -> str:
     return f'<ul class="covers">{items}</ul>' if items else ""
 
 
-def _ranks(review: Row) -> str:
+def _ranks(review: Row, level: str) -> str:
     parts = []
     for head, kind in (("Artists", "top_artists"), ("Genres", "top_genres")):
         rows = "".join(f"<li><span>{escape(name(row))}</span> <b>{row['tracks']:,}</b></li>" for row in review[kind])
-        parts.append(f"<section><h3>{head} of the year, by tracks added</h3><ol>{rows}</ol></section>" if rows else "")
+        parts.append(
+            f"<section><{level}>{head} of the year, by tracks added</{level}><ol>{rows}</ol></section>" if rows else ""
+        )
     return f'<div class="ranks">{"".join(parts)}</div>\n' if any(parts) else ""
 
 
-def _months(review: Row) -> str:
+def _months(review: Row, level: str) -> str:
     if not review["observed"]["looks"]:
         return ""
     most = max(max(month["added"], month["removed"]) for month in review["months"]) or 1
@@ -133,7 +135,7 @@ def _months(review: Row) -> str:
         for month in review["months"]
     )
     return (
-        f'<section class="months"><h3>Month by month</h3><svg viewBox="0 0 944 222" role="img" aria-label="{spoken}">'
+        f'<section class="months"><{level}>Month by month</{level}><svg viewBox="0 0 944 222" role="img" aria-label="{spoken}">'
         f'{"".join(bars)}</svg><p class="note">Above the line: added. Below: removed. A dashed box: '
         "nobody looked in that month.</p></section>\n"
     )
