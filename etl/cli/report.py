@@ -16,10 +16,10 @@ from etl.cli.completers import account_names, report_names
 from etl.cli.context import Context, pass_context
 from etl.cli.options import WholeNumber, json_option, wide_option
 from etl.cli.time_input import instant
-from etl.cli.year import CARDS, show_year
+from etl.cli.year import CARDS, YearOptions, show_year
 from etl.db.engine import read_transaction
 from etl.errors import counted
-from etl.load.accounts import find_accounts, is_pattern, match_accounts
+from etl.load.accounts import find_accounts, matching_names
 from etl.reporting.html import write_report
 from etl.reporting.list_as_of import list_at
 from etl.reporting.parquet import write_parquet
@@ -88,6 +88,11 @@ HTML, YEAR = "html", "year"
     help="Write to FILE instead of standard output; required for parquet and html. - is standard output.",
 )
 @click.option("--card", type=click.Choice(CARDS), help="Shape of the card of a year: 1080 x 1920 or 1200 x 630 pixels.")
+@click.option(
+    "--covers",
+    is_flag=True,
+    help="Fetch the covers of the tracks that a year names, and put them on its page or card; nothing else is fetched.",
+)
 @wide_option
 @json_option
 @pass_context
@@ -114,11 +119,11 @@ def report(
     favsync report artists --order-by -ever_favourites | head
     favsync report html -o report.html
     favsync report year 2026 -o 2026.html
-    favsync report year 2026 --account ada --card wide -o ada.svg
+    favsync report year 2026 --account ada --card wide -o ada.png
     """
     if context.json and format_ not in (None, "json"):
         raise click.UsageError(f"--json and --format {format_} exclude each other")
-    kind = (name or "").lower()
+    kind, covers = (name or "").lower(), how.pop("covers")
     wanted = "json" if context.json else format_ or _format_of(None if kind == YEAR else output, is_page=kind == HTML)
     if wanted == "parquet" and name is not None and str(output or "-") == "-":
         raise click.UsageError("parquet needs a file: add -o FILE")
@@ -127,14 +132,14 @@ def report(
     elif kind in (HTML, YEAR):
         given = (how | {"format": format_, "limit": limit}).items()
         idle = [f"--{word.replace('_', '-')}" for word, value in given if value not in (None, (), False)]
-        _show_special(context, kind, idle, (accounts, output, year, card))
-    elif year is not None or card is not None:
-        raise click.UsageError("only `favsync report year` takes a year or a card")
+        _show_special(context, kind, idle, YearOptions(year, accounts, output, card, covers))
+    elif year is not None or card is not None or covers:
+        raise click.UsageError("only `favsync report year` takes a year, a card or covers")
     else:
         columns: Sequence[str] = how.pop("columns")
         view = view_named(name)
         with read_transaction(context.open_database()) as connection:
-            query = Query(view, accounts=_names(connection, accounts), limit=limit or None, **how)
+            query = Query(view, accounts=matching_names(connection, accounts), limit=limit or None, **how)
             result = run_query(connection, query).only(columns)
             if output is None or str(output) == "-":
                 count = context.show_rows(result.columns, result.rows, wanted, is_limited=limit is None)
@@ -144,12 +149,6 @@ def report(
                 context.say(f"{output} is written: {counted(_write(result, wanted, output), 'row')}")
             if query.as_of is not None:
                 _say_unknown(context, connection, query.accounts, query.as_of)
-
-
-def _names(connection: Connection, accounts: Sequence[str]) -> list[str]:
-    """Return the names with the accounts that a pattern among them means."""
-    has_pattern = any(is_pattern(name) for name in accounts)
-    return [each.name for each in match_accounts(connection, accounts)] if has_pattern else list(accounts)
 
 
 def _format_of(output: Path | None, *, is_page: bool) -> str:
@@ -163,26 +162,22 @@ def _format_of(output: Path | None, *, is_page: bool) -> str:
     return ENDINGS.get(ending, "table")
 
 
-def _show_special(
-    context: Context,
-    kind: str,
-    idle: list[str],
-    given: tuple[Sequence[str], Path | None, str | None, str | None],
-) -> None:
-    """Write the HTML report, or show a year. ``idle``: options that neither has. ``given``: accounts, file, year, card."""
-    accounts, output, year, card = given
+def _show_special(context: Context, kind: str, idle: list[str], options: YearOptions) -> None:
+    """Write the HTML report, or show a year. ``idle``: options that neither has."""
     if kind == YEAR and idle:
         raise click.UsageError(f"the review of a year has no {' and no '.join(idle)}")
     if kind == YEAR:
-        show_year(context, year, accounts, output, card)
+        show_year(context, options)
         return
-    if idle := [*idle, *(["--json"] if context.json else []), *(["--card"] if card else [])]:
+    own = {"--json": context.json, "--card": options.card, "--covers": options.covers}
+    if idle := [*idle, *(option for option, value in own.items() if value)]:
         raise click.UsageError(f"the HTML report has no {' and no '.join(idle)}: it covers the whole history")
-    if year is not None:
+    if options.year is not None:
         raise click.UsageError(
-            f"the HTML report covers the whole history; `favsync report year {shlex.quote(year)}` looks back on a year"
+            "the HTML report covers the whole history; "
+            f"`favsync report year {shlex.quote(options.year)}` looks back on a year"
         )
-    _write_html(context, accounts, output)
+    _write_html(context, options.accounts, options.output)
 
 
 def _write(result: ResultSet, format_: str, output: Path) -> int:
@@ -221,6 +216,6 @@ def _write_html(context: Context, accounts: Sequence[str], output: Path | None) 
     if output is None:
         raise click.UsageError("the HTML report needs a file: add -o FILE")
     with read_transaction(context.open_database()) as connection:
-        write_report(connection, output, _names(connection, accounts))
+        write_report(connection, output, matching_names(connection, accounts))
     if str(output) != "-":
         context.say(f"{output} is written ({output.stat().st_size / 1e6:.1f} MB): open it in a browser")

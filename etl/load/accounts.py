@@ -66,6 +66,15 @@ def match_accounts(connection: Connection, names: Collection[str] = ()) -> list[
     return find_accounts(connection, chosen)
 
 
+def matching_names(connection: Connection, names: Collection[str]) -> list[str]:
+    """Return the names, with the names of the accounts in place of the patterns among them.
+
+    Raises: UsageError, for a pattern that no account has, and beside a pattern for such a name.
+    """
+    has_pattern = any(map(is_pattern, names))
+    return [each.name for each in match_accounts(connection, names)] if has_pattern else list(names)
+
+
 def _listed(name: str, known: Sequence[str]) -> str:
     """Return which accounts there are; of many, the one most like ``name``."""
     if len(known) > SHOWN_NAMES:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from html import escape
 from typing import Any, Final
 
 from etl.logs import visible
 from etl.model.records import RemovalReason
+from etl.reporting import digest_html
 from etl.reporting.digest import Digest, Row
 from etl.reporting.render import escape_markup, json_text
 
@@ -119,14 +119,13 @@ def _instant(instant: datetime) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Style:
-    """How a format writes its parts; ``{}`` takes the escaped text. ``end``: after the lines of a section."""
+    """How a format writes its parts; ``{}`` takes the escaped text."""
 
     escape: Callable[[str], str]
     headline: str
     heading: str
     line: str
     detail: str
-    end: str = ""
 
 
 def _chat_text(text: str) -> str:
@@ -142,8 +141,6 @@ def _discord_text(text: str) -> str:
 _STYLES: Final = {
     "text": _Style(str, "{}", "\n{}", "  {}", "\n      {}"),
     "markdown": _Style(escape_markup, "**{}**", "\n*{}*\n", "- {}", " ({})"),
-    # Mail readers show this fragment: it has no style sheet, no script and no remote content.
-    "html": _Style(escape, "<h2>{}</h2>", "<h3>{}</h3>\n<ul>", "<li>{}", "<br><small>{}</small>", "</ul>"),
     "chat": _Style(_chat_text, "*{}*", "\n*{}*", "• {}", " ({})"),
     "discord": _Style(_discord_text, "**{}**", "\n**{}**", "• {}", " ({})"),
 }
@@ -151,6 +148,8 @@ _STYLES: Final = {
 
 def digest_text(digest: Digest, format_: str) -> str:
     """Return the digest in the format ``text``, ``markdown``, ``html``, ``chat`` or ``discord``."""
+    if format_ == "html":
+        return _mail(digest)
     style = _STYLES[format_]
     lines = [style.headline.format(style.escape(headline(digest)))]
     for section in sections(digest):
@@ -160,8 +159,28 @@ def digest_text(digest: Digest, format_: str) -> str:
             lines.append(style.line.format(style.escape(main)) + about)
         if section.more:
             lines.append(style.line.format(f"… and {section.more:,} more"))
-        lines += [style.end] if style.end else []
     return "\n".join(lines)
+
+
+def _mail(digest: Digest) -> str:
+    """Return the digest as HTML, its changes grouped by look after what waits for approval."""
+    kinds = {"added": digest.added, "back": digest.back, "removed": digest.removed}
+    shown = [(kind, row) for kind, rows in kinds.items() for row in rows[:MAX_LINES]]
+    parts = []
+    for instant, changes in digest_html.look_groups(shown):
+        lines = [
+            (kind, _track(row), _between(row) + (f", {_REASONS[row['removal_reason']]}" if kind == "removed" else ""))
+            for kind, row in changes
+        ]
+        parts.append(digest_html.look(f"Look of {_instant(instant)}", lines))
+    parts += [
+        digest_html.remainder(kind, len(rows) - MAX_LINES) for kind, rows in kinds.items() if len(rows) > MAX_LINES
+    ]
+    for place, each in enumerate(sections(replace(digest, added=[], back=[], removed=[]))):
+        parts.insert(
+            0 if place == 0 and digest.held else len(parts), digest_html.section(each.heading, each.lines, each.more)
+        )
+    return digest_html.mail(headline(digest), [(kind, len(rows)) for kind, rows in kinds.items()], parts)
 
 
 def _message(digest: Digest, format_: str, limit: int) -> str:

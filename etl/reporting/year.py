@@ -7,7 +7,7 @@ additions may belong to the year before.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
@@ -64,6 +64,13 @@ def read_history(connection: Connection, account: str) -> AccountHistory:
         names(albums.c.album_id, albums.c.title, tracks),
         names(genres.c.genre_id, genres.c.name, track_genres),
     )
+
+
+def artwork_urls(connection: Connection, track_ids: Collection[int]) -> dict[int, str]:
+    """Return the addresses of the covers of these tracks, where one is known."""
+    query = select(tracks.c.track_id, tracks.c.artwork_url).where(tracks.c.track_id.in_(track_ids))
+    found = connection.execute(query.where(tracks.c.artwork_url.is_not(None)).order_by(tracks.c.track_id))
+    return {row.track_id: row.artwork_url for row in found}
 
 
 def review(history: AccountHistory, year: int, today: date) -> Row:

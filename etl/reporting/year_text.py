@@ -143,6 +143,13 @@ def overview(review: Row) -> Row:
     }
 
 
+def fact_tracks(review: Row) -> list[Row]:
+    """Return the tracks that the facts name, in the order of the page."""
+    found = [review[key] for key in ("first_love", "last_love", "track", "comeback", "longest_loved", "shortest_crush")]
+    found += [*review["withdrawn"][:3], *review["on_this_day"][-1:]]
+    return [track for track in found if track]
+
+
 def title(track: Row) -> str:
     """Return the title of a track, on one line."""
     return visible(track["title"]) if track["title"] else f"track {track['track_id']}"

@@ -21,6 +21,7 @@ SECTIONS = (
     "artists",
     "genres",
     "albums",
+    "places",
     "mixture",
     "survival",
     "maps",

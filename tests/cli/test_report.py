@@ -182,7 +182,7 @@ def test_a_digest_moves_its_cursor_and_an_empty_one_is_silent(run: Run) -> None:
     assert [each["account"] for each in json.loads(run("digest", "--channel", "test", "--json")[1])] == ["ada", "kofi"]
 
 
-@pytest.mark.parametrize(("format_", "begin"), [("text", "ada: "), ("markdown", "**ada: "), ("html", "<h2>ada: ")])
+@pytest.mark.parametrize(("format_", "begin"), [("text", "ada: "), ("markdown", "**ada: "), ("html", "<div style=")])
 def test_a_digest_has_each_format(run: Run, format_: str, begin: str) -> None:
     code, out, _ = run("digest", "ada", "--since", "2026-05-01", "--format", format_)
     assert code == 0

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import os
+import struct
+from base64 import b64encode
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from etl.cli import main
 from etl.db.engine import open_engine
+from etl.db.tables import tracks
 from etl.load.accounts import ensure_account, find_accounts
 from etl.sync import RunOptions, sync_account
+from tests.boomplay.service import Service, reply
 from tests.support.lists import START, FakeSource, item
 
 Run = Callable[..., tuple[int, str, str]]
@@ -39,6 +45,23 @@ def run(new_database: Callable[..., str], monkeypatch: pytest.MonkeyPatch, capsy
     return run_
 
 
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    """Return a service with pictures, on this machine as the API is."""
+    monkeypatch.setenv("BOOMPLAY_API_URL", "http://127.0.0.1:1")
+    running = Service()
+    yield running
+    running.close()
+
+
+def set_artwork(url: str) -> None:
+    """Give every track the address of a cover."""
+    engine = open_engine(os.environ["FAVSYNC_DATABASE_URL"])
+    with engine.begin() as connection:
+        connection.execute(update(tracks).values(artwork_url=url))
+    engine.dispose()
+
+
 def test_the_newest_year_is_shown_for_every_account(run: Run) -> None:
     code, out, _ = run("year")
     assert code == 0
@@ -60,6 +83,49 @@ def test_the_page_and_the_cards_are_files(run: Run, tmp_path: Path) -> None:
     assert 'viewBox="0 0 1200 630"' in wide.read_text(encoding="utf-8")
 
 
+def test_patterns_choose_the_accounts_of_a_year(run: Run) -> None:
+    found = json.loads(run("year", "--json", "--account", "a*")[1])
+    assert [each["account"] for each in found] == ["ada"]
+
+
+@pytest.mark.parametrize(("shape", "size"), [("upright", (1080, 1920)), ("wide", (1200, 630))])
+def test_a_card_is_drawn_as_png(run: Run, tmp_path: Path, shape: str, size: tuple[int, int]) -> None:
+    path = tmp_path / "card.png"
+    assert run("year", "--account", "ada", "--card", shape, "-o", str(path))[0] == 0
+    content = path.read_bytes()
+    assert content.startswith(b"\x89PNG\r\n\x1a\n")
+    assert struct.unpack(">II", content[16:24]) == size
+
+
+def test_without_the_extra_png_names_the_remedy(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("etl.reporting.html.card.find_spec", lambda _: None)
+    code, _, err = run("year", "--account", "ada", "-o", str(tmp_path / "card.png"))
+    assert (code, "pip install resvg-py" in err, list(tmp_path.glob("*.png"))) == (2, True, [])
+
+
+def test_covers_are_embedded_and_nothing_else_is_fetched(run: Run, service: Service, tmp_path: Path) -> None:
+    cover = b"\xff\xd8\xff the cover"
+    service.always = reply(cover)
+    set_artwork(f"{service.url}/1.jpg?size=464")
+    page, card = tmp_path / "year.html", tmp_path / "card.svg"
+    assert run("year", "--account", "ada", "-o", str(page))[0] == 0
+    assert service.requests == [], "covers are opt-in"
+    for path in (page, card):
+        assert run("year", "--account", "ada", "--covers", "-o", str(path))[0] == 0
+        assert f"data:image/jpeg;base64,{b64encode(cover).decode()}" in path.read_text(encoding="utf-8")
+        assert service.url not in path.read_text(encoding="utf-8")
+    assert [request.target for request in service.requests] == ["/1.jpg?size=464"] * 2
+    assert not {"authorization", "app_id", "cookie"} & service.requests[0].headers.keys()
+
+
+def test_a_cover_that_fails_is_left_out(run: Run, service: Service, tmp_path: Path) -> None:
+    service.always = reply(b"<svg onload=alert(1)>", Content_Type="image/jpeg")
+    set_artwork(f"{service.url}/1.jpg")
+    code, _, err = run("year", "--account", "ada", "--covers", "-o", str(tmp_path / "year.html"))
+    assert (code, "1 cover left out, for example: no JPEG, PNG, WebP or GIF" in err) == (0, True)
+    assert "<img" not in (tmp_path / "year.html").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -67,10 +133,14 @@ def test_the_page_and_the_cards_are_files(run: Run, tmp_path: Path) -> None:
         (("year", "99999"), "'99999' is not a year"),
         (("year", "٢٠٢٦"), "is not a year"),
         (("year", "--account", "bob"), "there is no account 'bob'"),
-        (("year", "-o", "year.txt"), "ends in .html (the page) or .svg (the card)"),
+        (("year", "-o", "year.txt"), "ends in .html (the page), .svg or .png (the card to share)"),
         (("year", "-o", "year.svg"), "a card is about one account, not 2"),
-        (("year", "--card", "wide"), "add -o FILE.svg"),
+        (("year", "--card", "wide"), "add -o FILE.png or -o FILE.svg"),
         (("year", "--limit", "3"), "the review of a year has no --limit"),
+        (("year", "--covers"), "--covers puts covers on a page or a card: add -o FILE"),
+        (("year", "--account", "x*"), "no enabled account matches 'x*'"),
+        (("html", "-o", "x.html", "--covers"), "the HTML report has no --covers"),
+        (("artists", "--covers"), "only `favsync report year` takes a year, a card or covers"),
         (("artists", "2026"), "only `favsync report year` takes a year"),
         (("html", "2026", "-o", "x.html"), "`favsync report year 2026` looks back on a year"),
         (("html", "-o", "x.html", "--json"), "the HTML report has no --json"),

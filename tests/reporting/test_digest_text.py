@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -88,6 +89,32 @@ def test_a_long_list_is_cut_with_the_number_left_out(name: str) -> None:
     words = digest_text(digest(added=[change(number) for number in range(MAX_LINES + 1_005)]), name)
     assert "and 1,005 more" in words
     assert words.count("Title ") == MAX_LINES
+
+
+def test_mail_groups_changes_by_look_under_its_numbers() -> None:
+    later = {"not_before": AT, "changed_at": AT + timedelta(days=1)}
+    words = digest_text(
+        digest(added=[change(1), change(2, **later)], removed=[change(3)], held=(11, 40), troubles=[]), "html"
+    )
+    order = (
+        ">+2<",
+        ">−1<",
+        "Waiting for approval",
+        "Look of 2026-03-03",
+        "Title 2",
+        "Look of 2026-03-02",
+        "Title 1",
+        "Title 3",
+    )
+    places = [words.index(each) for each in order]
+    assert places == sorted(places)
+    assert words.count("Look of") == 2
+
+
+def test_mail_has_inline_styles_and_nothing_from_elsewhere() -> None:
+    words = digest_text(digest(added=[change(1)], there=3), "html")
+    assert not re.search(r"<(style|script|link|img)|https?:|url\(|class=", words)
+    assert all("style=" in tag for tag in re.findall(r"<(?:div|h2|h3|p|ul|li|b|span)\b[^>]*>", words))
 
 
 def test_json_has_all_fields_and_instants_end_in_z() -> None:

@@ -14,8 +14,9 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from etl.reporting.html.account import _passport, account_report
+from etl.reporting.html.files import ASSETS
 from etl.reporting.html.packing import packed_links, packed_stays
-from etl.reporting.html.page import ASSETS, SCRIPTS, escaped, page
+from etl.reporting.html.page import SCRIPTS, escaped, page
 from etl.reporting.html.static import playing_time, summary_line
 from etl.reporting.html.trends import Stay, Trends
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 from xml.etree import ElementTree
 
@@ -152,8 +153,17 @@ def test_hostile_names_stay_text_on_page_and_card() -> None:
         root = ElementTree.fromstring(card(found, name))
         assert (root.get("width"), root.get("height")) == (str(shape.width), str(shape.height))
         tags = {each.tag.rpartition("}")[2] for each in root.iter()}
-        assert tags <= {"svg", "defs", "linearGradient", "stop", "rect", "text"}
+        assert tags <= {"svg", "style", "defs", "linearGradient", "stop", "rect", "text"}
         assert not re.search("[\u202e\x1b]", card(found, name))
+
+
+@pytest.mark.parametrize("accounts", [1, 2])
+def test_no_level_of_headings_is_skipped(accounts: int) -> None:
+    found = review(history(stay(1, on(2026, 3)), stay(12, on(2026, 4))), 2026, TODAY)
+    levels = [int(level) for level in re.findall(r"<h([1-6])", year_page([found] * accounts, "1"))]
+    assert levels[0] == 1
+    assert max(levels) == accounts + 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
 
 
 def test_an_overview_links_to_every_account(seeded: Connection) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, column, func, select, table
 from etl.db.tables import accounts, favourites, markets, track_artists, track_genres, tracks
 from etl.reporting.html.packing import packed_stays
 from etl.reporting.html.static import playing_time
-from etl.reporting.html.trends import Stay, Trends
+from etl.reporting.html.trends import Stay, Trends, monthly_places
 from etl.reporting.query import Query, looks_of, run_query
 from etl.reporting.views import view_named
 
@@ -24,6 +24,7 @@ Row = dict[str, Any]
 
 TOP: Final = 12
 MAX_NAMES: Final = 8
+MAX_PLACES: Final = 10
 MAX_CHANGES: Final = 400
 MAX_RUNS: Final = 120
 MAX_LISTED: Final = 300
@@ -202,9 +203,12 @@ def _names(connection: Connection, account: str, kind: str, rows: list[Row], tre
     counts: list[tuple[str | None, int, int]] = [
         (row["name"], row["current_favourites"], series[row[f"{kind}_id"]].year_ago) for row in rows
     ]
+    names = {row[f"{kind}_id"]: row["name"] for row in rows}
+    places = monthly_places(series, MAX_PLACES) if kind == "artist" else {}
     return {
         "count": len(current),
         "ever": len(rows),
+        "places": [[names.get(number), own] for number, own in places.items()],
         "top": current[:TOP],
         "came": _largest([(name, now) for name, now, before in counts if now and not before]),
         "left": _largest([(name, before) for name, now, before in counts if before and not now]),

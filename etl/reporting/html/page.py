@@ -9,12 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
-import sys
-import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,11 +18,11 @@ from sqlalchemy import Connection
 from etl import __version__, clock
 from etl.errors import UsageError
 from etl.reporting.html.account import account_report
+from etl.reporting.html.files import asset, heading_font, write_file
 from etl.reporting.html.static import static_blocks
 from etl.reporting.query import known_accounts, require_accounts
 from etl.reporting.render import json_text
 
-ASSETS: Final = Path(__file__).parent / "assets"
 SCRIPTS: Final = (
     "d3.min.js", "topojson-client.min.js", "base.js", "time.js", "who.js", "lasting.js", "map.js", "tables.js", "main.js",
 )  # fmt: skip
@@ -44,35 +39,11 @@ def write_report(connection: Connection, target: Path, accounts: Sequence[str] =
     if len(names) > MAX_ACCOUNTS:
         raise UsageError(
             f"{len(names):,} accounts are too many for one page (at most {MAX_ACCOUNTS})",
-            remedy="choose some with --account",
+            remedy="choose some with --account, which takes patterns; `favsync report year -o FILE.html` has an overview of all",
         )
     reports = [account_report(connection, name) for name in names]
     html = page({"made_at": clock.now(), "version": __version__, "accounts": reports})
     write_file(target, html)
-
-
-def write_file(target: Path, text: str) -> None:
-    """Write ``text`` to ``target``, as a whole or not at all; ``-`` is standard output.
-
-    Raises: UsageError, for a file that cannot be written.
-    """
-    if str(target) == "-":
-        sys.stdout.write(text)
-        return
-    temporary = None
-    try:  # the new file replaces the old one at once, so a reader never sees a part
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        Path(temporary).replace(target)
-    except BaseException as error:
-        if temporary is not None:
-            with suppress(OSError):
-                Path(temporary).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            what = error.strerror
-            raise UsageError(f"{target} cannot be written: {what}", remedy="choose another place") from error
-        raise
 
 
 def page(report: dict[str, Any]) -> str:
@@ -116,15 +87,3 @@ def _policy(scripts: Sequence[str], style: str) -> str:
     }
     content = "; ".join(f"{name} {value}" for name, value in rules.items())
     return f'<meta http-equiv="Content-Security-Policy" content="{content}">'
-
-
-@cache
-def heading_font() -> str:
-    """Return the font of headings in Base64."""
-    return base64.b64encode((ASSETS / "heading.woff2").read_bytes()).decode()
-
-
-@cache
-def asset(name: str) -> str:
-    """Return the text of a file in `ASSETS`."""
-    return (ASSETS / name).read_text(encoding="utf-8").strip()

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
+from heapq import nsmallest
 from itertools import accumulate
 
 
@@ -61,6 +62,20 @@ class Trends:
                     own[bisect_left(self._ends, stay.until)] -= 1
                 year_ago[name] = year_ago.get(name, 0) + was_there
         return {name: Series(list(accumulate(own))[:-1], year_ago[name]) for name, own in changes.items()}
+
+
+def monthly_places(series: Mapping[int, Series], most: int) -> dict[int, list[int | None]]:
+    """Return the place (from 1) of each name at the end of each month, None where it is not among the first ``most``.
+
+    Names that are never among them are left out. Of two with as many favourites, the one with the smaller id is first.
+    """
+    months = max((len(own.by_month) for own in series.values()), default=0)
+    places: dict[int, list[int | None]] = {}
+    for month in range(months):
+        counts = [(-own.by_month[month], name) for name, own in series.items() if own.by_month[month]]
+        for place, (_, name) in enumerate(nsmallest(most, counts), start=1):
+            places.setdefault(name, [None] * months)[month] = place
+    return places
 
 
 def _month_ends(first: datetime, last: datetime) -> list[datetime]:

@@ -11,9 +11,9 @@ from typing import Any
 
 from etl.errors import UsageError
 from etl.logs import visible
-from etl.reporting.html.card import card
-from etl.reporting.html.page import asset, heading_font, write_file
-from etl.reporting.year_text import facts, headline, honesty, name, overview
+from etl.reporting.html.card import card, card_picture
+from etl.reporting.html.files import asset, heading_font, write_file
+from etl.reporting.year_text import fact_tracks, facts, headline, honesty, name, overview, title
 
 Row = dict[str, Any]
 
@@ -21,12 +21,13 @@ Row = dict[str, Any]
 def write_year(reviews: Sequence[Row], target: Path, version: str, card_shape: str | None = None) -> None:
     """Write the page of a year, or with ``card_shape`` the card of its only account, to ``target``.
 
-    Raises: UsageError, for a card of several accounts, or a file that cannot be written.
+    Raises: UsageError, for a card of several accounts, PNG without resvg, or a file that cannot be written.
     """
     if card_shape is None:
         write_file(target, year_page(reviews, version))
     elif len(reviews) == 1:
-        write_file(target, card(reviews[0], card_shape))
+        svg = card(reviews[0], card_shape)
+        write_file(target, card_picture(svg) if target.suffix.lower() == ".png" else svg)
     else:
         raise UsageError(f"a card is about one account, not {len(reviews):,}", remedy="choose one with --account")
 
@@ -35,19 +36,20 @@ def year_page(reviews: Sequence[Row], version: str) -> str:
     """Return the page about one or more accounts; more than one begin with an overview that links to each."""
     year = reviews[0]["year"] if reviews else ""
     names = [visible(review["account"]) for review in reviews]
-    title = f"{year} in favourites: {names[0] if len(names) == 1 else f'{len(names):,} accounts'}"
+    subject = f"{year} in favourites: {names[0] if len(names) == 1 else f'{len(names):,} accounts'}"
     words = headline(reviews[0]) if len(reviews) == 1 else f"The year {year} of {len(names):,} accounts."
     style = asset("year.css").replace("FONT_BASE64", heading_font())
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'sha256-{digest}'; font-src data:; base-uri 'none'; form-action 'none'"
-    tags = {"og:title": title, "og:description": words, "og:type": "article", "og:site_name": "favsync"}
+    data = "font-src data:; img-src data:"
+    policy = f"default-src 'none'; style-src 'sha256-{digest}'; {data}; base-uri 'none'; form-action 'none'"
+    tags = {"og:title": subject, "og:description": words, "og:type": "article", "og:site_name": "favsync"}
     head = "".join(f'<meta property="{tag}" content="{escape(value)}">\n' for tag, value in tags.items())
     body = "".join(_account(review, place if len(reviews) > 1 else None) for place, review in enumerate(reviews))
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n<meta name="color-scheme" content="light dark">\n'
-        f'<meta name="referrer" content="no-referrer">\n<title>{escape(title)}</title>\n'
+        f'<meta name="referrer" content="no-referrer">\n<title>{escape(subject)}</title>\n'
         f'<meta name="description" content="{escape(words)}">\n{head}<style>{style}</style>\n</head>\n<body>\n<main>\n'
         f"{_overview(reviews) if len(reviews) > 1 else ''}{body}</main>\n"
         f"<footer>Made by favsync {escape(version)}. All times are UTC. This file needs no network.</footer>\n</body>\n</html>\n"
@@ -75,7 +77,7 @@ def _overview(reviews: Sequence[Row]) -> str:
 
 def _account(review: Row, place: int | None) -> str:
     """Return the article of an account. ``place``: its place in the overview, None where there is none."""
-    level = "h1" if place is None else "h2"
+    level, below = ("h1", "h2") if place is None else ("h2", "h3")
     cards = "".join(
         f"<li><span>{escape(fact.label)}</span><b>{escape(fact.answer)}</b><span>{escape(fact.detail)}</span></li>"
         for fact in facts(review)
@@ -83,21 +85,34 @@ def _account(review: Row, place: int | None) -> str:
     anchor = "" if place is None else f' id="account-{place}"'
     return (
         f'<article{anchor}>\n<header><p class="eyebrow">Boomplay favourites of {escape(visible(review["account"]))}</p>'
-        f'<{level}>{review["year"]}</{level}><p class="lede">{escape(headline(review))}</p></header>\n'
-        f'<ul class="facts">{cards}</ul>\n{_ranks(review)}{_months(review)}{_shared(review)}'
+        f'<{level}>{review["year"]}</{level}><p class="lede">{escape(headline(review))}</p>{_covers(review)}</header>\n'
+        f'<ul class="facts">{cards}</ul>\n{_ranks(review, below)}{_months(review, below)}{_shared(review)}'
         f'<p class="note">{escape(honesty(review))}</p>\n</article>\n'
     )
 
 
-def _ranks(review: Row) -> str:
+def _covers(review: Row) -> str:
+    """Return the covers of the tracks that the facts name, each with its title; empty without ``--covers``."""
+    pictures = review.get("covers", {})
+    found = {pictures[track["track_id"]]: track for track in fact_tracks(review) if track["track_id"] in pictures}
+    items = "".join(
+        f'<li><img src="{escape(picture)}" alt="Cover of {escape(title(track))}" width="160" height="160"></li>'
+        for picture, track in found.items()
+    )
+    return f'<ul class="covers">{items}</ul>' if items else ""
+
+
+def _ranks(review: Row, level: str) -> str:
     parts = []
     for head, kind in (("Artists", "top_artists"), ("Genres", "top_genres")):
         rows = "".join(f"<li><span>{escape(name(row))}</span> <b>{row['tracks']:,}</b></li>" for row in review[kind])
-        parts.append(f"<section><h3>{head} of the year, by tracks added</h3><ol>{rows}</ol></section>" if rows else "")
+        parts.append(
+            f"<section><{level}>{head} of the year, by tracks added</{level}><ol>{rows}</ol></section>" if rows else ""
+        )
     return f'<div class="ranks">{"".join(parts)}</div>\n' if any(parts) else ""
 
 
-def _months(review: Row) -> str:
+def _months(review: Row, level: str) -> str:
     if not review["observed"]["looks"]:
         return ""
     most = max(max(month["added"], month["removed"]) for month in review["months"]) or 1
@@ -118,11 +133,12 @@ def _months(review: Row) -> str:
         for month in review["months"]
     )
     return (
-        f'<section class="months"><h3>Month by month</h3><svg viewBox="0 0 944 222" role="img" aria-label="{spoken}">'
+        f'<section class="months"><{level}>Month by month</{level}><svg viewBox="0 0 944 222" role="img" aria-label="{spoken}">'
         f'{"".join(bars)}</svg><p class="note">Above the line: added. Below: removed. A dashed box: '
         "nobody looked in that month.</p></section>\n"
     )
 
 
 def _shared(review: Row) -> str:
-    return f'<details><summary>A card to share</summary><div class="card">{card(review, "wide")}</div></details>\n'
+    svg = card(review, "wide", is_inline=True)
+    return f'<details><summary>A card to share</summary><div class="card">{svg}</div></details>\n'

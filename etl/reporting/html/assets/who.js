@@ -16,6 +16,7 @@ function who(report) {
     genres.left.count ? ["Gone: ", named(genres.left), "."] : [],
   ].flat(2);
   fill("who-lead", !report.artists.count ? "" : `${plural(report.artists.count, "artist")}, ${plural(report.albums.count, "album")} and ${plural(report.genres.count, "genre")} are among the favourites now. `, isLong ? `Lines show each one's favourites from month to month, the small number how many more or fewer than on ${since}. ` : "", isLong ? genreChanges : null);
+  places(report);
   mixture(report);
 }
 
@@ -47,6 +48,38 @@ function chips(found, since, none) {
   const more = found.count - found.top.length;
   return el("div", {}, el("ul", { class: "chips" }, found.top.map(([name, count]) => el("li", {}, name ?? "(no name)", el("b", {}, ` ${number(count)}`)))),
     more ? el("p", { class: "note" }, `and ${number(more)} more ${since}`) : el("p", { class: "note" }, since));
+}
+
+function places(report) {
+  // A bump chart: the place of each artist by favourites, at the end of each of the last months.
+  const node = fill("places"), most = 10, from = Math.max(0, report.months.length - (innerWidth < 700 ? 8 : 18));
+  const months = report.months.slice(from).map(dayOf);
+  const lines = report.artists.places.map(([name, own]) => ({ name: name ?? "(no name)", own: own.slice(from) })).filter((line) => line.own.some((place) => place));
+  if (months.length < 3 || !lines.length) return void node.append(empty("After three months this shows how the largest artists overtake each other."));
+  const end = (line) => line.own.at(-1) ?? Infinity, best = (line) => d3.min(line.own.filter((place) => place));
+  lines.sort((a, b) => end(a) - end(b) || best(a) - best(b));
+  const colour = (at) => `g${at < 7 && end(lines[at]) <= most ? at : 7}`;
+  const at = (place, month) => lines.find((line) => line.own[month] === place)?.name ?? "";
+  const words = `The ten artists with the most favourites from ${monthInUtc.format(months[0])} to ${monthInUtc.format(months.at(-1))}; at the end ${lines.slice(0, 3).map((line) => line.name).join(", ")}`;
+  const holder = el("div", {});
+  node.append(holder, el("figcaption", {}, "The first ten artists by favourites at the end of each month, the largest at the top. A line ends where an artist leaves the ten, and begins again on the way back; of two with as many favourites, the one with the smaller Boomplay id is first."),
+    asTable("The largest artists by month", [{ name: "Month", value: (row) => +months[row], show: (row) => monthInUtc.format(months[row]) }, ...d3.range(1, most + 1).map((place) => ({ name: `${place}.`, label: `${place}.`, value: (row) => at(place, row) }))], d3.range(months.length).reverse()));
+  chart(holder, words, (svg, width) => {
+    const isWide = width > 620, step = 34, height = most * step + 30, left = 30, right = width - (isWide ? 210 : 128);
+    const x = d3.scalePoint(d3.range(months.length), [left + 6, right - 10]), y = (place) => (place - 0.5) * step;
+    svg.attr("width", width).attr("height", height);
+    svg.append("g").selectAll("text").data(d3.range(1, most + 1)).join("text").attr("x", left - 16).attr("y", y).attr("dy", "0.35em").attr("text-anchor", "end").text((place) => place);
+    const line = d3.line().curve(d3.curveBumpX).defined((place) => place).x((_, month) => x(month)).y(y);
+    const order = d3.range(lines.length).reverse();  // the first is drawn last, above the others
+    svg.append("g").selectAll("path").data(order).join("path").attr("class", (place) => `place ${colour(place)}`).attr("d", (place) => line(lines[place].own));
+    const dots = order.flatMap((place) => lines[place].own.map((found, month) => ({ place, found, month }))).filter((dot) => dot.found);
+    svg.append("g").selectAll("circle").data(dots).join("circle").attr("class", (dot) => colour(dot.place)).attr("r", 4.5).attr("cx", (dot) => x(dot.month)).attr("cy", (dot) => y(dot.found))
+      .on("pointermove", (event, dot) => showTip(event, el("strong", {}, lines[dot.place].name), `${dot.found}. in ${monthInUtc.format(months[dot.month])}`)).on("pointerleave", hideTip);
+    const long = isWide ? 26 : 14, cut = (name) => (name.length > long ? `${name.slice(0, long - 1)}…` : name);
+    svg.append("g").selectAll("text").data(lines.filter((each) => end(each) <= most)).join("text").attr("class", "end").attr("x", right + 4).attr("y", (each) => y(end(each))).attr("dy", "0.35em").text((each) => cut(each.name));
+    const every = Math.ceil(months.length / Math.max(2, Math.floor((right - left) / 64)));
+    svg.append("g").selectAll("text").data(d3.range(months.length).filter((month) => (months.length - 1 - month) % every === 0)).join("text").attr("x", x).attr("y", height - 6).attr("text-anchor", "middle").text((month) => d3.utcFormat("%b %y")(months[month]));
+  });
 }
 
 function mixture(report) {
