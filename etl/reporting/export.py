@@ -19,7 +19,7 @@ from typing import Any, Final
 from sqlalchemy import Boolean, Connection, Float, Integer, LargeBinary, Select, literal_column, select, table
 from sqlalchemy.types import TypeEngine
 
-from etl.db.tables import metadata
+from etl.db.tables import metadata, track_versions
 from etl.db.types import Instant, Json
 from etl.errors import UsageError
 from etl.reporting.column_types import column_converters, column_kinds
@@ -38,7 +38,7 @@ PRIVATE: Final = ("budgets", "digests", "removal_memory", "tokens", "walk_pages"
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """A table or view to export. ``columns``: name and kind of each; None for a view, whose kinds depend on its rows."""
+    """A table or view to export. ``columns``: name and kind of each; None for a view whose kinds depend on its rows."""
 
     name: str
     kind: str
@@ -52,7 +52,10 @@ def relations() -> Iterator[Relation]:
         columns = metadata.tables[name].columns
         query = select(metadata.tables[name]).order_by(*metadata.tables[name].primary_key)
         yield Relation(name, "table", query, [(each.name, _kind(each.type)) for each in columns])
-    for name in views():
+    typed = [(each.name, _kind(each.type)) for each in track_versions.c]
+    query = select(track_versions).order_by(*track_versions.c["track_id", "valid_from"])
+    yield Relation(track_versions.name, "view", query, typed)
+    for name in (each for each in views() if each != track_versions.name):
         yield Relation(name, "view", select(literal_column("*")).select_from(table(name)))
 
 

@@ -29,7 +29,7 @@ def engine(database_url):
 
 def content(engine, *, names=None):
     with read_transaction(engine) as connection:
-        chosen = [table.name for table in metadata.sorted_tables] if names is None else names
+        chosen = [*(table.name for table in metadata.sorted_tables), "track_versions"] if names is None else names
         return {name: connection.execute(select(*columns_of(name))).all() for name in chosen}
 
 
