@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 from tests.house.source import ROOT, attributes, functions, imports, modules, nodes, place
@@ -22,7 +23,7 @@ CLOCKS = {
     for name in ("now", "utcnow", "today", "fromtimestamp")
 } | {"date.today", "datetime.date.today"}
 ENVIRONMENT = {"os.environ", "os.environb", "os.getenv", "os.putenv", "os.unsetenv"}
-LATE_IMPORTS = 37  # functions: what only some verbs need and is slow to import
+LATE_IMPORTS = 38  # functions: what only some verbs need and is slow to import
 PUBLIC_UNDERSCORE = {
     "_mapping",
     "_asdict",
@@ -127,3 +128,18 @@ def test_each_package_names_what_other_packages_use() -> None:
         if not re.search(rf"`[^`]*\b{module}\b[^`]*`", (ROOT / "etl" / package / "__init__.py").read_text())
     ]
     assert unnamed == []
+
+
+def test_the_locked_requirements_have_what_the_tests_import() -> None:
+    distributions = packages_distributions()
+    locked = set(re.findall(r"^([a-z0-9.-]+)==", (ROOT / "requirements/test.txt").read_text(), re.MULTILINE))
+    own = {"etl", "tests", "benchmarks", "tools", *sys.stdlib_module_names}
+    unlocked = [
+        f"{place(path, node)} {name}"
+        for path in [*modules("etl"), *modules("tests"), *modules("tools")]
+        if "browser" not in path.parts
+        for name, node in imports(path)
+        if (top := name.split(".")[0]) not in own
+        if not {re.sub(r"[-_.]+", "-", each).lower() for each in distributions.get(top, ())} & locked
+    ]
+    assert unlocked == []
