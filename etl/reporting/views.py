@@ -1,6 +1,7 @@
 """The SQL views: one file each in `views/`, created again by every migration.
 
 A file holds one query for both engines. Where the engines differ, the query has a phrase: ``${phrase}`` or ``${phrase(a; b)}``.
+A query that must be another one to be quick on PostgreSQL has a second file, in `views/postgresql/`, without headers.
 Its first comment says what a row is. These headers may follow:
 
     -- list: words             a title for the list of reports
@@ -59,6 +60,12 @@ PHRASES = {
         "observation": _OBSERVATION,
         "artists": f"(SELECT group_concat(name, ', ') FROM (SELECT a.name {_ARTISTS} ORDER BY ta.position))",  # noqa: S608
         "genres": f"(SELECT group_concat(name, ', ') FROM (SELECT g.name {_GENRES} ORDER BY tg.position))",  # noqa: S608
+        "known_artists": "${artists}",
+        "known_genres": "${genres}",
+        "join_artists": "",
+        "join_genres": "",
+        "last_look": "(SELECT max(r.observed_at) FROM runs r WHERE r.account_id = f.account_id AND ${observation(r)})",
+        "join_last_look": "",
         # json_patch removes what is NULL.
         "facts": f"json_patch('{{}}', json_object({_FACTS},"  # noqa: S608
         " 'artists', json((SELECT nullif(json_group_array(json(artist)), '[]') FROM (SELECT json_patch('{}',"
@@ -95,6 +102,16 @@ PHRASES = {
         "observation": _OBSERVATION,
         "artists": f"(SELECT string_agg(a.name, ', ' ORDER BY ta.position) {_ARTISTS})",
         "genres": f"(SELECT string_agg(g.name, ', ' ORDER BY tg.position) {_GENRES})",
+        # For views of many rows: a subquery among the columns runs for each of them, a lateral one for each track (Memoize).
+        "known_artists": "named_artists.names",
+        "known_genres": "named_genres.names",
+        "join_artists": "LEFT JOIN LATERAL (SELECT string_agg(a.name, ', ' ORDER BY ta.position) AS names"
+        f" {_ARTISTS}) named_artists ON true",
+        "join_genres": "LEFT JOIN LATERAL (SELECT string_agg(g.name, ', ' ORDER BY tg.position) AS names"
+        f" {_GENRES}) named_genres ON true",
+        "last_look": "looked.last_at",
+        "join_last_look": "LEFT JOIN LATERAL (SELECT max(r.observed_at) AS last_at FROM runs r"
+        " WHERE r.account_id = f.account_id AND ${observation(r)}) looked ON true",
         "facts": f"jsonb_strip_nulls(jsonb_build_object({_FACTS},"
         f" 'artists', (SELECT jsonb_agg(jsonb_build_object({_ARTIST}) ORDER BY ta.position) {_ARTISTS}),"
         f" 'genres', (SELECT jsonb_agg(g.name ORDER BY tg.position) {_GENRES})))",
@@ -114,7 +131,7 @@ PHRASES = {
         "days_between": r"round(CAST(extract(epoch FROM (\2) - (\1)) / 86400.0 AS numeric), 2)",
         "whole_days": r"CAST(floor(extract(epoch FROM (\2) - (\1)) / 86400) AS bigint)",
         "rounded": r"round(CAST(\1 AS numeric), \2)",
-        "share": f"round({_TEN_THOUSANDTHS} / 10000.0, 4)",
+        "share": f"({_TEN_THOUSANDTHS} * 0.0001)",
         "later": r"(\1 + make_interval(secs => \2))",
         "catalogue_answer": r"(CAST(\1 AS json) -> 'catalogue' ->> CAST(\2 AS text))",
         "differ": r"(\1 IS DISTINCT FROM \2)",
@@ -143,11 +160,15 @@ _PHRASE = re.compile(r"\$\{(\w+)(?:\(([^${}]*)\))?\}")
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A view. ``row``: what a row is. ``sql``: the query with its phrases. The other fields come from the headers."""
+    """A view. ``row``: what a row is. ``sql``: the query with its phrases. The other fields come from the headers.
+
+    ``postgresql_sql``: the query for PostgreSQL, if that is another one.
+    """
 
     name: str
     row: str
     sql: str
+    postgresql_sql: str = ""
     title: str = ""
     order: str = ""
     since: str | None = None
@@ -161,7 +182,8 @@ class View:
 
     def query(self, dialect: str) -> str:
         """Return the SELECT statement for ``dialect`` (``sqlite`` or ``postgresql``)."""
-        return with_phrases(self.sql, dialect)
+        own = self.postgresql_sql if dialect == "postgresql" else ""
+        return with_phrases(own or self.sql, dialect)
 
     def reads(self, other: View) -> bool:
         """True if the query mentions the other view."""
@@ -200,9 +222,9 @@ def views() -> dict[str, View]:
 def _parsed(name: str, files: dict[str, str]) -> View:
     comments = [line[2:].strip() for line in files[name].splitlines() if line.startswith("--")]
     header = dict(line.split(": ", 1) for line in comments[1:] if line.split(":", 1)[0] in HEADERS)
+    own = FOLDER / "postgresql" / f"{name}.sql"
     source, *replacements = header.get("like", name).split(", ")
-    lines = [line for line in files[source].splitlines() if not line.lstrip().startswith("--")]
-    sql = "\n".join(lines).strip().rstrip(";")
+    sql = _without_comments(files[source])
     for replacement in replacements:
         word, other = replacement.split("=")
         sql = sql.replace(word, other)
@@ -210,12 +232,18 @@ def _parsed(name: str, files: dict[str, str]) -> View:
         name=name,
         row=comments[0],
         sql=sql,
+        postgresql_sql=_without_comments(own.read_text(encoding="utf-8")) if own.exists() else "",
         title=header.get("list", ""),
         order=header.get("order", ""),
         since=header.get("since"),
         is_past=header.get("as-of") == "yes",
         is_narrow=header.get("narrow") == "yes",
     )
+
+
+def _without_comments(text: str) -> str:
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith("--")]
+    return "\n".join(lines).strip().rstrip(";")
 
 
 def create_views(connection: Connection, grants: Iterable[str] = ()) -> None:

@@ -7,9 +7,9 @@ SELECT
     c.name AS account,
     f.track_id,
     t.title,
-    ${artists} AS artists,
+    ${known_artists} AS artists,
     b.title AS album,
-    ${genres} AS genres,
+    ${known_genres} AS genres,
     t.duration_seconds,
     t.isrc,
     s.size AS market_count,
@@ -25,4 +25,6 @@ JOIN accounts c ON c.account_id = f.account_id
 JOIN tracks t ON t.track_id = f.track_id
 LEFT JOIN albums b ON b.album_id = t.album_id
 LEFT JOIN market_sets s ON s.market_set_id = t.market_set_id
+${join_artists}
+${join_genres}
 WHERE f.valid_to IS NULL

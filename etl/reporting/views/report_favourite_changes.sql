@@ -9,7 +9,7 @@ SELECT
     CASE WHEN f.added_after IS NULL THEN 'already there' ELSE 'added' END AS change,
     f.track_id,
     t.title,
-    ${artists} AS artists,
+    ${known_artists} AS artists,
     f.added_run_id AS run_id,
     CAST(NULL AS text) AS removal_reason,
     c.account_id,
@@ -17,6 +17,7 @@ SELECT
 FROM favourites f
 JOIN accounts c ON c.account_id = f.account_id
 JOIN tracks t ON t.track_id = f.track_id
+${join_artists}
 UNION ALL
 SELECT
     c.name AS account,
@@ -25,7 +26,7 @@ SELECT
     'removed' AS change,
     f.track_id,
     t.title,
-    ${artists} AS artists,
+    ${known_artists} AS artists,
     f.removed_run_id AS run_id,
     f.removal_reason,
     c.account_id,
@@ -33,6 +34,7 @@ SELECT
 FROM favourites f
 JOIN accounts c ON c.account_id = f.account_id
 JOIN tracks t ON t.track_id = f.track_id
+${join_artists}
 WHERE f.valid_to IS NOT NULL
 UNION ALL
 SELECT
@@ -42,7 +44,7 @@ SELECT
     'missing' AS change,
     f.track_id,
     t.title,
-    ${artists} AS artists,
+    ${known_artists} AS artists,
     (
         SELECT min(r.run_id)
         FROM runs r
@@ -54,4 +56,5 @@ SELECT
 FROM favourites f
 JOIN accounts c ON c.account_id = f.account_id
 JOIN tracks t ON t.track_id = f.track_id
+${join_artists}
 WHERE f.last_seen_at IS NOT NULL AND f.missing_since IS NOT NULL

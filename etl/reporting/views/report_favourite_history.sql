@@ -6,18 +6,18 @@ SELECT
     c.name AS account,
     f.track_id,
     t.title,
-    ${artists} AS artists,
+    ${known_artists} AS artists,
     f.valid_from,
     f.valid_to,
     f.added_after,
     f.removed_after,
     f.valid_to IS NULL AS is_current,
-    ${days_between(f.valid_from; coalesce(f.valid_to, (
-        SELECT max(r.observed_at) FROM runs r WHERE r.account_id = f.account_id AND ${observation(r)}
-    )))} AS days_kept,
+    ${days_between(f.valid_from; coalesce(f.valid_to, ${last_look}))} AS days_kept,
     f.removal_reason,
     c.account_id,
     f.favourite_id
 FROM favourites f
 JOIN accounts c ON c.account_id = f.account_id
 JOIN tracks t ON t.track_id = f.track_id
+${join_artists}
+${join_last_look}

@@ -9,9 +9,10 @@ SELECT
     region,
     count(*) AS markets,
     count(CASE WHEN available > 0 THEN 1 END) AS markets_reached,
-    ${share(sum(available); sum(known))} AS share,
-    min(share) AS least_share,
-    max(share) AS most_share,
+    ${share(sum(CAST(available AS integer)); sum(CAST(known AS integer)))} AS share,
+    -- All markets of an account have the same `known`.
+    ${share(min(available); min(known))} AS least_share,
+    ${share(max(available); min(known))} AS most_share,
     account_id
 FROM report_market_coverage
 WHERE region IS NOT NULL
