@@ -82,7 +82,7 @@ raw_items = Table(
     metadata,
     Column("raw_item_id", Key, primary_key=True),
     Column("digest", LargeBinary, nullable=False, unique=True),
-    Column("track_id", BigInteger, index=True),
+    Column("track_id", BigInteger),
     Column("is_readable", Boolean, nullable=False),
     Column("raw_block_id", ForeignKey("raw_blocks.raw_block_id")),
     Column("position", Small),
