@@ -47,37 +47,55 @@ def counter(context: Context, account: str) -> Iterator[Callable[[int], None] | 
     if not context.has_progress:
         yield None
         return
-    with _spinner(account, lambda count: f"{account}: {count:,} favourites read") as update:
-        yield update
+    with _spinner(f"{account}: reading") as show:
+        yield lambda count: show(f"{account}: {count:,} favourites read")
 
 
 @contextmanager
 def progress_bar(context: Context, name: str, reading: ReadingProgress) -> Iterator[Callable[[int], None]]:
     """Yield a function that shows the pace for the number of favourites read so far."""
-    began = last = monotonic()
+    began = monotonic()
+    with changing_line(context, f"{name}: reading") as show:
+        yield lambda count: show(pace(name, reading, count, monotonic() - began))
 
-    def words(count: int) -> str:
-        return pace(name, reading, count, monotonic() - began)
 
-    def show(count: int) -> None:
-        nonlocal last
-        if monotonic() - last >= LINE_EVERY_SECONDS:
-            last = monotonic()
-            context.say(words(count))
+@contextmanager
+def page_counter(context: Context) -> Iterator[Callable[[int, int], None]]:
+    """Yield a function that shows how many pages are written, of how many."""
+    began = monotonic()
+    with changing_line(context, "reading") as show:
 
-    if not context.has_progress:
-        yield show
-        return
-    with _spinner(name, words) as update:
+        def update(done: int, total: int) -> None:
+            left = (total - done) * (monotonic() - began) / done
+            show(f"{done:,} of {total:,} pages written" + (f", {duration(left)} left" if left else ""))
+
         yield update
 
 
 @contextmanager
-def _spinner(name: str, words: Callable[[int], str]) -> Iterator[Callable[[int], None]]:
+def changing_line(context: Context, first: str) -> Iterator[Callable[[str], None]]:
+    """Yield a function that shows a text: on a terminal always, else at most every `LINE_EVERY_SECONDS`."""
+    last = monotonic()
+
+    def say(text: str) -> None:
+        nonlocal last
+        if monotonic() - last >= LINE_EVERY_SECONDS:
+            last = monotonic()
+            context.say(text)
+
+    if not context.has_progress:
+        yield say
+        return
+    with _spinner(first) as show:
+        yield show
+
+
+@contextmanager
+def _spinner(first: str) -> Iterator[Callable[[str], None]]:
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(f"{name}: reading")
-        yield lambda count: progress.update(task, description=words(count))
+        task = progress.add_task(first)
+        yield lambda text: progress.update(task, description=text)

@@ -15,6 +15,7 @@ from etl.cli.commands import Verb
 from etl.cli.completers import account_names, report_names
 from etl.cli.context import Context, pass_context
 from etl.cli.options import WholeNumber, json_option, wide_option
+from etl.cli.progress_bar import page_counter
 from etl.cli.time_input import instant
 from etl.cli.year import CARDS, YearOptions, show_year
 from etl.db.engine import read_transaction
@@ -215,7 +216,11 @@ def _say_unknown(context: Context, connection: Connection, names: Sequence[str],
 def _write_html(context: Context, accounts: Sequence[str], output: Path | None) -> None:
     if output is None:
         raise click.UsageError("the HTML report needs a file: add -o FILE")
-    with read_transaction(context.open_database()) as connection:
-        write_report(connection, output, matching_names(connection, accounts))
-    if str(output) != "-":
+    with read_transaction(context.open_database()) as connection, page_counter(context) as show:
+        pages = write_report(connection, output, matching_names(connection, accounts), show)
+    if pages:
+        context.say(
+            f"{output} is written: an overview of {pages:,} accounts, with a page of each in {output.stem}_files"
+        )
+    elif str(output) != "-":
         context.say(f"{output} is written ({output.stat().st_size / 1e6:.1f} MB): open it in a browser")

@@ -53,3 +53,11 @@ def write_file(target: Path, content: str | bytes) -> None:
             what = error.strerror
             raise UsageError(f"{target} cannot be written: {what}", remedy="choose another place") from error
         raise
+
+
+def make_folder(folder: Path) -> None:
+    """Make ``folder``, which only its owner may read, unless it exists. Raises: UsageError, if it cannot be made."""
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be made: {error.strerror}", remedy="choose another place") from error

@@ -7,9 +7,7 @@ inline handlers. So a hostile title stays text.
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,8 +15,11 @@ from sqlalchemy import Connection
 
 from etl import __version__, clock
 from etl.errors import UsageError
+from etl.load.accounts import find_accounts
 from etl.reporting.html.account import account_report
-from etl.reporting.html.files import asset, heading_font, write_file
+from etl.reporting.html.document import policy
+from etl.reporting.html.files import asset, heading_font, make_folder, write_file
+from etl.reporting.html.overview import AccountRow, overview_page, page_name
 from etl.reporting.html.static import static_blocks
 from etl.reporting.query import known_accounts, require_accounts
 from etl.reporting.render import json_text
@@ -27,23 +28,51 @@ SCRIPTS: Final = (
     "d3.min.js", "topojson-client.min.js", "base.js", "time.js", "who.js", "lasting.js", "map.js", "tables.js", "main.js",
 )  # fmt: skip
 MAX_ACCOUNTS: Final = 12
+"""With more accounts, each has a page of its own beside an overview."""
+
+Progress = Callable[[int, int], None]
 
 
-def write_report(connection: Connection, target: Path, accounts: Sequence[str] = ()) -> None:
-    """Write the report about ``accounts`` (default: all) to ``target``, as a whole or not at all; ``-`` is standard output.
+def write_report(
+    connection: Connection, target: Path, accounts: Sequence[str] = (), progress: Progress = lambda done, total: None
+) -> int:
+    """Write the report about ``accounts`` (default: all) to ``target``; ``-`` is standard output.
 
-    Raises: UsageError, for an unknown account, too many accounts, or a file that cannot be written.
+    More than `MAX_ACCOUNTS` have one page each in the folder ``<name of target>_files``, and ``target`` is an overview that links
+    to them, written last. Each file is written as a whole or not at all. ``progress`` is called with the number of pages
+    written, and of all. Returns the number of pages beside ``target``.
+
+    Raises: UsageError, for an unknown account, more pages than ``-`` takes, or a file that cannot be written.
     """
     require_accounts(connection, accounts)
     names = list(dict.fromkeys(accounts)) or known_accounts(connection)
     if len(names) > MAX_ACCOUNTS:
+        return _write_pages(connection, target, names, progress)
+    write_file(target, page(_content([account_report(connection, name) for name in names])))
+    return 0
+
+
+def _content(reports: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"made_at": clock.now(), "version": __version__, "accounts": reports}
+
+
+def _write_pages(connection: Connection, target: Path, names: Sequence[str], progress: Progress) -> int:
+    if str(target) == "-":
         raise UsageError(
-            f"{len(names):,} accounts are too many for one page (at most {MAX_ACCOUNTS})",
-            remedy="choose some with --account, which takes patterns; `favsync report year -o FILE.html` has an overview of all",
+            f"{len(names):,} accounts have a page each, which standard output cannot take (it takes {MAX_ACCOUNTS} accounts)",
+            remedy="name a file with -o FILE.html, or choose fewer accounts with --account",
         )
-    reports = [account_report(connection, name) for name in names]
-    html = page({"made_at": clock.now(), "version": __version__, "accounts": reports})
-    write_file(target, html)
+    folder = target.with_name(f"{target.stem}_files")
+    make_folder(folder)
+    rows = []
+    for account in find_accounts(connection, names):
+        report = account_report(connection, account.name)
+        file_name = page_name(account.account_id, account.name)
+        write_file(folder / file_name, page(_content([report])))
+        rows.append(AccountRow.of(report, f"{folder.name}/{file_name}"))
+        progress(len(rows), len(names))
+    write_file(target, overview_page(rows, __version__))
+    return len(rows)
 
 
 def page(report: dict[str, Any]) -> str:
@@ -52,7 +81,7 @@ def page(report: dict[str, Any]) -> str:
     scripts = [asset(name) for name in SCRIPTS]
     static = static_blocks(report["accounts"])
     blocks = {
-        "POLICY": _policy(scripts, style),
+        "POLICY": policy(scripts, style),
         "HEAD": static.pop("HEAD"),
         "STYLES": f"<style>{style}</style>",
         **static,
@@ -70,20 +99,3 @@ def page(report: dict[str, Any]) -> str:
 def escaped(json: str) -> str:
     """Return JSON that cannot end the script element which contains it."""
     return json.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def _policy(scripts: Sequence[str], style: str) -> str:
-    def source(text: str) -> str:
-        return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-    rules = {
-        "default-src": "'none'",
-        "script-src": " ".join(map(source, scripts)),
-        "style-src": source(style),
-        "font-src": "data:",
-        "img-src": "data:",
-        "base-uri": "'none'",
-        "form-action": "'none'",
-    }
-    content = "; ".join(f"{name} {value}" for name, value in rules.items())
-    return f'<meta http-equiv="Content-Security-Policy" content="{content}">'

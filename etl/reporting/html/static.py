@@ -10,19 +10,21 @@ from html import escape
 from math import floor
 from typing import Any
 
+from etl.reporting.html.document import head_tags
+
 Row = Mapping[str, Any]
 
 
 def static_blocks(accounts: Sequence[Row]) -> dict[str, str]:
     """Return the blocks HEAD, TITLE, LEDE and TILES of the template, about the first of ``accounts``."""
     if not accounts:
-        return {"HEAD": _head("Favourites", "favsync"), "TITLE": "No account yet", "LEDE": "", "TILES": ""}
+        return {"HEAD": head_tags("Favourites", "favsync"), "TITLE": "No account yet", "LEDE": "", "TILES": ""}
     first = accounts[0]
     name, others = first["account"]["name"], len(accounts) - 1
     title = f"{name}: favourites" if not others else f"{name} and {others:,} more: favourites"
     lede = summary_line(first)
     tiles = "".join(f"<div><dt>{dt}</dt><dd>{dd}</dd></div>" for dt, dd in _tiles(first))
-    return {"HEAD": _head(title, lede), "TITLE": escape(name), "LEDE": escape(lede), "TILES": tiles}
+    return {"HEAD": head_tags(title, lede), "TITLE": escape(name), "LEDE": escape(lede), "TILES": tiles}
 
 
 def summary_line(report: Row) -> str:
@@ -30,7 +32,7 @@ def summary_line(report: Row) -> str:
     summary, looks = report["summary"], report["looks"]
     if looks["last"] is None:
         return "favsync has not read this list yet."
-    music = _music(summary)
+    music = duration_words(summary)
     by = f" by {_counted(report['artists']['count'], 'artist')}" if report["artists"]["count"] else ""
     changes = f"{_counted(summary['added'], 'addition')} and {_counted(summary['removed'], 'removal')}"
     return (
@@ -56,7 +58,7 @@ def playing_time(summary: Row) -> tuple[str, str] | None:
     return str(count), unit if count == 1 else f"{unit}s"
 
 
-def _music(summary: Row) -> str:
+def duration_words(summary: Row) -> str:
     """Return the playing time as words (``at least 17.8 hours``), an empty text where it is not known."""
     words = " ".join(playing_time(summary) or ())
     return f"at least {words}" if words and summary["known_durations"] < summary["favourites"] else words
@@ -67,15 +69,9 @@ def _tiles(report: Row) -> list[tuple[str, str]]:
     return [
         ("Favourites", f"{summary['favourites']:,}"),
         ("Artists", f"{report['artists']['count']:,}"),
-        ("Playing time", _music(summary) or "not known"),
+        ("Playing time", duration_words(summary) or "not known"),
         ("Added and removed", f"+{summary['added']:,} −{summary['removed']:,}"),
     ]
-
-
-def _head(title: str, words: str) -> str:
-    values = {"og:title": title, "og:description": words, "og:type": "article", "og:site_name": "favsync"}
-    tags = [f'<meta property="{name}" content="{escape(value)}">' for name, value in values.items()]
-    return "\n".join([f"<title>{escape(title)}</title>", f'<meta name="description" content="{escape(words)}">', *tags])
 
 
 def _counted(count: int, word: str) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -12,7 +10,8 @@ from typing import Any
 from etl.errors import UsageError
 from etl.logs import visible
 from etl.reporting.html.card import card, card_picture
-from etl.reporting.html.files import asset, heading_font, write_file
+from etl.reporting.html.document import document, head_tags
+from etl.reporting.html.files import write_file
 from etl.reporting.year_text import fact_tracks, facts, headline, honesty, name, overview, title
 
 Row = dict[str, Any]
@@ -38,22 +37,9 @@ def year_page(reviews: Sequence[Row], version: str) -> str:
     names = [visible(review["account"]) for review in reviews]
     subject = f"{year} in favourites: {names[0] if len(names) == 1 else f'{len(names):,} accounts'}"
     words = headline(reviews[0]) if len(reviews) == 1 else f"The year {year} of {len(names):,} accounts."
-    style = asset("year.css").replace("FONT_BASE64", heading_font())
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    data = "font-src data:; img-src data:"
-    policy = f"default-src 'none'; style-src 'sha256-{digest}'; {data}; base-uri 'none'; form-action 'none'"
-    tags = {"og:title": subject, "og:description": words, "og:type": "article", "og:site_name": "favsync"}
-    head = "".join(f'<meta property="{tag}" content="{escape(value)}">\n' for tag, value in tags.items())
     body = "".join(_account(review, place if len(reviews) > 1 else None) for place, review in enumerate(reviews))
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n<meta name="color-scheme" content="light dark">\n'
-        f'<meta name="referrer" content="no-referrer">\n<title>{escape(subject)}</title>\n'
-        f'<meta name="description" content="{escape(words)}">\n{head}<style>{style}</style>\n</head>\n<body>\n<main>\n'
-        f"{_overview(reviews) if len(reviews) > 1 else ''}{body}</main>\n"
-        f"<footer>Made by favsync {escape(version)}. All times are UTC. This file needs no network.</footer>\n</body>\n</html>\n"
-    )
+    over = _overview(reviews) if len(reviews) > 1 else ""
+    return document(head_tags(subject, words), over + body, version)
 
 
 def _overview(reviews: Sequence[Row]) -> str:
