@@ -66,7 +66,7 @@ class Json(TypeDecorator[Any]):
             return dialect.type_descriptor(Text())
         from sqlalchemy.dialects.postgresql import JSONB
 
-        return dialect.type_descriptor(JSONB())
+        return dialect.type_descriptor(JSONB(none_as_null=True))
 
 
 Key = BigInteger().with_variant(Integer(), "sqlite")

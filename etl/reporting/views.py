@@ -59,9 +59,8 @@ PHRASES = {
     "sqlite": {
         "observation": _OBSERVATION,
         "artists": f"(SELECT group_concat(name, ', ') FROM (SELECT a.name {_ARTISTS} ORDER BY ta.position))",  # noqa: S608
-        "genres": f"(SELECT group_concat(name, ', ') FROM (SELECT g.name {_GENRES} ORDER BY tg.position))",  # noqa: S608
         "known_artists": "${artists}",
-        "known_genres": "${genres}",
+        "known_genres": f"(SELECT group_concat(name, ', ') FROM (SELECT g.name {_GENRES} ORDER BY tg.position))",  # noqa: S608
         "join_artists": "",
         "join_genres": "",
         "last_look": "(SELECT max(r.observed_at) FROM runs r WHERE r.account_id = f.account_id AND ${observation(r)})",
@@ -101,7 +100,6 @@ PHRASES = {
     "postgresql": {
         "observation": _OBSERVATION,
         "artists": f"(SELECT string_agg(a.name, ', ' ORDER BY ta.position) {_ARTISTS})",
-        "genres": f"(SELECT string_agg(g.name, ', ' ORDER BY tg.position) {_GENRES})",
         # For views of many rows: a subquery among the columns runs for each of them, a lateral one for each track (Memoize).
         "known_artists": "named_artists.names",
         "known_genres": "named_genres.names",

@@ -36,7 +36,9 @@ class Site:
 
     def __init__(self, database: Path) -> None:
         self.database = database
-        self.datasette = Datasette([str(database)], metadata=METADATA)
+        self.datasette = Datasette(
+            [str(database)], metadata=METADATA, plugins_dir=str(ROOT / "deploy/datasette/plugins")
+        )
 
     def get(self, path: str, *, as_root: bool = False, **parameters: Any) -> Any:
         """Return the response to a GET."""

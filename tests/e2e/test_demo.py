@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 import subprocess
+import sys
+from pathlib import Path
 
 
 def test_demo_shows_a_growing_history(installed, home):
@@ -33,8 +36,11 @@ def test_demo_shows_a_growing_history(installed, home):
 def test_the_commands_that_the_demo_prints_work(favsync, home):
     commands = favsync("demo", "--keep", "a folder").out.partition("Try these next:\n")[2].splitlines()
     assert len(commands) == 3
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     for command in commands:
-        done = subprocess.run(command, shell=True, cwd=home, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, shell=True, cwd=home, env=os.environ | {"PATH": path}, capture_output=True, text=True, check=False
+        )
         assert (done.returncode, done.stdout != "") == (0, True), done.stderr
 
 

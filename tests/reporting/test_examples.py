@@ -128,7 +128,7 @@ def test_the_documented_history_is_that_of_the_tests() -> None:
     asked = " ".join(f"--{name} {value}" for name, value in HISTORY.items())
     assert f"python -m benchmarks.history {asked} sqlite:///history.db" in TEXT
     seeded = (FOLDER / "tests/support/seeded.py").read_text(encoding="utf-8")
-    assert "make_history(self._engines[name], **HISTORY)" in seeded
+    assert "make_history(engine, **HISTORIES[history])" in seeded
 
 
 def test_an_outdated_answer_is_rewritten() -> None:

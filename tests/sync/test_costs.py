@@ -35,7 +35,7 @@ FIRST_ROWS = {
 }  # fmt: skip
 LIMITS = {
     "sqlite": {"first": 47, "unchanged": 13, "added": 44, "retitled": 46},
-    "postgresql": {"first": 46, "unchanged": 9, "added": 43, "retitled": 49},
+    "postgresql": {"first": 48, "unchanged": 9, "added": 43, "retitled": 49},
 }
 """Statements of a run; BEGIN counts on SQLite, where favsync says it itself; COPY does not count."""
 BYTES = {"sqlite": 440, "postgresql": 870}
