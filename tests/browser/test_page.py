@@ -363,6 +363,18 @@ def test_the_page_prints_without_controls_on_white(open_page: Open, story: Path)
     assert opened.page.pdf(format="A4").startswith(b"%PDF")
 
 
+def test_paper_has_whole_tables(open_page: Open, story: Path, sql: Any) -> None:
+    opened = open_page(story)
+    rows, shown = opened.page.locator(f"{TABLE} tbody tr"), opened.page.locator(f"{TABLE} .pages").is_visible
+    before = rows.count()
+    opened.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert rows.count() == sql("SELECT count(*) FROM report_current_favourites WHERE account = 'ada'") > before
+    assert not shown()
+    opened.page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert rows.count() == before
+    assert shown()
+
+
 def test_charts_are_redrawn_for_print_and_screen(open_page: Open, story: Path) -> None:
     opened = open_page(story)
     widest = "Math.max(...[...document.querySelectorAll('svg.chart')].map((svg) => svg.viewBox.baseVal.width))"

@@ -16,13 +16,14 @@ from etl.errors import UsageError
 from etl.reporting.html import page as page_module
 from etl.reporting.html import write_report
 from etl.reporting.html.overview import page_name
+from tests.conftest import ENGINES
 from tests.support.seeded import Histories
 
 FIFTY = "fifty accounts"
 ROW = re.compile(r'<tr id="account=([^"]*)"><th scope="row"><a href="([^"]*)">.*?</th>(.*?)</tr>', re.DOTALL)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=ENGINES)
 def fifty(request: pytest.FixtureRequest, histories: Histories) -> Any:
     """Return a connection to a database with fifty accounts."""
     with read_transaction(histories.engine(request.param, FIFTY)) as connection:

@@ -108,11 +108,14 @@ function chart(target, name, draw) {
 }
 // Paper is narrower than most windows, and the observer is called too late for print. The style sheet does the rest.
 const PAPER = 700;
-addEventListener("beforeprint", () => { for (const [target, redraw] of drawings) redraw(Math.min(PAPER, Math.floor(target.getBoundingClientRect().width) || PAPER)); });
-addEventListener("afterprint", () => { for (const [target, redraw] of drawings) redraw(Math.floor(target.getBoundingClientRect().width)); });
+const PRINTED_ROWS = 1000;
+const tables = new Set();  // functions that draw a table, for print or for the screen
+addEventListener("beforeprint", () => { for (const drawTable of tables) drawTable(true); for (const [target, redraw] of drawings) redraw(Math.min(PAPER, Math.floor(target.getBoundingClientRect().width) || PAPER)); });
+addEventListener("afterprint", () => { for (const drawTable of tables) drawTable(false); for (const [target, redraw] of drawings) redraw(Math.floor(target.getBoundingClientRect().width)); });
 function forget() {
   watcher.disconnect();
   drawings.clear();
+  tables.clear();
   hideTip();
 }
 

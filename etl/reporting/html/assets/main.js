@@ -9,7 +9,6 @@ function hero(report) {
   const isPart = summary.known_durations < summary.favourites;  // some durations are not known
   const ofKnown = isPart && summary.known_durations ? `${number(summary.known_durations)} of ${number(summary.favourites)} durations known` : "";
   const came = report.regrets.count;
-  silhouette(report);
   fill("lede", !looks.last ? ["favsync has not read this list yet. Run ", command("favsync sync"), ", then make this page again."] : isBare(report) ? [
     el("strong", {}, "No favourites"), `, and there never were any: favsync has looked ${looks.count === 1 ? "once, " : `${number(looks.count)} times since `}`, when(looks.first, { short: true }), "."] : [
     el("strong", {}, plural(summary.favourites, "favourite")), summary.known_durations ? `, ${isPart ? "at least " : ""}${amount} ${unit} of music${ofKnown ? ` (${ofKnown})` : ""} by ${plural(report.artists.count, "artist")}. ` : ". ",
@@ -37,27 +36,6 @@ function hero(report) {
 
 const isBare = (report) => !report.daily.length;
 const isStale = (freshness) => MADE_AT - new Date(freshness.last_proven_at) > 7 * DAY_MS;
-
-function silhouette(report) {
-  const node = fill("silhouette");
-  const days = report.daily.map(([day, , , total]) => ({ day: dayOf(day), total }));
-  node.hidden = watched(report) < 28 || days.length < 3;
-  if (node.hidden) return;
-  days.push({ day: new Date(report.looks.last), total: days.at(-1).total });
-  chart(node, "", (svg, width) => {
-    const height = 260, x = d3.scaleUtc(d3.extent(days, (day) => day.day), [0, width - 5]), y = d3.scaleLinear([0, d3.max(days, (day) => day.total) || 1], [height, 62]);
-    svg.attr("width", width).attr("height", height + 26);
-    const area = d3.area().curve(d3.curveStepAfter).x((day) => x(day.day)).y0(height).y1((day) => y(day.total));
-    svg.append("path").attr("class", "area-total").attr("d", area(days));
-    svg.append("path").attr("class", "line-total").attr("d", area.lineY1()(days));
-    const [first, last] = [days[0], days.at(-1)];
-    svg.append("circle").attr("class", "bar-added").attr("r", 5).attr("cx", x(last.day)).attr("cy", y(last.total));
-    svg.append("text").attr("class", "figure").attr("x", width).attr("y", y(last.total) - 18).attr("text-anchor", "end").text(number(last.total));
-    svg.append("text").attr("class", "figure small").attr("x", 0).attr("y", d3.min(days, (day) => (x(day.day) < 64 ? y(day.total) : Infinity)) - 12).text(number(first.total));
-    svg.append("text").attr("x", 0).attr("y", height + 20).text(sayDay(first.day));
-    svg.append("text").attr("x", width).attr("y", height + 20).attr("text-anchor", "end").text(sayDay(last.day));
-  });
-}
 
 function highlights(report) {
   if (watched(report) < 28) return void (byId("highlights").hidden = true);
@@ -134,7 +112,7 @@ function accounts() {
   if (!REPORT.accounts.length) {
     fill("title", "No account yet");
     fill("lede", "There is no account yet. ", command("favsync accounts add"), " adds one, ", command("favsync sync"), " reads its list.");
-    for (const part of document.querySelectorAll("main section:not(.hero), .bar nav, .eyebrow, #silhouette")) part.hidden = true;
+    for (const part of document.querySelectorAll("main section:not(.hero), .bar nav, .eyebrow")) part.hidden = true;
     return;
   }
   document.querySelector(".bar nav").hidden = false;

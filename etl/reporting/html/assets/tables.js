@@ -4,7 +4,7 @@
 // columns: {name, value, show?, number?, main?, words? (searched), sparse? (left out where no row found has it)}; on a narrow
 // screen: label? (before the value), more? (small, on one line with others), minor? (not shown)
 const inOrder = new Intl.Collator("en");  // created once: localeCompare takes seconds for ten thousand titles
-function sortedTable({ caption, columns, rows, size: wanted = 15, style = "", search = "", sort = null, down = false, tools = [], keep: kept = () => true }) {
+function sortedTable({ caption, columns, rows, size: wanted = 15, paper = PRINTED_ROWS, style = "", search = "", sort = null, down = false, tools = [], keep: kept = () => true }) {
   const size = narrow.matches && wanted < 25 ? Math.min(wanted, 6) : wanted;
   const body = el("tbody"), said = el("span"), box = el("div", { class: "tablebox" });
   const state = { page: 0, sort, down, query: "", keep: kept };
@@ -37,8 +37,8 @@ function sortedTable({ caption, columns, rows, size: wanted = 15, style = "", se
     if (state.sort !== null) picker.value = `${state.down ? "-" : ""}${state.sort}`;
     draw();
   }
-  function draw() {
-    const first = state.page * size, shown = found.slice(first, first + size);
+  function draw(isPrinted = false) {
+    const first = isPrinted ? 0 : state.page * size, shown = found.slice(first, first + (isPrinted ? paper : size));
     const isOut = columns.map((column) => Boolean(column.sparse) && !found.some((row) => !missing(column.value(row))));
     heads.forEach((head, place) => { head.hidden = isOut[place]; });
     body.replaceChildren(...shown.map((row) => el("tr", {}, columns.map((column, place) => {
@@ -50,7 +50,7 @@ function sortedTable({ caption, columns, rows, size: wanted = 15, style = "", se
     said.textContent = found.length ? `${number(first + 1)}–${number(first + shown.length)} of ${number(found.length)}` : "Nothing matches.";
     back.disabled = state.page === 0;
     forth.disabled = first + size >= found.length;
-    pages.hidden = rows.length <= size;
+    pages.hidden = isPrinted ? shown.length === found.length : rows.length <= size;
   }
   const turn = (by) => () => { state.page += by; draw(); };
   const back = el("button", { type: "button", onclick: turn(-1) }, "Previous"), forth = el("button", { type: "button", onclick: turn(1) }, "Next");
@@ -67,6 +67,7 @@ function sortedTable({ caption, columns, rows, size: wanted = 15, style = "", se
   box.append(el("div", { class: "wide", tabindex: "0", role: "region", "aria-label": caption },
     el("table", { class: `stacks ${style}` }, el("caption", { class: "visually-hidden" }, caption), el("thead", {}, el("tr", {}, heads)), body)), pages);
   find();
+  tables.add(draw);
   return box;
 }
 
@@ -86,7 +87,7 @@ function recent(report) {
   if (!found.count) return void fill("recent", empty("Nothing has changed yet."));
   const filter = (keep) => segments("Which changes", [["", "All"], ["added", "Added"], ["removed", "Removed"], ["missing", "Missing"]].filter(([key]) => key !== "missing" || found.rows.some((row) => row.change === key)), "", (key) => keep((row) => !key || row.change === key));
   fill("recent", sortedTable({
-    caption: "The newest changes", rows: found.rows, size: 12, search: "Search changes", sort: 3, down: true, tools: [filter],
+    caption: "The newest changes", rows: found.rows, size: 12, paper: 40, search: "Search changes", sort: 3, down: true, tools: [filter],
     columns: [
       { name: "Change", value: (row) => row.change, show: (row) => el("span", { class: `badge ${row.change.replace(" ", "-")}` }, row.change) },
       { name: "Track", main: true, value: (row) => row.title ?? "", words: true, show: (row) => row.title ?? `track ${row.track_id}` },
