@@ -96,7 +96,10 @@ def test_an_unread_list_and_a_hostile_name_are_shown_as_text(histories: Historie
     name = "../<b onclick='x'>\"& 100%#é"
     engine = histories.engine("sqlite", FIFTY)
     with engine.connect() as connection, connection.begin() as transaction:
-        created, others = select(accounts.c.created_at).limit(1), select(accounts.c.name).limit(12)
+        created, others = (
+            select(accounts.c.created_at).limit(1),
+            select(accounts.c.name).where(accounts.c.name != name).limit(12),
+        )
         connection.execute(
             insert(accounts).from_select(
                 ["name", "created_at", "enabled"], select(literal(name), created.scalar_subquery(), true())
