@@ -58,7 +58,7 @@ def one(connection: Connection, query: str) -> Any:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 768, 1440])
+@pytest.mark.parametrize("width", [390, 768, 1440, 2560])
 def test_every_part_draws_without_an_error_and_fits_the_window(
     open_page: Open, story: Path, width: int, scheme: str
 ) -> None:
