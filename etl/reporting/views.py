@@ -63,8 +63,9 @@ PHRASES = {
         "known_genres": f"(SELECT group_concat(name, ', ') FROM (SELECT g.name {_GENRES} ORDER BY tg.position))",  # noqa: S608
         "join_artists": "",
         "join_genres": "",
-        "last_look": "(SELECT max(r.observed_at) FROM runs r WHERE r.account_id = f.account_id AND ${observation(r)})",
-        "join_last_look": "",
+        "with_last_looks": "WITH looked AS MATERIALIZED (SELECT a.account_id, (SELECT max(r.observed_at) FROM runs r"
+        " WHERE r.account_id = a.account_id AND ${observation(r)}) AS last_at FROM accounts a)",
+        "join_last_look": "JOIN looked ON looked.account_id = f.account_id",
         # json_patch removes what is NULL.
         "facts": f"json_patch('{{}}', json_object({_FACTS},"  # noqa: S608
         " 'artists', json((SELECT nullif(json_group_array(json(artist)), '[]') FROM (SELECT json_patch('{}',"
@@ -107,7 +108,7 @@ PHRASES = {
         f" {_ARTISTS}) named_artists ON true",
         "join_genres": "LEFT JOIN LATERAL (SELECT string_agg(g.name, ', ' ORDER BY tg.position) AS names"
         f" {_GENRES}) named_genres ON true",
-        "last_look": "looked.last_at",
+        "with_last_looks": "",
         "join_last_look": "LEFT JOIN LATERAL (SELECT max(r.observed_at) AS last_at FROM runs r"
         " WHERE r.account_id = f.account_id AND ${observation(r)}) looked ON true",
         "facts": f"jsonb_strip_nulls(jsonb_build_object({_FACTS},"

@@ -2,6 +2,7 @@
 -- list: Each interval of each track, with bounds
 -- order: account, -valid_from, track_id
 -- since: valid_from
+${with_last_looks}
 SELECT
     c.name AS account,
     f.track_id,
@@ -12,7 +13,7 @@ SELECT
     f.added_after,
     f.removed_after,
     f.valid_to IS NULL AS is_current,
-    ${days_between(f.valid_from; coalesce(f.valid_to, ${last_look}))} AS days_kept,
+    ${days_between(f.valid_from; coalesce(f.valid_to, looked.last_at))} AS days_kept,
     f.removal_reason,
     c.account_id,
     f.favourite_id
