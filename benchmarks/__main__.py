@@ -132,10 +132,9 @@ def measured(options: argparse.Namespace, bench: Bench) -> Found:
         for measured_size, tool in once:
             if tool not in PEERS or engine in PEERS[tool].engines:
                 _add(found, bench, (measured_size, engine, tool))
-        if options.days:
-            make = partial(bench.database, engine)
-            found.growth[engine] = measure_growth(make, size, options.days)
-            _say(f"growth on {engine}: {found.growth[engine]}")
+    for engine in ENGINES if options.days else ():  # after all processes: theirs begin with this one's memory
+        found.growth[engine] = measure_growth(partial(bench.database, engine), size, options.days)
+        _say(f"growth on {engine}: {found.growth[engine]}")
     found.removals = [measure_removal(200, age, grace) for age in AGES for grace in GRACES]
     return found
 
