@@ -42,7 +42,7 @@ SYNC, DISPATCH, RESCUE = "favsync.sync_account", "favsync.dispatch", "favsync.re
 LEASE = timedelta(minutes=10)
 HEARTBEAT_SECONDS = 10.0
 STALLED_SECONDS = 30.0
-RETRY_SECONDS = 30
+AFTER_AN_OUTAGE = procrastinate.RetryStrategy(wait=30, retry_exceptions={DatabaseError})
 WAITING_PER_WORKER = 1_000
 """Jobs that wait for each worker process: about what it can do in a minute. Fetching from a long queue is slow."""
 EVERY_10_SECONDS, EVERY_30_SECONDS = "* * * * * */10", "* * * * * */30"
@@ -108,7 +108,7 @@ def app_with_jobs(
     """Return the engine's app with our jobs. ``is_periodic``: dispatch and rescue by themselves."""
     app = procrastinate.App(connector=connector)
 
-    @app.task(name=SYNC, queue=QUEUE, retry=procrastinate.RetryStrategy(wait=RETRY_SECONDS))
+    @app.task(name=SYNC, queue=QUEUE, retry=AFTER_AN_OUTAGE)
     def sync_account(account_id: int) -> None:
         finished = sync.sync_due_account(account_id)
         if finished is not None and not finished.is_settled:  # else the account would wait for the end of its claim
