@@ -76,6 +76,7 @@ class Service:
     def close(self) -> None:
         self.is_closing.set()
         self._listener.shutdown(socket.SHUT_RDWR)
+        self._threads[0].join()
         self._listener.close()
         for connection in self._open:
             with contextlib.suppress(OSError):

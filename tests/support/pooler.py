@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import socket
@@ -30,6 +31,7 @@ class Pooler:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._idle: list[socket.socket] = []
         self._sockets: list[socket.socket] = []
+        self._threads = [threading.Thread(target=self._accept)]
         self._welcome = b""
         self._idle += [self._connect() for _ in range(max(connections, 1))]
 
@@ -40,13 +42,19 @@ class Pooler:
         return f"postgresql://{self._target.username}@127.0.0.1:{port}/{self._target.database}"
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._threads[0].start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
+        self._threads[0].join()
+        for each in self._sockets:
+            with contextlib.suppress(OSError):  # a socket that its thread has closed
+                each.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join()
         for each in [self._listener, *self._sockets]:
             each.close()
 
@@ -77,7 +85,8 @@ class Pooler:
             except OSError:
                 return
             self._sockets.append(client)
-            threading.Thread(target=self._serve, args=[client], daemon=True).start()
+            self._threads.append(threading.Thread(target=self._serve, args=[client]))
+            self._threads[-1].start()
 
     def _serve(self, client: socket.socket) -> None:
         try:
