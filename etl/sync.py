@@ -27,6 +27,7 @@ from etl.load.raw import items_of
 from etl.load.run_lock import hold_in_transaction, sync_lock
 from etl.load.snapshot import load_delta
 from etl.load.stored_tracks import track_titles
+from etl.load.tracks import mark_sighted
 from etl.model.encoding import snapshot_digest
 from etl.model.records import (
     Baseline,
@@ -197,6 +198,7 @@ def _load(
         replay_tracks(connection, loaded.late, accounts=accounts_with_tracks(connection, loaded.late))
     _remember_owner(connection, run, owner, snapshot.observed_at)
     _settle(connection, run, result)
+    mark_sighted(connection, loaded.sighted, snapshot.observed_at)
     return result
 
 

@@ -10,8 +10,9 @@ about five rows. Every upsert is sorted by its key, so that two writers never de
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
+from enum import StrEnum
 from functools import lru_cache
 from itertools import chain
 from operator import itemgetter
@@ -240,11 +241,25 @@ def new_keys(connection: Connection, table: Table, count: int) -> list[int]:
     return list(range(last + 1, last + 1 + count))
 
 
-def lock_tracks(connection: Connection, track_ids: Iterable[int]) -> None:
-    """Block other writers of these tracks until commit. SQLite has one writer anyway."""
-    if connection.dialect.name == "postgresql":
-        sql = "SELECT track_id FROM tracks WHERE track_id = ANY(%b) ORDER BY track_id FOR NO KEY UPDATE"
-        connection.exec_driver_sql(sql, (list(track_ids),))
+class RowLock(StrEnum):
+    """How rows are locked until commit. Rows that are kept may be kept by many at once, and may be referred to."""
+
+    KEEP = "FOR KEY SHARE"
+    CHANGE = "FOR UPDATE"
+
+
+def advance(connection: Connection, table: Table, column: str, keys: Collection[int], at: object) -> None:
+    """Set the instant ``column`` of these rows to ``at`` where it is earlier or NULL; locks only those."""
+    key = next(iter(table.primary_key.columns)).name
+    older = f" AND ({column} IS NULL OR {column} < {placeholder(connection)})"
+    head = f"UPDATE {table.name} SET {column} = {placeholder(connection)} WHERE {key}"  # noqa: S608
+    if not keys:
+        return
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(f"{head} = ?{older}", [(at, each, at) for each in keys])
+        return
+    wanted = f"SELECT {key} FROM {table.name} WHERE {key} = ANY(%s){older} ORDER BY {key} FOR NO KEY UPDATE"  # noqa: S608
+    connection.exec_driver_sql(f"{head} IN ({wanted})", (at, list(keys), at))
 
 
 def _on_conflict(connection: Connection, table: Table, key: Sequence[str], update: Sequence[str], first: str) -> str:

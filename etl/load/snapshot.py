@@ -1,7 +1,7 @@
 """Writes the items of one snapshot: raw items, tracks and the list, in the caller's transaction.
 
 Syncs, backfills and imports use the same path. Each batch stores its raw items before its tracks; all batches belong to one
-transaction. `etl.sync` writes the run and the favourites afterwards.
+transaction. `etl.sync` writes the run and the favourites afterwards, and `tracks.mark_sighted` last.
 """
 
 from __future__ import annotations
@@ -23,12 +23,14 @@ from etl.transform.delta import BATCH, Delta, normalise_batches
 class LoadResult(msgspec.Struct):
     """What was written. ``changed``: tracks with new attributes. ``late``: tracks whose versions need a replay.
 
-    ``rejects``: new items that could not be read. ``unstored``: tracks by raw item, if their bodies are not kept.
+    ``sighted``: tracks of which nothing was written, for `tracks.mark_sighted`. ``rejects``: new items that could not be read.
+    ``unstored``: tracks by raw item, if their bodies are not kept.
     """
 
     snapshot_id: int = 0
     changed: int = 0
     late: list[int] = msgspec.field(default_factory=list)
+    sighted: list[int] = msgspec.field(default_factory=list)
     rejects: list[Reject] = msgspec.field(default_factory=list)
     unstored: dict[int, Track] = msgspec.field(default_factory=dict)
 
@@ -68,6 +70,7 @@ def load_delta(
             changes = upsert_tracks(connection, batch.tracks, bare_ids, tracks_at, is_alone=is_alone)
             done.changed += len(changes.changed)
             done.late += [track.track_id for track in changes.late]
+            done.sighted += changes.same
         elif not keep_bodies:
             by_track = {item.track_id: stored[item.digest] for item in batch.items}
             done.unstored.update((by_track[track.track_id], track) for track in batch.tracks)

@@ -2,12 +2,15 @@
 
 `track_versions` decides what is new or changed. Two writers at once must take locks in the same order: first the existing
 tracks, then albums, artists, market sets, new tracks, genres and links; the rows of each table sorted by key.
+
+Accounts have most tracks in common, and most of the time see what is stored. They keep those rows as they are, side by side;
+only who changes one waits for the others. `mark_sighted` is the last write of a run, so that it holds its locks for a commit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from operator import attrgetter
 
 import msgspec
@@ -21,6 +24,7 @@ from etl.load.dimensions import FirstNames, first_names, genre_ids, market_set_i
 from etl.load.late_tracks import backdate_versions
 from etl.model.records import TRACK_ATTRIBUTES, Track
 from etl.transform.track_versions import (
+    StoredVersionRef,
     TrackChanges,
     TrackVersion,
     attributes_digest,
@@ -36,6 +40,7 @@ VERSION_COLUMNS = (
     "track_id", "valid_from", "valid_to", "title", "album_id", "market_set_id", "facts", "facts_digest",
 )  # fmt: skip
 BATCH = 2_000
+SIGHTED_STEP = timedelta(seconds=10)
 
 
 class Dimensions(msgspec.Struct, frozen=True):
@@ -59,12 +64,10 @@ def upsert_tracks(
     ``bare_ids``: tracks of which only the id could be read. ``is_alone``: the caller called `bulk.lock_track_tables`, so every
     other writer waits. Late tracks are not written: the caller replays them.
     """
-    ids = [track.track_id for track in seen]
-    bulk.lock_tracks(connection, ids)
-    known = stored_version_refs(connection, ids)
+    known = _locked_refs(connection, seen, observed_at, is_alone=is_alone)
     change = track_changes(known, seen, observed_at)
     earlier = backdate_versions(connection, change.late, known, observed_at)
-    change = TrackChanges(change.new, change.changed, tuple(t for t in change.late if t.track_id not in earlier))
+    change = msgspec.structs.replace(change, late=tuple(t for t in change.late if t.track_id not in earlier))
     at = bulk.instants(connection)(observed_at)
     bare = [track_id for track_id in bare_ids if track_id not in known]
     bare += [track.track_id for track in seen if not track.has_facts and track.track_id not in known]
@@ -76,9 +79,6 @@ def upsert_tracks(
         key=("track_id",),
     )
     touched = (*change.new, *change.changed)
-    again = {t.track_id for t in seen if t.track_id in known and not known[t.track_id].is_later(observed_at)}
-    again -= {track.track_id for track in touched}
-    bulk.update(connection, tracks, ("track_id",), ("sighted_at",), [(track_id, at) for track_id in again])
     if not touched:
         return change
     refer = write_dimensions(connection, touched)
@@ -90,7 +90,41 @@ def upsert_tracks(
         return change
     second = upsert_tracks(connection, [t for t in seen if t.track_id in raced], (), observed_at)
     first = tuple(t for t in change.new if t.track_id not in raced)
-    return TrackChanges(first + second.new, change.changed + second.changed, change.late + second.late)
+    return TrackChanges(
+        first + second.new,
+        change.changed + second.changed,
+        change.late + second.late,
+        change.same + second.same,
+    )
+
+
+def _locked_refs(
+    connection: Connection, seen: Sequence[Track], observed_at: datetime, *, is_alone: bool
+) -> dict[int, StoredVersionRef]:
+    """Lock the stored ones among the tracks ``seen``, and return what is stored of them.
+
+    A writer that changes any of them locks them all at once: locks of two kinds could not be taken in one order.
+    """
+    ids = [track.track_id for track in seen]
+    known = stored_version_refs(connection, ids)
+    if is_alone or connection.dialect.name == "sqlite":  # which has one writer
+        return known
+    if not track_changes(known, seen, observed_at).writes(known):
+        known = stored_version_refs(connection, ids, bulk.RowLock.KEEP)
+        if not track_changes(known, seen, observed_at).writes(known):
+            return known
+    return stored_version_refs(connection, ids, bulk.RowLock.CHANGE)
+
+
+def mark_sighted(connection: Connection, track_ids: Collection[int], observed_at: datetime) -> None:
+    """Note that these tracks, which the caller has locked, were seen with their stored attributes. The last write of a run.
+
+    The time is rounded up, so that of many accounts that see the same tracks only the first one writes; a run with other
+    attributes that comes in between counts as late, and a replay decides.
+    """
+    step = (observed_at - datetime.min.replace(tzinfo=observed_at.tzinfo)) % SIGHTED_STEP
+    rounded = observed_at - step + SIGHTED_STEP if step else observed_at
+    bulk.advance(connection, tracks, "sighted_at", track_ids, bulk.instants(connection)(rounded))
 
 
 def _batches(touched: Sequence[Track]) -> Iterator[Sequence[Track]]:

@@ -8,7 +8,7 @@ two accounts that see different attributes do not overwrite each other at each s
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from datetime import datetime
 from operator import attrgetter
 from typing import Any
@@ -101,7 +101,7 @@ def versions(sightings: Iterable[tuple[datetime, Track]]) -> list[TrackVersion]:
 class StoredVersionRef(msgspec.Struct, frozen=True):
     """The stored version of a track: the digest of its current attributes (None: only the id is known), and since when.
 
-    ``sighted_at``: the newest snapshot in which the track's item was new to some account, whether or not it changed anything.
+    ``sighted_at``: no snapshot in which the track's item was new to some account is newer; rounded up to a few seconds.
     """
 
     digest: Digest | None
@@ -123,12 +123,18 @@ class TrackChanges(msgspec.Struct, frozen=True):
     """How the new items of a snapshot change tracks.
 
     ``new``: tracks without stored attributes. ``changed``: tracks whose attributes differ from the stored ones.
-    ``late``: tracks for which something newer is stored already, so that their versions need a replay.
+    ``late``: tracks for which something newer is stored already, so that their versions need a replay. ``same``: tracks whose
+    stored attributes were seen again, later than ever before.
     """
 
     new: tuple[Track, ...] = ()
     changed: tuple[Track, ...] = ()
     late: tuple[Track, ...] = ()
+    same: tuple[int, ...] = ()
+
+    def writes(self, known: Container[int]) -> bool:
+        """True if any of the tracks that are ``known`` gets other attributes or a replay."""
+        return bool(self.changed or self.late) or any(track.track_id in known for track in self.new)
 
 
 def track_changes(known: dict[int, StoredVersionRef], tracks: Iterable[Track], observed_at: datetime) -> TrackChanges:
@@ -136,10 +142,13 @@ def track_changes(known: dict[int, StoredVersionRef], tracks: Iterable[Track], o
     new: list[Track] = []
     changed: list[Track] = []
     late: list[Track] = []
+    same: list[int] = []
     for track in tracks:
-        if not track.has_facts:
-            continue
         before = known.get(track.track_id)
+        if not track.has_facts:
+            if before is not None and not before.is_later(observed_at):
+                same.append(track.track_id)
+            continue
         if before is None or before.digest is None:
             new.append(track)
         elif before.is_later(observed_at):
@@ -147,4 +156,6 @@ def track_changes(known: dict[int, StoredVersionRef], tracks: Iterable[Track], o
                 late.append(track)
         elif before.digest != attributes_digest(track):
             changed.append(track)
-    return TrackChanges(tuple(new), tuple(changed), tuple(late))
+        else:
+            same.append(track.track_id)
+    return TrackChanges(tuple(new), tuple(changed), tuple(late), tuple(same))
