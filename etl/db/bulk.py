@@ -1,9 +1,9 @@
 """Bulk statements: the only SQL that differs between SQLite and PostgreSQL.
 
 Rows are tuples in the order of ``columns``. PostgreSQL receives a large set by binary COPY (28,000 rows a second by INSERT,
-125,000 by COPY as text): directly into the table if nothing can conflict, else into a temporary table, followed by one INSERT
-… SELECT. SQLite receives a prepared statement of a hundred rows: on a table with triggers each statement has a fixed cost of
-about five rows. Every upsert is sorted by its key, so that two writers never deadlock, and touches only rows that differ.
+125,000 by COPY as text): directly into the table if nothing can conflict, else as `pg_copy.as_table` in one INSERT … SELECT.
+SQLite receives a prepared statement of a hundred rows: on a table with triggers each statement has a fixed cost of about five
+rows. Every upsert is sorted by its key, so that two writers never deadlock, and touches only rows that differ.
 
 ``rows`` never hold a key twice (PostgreSQL raises an error, SQLite does not notice).
 """
@@ -98,7 +98,7 @@ def insert(
         if not key or is_alone:
             pg_copy.copy(connection, table, table.name, columns, rows)
             return len(rows)
-        return _copy_in(connection, table, columns, rows, f" ORDER BY {', '.join(key)}{conflict}")
+        return _insert_select(connection, table, columns, rows, f" ORDER BY {', '.join(key)}{conflict}")
     holders = f"({', '.join([placeholder(connection)] * len(columns))})"
     head = f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES "  # noqa: S608 - names of our own tables
     whole = len(rows) // ROWS_AT_ONCE * ROWS_AT_ONCE if connection.dialect.name == "sqlite" else 0
@@ -110,13 +110,14 @@ def insert(
     return None
 
 
-def _copy_in(connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[Row], suffix: str) -> int:
-    """Do what `insert` does by COPY into a temporary table. ``suffix``: order and conflict."""
-    staged = pg_copy.stage(connection, table, columns, rows)
+def _insert_select(
+    connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[Row], suffix: str
+) -> int:
+    """Do what `insert` does in one statement for all rows. ``suffix``: order and conflict."""
     names = ", ".join(columns)
-    done = connection.exec_driver_sql(f"INSERT INTO {table.name} ({names}) SELECT {names} FROM {staged}{suffix}")  # noqa: S608
-    connection.exec_driver_sql(f"DROP TABLE {staged}")
-    return done.rowcount
+    with pg_copy.as_table(connection, table, columns, rows, "new") as (source, values):
+        sql = f"INSERT INTO {table.name} ({names}) SELECT {names} FROM {source}{suffix}"  # noqa: S608
+        return connection.exec_driver_sql(sql, values).rowcount
 
 
 def insert_if_absent(
@@ -147,11 +148,10 @@ def update(
         return
     rows = sorted(rows, key=lambda row: row[: len(key)])
     if connection.dialect.name == "postgresql":
-        staged = pg_copy.stage(connection, table, (*key, *columns), rows)
         sets = ", ".join(f"{name} = new.{name}" for name in columns)
         same = " AND ".join(f"t.{name} = new.{name}" for name in key)
-        connection.exec_driver_sql(f"UPDATE {table.name} t SET {sets} FROM {staged} new WHERE {same}")  # noqa: S608
-        connection.exec_driver_sql(f"DROP TABLE {staged}")
+        with pg_copy.as_table(connection, table, (*key, *columns), rows, "new") as (source, values):
+            connection.exec_driver_sql(f"UPDATE {table.name} t SET {sets} FROM {source} WHERE {same}", values)  # noqa: S608
     else:
         sets = ", ".join(f"{name} = ?" for name in columns)
         same = " AND ".join(f"{name} = ?" for name in key)

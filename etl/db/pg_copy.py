@@ -1,8 +1,9 @@
-"""COPY into PostgreSQL, in binary: a fifth of the CPU that text takes."""
+"""Many rows for PostgreSQL: by COPY in binary, a fifth of the CPU that text takes, or, where they are few, as arrays."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Column, Connection, Table
@@ -11,17 +12,32 @@ from sqlalchemy.exc import DBAPIError
 Row = tuple[Any, ...]
 JSONB_VERSION = b"\x01"
 LARGEST_INTEGER = 2**31 - 1
+TEMPORARY_FROM_ROWS = 1_000
 
 
-def stage(connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[Row]) -> str:
-    """COPY ``rows`` into a temporary table with the types of ``table``, and return its name."""
+@contextmanager
+def as_table(
+    connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[Row], alias: str
+) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """Yield ``rows`` as an item of a FROM clause, called ``alias``, and its parameters. The types are those of ``table``.
+
+    A temporary table costs rows of the server's catalogue, which every process then reads anew; arrays cost nothing there.
+    """
     names = ", ".join(columns)
-    staged = f"favsync_{table.name}"
-    connection.exec_driver_sql(
-        f"CREATE TEMPORARY TABLE {staged} ON COMMIT DROP AS SELECT {names} FROM {table.name} WITH NO DATA"  # noqa: S608
-    )
-    copy(connection, table, staged, columns, rows)
-    return staged
+    if len(rows) >= TEMPORARY_FROM_ROWS:
+        staged = f"favsync_{table.name}"
+        connection.exec_driver_sql(
+            f"CREATE TEMPORARY TABLE {staged} ON COMMIT DROP AS SELECT {names} FROM {table.name} WITH NO DATA"  # noqa: S608
+        )
+        copy(connection, table, staged, columns, rows)
+        yield f"{staged} AS {alias}", ()
+        connection.exec_driver_sql(f"DROP TABLE {staged}")
+        return
+    types = {name: _type_name(table.c[name], connection) for name in columns}
+    arrays = ", ".join(f"%b::{'text' if name == 'jsonb' else name}[]" for name in types.values())
+    values = ", ".join(f"{name}::jsonb" if types[name] == "jsonb" else name for name in columns)
+    source = f"(SELECT {values} FROM unnest({arrays}) AS given ({names})) AS {alias} ({names})"  # noqa: S608
+    yield source, tuple(list(column) for column in zip(*rows, strict=True))
 
 
 def copy(connection: Connection, table: Table, target: str, columns: Sequence[str], rows: Sequence[Row]) -> None:

@@ -23,16 +23,6 @@ Names = Mapping[int, str | None]
 _NAMED = ((albums, "album_id", "title"), (artists, "artist_id", "name"))
 
 
-def write_names(connection: Connection, titles: Names, names: Names, *, overwrite: bool = True) -> None:
-    """Write what albums and artists are called; a name that is not given leaves the one that is known."""
-    for (table, key, column), given in zip(_NAMED, (titles, names), strict=True):
-        known = [row for row in given.items() if row[1] is not None]
-        unknown = [row for row in given.items() if row[1] is None]
-        update = (column,) if overwrite else ()
-        bulk.insert(connection, table, (key, column), known, key=(key,), update=update, first=f"first_{column}")
-        bulk.insert(connection, table, (key, column), unknown, key=(key,))
-
-
 class FirstNames(msgspec.Struct, frozen=True):
     """What albums and artists were called first. It never changes, so a track need not repeat what it agrees with."""
 
@@ -48,13 +38,24 @@ class FirstNames(msgspec.Struct, frozen=True):
         return is_same_album and all(a.name is not None and self.names[a.artist_id] == a.name for a in track.artists)
 
 
-def first_names(connection: Connection, album_ids: Collection[int], artist_ids: Collection[int]) -> FirstNames:
-    """Return the first names of these albums and artists, which the caller has written."""
-    found: list[Names] = [
-        dict(bulk.select_in(connection, f"{key}, coalesce(first_{column}, {column})", table, key, ids))
-        for (table, key, column), ids in zip(_NAMED, (album_ids, artist_ids), strict=True)
-    ]
-    return FirstNames(*found)
+def write_names(connection: Connection, titles: Names, names: Names, *, overwrite: bool = True) -> FirstNames:
+    """Write what albums and artists are called, and return their first names.
+
+    A name that is not given leaves the one that is known. Rows that agree are only read: writing locks them for the other runs.
+    """
+    first: list[Names] = []
+    for (table, key, column), given in zip(_NAMED, (titles, names), strict=True):
+        columns = f"{key}, {column}, coalesce(first_{column}, {column})"
+        stored = {row[0]: row[1:] for row in bulk.select_in(connection, columns, table, key, given)}
+        known = [row for row in given.items() if row[1] is not None and row[1] != stored.get(row[0], (None,))[0]]
+        unknown = [(each, None) for each, name in given.items() if name is None and each not in stored]
+        update = (column,) if overwrite else ()
+        bulk.insert(connection, table, (key, column), known, key=(key,), update=update, first=f"first_{column}")
+        bulk.insert(connection, table, (key, column), unknown, key=(key,))
+        fresh = [each for each in given if stored.get(each, (None, None))[1] is None]
+        written = bulk.select_in(connection, columns, table, key, fresh) if fresh else []
+        first.append({each: name for each, (_, name) in stored.items()} | {row[0]: row[2] for row in written})
+    return FirstNames(*first)
 
 
 def market_set_ids(connection: Connection, wanted: Collection[tuple[str, ...]]) -> dict[tuple[str, ...], int]:
@@ -63,8 +64,7 @@ def market_set_ids(connection: Connection, wanted: Collection[tuple[str, ...]]) 
     ids = _set_ids_by_digest(connection, digests.values())
     missing = {digest: codes for codes, digest in digests.items() if digest not in ids}
     if missing:
-        _store_market_sets(connection, missing)
-        ids = _set_ids_by_digest(connection, digests.values())
+        ids |= _store_market_sets(connection, missing)
     return {codes: ids[digest] for codes, digest in digests.items()}
 
 
@@ -73,7 +73,7 @@ def _set_ids_by_digest(connection: Connection, digests: Collection[Digest]) -> d
     return {bytes(row[0]): row[1] for row in rows}
 
 
-def _store_market_sets(connection: Connection, missing: dict[Digest, tuple[str, ...]]) -> None:
+def _store_market_sets(connection: Connection, missing: dict[Digest, tuple[str, ...]]) -> dict[Digest, int]:
     codes = sorted({code for codes in missing.values() for code in codes})
     unknown = [(code, None, None, None, False) for code in codes]
     columns = ("market_code", "name", "region", "continent", "is_iso")
@@ -84,6 +84,7 @@ def _store_market_sets(connection: Connection, missing: dict[Digest, tuple[str, 
     members = [(ids[digest], code) for digest, codes in missing.items() for code in set(codes)]
     key = ("market_set_id", "market_code")
     bulk.insert(connection, market_set_members, key, members, key=key)
+    return ids
 
 
 def repair_market_sets(connection: Connection, sets: Mapping[tuple[str, ...], int]) -> None:

@@ -20,7 +20,7 @@ from etl.db import bulk
 from etl.db.tables import superseded_versions, track_artists, track_genres, track_versions, tracks
 from etl.db.types import Instant
 from etl.load.baseline import stored_version_refs
-from etl.load.dimensions import FirstNames, first_names, genre_ids, market_set_ids, write_names
+from etl.load.dimensions import FirstNames, genre_ids, market_set_ids, write_names
 from etl.load.late_tracks import backdate_versions
 from etl.model.records import TRACK_ATTRIBUTES, Track
 from etl.transform.track_versions import (
@@ -161,9 +161,8 @@ def write_dimensions(connection: Connection, touched: Collection[Track]) -> Dime
             titles[track.album_id] = track.album_title or titles.get(track.album_id)
         for artist in track.artists:
             names[artist.artist_id] = artist.name or names.get(artist.artist_id)
-    write_names(connection, titles, names)
+    first = write_names(connection, titles, names)
     set_ids = market_set_ids(connection, {track.markets for track in touched})
-    first = first_names(connection, titles, names)
     return Dimensions(set_ids, genre_ids(connection, {name for track in touched for name in track.genres}), first)
 
 

@@ -25,7 +25,7 @@ from etl.db.tables import (
     track_versions,
     tracks,
 )
-from etl.load.dimensions import first_names, genre_ids, market_set_ids, repair_market_sets, write_names
+from etl.load.dimensions import genre_ids, market_set_ids, repair_market_sets, write_names
 from etl.load.stored_tracks import (
     CHUNK,
     StoredTrack,
@@ -178,11 +178,11 @@ def _rewrite(connection: Connection, wanted: Mapping[int, Sequence[TrackVersion]
     titles, names = _Newest(), _Newest()
     for version in everything:
         _name(version, titles, names)
-    write_names(connection, titles.names, names.names, overwrite=False)
+    first = write_names(connection, titles.names, names.names, overwrite=False)
     set_ids = market_set_ids(connection, {version.track.markets for version in everything})
     repair_market_sets(connection, set_ids)
     genres = genre_ids(connection, {name for version in everything for name in version.track.genres})
-    refer = Dimensions(set_ids, genres, first_names(connection, titles.names, names.names))
+    refer = Dimensions(set_ids, genres, first)
     insert_superseded(connection, [version for version in everything if version.valid_to is not None], refer)
     current = [each[-1] for each in wanted.values() if each]
     facts = [track_row(version.track, at(version.valid_from), refer) for version in current]
