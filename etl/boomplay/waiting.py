@@ -41,8 +41,8 @@ class RateLimiter:
     It keeps a window of the last turns: never more than the rate in any second, and no delay for a short list. It is our own
     because pyrate-limiter 4.5.1 waits in ``time.sleep``, and cannot pause every caller until an instant.
 
-    With a ``budget``, the turns come from there: as many at once as this process uses in half a second. Those that it does
-    not use in time are lost.
+    With a ``budget``, the turns come from there: as many at once as this process uses in a twentieth of a second. Those that it
+    does not use in time are lost, because late ones would be sent in the time of other processes.
     """
 
     def __init__(self, requests_per_second: float = 0.0) -> None:
@@ -106,7 +106,7 @@ class RateLimiter:
         return max(self._paused_until - now, 0.0)
 
 
-RESERVED_SECONDS = 0.5
+RESERVED_SECONDS = 0.05
 MOST_RESERVED = 50
 PAUSE_FROM_SECONDS = 60.0
 """A longer wait for a turn is not the queue before it: the service asked another process to wait."""

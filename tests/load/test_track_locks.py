@@ -73,14 +73,14 @@ def is_sound(database: Database) -> bool:
         return not replay_tracks(connection, write=False)
 
 
-def test_first_loads_of_the_same_tracks_do_not_wait_for_each_other(database, other):
+def test_first_loads_of_the_same_tracks_do_not_wait(database, other):
     result = during(database, "ada", NOON, items(), lambda: sync_at(other, "bob", NOON + MOMENT, *items()))
     assert result.added == len(TRACKS), result
     assert is_sound(database)
 
 
 @pytest.mark.parametrize("names", [("ada", "bob"), ("bob", "ada")])
-def test_new_tracks_of_known_artists_and_albums_do_not_wait_for_each_other(database, other, names):
+def test_new_tracks_of_known_artists_do_not_wait(database, other, names):
     result = during(database, names[0], NOON, [item(51)], lambda: sync_at(other, names[1], NOON, item(52)))
     assert result.added == 1, result
     assert is_sound(database)
