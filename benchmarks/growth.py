@@ -209,6 +209,7 @@ class Growth(NamedTuple):
     old_mb: float
     plain_mb: float
     plain_rows: int
+    pairs: int = PAIRS
 
     @property
     def slower(self) -> float:
