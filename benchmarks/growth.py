@@ -11,18 +11,15 @@ import math
 import random
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import time_machine
 from sqlalchemy import Connection, text
 
 from benchmarks.measure import Database, server_cpu_seconds
 from etl import clock
-from etl.boomplay.payloads import User
 from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.db.migrate import upgrade
 from etl.extract.pagination import PAGE_LIMIT
@@ -33,13 +30,14 @@ from etl.load.favourites import write_changes
 from etl.load.raw import RawItem, items_of, raw_items_by_digest
 from etl.load.snapshot import load_delta
 from etl.model.encoding import digest_of
-from etl.model.records import Item, OpenFavourites, Outcome, Page, RemovalGrace, SnapshotRef
+from etl.model.records import Item, OpenFavourites, Outcome, RemovalGrace, SnapshotRef
 from etl.model.result import RunResult
 from etl.sandbox.catalogue import Catalogue
 from etl.sync import RunOptions, sync_account
 from etl.transform.delta import find_delta
 from etl.transform.favourite_history import decide_changes, next_state
 from etl.transform.removals import labelled_tracks
+from tests.support.lists import FakeSource
 
 BEGIN = datetime(2023, 1, 1, tzinfo=UTC)
 DAILY_SHARE = 0.01
@@ -51,49 +49,25 @@ PLAIN_COLUMNS = (
 )  # fmt: skip
 
 
-@dataclass
-class ListInMemory:
-    """A list that changes 1 % a day, and the API of a run over it. The same days give the same lists."""
+class ChangingList(FakeSource):
+    """A list in memory that changes 1 % a day. The same days give the same lists."""
 
-    known: Catalogue
-    favourites: int
-    chance: random.Random = field(default_factory=lambda: random.Random(1))
-    requests: int = 0
-    retries: int = 0
-
-    def __post_init__(self) -> None:
-        """Begin with the first tracks."""
-        self._fresh = iter(self.known.track_ids)
-        self.tracks = [self._item(next(self._fresh)) for _ in range(self.favourites)]
+    def __init__(self, known: Catalogue, favourites: int) -> None:
+        self._known, self._chance, self._fresh = known, random.Random(1), iter(known.track_ids)
+        super().__init__([self._next_item() for _ in range(favourites)])
 
     def live(self) -> None:
         """Make the changes of one day."""
-        share = max(1, round(len(self.tracks) * DAILY_SHARE / 2))
+        share = max(1, round(len(self.items) * DAILY_SHARE / 2))
         # The last favourite stays: if it left a list of a round length, favsync would hold its removal for a person.
-        gone = set(self.chance.sample(range(len(self.tracks) - 1), share))
-        added = [self._item(next(self._fresh)) for _ in range(share)]
-        self.tracks = added + [each for place, each in enumerate(self.tracks) if place not in gone]
+        gone = set(self._chance.sample(range(len(self.items) - 1), share))
+        added = [self._next_item() for _ in range(share)]
+        self.items = added + [each for place, each in enumerate(self.items) if place not in gone]
 
-    def _item(self, track_id: int) -> Item:
-        body = self.known.item(track_id)
+    def _next_item(self) -> Item:
+        track_id = next(self._fresh)
+        body = self._known.item(track_id)
         return Item(body, digest_of(body), track_id)
-
-    def favourite_tracks(self, offset: int, limit: int) -> Page:
-        """Return the page that begins at ``offset``."""
-        self.requests += 1
-        return Page(offset, limit, tuple(self.tracks[offset : offset + limit]))
-
-    def fresh(self) -> AbstractContextManager[Self]:
-        """Return itself: it has neither connections nor a cache."""
-        return nullcontext(self)
-
-    def catalogue(self, _track_ids: Sequence[int], _known_id: int | None) -> Mapping[int, Item | None] | None:
-        """Return nothing: the catalogue cannot be asked."""
-        return None
-
-    def user(self) -> User:
-        """Return the user."""
-        return User("user-ada", "Ada", "NG", "Premium")
 
 
 class Past:
@@ -105,7 +79,7 @@ class Past:
         self.engine = open_engine(database.url)
         daily = max(1, round(favourites * DAILY_SHARE / 2))
         self.catalogue = Catalogue(favourites + daily * (days + PAIRS + 2), 1)
-        self._list = ListInMemory(self.catalogue, favourites)
+        self._list = ChangingList(self.catalogue, favourites)
         self._day = 0
         with write_transaction(self.engine) as connection:
             ensure_account(connection, "ada", BEGIN)
@@ -145,7 +119,7 @@ class Past:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{self._day:,} days were loaded")
             with time_machine.travel(self._begin_day(), tick=False), write_transaction(self.engine) as connection:
-                state = load_day(connection, account.account_id, self._list.tracks, (state, items, labels))
+                state = load_day(connection, account.account_id, self._list.items, (state, items, labels))
 
     def size(self) -> float:
         """Return the megabytes of the database, after SQLite's write-ahead log is in it and PostgreSQL has cleaned up."""
