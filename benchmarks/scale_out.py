@@ -21,6 +21,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -55,7 +56,8 @@ STALLED_SECONDS = 31.0
 YEARLY = "0 0 1 1 *"  # nothing is due by itself
 
 
-def main() -> None:
+def main() -> int:
+    """Measure, and print each row as soon as it is known. Return 1 if a step failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--accounts", type=int, default=10_000)
     parser.add_argument("--favourites", type=int, default=20)
@@ -72,16 +74,25 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # end the server, too
     _show(*COLUMNS)
     _show(*["---"] * len(COLUMNS))
+    some, few = f"account_id <= {options.extra}", f"account_id <= {min(options.extra, options.rate * 3)}"
+    is_whole = True
     with postgres_server(options.url) as server, Trial(server, options) as trial:
-        for part, count in enumerate(counts):
-            for kind in ("first load", "unchanged"):
-                trial.step(kind, count, f"account_id % {len(counts)} = {part}", kills=options.kills)
-        some = f"account_id <= {options.extra}"
-        trial.step("queue", 1, some)
-        trial.loop(some)
+        steps = [
+            partial(trial.step, kind, count, f"account_id % {len(counts)} = {part}", kills=options.kills)
+            for part, count in enumerate(counts)
+            for kind in ("first load", "unchanged")
+        ]
+        steps += [partial(trial.step, "queue", 1, some), partial(trial.loop, some)]
         if not options.url:
-            trial.step("PostgreSQL restarted", 2, some, restart=True)
-        trial.budget(max(counts), f"account_id <= {min(options.extra, options.rate * 3)}", options.rate)
+            steps.append(partial(trial.step, "PostgreSQL restarted", 2, some, restart=True))
+        steps.append(partial(trial.budget, max(counts), few, options.rate))
+        for step in steps:
+            try:
+                step()
+            except Exception as error:  # the other steps are still worth their time
+                is_whole = False
+                _show(*step.args[:2], f"failed: {type(error).__name__}: {(str(error).splitlines() or [''])[0]}")
+    return int(not is_whole)
 
 
 def _show(*cells: object) -> None:
@@ -245,4 +256,4 @@ def _cpu_seconds() -> float:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from bisect import bisect_left
 from collections.abc import Sequence
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -41,12 +42,12 @@ class Answers:
 
     def __init__(self, sandbox: Sandbox, user: str) -> None:
         self._sandbox, self._user = sandbox, user
-        self._first = sandbox.favourites(user)
+        self._first, self._before = sandbox.favourites(user), 0
 
     def reset(self) -> int:
-        """Serve the first list again, and forget the requests."""
+        """Serve the first list again, and count requests from now on."""
         self._sandbox.set_favourites(self._user, self._first)
-        self._sandbox.requests.clear()
+        self._before = len(self._sandbox.requests)
         return 0
 
     def added(self, share: float) -> int:
@@ -59,12 +60,12 @@ class Answers:
 
     def requests(self) -> int:
         """Count the requests since ``reset``."""
-        return len(self._sandbox.requests)
+        return len(self._sandbox.requests) - self._before
 
     def worst(self) -> int:
         """Return the most requests in one second since ``reset``."""
-        times = [record.time.timestamp() for record in list(self._sandbox.requests)]
-        return max((sum(at <= other < at + 1 for other in times) for at in times), default=0)
+        times = sorted(record.time.timestamp() for record in self._sandbox.requests[self._before :])
+        return max((bisect_left(times, at + 1) - place for place, at in enumerate(times)), default=0)
 
     def cpu(self) -> float:
         """Return the processor seconds so far."""
