@@ -7,80 +7,67 @@ is in memory and the clock is moved: what is measured is favsync and its databas
 from __future__ import annotations
 
 import json
+import math
 import random
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import time_machine
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from benchmarks.measure import Database, server_cpu_seconds
-from etl.boomplay.payloads import User
+from etl import clock
 from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.db.migrate import upgrade
-from etl.load.accounts import ensure_account, find_accounts
+from etl.extract.pagination import PAGE_LIMIT
+from etl.load import runs
+from etl.load.accounts import ensure_account, find_accounts, remember_user
+from etl.load.baseline import labels_of, read_baseline, read_open_favourites
+from etl.load.favourites import write_changes
+from etl.load.raw import RawItem, items_of, raw_items_by_digest
+from etl.load.snapshot import load_delta
 from etl.model.encoding import digest_of
-from etl.model.records import Item, Page, RemovalGrace
+from etl.model.records import Item, OpenFavourites, Outcome, RemovalGrace, SnapshotRef
+from etl.model.result import RunResult
 from etl.sandbox.catalogue import Catalogue
 from etl.sync import RunOptions, sync_account
+from etl.transform.delta import find_delta
+from etl.transform.favourite_history import decide_changes, next_state
+from etl.transform.removals import labelled_tracks
+from tests.support.lists import FakeSource
 
 BEGIN = datetime(2023, 1, 1, tzinfo=UTC)
 DAILY_SHARE = 0.01
 PAIRS = 9
+OPTIONS = RunOptions(concurrency=1, grace=RemovalGrace(timedelta(0), timedelta(0)))
 PLAIN_COLUMNS = (
     "track_title", "track_number", "isrc", "duration", "album_id", "album_title", "genres", "available_markets", "web_url",
     "mobile_url", "artwork", "artists",
 )  # fmt: skip
 
 
-@dataclass
-class ListInMemory:
-    """A list that changes 1 % a day, and the API of a run over it. The same days give the same lists."""
+class ChangingList(FakeSource):
+    """A list in memory that changes 1 % a day. The same days give the same lists."""
 
-    known: Catalogue
-    favourites: int
-    chance: random.Random = field(default_factory=lambda: random.Random(1))
-    requests: int = 0
-    retries: int = 0
-
-    def __post_init__(self) -> None:
-        """Begin with the first tracks."""
-        self._fresh = iter(self.known.track_ids)
-        self._tracks = [self._item(next(self._fresh)) for _ in range(self.favourites)]
+    def __init__(self, known: Catalogue, favourites: int) -> None:
+        self._known, self._chance, self._fresh = known, random.Random(1), iter(known.track_ids)
+        super().__init__([self._next_item() for _ in range(favourites)])
 
     def live(self) -> None:
         """Make the changes of one day."""
-        share = max(1, round(len(self._tracks) * DAILY_SHARE / 2))
+        share = max(1, round(len(self.items) * DAILY_SHARE / 2))
         # The last favourite stays: if it left a list of a round length, favsync would hold its removal for a person.
-        gone = set(self.chance.sample(range(len(self._tracks) - 1), share))
-        added = [self._item(next(self._fresh)) for _ in range(share)]
-        self._tracks = added + [each for place, each in enumerate(self._tracks) if place not in gone]
+        gone = set(self._chance.sample(range(len(self.items) - 1), share))
+        added = [self._next_item() for _ in range(share)]
+        self.items = added + [each for place, each in enumerate(self.items) if place not in gone]
 
-    def _item(self, track_id: int) -> Item:
-        body = self.known.item(track_id)
+    def _next_item(self) -> Item:
+        track_id = next(self._fresh)
+        body = self._known.item(track_id)
         return Item(body, digest_of(body), track_id)
-
-    def favourite_tracks(self, offset: int, limit: int) -> Page:
-        """Return the page that begins at ``offset``."""
-        self.requests += 1
-        return Page(offset, limit, tuple(self._tracks[offset : offset + limit]))
-
-    def fresh(self) -> AbstractContextManager[Self]:
-        """Return itself: it has neither connections nor a cache."""
-        return nullcontext(self)
-
-    def catalogue(self, _track_ids: Sequence[int], _known_id: int | None) -> Mapping[int, Item | None] | None:
-        """Return nothing: the catalogue cannot be asked."""
-        return None
-
-    def user(self) -> User:
-        """Return the user."""
-        return User("user-ada", "Ada", "NG", "Premium")
 
 
 class Past:
@@ -92,33 +79,99 @@ class Past:
         self.engine = open_engine(database.url)
         daily = max(1, round(favourites * DAILY_SHARE / 2))
         self.catalogue = Catalogue(favourites + daily * (days + PAIRS + 2), 1)
-        self._list = ListInMemory(self.catalogue, favourites)
-        self._options = RunOptions(concurrency=1, grace=RemovalGrace(timedelta(0), timedelta(0)))
+        self._list = ChangingList(self.catalogue, favourites)
         self._day = 0
         with write_transaction(self.engine) as connection:
             ensure_account(connection, "ada", BEGIN)
-        with read_transaction(self.engine) as connection:
-            (self._account,) = find_accounts(connection, ["ada"])
         self.next_day()
 
-    def next_day(self) -> float:
-        """Sync the next day's list; return the processor seconds, those of the server included."""
+    def _begin_day(self) -> datetime:
         if self._day:
             self._list.live()
         self._day += 1
         self._list.requests = 0
-        with time_machine.travel(BEGIN + timedelta(days=self._day), tick=False):
+        return BEGIN + timedelta(days=self._day)
+
+    def next_day(self) -> float:
+        """Sync the next day's list; return the processor seconds, those of the server included."""
+        with time_machine.travel(self._begin_day(), tick=False):
+            with read_transaction(self.engine) as connection:
+                (account,) = find_accounts(connection, ["ada"])
             begun = time.process_time() + server_cpu_seconds(self.engine)
-            result = sync_account(self.engine, self._account, self._list, self._options)
+            result = sync_account(self.engine, account, self._list, OPTIONS)
             taken = time.process_time() + server_cpu_seconds(self.engine) - begun
         assert result.outcome == "succeeded", result
         assert self._day == 1 or result.removed, "no removal was recorded"
         return taken
 
+    def load_days(self, days: int, deadline: float = math.inf) -> None:
+        """Load further days as `next_day` does, one transaction a day, but without reading each list and the state again.
+
+        The decisions, the statements that write and their order are those of a sync; the state between two days stays in
+        memory, as it does in a replay. ``deadline``: by the monotonic clock.
+
+        Raises: TimeoutError, if it passes.
+        """
+        with read_transaction(self.engine) as connection:
+            (account,) = find_accounts(connection, ["ada"])
+            state, items, labels = stored_state(connection, account.account_id)
+        for _ in range(days):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{self._day:,} days were loaded")
+            with time_machine.travel(self._begin_day(), tick=False), write_transaction(self.engine) as connection:
+                state = load_day(connection, account.account_id, self._list.items, (state, items, labels))
+
     def size(self) -> float:
         """Return the megabytes of the database, after SQLite's write-ahead log is in it and PostgreSQL has cleaned up."""
         self.database.tidy()
         return self.database.megabytes()
+
+
+State = tuple[OpenFavourites, dict[bytes, RawItem], dict[int, list[tuple[str, int]]]]
+"""The open favourites, the newest list's items by digest, and albums and artists by track. A day changes the last two in place."""
+
+
+def stored_state(connection: Connection, account_id: int) -> State:
+    """Return the state after the account's newest snapshot."""
+    baseline = read_baseline(connection, account_id)
+    assert baseline is not None
+    items = {item.digest: item for item in items_of(connection, baseline.snapshot_id)}
+    # Asked about an empty list, the state has the interval of every open favourite.
+    state = read_open_favourites(connection, account_id, ())
+    return state, items, labels_of(connection, state.open)
+
+
+def load_day(connection: Connection, account_id: int, tracks: Sequence[Item], before: State) -> OpenFavourites:
+    """Write what a sync of this list writes, and return the open favourites afterwards."""
+    state, items, labels = before
+    now = clock.now()
+    run_id = runs.begin(connection, account_id, OPTIONS.trigger, now)
+    delta = find_delta(tracks, {digest: item.is_readable for digest, item in items.items()})
+    known = {digest: item.raw_item_id for digest, item in items.items()}
+    loaded = load_delta(connection, delta, known, keep_bodies=True, tracks_at=now)
+    present = tuple(item.track_id for item in tracks if item.track_id is not None)
+    ref = SnapshotRef(
+        run_id=run_id, started_at=now, observed_at=now, present=present, proves_absence=True, threshold=OPTIONS.threshold,
+        grace=OPTIONS.grace, page_size=min(PAGE_LIMIT, len(tracks)), snapshot_id=loaded.snapshot_id,
+        labelled=labelled_tracks(state.open - set(present), labels),
+    )  # fmt: skip
+    changes = decide_changes(state, ref, OPTIONS.threshold)
+    result = RunResult(
+        "ada", OPTIONS.trigger, now, run_id, outcome=Outcome.SUCCEEDED, proven=True, favourites=changes.favourites,
+        added=len(changes.opened), removed=len(changes.closed), changed=loaded.changed, observed_at=now, finished_at=now,
+        reason="; ".join(changes.reasons) or None,
+    )  # fmt: skip
+    runs.finish(connection, result, ref)
+    write_changes(connection, account_id, changes, state.memory)
+    remember_user(connection, account_id, {}, now)
+    fresh = [tracks[position] for position in delta.positions]
+    for digest in items.keys() - {item.digest for item in tracks}:
+        del items[digest]
+    items |= {item.digest: item for item in raw_items_by_digest(connection, [each.digest for each in fresh])}
+    for interval in changes.closed:
+        del labels[interval.track_id]
+    labels |= labels_of(connection, [interval.track_id for interval in changes.opened])
+    return next_state(state, ref, changes)
 
 
 class Growth(NamedTuple):
@@ -130,6 +183,7 @@ class Growth(NamedTuple):
     old_mb: float
     plain_mb: float
     plain_rows: int
+    pairs: int = PAIRS
 
     @property
     def slower(self) -> float:
@@ -142,11 +196,10 @@ class Growth(NamedTuple):
         return self.old_mb / self.plain_mb
 
 
-def measure_growth(make: Callable[[str], Database], favourites: int, days: int) -> Growth:
+def measure_growth(make: Callable[[str], Database], favourites: int, days: int, deadline: float = math.inf) -> Growth:
     """Make an old and a young database, and let them sync further days in turn. ``make``: a new database of this name."""
     old = Past(make("old"), favourites, days)
-    for _ in range(days - 1):
-        old.next_day()
+    old.load_days(days - 1, deadline)
     old_mb = old.size()
     young = Past(make("young"), favourites, PAIRS + 1)
     young_mb = young.size()

@@ -6,8 +6,8 @@ Every tool gets a new database and the same list. Time, processor time and memor
 
 from __future__ import annotations
 
-import json
 import os
+import resource
 import shutil
 import signal
 import sqlite3
@@ -27,7 +27,7 @@ RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 @dataclass(frozen=True)
 class Sample:
-    """What a process took. ``failure``: why there is no number; empty if there is one."""
+    """What a process took. ``failure``: why there is no number; empty if there is one. ``turn``: the round that it belongs to."""
 
     wall_seconds: float
     cpu_seconds: float
@@ -35,6 +35,7 @@ class Sample:
     failure: str = ""
     database_mb: float = 0.0
     requests: int = 0
+    turn: int = 0
 
 
 def timed(command: list[str], environment: dict[str, str], log: Path, limit: float = 300) -> Sample:
@@ -52,8 +53,13 @@ def timed(command: list[str], environment: dict[str, str], log: Path, limit: flo
 
         timer = threading.Timer(limit, stop)
         timer.start()
-        _, status, used = os.wait4(running.pid, 0)
-        timer.cancel()
+        try:
+            _, status, used = os.wait4(running.pid, 0)
+        except BaseException:  # Ctrl-C is not sent to another session
+            os.killpg(running.pid, signal.SIGKILL)
+            raise
+        finally:
+            timer.cancel()
     running.returncode = os.waitstatus_to_exitcode(status)
     wall = time.perf_counter() - begun
     failure = ""
@@ -63,6 +69,11 @@ def timed(command: list[str], environment: dict[str, str], log: Path, limit: flo
         failure = f"failed ({running.returncode})"
         print(log.read_text(errors="replace")[-2000:], file=sys.stderr)
     return Sample(wall, used.ru_utime + used.ru_stime, used.ru_maxrss * RSS_UNIT / 1e6, failure)
+
+
+def own_memory() -> float:
+    """Return the megabytes of this process, which a process that it starts shows at least."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RSS_UNIT / 1e6
 
 
 class Database:
@@ -115,33 +126,3 @@ def server_cpu_seconds(engine: Engine) -> float:
     with engine.connect() as connection:
         pids = connection.execute(query).scalars().all()
     return sum(int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) for pid in pids) / 1e9
-
-
-class Service:
-    """The sandbox in a process of its own (`benchmarks.service`)."""
-
-    def __init__(self, size: int) -> None:
-        self._running = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.service", str(size)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.address: dict[str, str] = self._answer()
-
-    def send(self, *request: object) -> int:
-        """Send one request, such as ``("added", 0.01)``, and return its answer."""
-        assert self._running.stdin
-        self._running.stdin.write(json.dumps(request) + "\n")
-        self._running.stdin.flush()
-        return int(self._answer() or 0)
-
-    def _answer(self):
-        assert self._running.stdout
-        return json.loads(self._running.stdout.readline())
-
-    def stop(self) -> None:
-        """End it."""
-        assert self._running.stdin
-        self._running.stdin.close()
-        self._running.wait()

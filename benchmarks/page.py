@@ -1,65 +1,35 @@
-"""Judges the targets, and writes the page of `docs/benchmarks.md` from the samples of one run."""
+"""Judges the targets, and writes the page of `docs/benchmarks.md` from the samples that were found."""
 
 from __future__ import annotations
 
 import math
 import os
 import platform
-import resource
 import statistics
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import NamedTuple
 
-from benchmarks.growth import Growth
-from benchmarks.measure import RSS_UNIT, Sample
-from benchmarks.removal_requests import Removal
-from etl import clock
+from benchmarks.measure import Sample
+from benchmarks.samples import Found
 
 ENGINES = ("sqlite", "postgresql")
 ENGINE_NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 PHASES = {"first": "first load", "unchanged": "unchanged", "added": "1 % added"}
 MEMORY_MB = {10_000: 110, 100_000: 250}
-Cell = tuple[int, str, str, str]
-"""Size, engine, tool, phase."""
-
-
-@dataclass
-class Found:
-    """All samples of one run, and the sizes, runs and days that they were taken with."""
-
-    size: int
-    large: int
-    runs: int
-    cells: dict[Cell, list[Sample]]
-    growth: dict[str, Growth] = field(default_factory=dict)
-    removals: list[Removal] = field(default_factory=list)
-    days: int = 0
-    own_mb: float = 0.0
-
-    def median(self, name: str, cell: Cell) -> float:
-        """Return the median of one attribute of a cell's samples."""
-        return statistics.median(getattr(sample, name) for sample in self.cells[cell])
-
-    def largest(self, name: str, size: int, engine: str, tool: str) -> float:
-        """Return the largest of one attribute, over all phases."""
-        cells = (self.cells.get((size, engine, tool, phase), []) for phase in PHASES)
-        return max((getattr(sample, name) for cell in cells for sample in cell), default=0.0)
-
-    def without_start(self, engine: str, tool: str, phase: str) -> list[float]:
-        """Return each round's processor seconds, without those of a sync of an empty list in the same round."""
-        whole, start = self.cells[self.size, engine, tool, phase], self.cells[0, engine, tool, "unchanged"]
-        return [each.cpu_seconds - none.cpu_seconds for each, none in zip(whole, start, strict=True)]
+BUSY = 0.25
+"""The load average of each processor, before a measurement, from which the machine counts as busy."""
 
 
 class Verdict(NamedTuple):
-    """A target and what was measured: ``found`` must be at most ``limit``."""
+    """A target and what was measured: ``found`` must be at most ``limit``. NaN: it is lost in the noise."""
 
     target: str
     engine: str
     limit: float
     found: float
     numbers: str
+    rounds: int = 1
 
     @property
     def is_met(self) -> bool:
@@ -68,122 +38,132 @@ class Verdict(NamedTuple):
 
 
 def verdicts(found: Found) -> Iterator[Verdict]:
-    """Yield a verdict for each target that the run measured."""
+    """Yield a verdict for each target that was measured."""
+    size = found.key.size
     for engine in ENGINES:
-        first, floor_first = (found.without_start(engine, tool, "first") for tool in ("favsync", "floor"))
-        same, floor_same = (found.without_start(engine, tool, "unchanged") for tool in ("favsync", "floor"))
-        added = found.without_start(engine, "favsync", "added")
-        yield _ratio("first load, floors", engine, 2.5, (first, floor_first))
-        yield _ratio("unchanged, fetch and hash", engine, 1.5, (same, floor_same))
-        yield _ratio("1 % added, unchanged syncs", engine, 1.2, (added, same))
-        for size in (found.size, found.large):
-            if size in MEMORY_MB and (found.cells.get((size, engine, "favsync", "added"))):
-                memory = found.largest("memory_mb", size, engine, "favsync")
-                yield Verdict(f"memory at {size:,}, MB", engine, MEMORY_MB[size], memory, "peak of all phases")
-        ours, floors = (
-            found.median("database_mb", (found.size, engine, tool, "first")) for tool in ("favsync", "floor")
-        )
-        yield Verdict("database, floors", engine, 2.0, ours / floors, f"{ours:.1f} to {floors:.1f} MB")
-        if engine == "postgresql":
-            walls = [found.median("wall_seconds", (found.size, engine, tool, "first")) for tool in ("favsync", "floor")]
+        for floor, name in (("floor", "floors"), ("floor-httpx", "floors with httpx")):
+            yield from _ratio(found, f"first load, {name}", engine, 2.5, (("favsync", "first"), (floor, "first")))
+        for floor, name in (("floor", "fetch and hash"), ("floor-httpx", "fetch and hash with httpx")):
+            yield from _ratio(
+                found, f"unchanged, {name}", engine, 1.5, (("favsync", "unchanged"), (floor, "unchanged"))
+            )
+        both = (("favsync", "added"), ("favsync", "unchanged"))
+        yield from _ratio(found, "1 % added, unchanged syncs", engine, 1.2, both)
+        for count, limit in MEMORY_MB.items():
+            if samples := [sample for phase in PHASES for sample in found.done((count, engine, "favsync", phase))]:
+                memory, rounds = max(each.memory_mb for each in samples), len({each.turn for each in samples})
+                yield Verdict(f"memory at {count:,}, MB", engine, limit, memory, "peak of all phases", rounds)
+        ours, floors = (found.done((size, engine, tool, "first")) for tool in ("favsync", "floor"))
+        rounds = min(len(ours), len(floors))
+        if rounds:
+            sizes = [statistics.median(each.database_mb for each in samples) for samples in (ours, floors)]
+            numbers = f"{sizes[0]:.1f} to {sizes[1]:.1f} MB"
+            yield Verdict("database, floors", engine, 2.0, sizes[0] / sizes[1], numbers, rounds)
+        if rounds and engine == "postgresql":
+            walls = [statistics.median(each.wall_seconds for each in samples) for samples in (ours, floors)]
             numbers = f"{walls[0]:.2f} to {walls[1]:.2f} s, whole processes"
-            yield Verdict("first load by the wall, floors", engine, 3.0, walls[0] / walls[1], numbers)
-        if engine in found.growth:
-            grown = found.growth[engine]
+            yield Verdict("first load by the wall, floors", engine, 3.0, walls[0] / walls[1], numbers, rounds)
+        if grown := found.growth.get(engine):
             times = f"{grown.old * 1000:.0f} to {grown.young * 1000:.0f} ms"
-            yield Verdict("a day's changes, in a young database's", engine, 1.1, grown.slower, times)
-            sizes = f"{grown.old_mb:.1f} to {grown.plain_mb:.1f} MB"
-            yield Verdict("size after years, plain SCD2 tables", engine, 2.0, grown.larger, sizes)
+            yield Verdict("a day's changes, in a young database's", engine, 1.1, grown.slower, times, grown.pairs)
+            sizes_mb = f"{grown.old_mb:.1f} to {grown.plain_mb:.1f} MB"
+            yield Verdict("size after years, plain SCD2 tables", engine, 2.0, grown.larger, sizes_mb)
 
 
-def _ratio(target: str, engine: str, limit: float, both: tuple[list[float], list[float]]) -> Verdict:
-    one, other = (statistics.median(each) for each in both)
-    rounds = [left / right if right else math.nan for left, right in zip(*both, strict=True)]
-    numbers = f"{one:.2f} to {other:.2f} s; rounds {min(rounds):.2f} to {max(rounds):.2f}"
+def _ratio(
+    found: Found, target: str, engine: str, limit: float, both: tuple[tuple[str, str], tuple[str, str]]
+) -> Iterator[Verdict]:
+    """Yield the quotient of two tools' phases, each given as tool and phase, over the rounds that have both."""
+    left, right = (found.without_start(engine, tool, phase) for tool, phase in both)
+    turns = sorted(left.keys() & right.keys())
+    if not turns:
+        return
+    one, other = (statistics.median(each[turn] for turn in turns) for each in (left, right))
+    each_round = [left[turn] / right[turn] if right[turn] else math.nan for turn in turns]
+    numbers = f"{one:.2f} to {other:.2f} s; rounds {min(each_round):.2f} to {max(each_round):.2f}"
     # A difference that is lost in the noise shows nothing: not met, whatever the quotient.
-    return Verdict(target, engine, limit, one / other if one > 0 and other > 0 else math.nan, numbers)
+    yield Verdict(target, engine, limit, one / other if one > 0 and other > 0 else math.nan, numbers, len(turns))
 
 
 def page(found: Found) -> str:
     """Return the whole page."""
-    return (
-        "\n\n".join([_conditions(found), _targets(found), *_cells(found), _growth(found), _removals(found), LIMITS])
-        + "\n"
-    )
+    parts = [_conditions(found), _targets(found), *_cells(found), _growth(found), _removals(found), LIMITS]
+    return "\n\n".join(parts) + "\n"
 
 
 def _conditions(found: Found) -> str:
-    today = clock.now().date()
-    starts = {cell[2]: found.median("cpu_seconds", cell) for cell in found.cells if cell[3] == "start"}
-    reported = ", ".join(f"`{name}` {seconds:.2f} s" for name, seconds in starts.items())
-    ours = ", ".join(
-        f"{found.median('cpu_seconds', (0, engine, 'favsync', 'unchanged')):.2f} s on {ENGINE_NAMES[engine]}"
-        for engine in ENGINES
-    )
+    begun = max(by.began for by in found.parts.values())
+    starts = [(cell[2], found.median("cpu_seconds", cell)) for cell in found.cells if cell[3] == "start"]
+    reported = ", ".join(f"`{name}` {seconds:.2f} s" for name, seconds in starts if seconds)
+    empty = {
+        ENGINE_NAMES[engine]: found.median("cpu_seconds", (0, engine, "favsync", "unchanged")) for engine in ENGINES
+    }
+    ours = ", ".join(f"{seconds:.2f} s on {name}" for name, seconds in empty.items() if seconds)
+    remarks = "\n".join(_remarks(found))
+    own_mb = max(by.own_mb for by in found.parts.values())
     return f"""# Benchmarks
 
 What favsync costs, beside other tools and beside the least that any design must do (*the floor*: fetch, decode, hash, bulk
 write; no history, no proofs, no bodies, no checks), on the same seeded lists over the same [sandbox](sandbox.md).
 `make bench ARGS="--write docs/benchmarks.md"` measures again and writes this page; `python -m benchmarks --quick` prints a small one.
 
-Measured on {today}: {os.cpu_count()} processors, {platform.system()}, Python {platform.python_version()}; medians of {found.runs} round(s), in which favsync and the floor take turns. The other tools are measured once.
+Measured on {begun.date()} at commit {found.key.commit}: {os.cpu_count()} processors, {platform.system()}, Python {platform.python_version()}. Medians are shown.
 
-- Each sample is a whole process in a new database. `favsync db upgrade` runs before and is not measured.
+{remarks}
+- Each sample is a whole process in a new database. `favsync db upgrade` runs before and is not measured. In a round, favsync and the floors
+  take turns, in an order that alternates. The other tools and the large list are measured once.
+- The floor fetches with `http.client`, *floor-httpx* with httpx, favsync's HTTP client: the second comparison has the same client on both sides.
 - *Start*: an unchanged sync of an empty list, measured in the same round. It is subtracted from each tool's own time for the targets of
-  processor time. favsync's takes {ours}. Reported, not judged: {reported}.
+  processor time. favsync's takes {ours or "(not measured)"}. Reported, not judged: {reported or "nothing"}.
 - Processor time is that of the process; PostgreSQL's server is not in it, except under growth.
-- Memory is the peak; the program that starts a process has {found.own_mb:.0f} MB, and less is not seen.
-- Read the numbers as ratios: a machine that does other work shows longer times for all."""
+- Memory is the peak; the program that starts a process has {own_mb:.0f} MB, and less is not seen."""
 
 
-def own_memory() -> float:
-    """Return the megabytes of this process, which a process that it starts shows at least."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RSS_UNIT / 1e6
+def _remarks(found: Found) -> Iterator[str]:
+    """Yield a line for what a reader must know before the numbers: how busy the machine was, what is old, what is not whole."""
+    load = max(by.load for by in found.parts.values())
+    busy = "**the machine was busy**, so times are too long and ratios rough" if load > BUSY else "the machine was idle"
+    yield f"- Load average before the start: {load:.2f} for each processor; {busy}."
+    begun = max(by.began for by in found.parts.values())
+    for part, by in found.parts.items():
+        if begun - by.began > timedelta(0):
+            yield f"- *{part}* is {(begun - by.began).total_seconds() / 3600:.1f} hours older than the newest part, of the same commit and machine."
+    for part, failure in found.failures.items():
+        yield f"- **{part} is not whole**: {failure.rstrip('.')}."
 
 
 def _targets(found: Found) -> str:
-    rows = ["## Targets", "", "| what, in | engine | at most | measured | | numbers |", "|---|---|---:|---:|---|---|"]
+    rows = ["## Targets", "", "| what, in | engine | at most | measured | | numbers | rounds |"]
+    rows.append("|---|---|---:|---:|---|---|---:|")
     for each in verdicts(found):
         digits = 0 if each.limit >= 10 else 2
         mark = "not seen in the noise" if math.isnan(each.found) else "met" if each.is_met else "**missed**"
-        cells = (
-            each.target,
-            ENGINE_NAMES[each.engine],
-            f"{each.limit:g}",
-            f"{each.found:.{digits}f}",
-            mark,
-            each.numbers,
-        )
-        rows.append(f"| {' | '.join(cells)} |")
-    if absent := [f"{size:,}" for size in MEMORY_MB if size not in (found.size, found.large)]:
-        rows += ["", f"Not measured in this run: memory at {' and '.join(absent)} favourites."]
-    if not found.growth:
-        rows += ["", "Not measured in this run: growth."]
+        measured = "" if math.isnan(each.found) else f"{each.found:.{digits}f}"
+        judged = f"{each.limit:g} | {measured} | {mark} | {each.numbers} | {each.rounds}"
+        rows.append(f"| {each.target} | {ENGINE_NAMES[each.engine]} | {judged} |")
+    sizes = {cell[0] for cell in found.cells}
+    if absent := [f"{size:,}" for size in MEMORY_MB if size not in sizes]:
+        rows += ["", f"Not measured: memory at {' and '.join(absent)} favourites."]
     return "\n".join(rows)
 
 
 def _cells(found: Found) -> Iterator[str]:
     """Yield a table for each size and engine: processor seconds, and wall-clock seconds in parentheses."""
     yield "## Beside other tools\n\nProcessor seconds, then wall-clock seconds in parentheses. Memory is the peak of all phases."
-    for size in filter(None, (found.size, found.large)):
+    for size in sorted({cell[0] for cell in found.cells} - {0}):
         for engine in ENGINES:
-            tools = list(dict.fromkeys(cell[2] for cell in found.cells if cell[:2] == (size, engine)))
+            tools = sorted({cell[2] for cell in found.cells if cell[:2] == (size, engine)})
             rows = [f"### {size:,} favourites, {ENGINE_NAMES[engine]}", ""]
             rows.append(f"| tool | {' | '.join(PHASES.values())} | memory MB | database MB | requests |")
             rows.append("|---|---|---|---|---:|---:|---:|")
-            for tool in tools:
+            for tool in sorted(tools, key=lambda name: name not in ("favsync", "floor", "floor-httpx")):
                 samples = [found.cells.get((size, engine, tool, phase), []) for phase in PHASES]
-                memory = found.largest("memory_mb", size, engine, tool)
-                first = samples[0][-1]
-                cells = [
-                    tool,
-                    *map(_seconds, samples),
-                    f"{memory:.0f}",
-                    f"{first.database_mb:.1f}",
-                    str(first.requests),
-                ]
+                memory = max((each.memory_mb for phase in samples for each in phase), default=0)
+                cells = [tool, *map(_seconds, samples), f"{memory:.0f}"]
+                if samples[0]:
+                    cells += [f"{samples[0][-1].database_mb:.1f}", f"{samples[0][-1].requests}"]
                 rows.append(f"| {' | '.join(cells)} |")
-            if set(tools) <= {"favsync", "floor"}:
+            if set(tools) <= {"favsync", "floor", "floor-httpx"}:
                 rows += ["", "The other tools were not measured here."]
             yield "\n".join(rows)
 
@@ -199,8 +179,9 @@ def _seconds(samples: Sequence[Sample]) -> str:
 def _growth(found: Found) -> str:
     rows = ["## Growth", ""]
     rows.append(
-        f"{found.size:,} favourites, {found.days:,} days, 1 % a day (half added, half removed), a removal grace of 0, the service in memory.\n"
-        "The young and the old database sync further days in turn; processor time includes PostgreSQL's server. The *plain* table has one\n"
+        f"{found.key.size:,} favourites, {found.key.days:,} days, 1 % a day (half added, half removed), a removal grace of 0, the service in memory.\n"
+        "The old database is loaded day by day as syncs load it, with the state in memory (`tests/benchmarks/test_growth.py` compares all tables);\n"
+        "then the young and the old database sync further days in turn. Processor time includes PostgreSQL's server. The *plain* table has one\n"
         "row an interval with each field as received (artists as JSON, markets as one text), as SCD2 strategies of other tools write it."
     )
     rows += [
@@ -212,7 +193,7 @@ def _growth(found: Found) -> str:
         times = f"{grown.young * 1000:.0f} ms | {grown.old * 1000:.0f} ms"
         sizes = f"{grown.young_mb:.1f} | {grown.old_mb:.1f} | {grown.plain_mb:.1f} | {grown.plain_rows:,}"
         rows.append(f"| {ENGINE_NAMES[engine]} | {times} | {sizes} |")
-    return "\n".join(rows) if found.growth else "## Growth\n\nNot measured in this run."
+    return "\n".join(rows) if found.growth else "## Growth\n\nNot measured."
 
 
 def _removals(found: Found) -> str:
@@ -223,6 +204,8 @@ def _removals(found: Found) -> str:
         "confirmed by later syncs, which the schedule sends anyway;\n"
         "each sync that has a missing favourite sends one request more."
     )
+    if not found.removals:
+        return "\n".join([*rows[:2], "Not measured."])
     rows += [
         "",
         "| favourites | age | settings | syncs | requests | more | more, before |",

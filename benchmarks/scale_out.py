@@ -18,11 +18,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -30,6 +29,7 @@ from cryptography.fernet import Fernet
 from sqlalchemy import Engine, make_url, text
 
 from benchmarks.postgres import postgres_server
+from benchmarks.service import SEED, Service
 from etl import clock, config
 from etl.accounts.credentials import stored_row
 from etl.accounts.token_input import TokenInput
@@ -56,7 +56,8 @@ STALLED_SECONDS = 31.0
 YEARLY = "0 0 1 1 *"  # nothing is due by itself
 
 
-def main() -> None:
+def main() -> int:
+    """Measure, and print each row as soon as it is known. Return 1 if a step failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--accounts", type=int, default=10_000)
     parser.add_argument("--favourites", type=int, default=20)
@@ -73,51 +74,29 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # end the server, too
     _show(*COLUMNS)
     _show(*["---"] * len(COLUMNS))
+    some, few = f"account_id <= {options.extra}", f"account_id <= {min(options.extra, options.rate * 3)}"
+    is_whole = True
     with postgres_server(options.url) as server, Trial(server, options) as trial:
-        for part, count in enumerate(counts):
-            for kind in ("first load", "unchanged"):
-                trial.step(kind, count, f"account_id % {len(counts)} = {part}", kills=options.kills)
-        some = f"account_id <= {options.extra}"
-        trial.step("queue", 1, some)
-        trial.loop(some)
+        steps = [
+            partial(trial.step, kind, count, f"account_id % {len(counts)} = {part}", kills=options.kills)
+            for part, count in enumerate(counts)
+            for kind in ("first load", "unchanged")
+        ]
+        steps += [partial(trial.step, "queue", 1, some), partial(trial.loop, some)]
         if not options.url:
-            trial.step("PostgreSQL restarted", 2, some, restart=True)
-        trial.budget(max(counts), f"account_id <= {min(options.extra, options.rate * 3)}", options.rate)
+            steps.append(partial(trial.step, "PostgreSQL restarted", 2, some, restart=True))
+        steps.append(partial(trial.budget, max(counts), few, options.rate))
+        for step in steps:
+            try:
+                step()
+            except Exception as error:  # the other steps are still worth their time
+                is_whole = False
+                _show(*step.args[:2], f"failed: {type(error).__name__}: {(str(error).splitlines() or [''])[0]}")
+    return int(not is_whole)
 
 
 def _show(*cells: object) -> None:
     print("| " + " | ".join(map(str, cells)) + " |", flush=True)
-
-
-class Service:
-    """A sandbox in a process of its own."""
-
-    def __init__(self, users: Sequence[str], options: argparse.Namespace) -> None:
-        spawn = get_context("spawn")
-        self._pipe, theirs = spawn.Pipe()
-        arguments = (theirs, users, options.favourites, options.latency / 1000)
-        self._process = spawn.Process(target=_serve, args=arguments, daemon=True)
-        self._process.start()
-        self.url: str = self._pipe.recv()
-
-    def ask(self, what: str) -> float:
-        """Return the CPU seconds so far (``cpu``), or the most requests in a second since ``reset`` (``worst``)."""
-        self._pipe.send(what)
-        return float(self._pipe.recv())
-
-
-def _serve(pipe: Connection, users: Sequence[str], favourites: int, latency_seconds: float) -> None:
-    with Sandbox(tracks=favourites, users=users) as sandbox:
-        sandbox.switch(latency_seconds=latency_seconds)
-        pipe.send(sandbox.url)
-        while (what := pipe.recv()) is not None:
-            if what == "worst":
-                times = [record.time.timestamp() for record in list(sandbox.requests)]
-                pipe.send(max((sum(at <= other < at + 1 for other in times) for at in times), default=0))
-            else:
-                if what == "reset":
-                    sandbox.requests.clear()
-                pipe.send(time.process_time())
 
 
 class Trial:
@@ -133,8 +112,9 @@ class Trial:
         upgrade(url)
         self._engine = ready_engine(url, pooling=self._options.pooling)
         install(self._engine)
-        self._truth = Sandbox(tracks=self._options.favourites, users=[f"u{n}" for n in range(self._options.accounts)])
-        self._services = [Service(list(self._truth.users), self._options) for _ in range(self._options.services)]
+        users, tracks = [f"u{number}" for number in range(self._options.accounts)], self._options.favourites
+        self._truth = Sandbox(tracks=tracks, seed=SEED, users=users)
+        self._services = [Service(tracks, users, self._options.latency / 1000) for _ in range(self._options.services)]
         self._environ = {
             "FAVSYNC_DATABASE_URL": url,
             "FAVSYNC_DATABASE_POOLING": self._options.pooling,
@@ -142,7 +122,7 @@ class Trial:
             "FAVSYNC_REQUESTS_PER_SECOND": "0",
             "FAVSYNC_SCHEDULE": YEARLY,
             "FAVSYNC_LOG_LEVEL": "error",
-            "BOOMPLAY_API_URL": self._services[0].url,
+            "BOOMPLAY_API_URL": self._services[0].address["url"],
             "BOOMPLAY_APP_ID": self._truth.app_id,
         }
         _add_accounts(self._engine, self._truth, self._environ)
@@ -157,25 +137,29 @@ class Trial:
         """Let ``count`` workers sync the accounts ``which``, kill some of them, or restart the server, and print the row."""
         accounts = self._make_due(which)
         with self._measured(kind, count) as row:
-            running = [self._worker(place, once=not restart) for place in range(count)]
-            killed = 0
-            while any(process.poll() is None for process in running):
-                time.sleep(0.5)
-                done = self._number(
-                    f"SELECT count(*) FROM runs WHERE run_id > {row['after']} AND finished_at IS NOT NULL"
-                )
-                if killed < kills and done > (killed + 1) * accounts / (kills + 2):
-                    place = self._chance.randrange(count)
-                    running[place].kill()
-                    running[place].wait()
-                    running[place] = self._worker(place)
-                    killed += 1
-                if restart and done > accounts / 3:
-                    restart = False
-                    self._restart()
-                elif not restart and done and not self._number(STUCK):
-                    for process in running:
-                        process.send_signal(signal.SIGTERM)
+            running, killed = [self._worker(place, once=not restart) for place in range(count)], 0
+            try:
+                while any(process.poll() is None for process in running):
+                    time.sleep(0.5)
+                    done = self._number(
+                        f"SELECT count(*) FROM runs WHERE run_id > {row['after']} AND finished_at IS NOT NULL"
+                    )
+                    if killed < kills and done > (killed + 1) * accounts / (kills + 2):
+                        place = self._chance.randrange(count)
+                        running[place].kill()
+                        running[place].wait()
+                        running[place] = self._worker(place)
+                        killed += 1
+                    if restart and done > accounts / 3:
+                        restart = False
+                        self._restart()
+                    elif not restart and done and not self._number(STUCK):
+                        for process in running:
+                            process.send_signal(signal.SIGTERM)
+            finally:
+                for process in running:  # those that an error or Ctrl-C left
+                    process.kill()
+                    process.wait()
             row["killed"] = killed
 
     def loop(self, which: str) -> None:
@@ -188,7 +172,6 @@ class Trial:
 
     def budget(self, count: int, which: str, rate: int) -> None:
         """Sync the accounts ``which`` with a budget of ``rate`` requests a second, and print the worst second."""
-        self._services[0].ask("reset")
         services, self._services = self._services, self._services[:1]
         self._environ["FAVSYNC_REQUESTS_PER_SECOND"] = str(rate)
         self.step(f"budget of {rate} requests/s", count, which)
@@ -199,9 +182,11 @@ class Trial:
     def _measured(self, kind: str, count: int) -> Iterator[dict[str, int]]:
         """Print the row of a step when the block ends. The caller sets how many it killed."""
         row = {"after": self._number("SELECT coalesce(max(run_id), 0) FROM runs"), "killed": 0}
+        for each in self._services:
+            each.ask("reset")
         before, service = _cpu_seconds(), sum(each.ask("cpu") for each in self._services)
         yield row
-        used, service = _cpu_seconds() - before, sum(each.ask("reset") for each in self._services) - service
+        used, service = _cpu_seconds() - before, sum(each.ask("cpu") for each in self._services) - service
         ((seconds, accounts),) = self._rows(ROUND.replace(":after", str(row["after"])))
         if row["killed"]:
             time.sleep(STALLED_SECONDS)  # until they count as lost; then another worker gets their accounts
@@ -214,7 +199,7 @@ class Trial:
 
     def _worker(self, place: int, *, once: bool = True) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "etl", "worker", *(["--once"] if once else [])]
-        address = {"BOOMPLAY_API_URL": self._services[place % len(self._services)].url}
+        address = {"BOOMPLAY_API_URL": self._services[place % len(self._services)].address["url"]}
         return subprocess.Popen(command, env={"PATH": os.environ["PATH"], **self._environ, **address})
 
     def _make_due(self, which: str) -> int:
@@ -271,4 +256,4 @@ def _cpu_seconds() -> float:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

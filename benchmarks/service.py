@@ -1,15 +1,13 @@
-"""The sandbox as a process of its own, controlled by lines of JSON.
-
-    python -m benchmarks.service 10000
-
-Each line is a request, answered by one line: ``["reset"]``, ``["added", 0.01]``, ``["requests"]``. The same requests give every tool the same lists.
-"""
+"""The sandbox in a process of its own, which does not share the measured one's processor time or memory."""
 
 from __future__ import annotations
 
-import json
-import sys
-from typing import Any
+import signal
+import time
+from bisect import bisect_left
+from collections.abc import Sequence
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 
 from etl.sandbox import Sandbox
 
@@ -18,48 +16,72 @@ SEED = 1
 
 
 class Service:
-    """A list that can be changed and reset."""
+    """Lists of favourites behind HTTP. The same requests give every tool the same lists. ``latency``: seconds of an answer."""
 
-    def __init__(self, tracks: int) -> None:
-        self.sandbox = Sandbox(tracks=tracks, seed=SEED)
-        self.sandbox.start()
-        self._first = self.sandbox.favourites(USER)
+    def __init__(self, tracks: int, users: Sequence[str] = (USER,), latency: float = 0.0) -> None:
+        spawn = get_context("spawn")
+        self._pipe, theirs = spawn.Pipe()
+        self._process = spawn.Process(target=_serve, args=(theirs, tracks, users, latency), daemon=True)
+        self._process.start()
+        theirs.close()
+        self.address: dict[str, str] = self._pipe.recv()
 
-    def answer(self, request: list[Any]) -> object:
-        """Carry out ``request`` and return its answer."""
-        name, *arguments = request
-        return getattr(self, name)(*arguments)
+    def ask(self, name: str, *arguments: object) -> float:
+        """Call one of `Answers`, and return its answer."""
+        self._pipe.send((name, *arguments))
+        return float(self._pipe.recv())
 
-    def reset(self) -> None:
-        """Serve the first list again."""
-        self.sandbox.set_favourites(USER, self._first)
+    def stop(self) -> None:
+        """End it."""
+        self._pipe.close()
+        self._process.join()
+
+
+class Answers:
+    """What the process of a service does when it is asked."""
+
+    def __init__(self, sandbox: Sandbox, user: str) -> None:
+        self._sandbox, self._user = sandbox, user
+        self._first, self._before = sandbox.favourites(user), 0
+
+    def reset(self) -> int:
+        """Serve the first list again, and count requests from now on."""
+        self._sandbox.set_favourites(self._user, self._first)
+        self._before = len(self._sandbox.requests)
+        return 0
 
     def added(self, share: float) -> int:
         """Add a share of the favourites at the front."""
-        now = self.sandbox.favourites(USER)
-        fresh = self._fresh(now, max(1, round(len(now) * share)))
-        self.sandbox.set_favourites(USER, fresh + now)
-        return len(fresh)
-
-    def _fresh(self, now: list[int], count: int) -> list[int]:
-        there = set(now)
-        return [track_id for track_id in self.sandbox.catalogue.track_ids if track_id not in there][:count]
+        now = self._sandbox.favourites(self._user)
+        there, count = set(now), max(1, round(len(now) * share))
+        fresh = [track_id for track_id in self._sandbox.catalogue.track_ids if track_id not in there][:count]
+        self._sandbox.set_favourites(self._user, fresh + now)
+        return count
 
     def requests(self) -> int:
-        """Count the requests so far."""
-        return len(self.sandbox.requests)
+        """Count the requests since ``reset``."""
+        return len(self._sandbox.requests) - self._before
+
+    def worst(self) -> int:
+        """Return the most requests in one second since ``reset``."""
+        times = sorted(record.time.timestamp() for record in self._sandbox.requests[self._before :])
+        return max((bisect_left(times, at + 1) - place for place, at in enumerate(times)), default=0)
+
+    def cpu(self) -> float:
+        """Return the processor seconds so far."""
+        return time.process_time()
 
 
-def main() -> None:
-    """Serve until standard input ends."""
-    service = Service(int(sys.argv[1]))
-    box = service.sandbox
-    hello = {"url": box.url, "app_id": box.app_id, "token": box.users[USER].access_token}
-    print(json.dumps(hello), flush=True)
-    for line in sys.stdin:
-        print(json.dumps(service.answer(json.loads(line))), flush=True)
-    box.stop()
-
-
-if __name__ == "__main__":
-    main()
+def _serve(pipe: Connection, tracks: int, users: Sequence[str], latency: float) -> None:
+    """Answer until the other end closes. Ctrl-C is the caller's, who may still ask."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with Sandbox(tracks=tracks, seed=SEED, users=users) as sandbox:
+        sandbox.switch(latency_seconds=latency)
+        pipe.send({"url": sandbox.url, "app_id": sandbox.app_id, "token": sandbox.users[users[0]].access_token})
+        answers = Answers(sandbox, users[0])
+        try:
+            while True:
+                name, *arguments = pipe.recv()
+                pipe.send(getattr(answers, name)(*arguments))
+        except EOFError:
+            return

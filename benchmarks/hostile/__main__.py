@@ -3,6 +3,7 @@
     python -m benchmarks.hostile --quick
     python -m benchmarks.hostile --runs 10800 --results FILE
     python -m benchmarks.hostile --runs 216 --tools favsync,dlt,airbyte --peers FOLDER --results FILE
+    python -m benchmarks.hostile --tables --tools favsync,dlt,airbyte --results FILE
     python -m benchmarks.hostile --days 2 [--long] --results FILE
 
 ``--runs``: random faults at single requests, for favsync with a removal grace of 0. ``--days``: days that pass under a service
@@ -52,12 +53,14 @@ def main() -> int:
     trials = options.runs // RUNS_A_TRIAL // len(options.scenarios)
     keys = [(scenario, number) for number in range(trials) for scenario in options.scenarios]
     tools: dict[str, dict[str, Tally]] = {}
-    for name in options.tools if keys else ():
-        make = _tool(name, options.peers)
-        if make is None:
-            continue
+    for name in options.tools if keys or options.tables else ():
         results = ResultsFile(options.results, name, options.seed)
-        tools[name] = _measured(partial(_trial, make, options.seed), keys, results, options.jobs)
+        if options.tables:
+            tools[name] = stored_tallies(results)
+        elif make := _tool(name, options.peers):
+            tools[name] = _measured(partial(_trial, make, options.seed), keys, results, options.jobs)
+        else:
+            continue
         version = __version__ if name == "favsync" else PEERS[name][0]
         print(table(_title(f"{name} {version}", tools[name], options.seed), tools[name], FAULT_COLUMNS), flush=True)
     if len(tools) > 1:
@@ -72,6 +75,14 @@ def main() -> int:
         print(table(_title(f"favsync {__version__}, days that pass, {lies}", found, options.seed), found, DAYS_COLUMNS))
         is_wrong |= not options.long and any(tally.false or tally.lacking for tally in found.values())
     return int(is_wrong)
+
+
+def stored_tallies(results: ResultsFile) -> dict[str, Tally]:
+    """Return the counts of all trials in the file, in the order of the scenarios."""
+    tallies = {scenario: Tally() for scenario in ALL_SCENARIOS}
+    for scenario, _, tally in results.read():
+        tallies[scenario].add(tally)
+    return tallies
 
 
 def _measured(run: Callable[[Key], Tally], keys: Sequence[Key], results: ResultsFile, jobs: int) -> dict[str, Tally]:
@@ -147,8 +158,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help=f"--runs {QUICK_RUNS} --days 1, of fewer days")
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same trials")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
+    parser.add_argument("--tables", action="store_true", help="print what the file of --results holds; measure nothing")
     parser.add_argument("--results", type=Path, help="a file that keeps the counts; trials in it are not run again")
     options = parser.parse_args()
+    if options.tables and (options.runs or options.days or options.quick or not options.results):
+        parser.error("--tables needs --results and measures nothing")
     if options.quick:
         options.runs, options.days = QUICK_RUNS, 1
     return options

@@ -1,8 +1,9 @@
 """The least that any design must do: fetch, decode, hash, write in bulk what is new; no history, no proof, no checks.
 
-    API_URL=… API_TOKEN=… API_APP_ID=… python floor.py DATABASE_URL
+    API_URL=… API_TOKEN=… API_APP_ID=… python floor.py DATABASE_URL [httpx]
 
-Only the standard library, msgspec and psycopg; pages by four threads, markets as shared sets.
+Only the standard library, msgspec and psycopg; pages by four threads, markets as shared sets. With a second argument ``httpx`` the pages
+are fetched by favsync's HTTP client instead of `http.client`, which takes a third of its processor time.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import sqlite3
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
@@ -66,23 +68,40 @@ class Answer(msgspec.Struct):
     counts: int
 
 
-def fetched() -> list[bytes]:
+def fetched(has_httpx: bool) -> list[bytes]:
     """Return the items of the list, as received."""
-    address = urlsplit(os.environ["API_URL"])
     headers = {"Authorization": f"Bearer {os.environ['API_TOKEN']}", "app_id": os.environ["API_APP_ID"]}
+    get = httpx_client(headers) if has_httpx else plain_client(headers)
     decode = msgspec.json.Decoder(Answer).decode
-    local = threading.local()
 
     def page(offset: int) -> Answer:
-        if not hasattr(local, "connection"):
-            local.connection = http.client.HTTPConnection(str(address.hostname), address.port)
-        local.connection.request("GET", f"/favourite/v1/tracks?offset={offset}&limit={PAGE}", headers=headers)
-        return decode(local.connection.getresponse().read())
+        return decode(get(f"/favourite/v1/tracks?offset={offset}&limit={PAGE}"))
 
     first = page(0)
     with ThreadPoolExecutor(4) as pool:
         pages = [first, *pool.map(page, range(PAGE, first.counts, PAGE))]
     return [bytes(item) for answer in pages for item in answer.data]
+
+
+def plain_client(headers: dict[str, str]) -> Callable[[str], bytes]:
+    """Return a function that fetches a path, over one connection a thread."""
+    address, local = urlsplit(os.environ["API_URL"]), threading.local()
+
+    def get(path: str) -> bytes:
+        if not hasattr(local, "connection"):
+            local.connection = http.client.HTTPConnection(str(address.hostname), address.port)
+        local.connection.request("GET", path, headers=headers)
+        return local.connection.getresponse().read()
+
+    return get
+
+
+def httpx_client(headers: dict[str, str]) -> Callable[[str], bytes]:
+    """Return a function that fetches a path with httpx."""
+    import httpx
+
+    client = httpx.Client(base_url=os.environ["API_URL"], headers=headers)
+    return lambda path: client.get(path).content
 
 
 def digest(body: bytes) -> bytes:
@@ -191,7 +210,7 @@ class Postgres(Sqlite):
 def main() -> None:
     """Copy the list."""
     url = sys.argv[1]
-    items = fetched()
+    items = fetched("httpx" in sys.argv[2:])
     digests = [digest(item) for item in items]
     whole = digest(b"".join(digests))
     database = Sqlite(url) if url.startswith("sqlite") else Postgres(url)

@@ -2,7 +2,10 @@
 
 from collections.abc import Callable, Iterable
 
-from benchmarks.hostile.results import Tally
+import pytest
+
+from benchmarks.hostile.__main__ import main
+from benchmarks.hostile.results import ResultsFile, Tally
 from benchmarks.hostile.trials import START, USER, Watch
 from etl.sandbox import Sandbox
 
@@ -67,3 +70,18 @@ def test_an_unseen_removal_is_late_and_at_the_end_missed() -> None:
         assert counted(watch, tool, [gone, *rest]) == Tally(late=1)
         watch.settle(tool)
         assert (watch.tally.late, watch.tally.missed, watch.tally.lacking) == (0, 1, 0)
+
+
+def test_tables_show_every_stored_trial_and_run_none(tmp_path, monkeypatch, capsys) -> None:
+    file = tmp_path / "results.jsonl"
+    for tool, trials in (("favsync", 3), ("dlt", 1)):
+        for number in range(trials):
+            ResultsFile(file, tool, 7).add("quiet", number, Tally(trials=1, runs=6, late=number))
+    ResultsFile(file, "dlt", 8).add("quiet", 0, Tally(trials=1, runs=6))
+    command = ["hostile", "--tables", "--results", str(file), "--tools", "favsync,dlt", "--seed", "7"]
+    monkeypatch.setattr("sys.argv", command)
+    assert main() == 0
+    assert "| quiet | 18 / 6 | 0 / 0 | 0 / 0 | 3 / 0 | 0.0 / 0.0 |" in capsys.readouterr().out
+    monkeypatch.setattr("sys.argv", ["hostile", "--tables"])
+    with pytest.raises(SystemExit):
+        main()

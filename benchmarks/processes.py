@@ -1,0 +1,125 @@
+"""The measured processes: favsync, the floor and other tools, each phase a whole process, in new databases."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import venv
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from benchmarks.measure import Database, Sample, timed
+from benchmarks.page import ENGINES, PHASES
+from benchmarks.service import Service
+
+SCRIPTS = Path(__file__).parent / "tools"
+REQUIREMENTS = SCRIPTS / "requirements.txt"
+FAVSYNC = str(Path(sys.executable).with_name("favsync"))
+STARTS = {
+    "Python": [sys.executable, "-c", "pass"],
+    "SQLAlchemy": [sys.executable, "-c", "import sqlalchemy"],
+    "httpx": [sys.executable, "-c", "import httpx"],
+    "favsync --version": [FAVSYNC, "--version"],
+}
+FLOORS = {"floor": (), "floor-httpx": ("httpx",)}
+
+
+@dataclass(frozen=True)
+class ComparedTool:
+    """A tool of others: its script and arguments, under the peers' interpreter, its engines and phases."""
+
+    script: Sequence[str]
+    engines: Sequence[str] = ENGINES
+    phases: int = len(PHASES)
+    limit: float = 300
+
+
+PEERS = {
+    "dlt-text": ComparedTool(("dlt_script.py", "text")),
+    "singer-json": ComparedTool(("singer_script.py",), ENGINES[1:]),
+    "sqlite-utils": ComparedTool(("sqlite_utils_script.py",), ENGINES[:1]),
+    "dlt": ComparedTool(("dlt_script.py", "rows"), phases=2, limit=180),
+}
+
+
+class Processes:
+    """Where processes are measured: a folder, a PostgreSQL server, and a service for each size.
+
+    ``seconds``: how long the next one may take at most.
+    """
+
+    def __init__(self, folder: Path, server_url: str, peers: Path, seconds: Callable[[], float]) -> None:
+        self._folder, self._server_url, self._peers, self._seconds = folder, server_url, peers, seconds
+        self._services: dict[int, Service] = {}
+
+    def stop(self) -> None:
+        """End the services."""
+        for service in self._services.values():
+            service.stop()
+
+    def database(self, engine: str, name: str = "measured") -> Database:
+        """Return a new database."""
+        return Database(engine, self._folder, self._server_url, name)
+
+    def start(self, name: str) -> Sample:
+        """Run a command that copies nothing."""
+        environment = {"PATH": os.environ["PATH"], "HOME": str(self._folder)}
+        return timed(STARTS[name], environment, self._folder / "output.txt", self._seconds())
+
+    def phases(self, size: int, engine: str, tool: str) -> Iterator[tuple[str, Sample]]:
+        """Let a tool copy the list into a new database, phase after phase, until it fails or its time is over."""
+        if size not in self._services:
+            self._services[size] = Service(size)
+        service, database = self._services[size], self.database(engine)
+        service.ask("reset")
+        settings = self._environment(service, database.url)
+        if tool == "favsync":  # the schema is no part of what is measured
+            subprocess.run([FAVSYNC, "db", "upgrade"], env=settings, check=True, capture_output=True)
+        peer = PEERS.get(tool, ComparedTool(()))
+        for phase in list(PHASES)[: peer.phases if size else 2]:
+            if phase == "added":
+                service.ask("added", 0.01)
+            before, limit = service.ask("requests"), min(peer.limit, self._seconds())
+            sample = timed(self._command(tool, database.url), settings, self._folder / "output.txt", limit)
+            requests = int(service.ask("requests") - before)
+            yield phase, replace(sample, database_mb=database.megabytes(), requests=requests)
+            if sample.failure:
+                return
+
+    def _command(self, tool: str, url: str) -> list[str]:
+        if tool == "favsync":
+            return [FAVSYNC, "sync"]
+        if tool in FLOORS:
+            return [sys.executable, str(SCRIPTS / "floor.py"), url, *FLOORS[tool]]
+        script, *more = PEERS[tool].script
+        return [str(self._peers / "bin" / "python"), str(SCRIPTS / script), url, *more]
+
+    def _environment(self, service: Service, url: str) -> dict[str, str]:
+        """Return the environment of a measured process: the settings, and nothing of the caller's own."""
+        address = service.address
+        names = {"API_URL": "url", "API_TOKEN": "token", "API_APP_ID": "app_id"}
+        ours = {"BOOMPLAY_API_URL": "url", "BOOMPLAY_ACCESS_TOKEN": "token", "BOOMPLAY_APP_ID": "app_id"}
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self._folder),
+            "WORK_FOLDER": str(self._folder),
+            **{name: address[key] for name, key in (names | ours).items()},
+            "FAVSYNC_DATABASE_URL": url,
+            "FAVSYNC_REQUESTS_PER_SECOND": "0",
+            "RUNTIME__DLTHUB_TELEMETRY": "false",
+            "RUNTIME__LOG_LEVEL": "WARNING",
+        }
+
+
+def install_peers(folder: Path) -> None:
+    """Make the environment of the peers, unless it is there.
+
+    Raises: CalledProcessError if they cannot be installed.
+    """
+    stamp = folder / "installed.txt"
+    if not stamp.exists() or stamp.read_text() != REQUIREMENTS.read_text():
+        venv.create(folder, with_pip=True)
+        subprocess.run([folder / "bin" / "python", "-m", "pip", "install", "-q", "-r", REQUIREMENTS], check=True)
+        stamp.write_text(REQUIREMENTS.read_text())
