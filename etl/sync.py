@@ -21,7 +21,7 @@ from etl.errors import FavsyncError, RateLimited, Stopped, WrongUser, counted
 from etl.extract.snapshot import FavouritesApi, RunOptions, ask_catalogue, clock_shift, require_owner, take_snapshot
 from etl.load import accounts, runs
 from etl.load.accounts import Account
-from etl.load.baseline import FavouriteQueries, labels_of, read_baseline, read_open_favourites, stored_version_refs
+from etl.load.baseline import FavouriteQueries, read_baseline, read_open_favourites, shared_labels, stored_version_refs
 from etl.load.favourites import write_changes, write_rejects
 from etl.load.raw import items_of
 from etl.load.run_lock import hold_in_transaction, sync_lock
@@ -207,7 +207,9 @@ def _settle(connection: Connection, run: Run, result: RunResult) -> None:
 
 def _labelled(connection: Connection, before: OpenFavourites, ref: SnapshotRef) -> frozenset[int]:
     missing = set(before.open).difference(ref.present)
-    return labelled_tracks(missing, labels_of(connection, before.open)) if len(missing) >= CROWD else frozenset()
+    if len(missing) < CROWD:
+        return frozenset()
+    return labelled_tracks(missing, shared_labels(connection, missing, before.open))
 
 
 def _remember_owner(connection: Connection, run: Run, owner: User | None, at: datetime) -> None:

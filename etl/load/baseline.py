@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections import Counter
+from collections.abc import Collection, Container, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -158,13 +159,21 @@ def _last_whole_order(connection: Connection, account_id: int) -> list[int]:
     return [item.track_id for item in items if item.track_id is not None]
 
 
-def labels_of(connection: Connection, track_ids: Collection[int]) -> dict[int, list[tuple[str, int]]]:
-    """Return the albums and artists of tracks, each as kind and id."""
+def shared_labels(
+    connection: Connection, missing: Collection[int], is_open: Container[int]
+) -> dict[int, list[tuple[str, int]]]:
+    """Return the albums and artists that two or more ``missing`` tracks share, as kind and id, for each favourite of theirs.
+
+    Other albums and artists are no sign. Reading those of all favourites would cost more with every track ever seen.
+    """
     labels: dict[int, list[tuple[str, int]]] = {}
-    for track_id, album_id in bulk.select_in(connection, "track_id, album_id", tracks, "track_id", track_ids):
-        labels[track_id] = [] if album_id is None else [("album", album_id)]
-    for track_id, artist_id in bulk.select_in(connection, "track_id, artist_id", track_artists, "track_id", track_ids):
-        labels.setdefault(track_id, []).append(("artist", artist_id))
+    for kind, table in (("album", tracks), ("artist", track_artists)):
+        column = f"{kind}_id"
+        held = Counter(row[0] for row in bulk.select_in(connection, column, table, "track_id", missing))
+        shared = [label for label, count in held.items() if label is not None and count > 1]
+        for track_id, label in bulk.select_in(connection, f"track_id, {column}", table, column, shared):
+            if track_id in is_open:
+                labels.setdefault(track_id, []).append((kind, label))
     return labels
 
 
