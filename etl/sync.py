@@ -6,7 +6,7 @@ in the one transaction that writes what the run found, so a crash leaves the his
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,9 +21,9 @@ from etl.errors import FavsyncError, RateLimited, Stopped, WrongUser, counted
 from etl.extract.snapshot import FavouritesApi, RunOptions, ask_catalogue, clock_shift, require_owner, take_snapshot
 from etl.load import accounts, runs
 from etl.load.accounts import Account
-from etl.load.baseline import FavouriteQueries, labels_of, read_baseline, read_open_favourites, stored_version_refs
+from etl.load.baseline import FavouriteQueries, read_baseline, read_open_favourites, shared_labels, stored_version_refs
 from etl.load.favourites import write_changes, write_rejects
-from etl.load.raw import items_of
+from etl.load.raw import RawItem, items_of
 from etl.load.run_lock import hold_in_transaction, sync_lock
 from etl.load.snapshot import load_delta
 from etl.load.stored_tracks import track_titles
@@ -104,10 +104,10 @@ def _sync(engine: Engine, run: Run) -> RunResult:
             return _record_unchanged(connection, run, snapshot, baseline, owner)
     owner = _owner(engine, run)
     answers = _ask_catalogue(run, snapshot, lookup)
-    delta, known_ids = _delta(run, snapshot)
+    delta, known = _delta(run, snapshot)
     ref = _snapshot_ref(run, snapshot, owner, answers)
     # The transaction runs again after a deadlock.
-    return in_transaction(engine, lambda connection: _load(connection, run, snapshot, ref, (delta, known_ids), owner))
+    return in_transaction(engine, lambda connection: _load(connection, run, snapshot, ref, (delta, known), owner))
 
 
 def _is_check_due(run: Run) -> bool:
@@ -154,14 +154,20 @@ def _dated(run: Run, snapshot: Snapshot) -> Run:
     return replace(run, result=replace(run.result, started_at=run.result.started_at + snapshot.clock_shift))
 
 
-def _delta(run: Run, snapshot: Snapshot) -> tuple[Delta, Mapping[bytes, int]]:
-    """Return what is new since the baseline, and the ids of the items that are not."""
+def _delta(run: Run, snapshot: Snapshot) -> tuple[Delta, Sequence[RawItem]]:
+    """Return what is new since the baseline, and the stored items of the baseline."""
     if run.engine is None or run.baseline is None:
-        return find_delta(snapshot.items, {}), {}
+        return find_delta(snapshot.items, {}), ()
     with read_transaction(run.engine) as connection:
         known = items_of(connection, run.baseline.snapshot_id)
-    delta = find_delta(snapshot.items, {item.digest: item.is_readable for item in known})
-    return delta, {item.digest: item.raw_item_id for item in known}
+    return find_delta(snapshot.items, {item.digest: item.is_readable for item in known}), known
+
+
+def _open_favourites(
+    connection: Connection, run: Run, present: Collection[int], known: Sequence[RawItem]
+) -> OpenFavourites:
+    snapshots = {run.baseline.snapshot_id: known} if run.baseline else {}
+    return read_open_favourites(connection, run.account.account_id, present, snapshots)
 
 
 def _load(
@@ -169,7 +175,7 @@ def _load(
     run: Run,
     snapshot: Snapshot,
     ref: SnapshotRef,
-    found: tuple[Delta, Mapping[bytes, int]],
+    found: tuple[Delta, Sequence[RawItem]],
     owner: User | None,
 ) -> RunResult:
     """Write everything that the run found.
@@ -177,9 +183,10 @@ def _load(
     The favourites are read first, with the schema version, so that a lost lock and an upgrade meanwhile are noticed. The run
     row precedes the favourites: a trigger lets only a proven run close an interval.
     """
-    account, (delta, known_ids) = run.account, found
+    account, (delta, known) = run.account, found
     hold_in_transaction(connection, account.account_id)
-    before = read_open_favourites(connection, account.account_id, ref.present)
+    before = _open_favourites(connection, run, ref.present, known)
+    known_ids = {item.digest: item.raw_item_id for item in known}
     loaded = load_delta(
         connection, delta, known_ids, keep_bodies=run.options.keep_bodies, tracks_at=snapshot.observed_at
     )
@@ -209,7 +216,9 @@ def _settle(connection: Connection, run: Run, result: RunResult) -> None:
 
 def _labelled(connection: Connection, before: OpenFavourites, ref: SnapshotRef) -> frozenset[int]:
     missing = set(before.open).difference(ref.present)
-    return labelled_tracks(missing, labels_of(connection, before.open)) if len(missing) >= CROWD else frozenset()
+    if len(missing) < CROWD:
+        return frozenset()
+    return labelled_tracks(missing, shared_labels(connection, missing, before.open))
 
 
 def _remember_owner(connection: Connection, run: Run, owner: User | None, at: datetime) -> None:
@@ -276,7 +285,7 @@ def plan_account(engine: Engine | None, account: Account, api: FavouritesApi, op
     snapshot, lookup = _take_snapshot(run)
     run = _dated(run, snapshot)
     owner = require_owner(api, account.boomplay_user_id, account.name) if engine else None
-    delta, _ = _delta(run, snapshot)
+    delta, known = _delta(run, snapshot)
     changed, rejected = 0, delta.known_rejects
     titles: dict[int, str] = {}
     ref = _snapshot_ref(run, snapshot, owner, _ask_catalogue(run, snapshot, lookup))
@@ -289,11 +298,11 @@ def plan_account(engine: Engine | None, account: Account, api: FavouritesApi, op
         before = OpenFavourites()
     else:
         with read_transaction(engine) as connection:
-            before = read_open_favourites(connection, account.account_id, ref.present)
+            before = _open_favourites(connection, run, ref.present, known)
             ref = replace(ref, labelled=_labelled(connection, before, ref))
             for batch in normalise_batches(delta):
-                known = stored_version_refs(connection, [track.track_id for track in batch.tracks])
-                changed += len(track_changes(known, batch.tracks, snapshot.observed_at).changed)
+                refs = stored_version_refs(connection, [track.track_id for track in batch.tracks])
+                changed += len(track_changes(refs, batch.tracks, snapshot.observed_at).changed)
                 rejected += len(batch.rejects)
                 titles |= {track.track_id: track.title or "" for track in batch.tracks}
     require_readable(rejected, len(snapshot.items))

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import Enum
+from functools import lru_cache
 from math import isfinite
 
 import msgspec
@@ -146,6 +147,7 @@ def retry_after_seconds(retry_after: str | None, now: datetime) -> float | None:
     return min(max(seconds, 0.0), LONGEST_WAIT_SECONDS) if isfinite(seconds) else None
 
 
+@lru_cache(maxsize=16)  # the answers of one second have the same date
 def http_date(text: str | None) -> datetime | None:
     """Return the instant (UTC) of an HTTP date; None if it is absent or unreadable."""
     try:

@@ -16,8 +16,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from copy import copy
 from dataclasses import dataclass, field, replace
-from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Self
+from typing import Any, Self
 
 import httpx
 
@@ -39,6 +38,27 @@ for _name in ("httpx", "httpcore"):  # they log URLs and headers, where a servic
 
 _clients: dict[str, httpx.Client] = {}
 _clients_lock = threading.Lock()
+
+
+class NoCookies(httpx.Cookies):
+    """A jar that stays empty. httpx would build a request and a message of the standard library to fill one."""
+
+    def extract_cookies(self, response: httpx.Response) -> None:
+        """Leave the cookies of an answer where they are."""
+
+
+class NoBody(httpx.SyncByteStream):
+    """The body of a GET."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Return nothing."""
+        return iter(())
+
+
+class CookielessClient(httpx.Client):
+    """A client that keeps and sends no cookies: a session would tie accounts together."""
+
+    cookies: Any = NoCookies()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +132,10 @@ def open_client(url: str) -> httpx.Client:
     """
     is_https = url.startswith("https:")
     with suppress(OSError, ImportError, ValueError, httpx.InvalidURL):
-        return httpx.Client(
+        return CookielessClient(
             # One context for all proxies; reading the CA file takes 25 ms, and plain http needs none.
             verify=httpx.create_ssl_context() if is_https else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
             trust_env=is_https,
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             limits=httpx.Limits(keepalive_expiry=KEEP_ALIVE_SECONDS),  # the callers' threads bound the connections
         )
     raise SettingsError(  # outside of the handler: the cause may quote the proxy's password
@@ -143,7 +162,7 @@ class Transport:
     def __init__(self, url: str, timeout_seconds: float, clock: Clock) -> None:
         self.counts = RequestCounts()
         self._url = url
-        self._headers: dict[str, str] = {}
+        self._headers: dict[str, str] = {"Connection": "keep-alive"}
         self._timeout_seconds = timeout_seconds
         self._timeout = httpx.Timeout(timeout_seconds, connect=min(CONNECT_SECONDS, timeout_seconds))
         self._clock = clock
@@ -156,7 +175,7 @@ class Transport:
     def fresh(self) -> Iterator[Self]:
         """Yield a copy with connections of its own that asks caches for no stored answer. It counts its requests here."""
         other = copy(self)
-        other._headers = {"Cache-Control": "no-cache"}
+        other._headers = {**self._headers, "Cache-Control": "no-cache"}
         with open_client(self._url) as other._client:
             yield other
 
@@ -165,13 +184,7 @@ class Transport:
         deadline = self._clock.monotonic() + self._timeout_seconds
         outcome: Response | Failure
         try:
-            asked = self._client.build_request(
-                "POST" if request.body else "GET",
-                f"{self._url}{request.path}" + (f"?{request.query}" if request.query else ""),
-                content=request.body or None,
-                headers={**headers, **self._headers},
-                timeout=self._timeout,
-            )
+            asked = self._built(request, {**headers, **self._headers})
             for _ in range(MAX_REDIRECTS + 1):
                 with closing(self._client.send(asked, stream=True)) as answer:
                     arrived_at = self._clock.now()
@@ -194,6 +207,15 @@ class Transport:
             self._count(None)
             return self._failure(request, error)
         return Failure(f"{request}: more than {MAX_REDIRECTS} redirects", FailureClass.REFUSED, outcome.status)
+
+    def _built(self, request: Request, headers: dict[str, str]) -> httpx.Request:
+        """Return the request as httpx sends it. `httpx.Client.build_request` parses the address twice and merges defaults."""
+        url = httpx.URL(f"{self._url}{request.path}" + (f"?{request.query}" if request.query else ""))
+        extensions = {"timeout": self._timeout.as_dict()}
+        if request.body:
+            return httpx.Request("POST", url, content=request.body, headers=headers, extensions=extensions)
+        headers = {"Host": url.netloc.decode("ascii"), **headers}
+        return httpx.Request("GET", url, headers=headers, stream=NoBody(), extensions=extensions)
 
     def _count(self, status: int | None) -> None:
         with self.counts.lock:

@@ -40,7 +40,8 @@ def why_unconfirmed(reads: Sequence[PageChain], favourites: Collection[int], at_
     """Return why ``reads`` do not prove what is missing from the list, or an empty text if they do."""
     if not reads[-1].proven:
         return reads[-1].reason
-    if _agreeing(reads) >= _needed(reads, favourites, at_risk):
+    needed = _needed(reads, favourites, at_risk)
+    if not needed or _agreeing(reads) >= needed:
         return ""
     missing = _missing(reads, favourites)
     repeated = first_repeat(reads[-1].positions)
@@ -51,6 +52,8 @@ def why_unconfirmed(reads: Sequence[PageChain], favourites: Collection[int], at_
 
 def all_items(reads: Sequence[PageChain]) -> tuple[Item, ...]:
     """Return every item that any read saw, once each, the last read's list first; of two versions the latest."""
+    if len(reads) == 1:
+        return reads[0].seen
     items = {item.key: item for item in reads[-1].seen}
     for read in reversed(reads[:-1]):
         for item in read.seen:
@@ -60,6 +63,8 @@ def all_items(reads: Sequence[PageChain]) -> tuple[Item, ...]:
 
 def _missing(reads: Sequence[PageChain], favourites: Collection[int]) -> list[int]:
     """Return the favourites that no read saw; none if an item without an id could be any of them."""
+    if not favourites:
+        return []
     present = {item.track_id for read in reads for item in read.seen}
     return [] if None in present else [track_id for track_id in favourites if track_id not in present]
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections import Counter
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -14,7 +16,7 @@ from etl.db.engine import read_transaction
 from etl.db.migrate import VERSIONS, require_version
 from etl.db.tables import favourites, removal_memory, runs, snapshots, track_artists, tracks
 from etl.errors import DatabaseError
-from etl.load.raw import items_of, last_track
+from etl.load.raw import RawItem, items_of, last_track
 from etl.model.records import (
     Baseline,
     FavouriteInterval,
@@ -114,8 +116,15 @@ def open_count(connection: Connection, account_id: int) -> int:
     return connection.execute(select(func.count()).where(is_open)).scalar_one()
 
 
-def read_open_favourites(connection: Connection, account_id: int, present: Collection[int]) -> OpenFavourites:
+def read_open_favourites(
+    connection: Connection,
+    account_id: int,
+    present: Collection[int],
+    known: Mapping[int, Sequence[RawItem]] = MappingProxyType({}),
+) -> OpenFavourites:
     """Return the account's history as far as a snapshot that saw the tracks ``present`` needs it.
+
+    ``known``: the items of snapshots that the caller has read already, by ``snapshot_id``.
 
     Raises: DatabaseError, if another run changes it meanwhile: the lock was lost.
     """
@@ -140,12 +149,12 @@ def read_open_favourites(connection: Connection, account_id: int, present: Colle
         seen_at=seen_at,
         absence_at=absence_at,
         observed_at=newest.observed_at if newest else None,
-        order=_last_whole_order(connection, account_id) if is_first else (),
+        order=_last_whole_order(connection, account_id, known) if is_first else (),
         memory=read_memory(connection, account_id),
     )
 
 
-def _last_whole_order(connection: Connection, account_id: int) -> list[int]:
+def _last_whole_order(connection: Connection, account_id: int, known: Mapping[int, Sequence[RawItem]]) -> list[int]:
     """Return the track ids of the newest snapshot that proves absence, in list order."""
     query = (
         select(runs.c.snapshot_id)
@@ -154,17 +163,27 @@ def _last_whole_order(connection: Connection, account_id: int) -> list[int]:
         .limit(1)
     )
     snapshot_id = connection.execute(query).scalar()
-    items = items_of(connection, snapshot_id) if snapshot_id is not None else []
+    if snapshot_id is None:
+        return []
+    items = known[snapshot_id] if snapshot_id in known else items_of(connection, snapshot_id)
     return [item.track_id for item in items if item.track_id is not None]
 
 
-def labels_of(connection: Connection, track_ids: Collection[int]) -> dict[int, list[tuple[str, int]]]:
-    """Return the albums and artists of tracks, each as kind and id."""
+def shared_labels(
+    connection: Connection, missing: Collection[int], is_open: Container[int]
+) -> dict[int, list[tuple[str, int]]]:
+    """Return the albums and artists that two or more ``missing`` tracks share, as kind and id, for each favourite of theirs.
+
+    Other albums and artists are no sign. Reading those of all favourites would cost more with every track ever seen.
+    """
     labels: dict[int, list[tuple[str, int]]] = {}
-    for track_id, album_id in bulk.select_in(connection, "track_id, album_id", tracks, "track_id", track_ids):
-        labels[track_id] = [] if album_id is None else [("album", album_id)]
-    for track_id, artist_id in bulk.select_in(connection, "track_id, artist_id", track_artists, "track_id", track_ids):
-        labels.setdefault(track_id, []).append(("artist", artist_id))
+    for kind, table in (("album", tracks), ("artist", track_artists)):
+        column = f"{kind}_id"
+        held = Counter(row[0] for row in bulk.select_in(connection, column, table, "track_id", missing))
+        shared = [label for label, count in held.items() if label is not None and count > 1]
+        for track_id, label in bulk.select_in(connection, f"track_id, {column}", table, column, shared):
+            if track_id in is_open:
+                labels.setdefault(track_id, []).append((kind, label))
     return labels
 
 

@@ -123,7 +123,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     @property
     def track_ids(self) -> tuple[int, ...]:
         """The readable track ids, in list order."""
-        return tuple(item.track_id for item in self.items if item.track_id is not None)
+        return tuple([item.track_id for item in self.items if item.track_id is not None])
 
 
 class Baseline(msgspec.Struct, frozen=True):

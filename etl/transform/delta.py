@@ -41,16 +41,16 @@ class NormalisedBatch(msgspec.Struct, frozen=True):
 def is_unchanged(snapshot: Snapshot, baseline: Baseline) -> bool:
     """True if the snapshot proves absence and says nothing that the baseline did not say."""
     same_counts = (snapshot.total, snapshot.page_size or None) == (baseline.total, baseline.page_size)
-    return snapshot.proves_absence and same_counts and is_same_list(snapshot.items, baseline)
+    return same_counts and snapshot.proves_absence and is_same_list(snapshot.items, baseline)
 
 
 def is_same_list(items: Sequence[Item], baseline: Baseline) -> bool:
     """True if ``items`` is exactly the list of ``baseline``, and all of that list was applied."""
     if baseline.outcome not in (Outcome.SUCCEEDED, Outcome.UNCHANGED):
         return False
-    if baseline.favourites != sum(item.track_id is not None for item in items):
+    if baseline.favourites != len(items) - [item.track_id for item in items].count(None):
         return False  # more is open than it saw: another snapshot of the same instant, or an item without an id
-    return snapshot_digest(item.digest for item in items) == baseline.digest
+    return snapshot_digest([item.digest for item in items]) == baseline.digest
 
 
 def find_delta(items: Sequence[Item], known: Mapping[Digest, bool]) -> Delta:

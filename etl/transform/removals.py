@@ -289,9 +289,9 @@ def still_foreign(state: OpenFavourites, seen: SnapshotRef) -> ForeignList | Non
 def labelled_tracks(missing: Collection[int], labels: Mapping[int, Iterable[object]]) -> frozenset[int]:
     """Return the missing tracks that look hidden together with an album or artist.
 
-    ``labels``: for every open favourite the albums and artists that it belongs to. Found are five or more missing tracks that
-    share an album or artist of which nothing is left; or five or more, and at least half of all missing, that belong to albums
-    or artists which had two or more favourites and have none now.
+    ``labels``: the albums and artists of open favourites; those of fewer than two missing tracks may be absent. Found are five
+    or more missing tracks that share an album or artist of which nothing is left; or five or more, and at least half of all
+    missing, that belong to albums or artists which had two or more favourites and have none now.
     """
     if len(missing) < CROWD:
         return frozenset()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from etl.model.records import (
     FavouriteInterval,
@@ -224,6 +227,17 @@ def test_tracks_of_an_emptied_album_or_artist_are_found():
     assert labelled_tracks(range(10, 14), labels) == frozenset()
     pairs = {each: [("artist", each // 2)] for each in range(100)}
     assert labelled_tracks(range(6), pairs) == frozenset(range(6))
+
+
+@given(
+    labels=st.dictionaries(st.integers(0, 30), st.lists(st.integers(0, 6), max_size=3, unique=True)),
+    count=st.integers(0, 30),
+)
+def test_labels_of_one_missing_track_make_no_difference(labels, count):
+    missing = range(count)
+    held = Counter(label for track_id in missing for label in labels.get(track_id, ()))
+    shared = {track_id: [each for each in names if held[each] > 1] for track_id, names in labels.items()}
+    assert labelled_tracks(missing, shared) == labelled_tracks(missing, labels)
 
 
 def test_an_approval_of_the_first_cut_look_is_remembered():
