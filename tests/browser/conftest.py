@@ -21,7 +21,10 @@ from etl.reporting.html import write_report, write_year
 from etl.reporting.year import read_history, review
 from etl.sync import RunOptions, sync_account
 from tests.conftest import Postgres
+from tests.support import recount
+from tests.support.awkward import CASES, opened
 from tests.support.lists import START, FakeSource
+from tests.support.recount import Recount
 from tests.support.seeded import Histories
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
@@ -40,6 +43,7 @@ class Opened:
 
 
 Open = Callable[..., Opened]
+Shown = tuple[Opened, Recount, dict[str, Any]]
 
 
 @pytest.fixture(scope="session")
@@ -115,6 +119,30 @@ def year(histories: Histories, tmp_path_factory: pytest.TempPathFactory) -> Path
         reviews = [review(read_history(connection, name), 2026, date(2026, 5, 19)) for name in ("ada", "kofi")]
     write_year(reviews, path, "1")
     return path
+
+
+@pytest.fixture(scope="session")
+def page_of(histories: Histories, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path, Recount]]:
+    """Return a function that makes the page of the first account of a case once, and returns its rows too."""
+    made: dict[str, tuple[Path, Recount]] = {}
+
+    def page_of_case(name: str) -> tuple[Path, Recount]:
+        if name not in made:
+            path = tmp_path_factory.mktemp("numbers") / "report.html"
+            account = CASES[name].accounts[0]
+            with opened(histories, "sqlite", name) as connection:
+                write_report(connection, path, (account,))
+                made[name] = path, recount.recount(connection, account)
+        return made[name]
+
+    return page_of_case
+
+
+@pytest.fixture(params=CASES)
+def shown(request: pytest.FixtureRequest, open_page: Open, page_of: Callable[[str], tuple[Path, Recount]]) -> Shown:
+    """Return the page of a case in the browser, its rows and their summary."""
+    path, rows = page_of(request.param)
+    return open_page(path), rows, recount.summary(rows)
 
 
 @pytest.fixture

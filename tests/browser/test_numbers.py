@@ -3,46 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
-import pytest
-
-from etl.reporting.html import write_report
 from etl.reporting.html.static import playing_time
-from tests.browser.conftest import Open, Opened
+from tests.browser.conftest import Shown
 from tests.browser.test_page import numbers, tile
 from tests.support import recount
-from tests.support.awkward import CASES, opened
-from tests.support.recount import Recount
-from tests.support.seeded import Histories
-
-Shown = tuple[Opened, Recount, dict[str, Any]]
-
-
-@pytest.fixture(scope="session")
-def page_of(histories: Histories, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path, Recount]]:
-    """Return a function that makes the page of the first account of a case once, and returns its rows too."""
-    made: dict[str, tuple[Path, Recount]] = {}
-
-    def page_of_case(name: str) -> tuple[Path, Recount]:
-        if name not in made:
-            path = tmp_path_factory.mktemp("numbers") / "report.html"
-            account = CASES[name].accounts[0]
-            with opened(histories, "sqlite", name) as connection:
-                write_report(connection, path, (account,))
-                made[name] = path, recount.recount(connection, account)
-        return made[name]
-
-    return page_of_case
-
-
-@pytest.fixture(params=CASES)
-def shown(request: pytest.FixtureRequest, open_page: Open, page_of: Callable[[str], tuple[Path, Recount]]) -> Shown:
-    """Return the page of a case in the browser, its rows and their summary."""
-    path, rows = page_of(request.param)
-    return open_page(path), rows, recount.summary(rows)
 
 
 def test_the_top_of_the_page(shown: Shown) -> None:

@@ -48,6 +48,10 @@ def test_the_overview_sorts_searches_and_links(browser: Browser, overview: Path)
         shown = [int(text) for text in counts.all_inner_texts()]
         assert shown == sorted(shown, reverse=is_down)
     assert len(set(shown)) > 1
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("thead").inner_text().split()[:2] == ["Account", "Favourites"]
+    assert page.locator("thead button").count() == 0
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
     page.get_by_role("searchbox").fill("THANDI")
     assert page.locator("#accounts tbody tr:visible").count() == 1
     assert page.get_by_role("status").inner_text() == "1 of 50 accounts"

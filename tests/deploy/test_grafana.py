@@ -32,6 +32,9 @@ PANELS = {panel["title"]: panel for panel in DASHBOARD["panels"] if panel["type"
 QUERIES = {
     title: target["rawSql"] for title, panel in PANELS.items() for target in panel["targets"] if "rawSql" in target
 }
+# The panel adds up sets of markets, because the view takes ten times as long for a thousand accounts.
+BY_VIEW = """SELECT coalesce(region, 'not a country'), sum(available) / sum(known) FROM report_market_coverage
+    WHERE account IN ($account) GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 15"""
 EXPRESSIONS = [target["expr"] for panel in PANELS.values() for target in panel["targets"] if "expr" in target]
 # What Grafana puts in place of its macros, as its PostgreSQL data source documents them.
 MACROS = (
@@ -75,7 +78,7 @@ def _answers(roles: Roles) -> dict[str, tuple[list[str], list[Any]]]:
     synced(roles.sync, ben, "ben")
     found = {}
     with psycopg.connect(roles.report) as connection:
-        for title, sql in QUERIES.items():
+        for title, sql in (*QUERIES.items(), (BY_VIEW, BY_VIEW)):
             cursor = connection.execute(expanded(sql).encode())
             found[title] = ([column.name for column in cursor.description or ()], cursor.fetchall())
     return found
@@ -104,6 +107,15 @@ def test_what_the_dashboard_says_is_so(
     assert [
         tuple(int(value) for name, value in zip(columns, row, strict=True) if name != "time") for row in found
     ] == rows
+
+
+@pytest.mark.postgresql
+def test_the_panel_of_regions_says_what_the_view_says(asked: dict[str, tuple[list[str], list[Any]]]) -> None:
+    shown, wanted = asked["Market coverage by region"][1], asked[BY_VIEW][1]
+    assert [(region, float(share)) for region, share in shown] == [
+        (region, pytest.approx(float(share))) for region, share in wanted
+    ]
+    assert len({share for _, share in shown}) > 1
 
 
 @pytest.mark.postgresql

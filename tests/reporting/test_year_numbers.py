@@ -108,6 +108,10 @@ def test_months_tell_no_look_from_no_change(years: list[tuple[Recount, Row]]) ->
             assert month["added"] == sum(stay.valid_from.month == month["month"] for stay in added(rows, found))
             assert month["removed"] == sum(stay.valid_to.month == month["month"] for stay in removed(rows, found))
             assert month["days_looked"] == sum(day.month == month["month"] for day in days)
+        seen = [month for month in found["months"] if month["days_looked"]]
+        said = re.findall(r"<text[^>]*>([+−])([\d,]+)</text>", year_page([found], "1").split('class="months"')[-1])
+        wanted = [(sign, f"{month[key]:,}") for month in seen for sign, key in (("+", "added"), ("−", "removed"))]
+        assert said[: len(wanted)] == wanted
 
 
 def test_names_of_the_year_and_discoveries(years: list[tuple[Recount, Row]]) -> None:

@@ -104,10 +104,12 @@ def _months(review: Row, level: str) -> str:
     most = max(max(month["added"], month["removed"]) for month in review["months"]) or 1
     bars = []
     for month in review["months"]:
-        x, up, down = (month["month"] - 1) * 80, 90 * month["added"] / most, 90 * month["removed"] / most
+        x, up, down = (month["month"] - 1) * 80, 74 * month["added"] / most, 70 * month["removed"] / most
         if month["days_looked"]:
             bars.append(f'<rect class="added" x="{x}" y="{100 - up:.1f}" width="64" height="{up:.1f}"/>')
             bars.append(f'<rect class="removed" x="{x}" y="102" width="64" height="{down:.1f}"/>')
+            bars.append(f'<text x="{x + 32}" y="{92 - up:.1f}">+{month["added"]:,}</text>')
+            bars.append(f'<text x="{x + 32}" y="{122 + down:.1f}">−{month["removed"]:,}</text>')
         else:
             bars.append(f'<rect class="unseen" x="{x + 1}" y="60" width="62" height="80"/>')
         words = "JanFebMarAprMayJunJulAugSepOctNovDec"[(month["month"] - 1) * 3 :][:3]

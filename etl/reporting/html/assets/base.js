@@ -61,13 +61,17 @@ const days = (count) => (count >= 730 ? `${(count / 365.25).toFixed(1)} years` :
 // Times: UTC throughout, since the views count days, weeks and months so, and one page has one zone.
 const minuteInUtc = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", timeZone: "UTC" });
 const dayInUtc = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
+const yearInUtc = new Intl.DateTimeFormat("en-GB", { year: "numeric", timeZone: "UTC" });
 const monthInUtc = new Intl.DateTimeFormat("en-GB", { month: "long", year: "numeric", timeZone: "UTC" });
 const asDate = (value) => (value instanceof Date ? value : typeof value === "number" ? new Date(value * 1000) : new Date(value));
 const utc = (value) => asDate(value).toISOString().slice(0, 19).replace("T", " ") + " UTC";
 const timeInUtc = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", timeZone: "UTC" });
-function when(value, { short = false, after = null } = {}) {
-  const instant = asDate(value);
-  return el("time", { datetime: instant.toISOString(), title: utc(instant) }, (short ? dayInUtc : after !== null && dayInUtc.format(asDate(after)) === dayInUtc.format(instant) ? timeInUtc : minuteInUtc).format(instant));
+const minuteOfYear = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", timeZone: "UTC" });
+// ``after`` and ``before``: the other end of the interval, which is written beside this one: it has the day or the year that is left out here.
+function when(value, { short = false, after = null, before = null } = {}) {
+  const instant = asDate(value), isSame = (other, format) => other !== null && format.format(asDate(other)) === format.format(instant);
+  const format = short ? dayInUtc : isSame(after, dayInUtc) ? timeInUtc : isSame(before, yearInUtc) && !isSame(before, dayInUtc) ? minuteOfYear : minuteInUtc;
+  return el("time", { datetime: instant.toISOString(), title: utc(instant) }, format.format(instant));
 }
 const dayOf = (text) => new Date(text + "T00:00:00Z");
 const sayDay = (date) => dayInUtc.format(date);
@@ -108,7 +112,7 @@ function chart(target, name, draw) {
 }
 // Paper is narrower than most windows, and the observer is called too late for print. The style sheet does the rest.
 const PAPER = 700;
-const PRINTED_ROWS = 1000;
+const PRINTED_ROWS = 5000, PRINTED_TRACKS = 40;  // at most, of a table and of a list of tracks that left or changed
 const tables = new Set();  // functions that draw a table, for print or for the screen
 addEventListener("beforeprint", () => { for (const drawTable of tables) drawTable(true); for (const [target, redraw] of drawings) redraw(Math.min(PAPER, Math.floor(target.getBoundingClientRect().width) || PAPER)); });
 addEventListener("afterprint", () => { for (const drawTable of tables) drawTable(false); for (const [target, redraw] of drawings) redraw(Math.floor(target.getBoundingClientRect().width)); });

@@ -73,13 +73,13 @@ function regrets(report) {
   const found = report.regrets;
   if (!found.count) return void fill("regrets", empty("No track was removed and came back."));
   fill("regrets", sortedTable({
-    caption: "Tracks that were removed and came back", rows: found.rows, size: 8, search: "Search these tracks", sort: 2, down: true,
+    caption: "Tracks that were removed and came back", rows: found.rows, size: 8, paper: PRINTED_TRACKS, search: "Search these tracks", sort: 2, down: true,
     columns: [
       { name: "Track", main: true, value: (row) => row.title ?? "", words: true },
       { name: "Artists", value: (row) => row.artists ?? "", words: true },
       { name: "Came back", more: true, label: "back", value: (row) => row.returned_at, show: (row) => when(row.returned_at, { short: true }) },
       { name: "Days away", more: true, label: "days away:", number: true, value: (row) => row.days_away, show: (row) => (row.days_away < 1 ? "less than one" : number(Math.round(row.days_away))) },
-      { name: "Now", more: true, value: (row) => (row.is_current ? "still there" : "gone again") },
+      { name: "Now", more: true, short: true, value: (row) => (row.is_current ? "still there" : "gone again") },
     ],
   }), found.is_cut ? el("p", { class: "note" }, `The newest ${number(found.rows.length)} of ${number(found.count)}; `, command("favsync report regretted-removals"), " has all of them.") : null);
 }
@@ -91,11 +91,11 @@ function vanished(report) {
   fill("vanished", el("ol", { class: "ranks markets" }, rows.map(([reason, found]) => el("li", {}, el("span", { class: "name" }, reasonOf(reason)), bar(found / count), el("span", { class: "count" }, number(found))))),
     el("p", { class: "note" }, `Of ${plural(count, "removal")}. When a track leaves, favsync asks Boomplay's catalogue: it was unfavourited if the catalogue has it for this account's region, and withdrawn if not.`),
     withdrawn.count ? sortedTable({
-      caption: "Tracks that Boomplay withdrew", rows: withdrawn.rows, size: 8, search: "Search these tracks", sort: 2, down: true,
+      caption: "Tracks that Boomplay withdrew", rows: withdrawn.rows, size: 8, paper: PRINTED_TRACKS, search: "Search these tracks", sort: 2, down: true,
       columns: [
         { name: "Track", main: true, value: (row) => row.title ?? "", words: true, show: (row) => row.title ?? `track ${row.track_id}` },
         { name: "Artists", value: (row) => row.artists ?? "", words: true },
-        { name: "Withdrawn", value: (row) => row.valid_to, show: (row) => between(row.removed_after, row.valid_to) },
+        { name: "Withdrawn", short: true, value: (row) => row.valid_to, show: (row) => between(row.removed_after, row.valid_to) },
         { name: "Days kept", more: true, number: true, label: "days kept:", value: (row) => row.days_kept, show: (row) => number(Math.round(row.days_kept)) },
       ],
     }) : null,

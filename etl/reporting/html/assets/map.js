@@ -60,7 +60,7 @@ function maps(markets, home, report) {
     svg.attr("width", width).attr("height", height);
     const path = d3.geoPath(projection.clipExtent ? projection.clipExtent([[0, 0], [width, height]]) : projection);
     const sorted = shapes.slice().sort((a, b) => (a.id === home) - (b.id === home));
-    const style = (country) => { const row = rows.get(country.id); return `land ${row && (!labels || row.continent === "Africa") ? `q${shade.of(row.share)}` : "none"}${country.id === home ? " home" : ""}`; };
+    const style = (country) => { const row = rows.get(country.id); return `land ${row && (!labels || inAfrica.includes(row)) ? `q${shade.of(row.share)}` : "none"}${country.id === home ? " home" : ""}`; };
     const display = (selection) => selection.on("pointermove", (event, country) => {
       const row = rows.get(country.id);
       if (row) showTip(event, el("strong", {}, row.market), `${percent(row.share)}: ${number(row.available)} of ${number(row.known)}`);
@@ -109,7 +109,7 @@ function bar(share) {
 function passport(report) {
   const { known, countries } = report.passport, all = report.summary.favourites;
   if (!known) return void fill("passport", empty(`The recording code (ISRC) of none of the ${plural(all, "favourite")} is known, so there is no passport yet.`));
-  fill("passport", el("ol", { class: "ranks markets" }, countries.slice(0, 12).map(([code, name, count]) => el("li", {}, el("span", { class: "name" }, name ?? code), bar(count / known), el("span", { class: "count" }, number(count))))),
+  fill("passport", el("ol", { class: "ranks markets pairwise" }, countries.slice(0, 12).map(([code, name, count]) => el("li", {}, el("span", { class: "name" }, name ?? code), bar(count / known), el("span", { class: "count" }, number(count))))),
     el("p", { class: "note" }, `${plural(countries.length, "country", "countries")}${countries.length > 12 ? ", the first 12 shown" : ""}: where the recording code (ISRC) was given, known for ${number(known)} of ${plural(all, "favourite")}. It says where a recording was registered, not where its artist is from.`));
 }
 
@@ -154,7 +154,7 @@ function away(report) {
   const found = report.unavailable, home = report.account.region_name ?? report.account.region;
   fill("unavailable", !home ? empty("Where this account is at home is not known.") : !found.count ? empty(`Every favourite whose markets are known can be played in ${home}.`) : [
     sortedTable({
-      caption: `Favourites that cannot be played in ${home}`, rows: found.rows, size: 8, search: "Search these tracks", sort: 2, down: true,
+      caption: `Favourites that cannot be played in ${home}`, rows: found.rows, size: 8, paper: PRINTED_TRACKS, search: "Search these tracks", sort: 2, down: true,
       columns: [
         { name: "Track", main: true, value: (row) => row.title ?? "", words: true },
         { name: "Artists", value: (row) => row.artists ?? "", words: true },

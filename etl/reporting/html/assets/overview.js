@@ -23,9 +23,12 @@ function show() {
 }
 
 [...table.tHead.rows[0].cells].forEach((head, column) => {
-  const button = Object.assign(document.createElement("button"), { type: "button", textContent: head.textContent });
+  const name = head.textContent, button = Object.assign(document.createElement("button"), { type: "button", textContent: name });
   button.addEventListener("click", () => sort(head, column));
   head.replaceChildren(button);
+  // Chromium repeats the heads on each sheet of paper only if there is no button in them.
+  addEventListener("beforeprint", () => head.replaceChildren(name));
+  addEventListener("afterprint", () => head.replaceChildren(button));
 });
 search.setAttribute("aria-label", "Search accounts");
 search.addEventListener("input", show);

@@ -2,7 +2,7 @@
 "use strict";
 
 // columns: {name, value, show?, number?, main?, words? (searched), sparse? (left out where no row found has it)}; on a narrow
-// screen: label? (before the value), more? (small, on one line with others), minor? (not shown)
+// screen: label? (before the value), more? (small, on one line with others), minor? (not shown); on a wide one: short? (one line)
 const inOrder = new Intl.Collator("en");  // created once: localeCompare takes seconds for ten thousand titles
 function sortedTable({ caption, columns, rows, size: wanted = 15, paper = PRINTED_ROWS, style = "", search = "", sort = null, down = false, tools = [], keep: kept = () => true }) {
   const size = narrow.matches && wanted < 25 ? Math.min(wanted, 6) : wanted;
@@ -11,11 +11,8 @@ function sortedTable({ caption, columns, rows, size: wanted = 15, paper = PRINTE
   let texts = null;  // computed at the first search
   const searched = () => (texts ??= rows.map((row) => columns.filter((column) => column.words).map((column) => column.value(row)).join("\n").toLowerCase()));
   let found = rows;
-  const heads = columns.map((column, place) => {
-    const button = el("button", { type: "button" }, column.name);
-    button.addEventListener("click", () => { order(place, state.sort === place ? !state.down : Boolean(column.number)); });
-    return el("th", { scope: "col", class: column.number ? "number" : null }, button);
-  });
+  const buttons = columns.map((column, place) => el("button", { type: "button", onclick: () => { order(place, state.sort === place ? !state.down : Boolean(column.number)); } }, column.name));
+  const heads = columns.map((column, place) => el("th", { scope: "col", class: column.number ? "number" : null }, buttons[place]));
   const picker = el("select", { "aria-label": `Sort: ${caption}` }, columns.flatMap((column, place) => [
     el("option", { value: `${place}` }, `${column.name} ↑`), el("option", { value: `-${place}` }, `${column.name} ↓`)]));
   picker.addEventListener("change", () => order(Math.abs(+picker.value), picker.value.startsWith("-")));
@@ -40,12 +37,13 @@ function sortedTable({ caption, columns, rows, size: wanted = 15, paper = PRINTE
   function draw(isPrinted = false) {
     const first = isPrinted ? 0 : state.page * size, shown = found.slice(first, first + (isPrinted ? paper : size));
     const isOut = columns.map((column) => Boolean(column.sparse) && !found.some((row) => !missing(column.value(row))));
-    heads.forEach((head, place) => { head.hidden = isOut[place]; });
+    // Chromium repeats the heads on each sheet of paper only if there is no button in them.
+    heads.forEach((head, place) => { head.hidden = isOut[place]; head.replaceChildren(isPrinted ? columns[place].name : buttons[place]); });
     body.replaceChildren(...shown.map((row) => el("tr", {}, columns.map((column, place) => {
       if (isOut[place]) return null;
       const value = column.show ? column.show(row) : column.value(row);
       const text = typeof value === "number" ? number(value) : value;
-      return el("td", { class: [column.number && "number", column.main && "main", column.words && !column.main && "text", column.more && "more", column.minor && "minor"].filter(Boolean).join(" ") || null, "data-label": column.label }, text ?? "");
+      return el("td", { class: [column.number && "number", column.main && "main", column.words && !column.main && "text", column.more && "more", column.short && "short", column.minor && "minor"].filter(Boolean).join(" ") || null, "data-label": column.label }, text ?? "");
     }))));
     said.textContent = found.length ? `${number(first + 1)}–${number(first + shown.length)} of ${number(found.length)}` : "Nothing matches.";
     back.disabled = state.page === 0;
@@ -74,9 +72,8 @@ function sortedTable({ caption, columns, rows, size: wanted = 15, paper = PRINTE
 // A change is known to lie between two times.
 function between(after, at) {
   if (after === null || after === undefined) return el("span", {}, `at some time before `, when(at));
-  return el("span", {}, "between ", when(after), " and ", when(at, { after }));
+  return el("span", {}, "between ", when(after, { before: at }), " and ", when(at, { after }));
 }
-const width = (after, at) => (after === null || after === undefined ? null : asDate(at) - asDate(after));
 
 // What the catalogue says about a track that left.
 const reasons = { unfavourited: "unfavourited", withdrawn: "withdrawn by Boomplay", unknown: "not known" };
@@ -87,14 +84,13 @@ function recent(report) {
   if (!found.count) return void fill("recent", empty("Nothing has changed yet."));
   const filter = (keep) => segments("Which changes", [["", "All"], ["added", "Added"], ["removed", "Removed"], ["missing", "Missing"]].filter(([key]) => key !== "missing" || found.rows.some((row) => row.change === key)), "", (key) => keep((row) => !key || row.change === key));
   fill("recent", sortedTable({
-    caption: "The newest changes", rows: found.rows, size: 12, paper: 40, search: "Search changes", sort: 3, down: true, tools: [filter],
+    caption: "The newest changes", rows: found.rows, size: 12, paper: PRINTED_TRACKS, search: "Search changes", sort: 3, down: true, tools: [filter],
     columns: [
       { name: "Change", value: (row) => row.change, show: (row) => el("span", { class: `badge ${row.change.replace(" ", "-")}` }, row.change) },
       { name: "Track", main: true, value: (row) => row.title ?? "", words: true, show: (row) => row.title ?? `track ${row.track_id}` },
       { name: "Artists", value: (row) => row.artists ?? "", words: true },
-      { name: "When it happened", value: (row) => row.changed_at, show: (row) => between(row.not_before, row.changed_at) },
-      { name: "Why", more: true, sparse: true, value: (row) => reasonOf(row.removal_reason) },
-      { name: "Known to within", more: true, number: true, label: "known to within", value: (row) => width(row.not_before, row.changed_at), show: (row) => { const ms = width(row.not_before, row.changed_at); return ms === null ? "not known" : span(ms); } },
+      { name: "When it happened", short: true, value: (row) => row.changed_at, show: (row) => between(row.not_before, row.changed_at) },
+      { name: "Why", more: true, short: true, sparse: true, value: (row) => reasonOf(row.removal_reason) },
     ],
   }), found.is_cut ? el("p", { class: "note" }, `The newest ${number(found.rows.length)}; `, command("favsync report favourite-changes"), " has all of them.") : null);
 }
@@ -121,7 +117,7 @@ function every(report) {
   const gone = rows.filter((row) => row.to !== null).length;
   const filter = (keep) => segments("Which favourites", [["now", `Now ${number(rows.length - gone)}`], ["gone", `Removed ${number(gone)}${gone < report.tracks.ended ? ", the newest" : ""}`], ["", "All"]], "now", (key) => keep((row) => !key || (key === "now") === (row.to === null)));
   fill("every", sortedTable({
-    caption: "Every favourite", rows, size: 20, search: "Search titles, artists, albums, genres", sort: 5, down: true, tools: gone ? [filter] : [], keep: (row) => row.to === null,
+    caption: "Every favourite", rows, size: 20, style: "dense", search: "Search titles, artists, albums, genres", sort: 5, down: true, tools: gone ? [filter] : [], keep: (row) => row.to === null,
     columns: [
       { name: "Track", main: true, value: (row) => row.title ?? "", words: true, show: titleOf },
       { name: "Artists", value: (row) => row.artists, words: true },

@@ -94,7 +94,7 @@ function drawGrowth(holder, days) {
 }
 
 function paintGrowth(svg, width, days, frame) {
-  const height = width < 560 ? 300 : 420, split = height * 0.68, margin = { left: 46, right: 12, top: 30, bottom: 26 };
+  const height = width <= PAPER ? 300 : 420, split = height * 0.68, margin = { left: 46, right: 12, top: 30, bottom: 26 };
   svg.attr("width", width).attr("height", height);
   const x = d3.scaleUtc([days[0].day, d3.utcDay.offset(days[days.length - 1].day)], [margin.left, width - margin.right]);
   const y = d3.scaleLinear([0, d3.max(days, (day) => day.total) || 1], [split - 14, margin.top]).nice(5);
