@@ -64,6 +64,9 @@ hypothesis.settings.register_profile("dev", max_examples=50, deadline=None, prin
 hypothesis.settings.register_profile("thorough", max_examples=5_000, deadline=None, print_blob=True)
 hypothesis.settings.load_profile("ci")  # another one, such as at night: pytest --hypothesis-profile thorough
 
+# Processes that tests start, and workers of xdist, would otherwise each compile favsync and the tests again.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ["TZ"] = LOCAL_ZONE
 time.tzset()
 

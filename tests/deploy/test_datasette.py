@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 import yaml
-from datasette.app import Datasette
 from sqlalchemy import make_url
 
 from etl.cli import main
@@ -35,6 +34,8 @@ class Site:
     """Datasette over one database, asked as a reader or as its owner."""
 
     def __init__(self, database: Path) -> None:
+        from datasette.app import Datasette  # takes a second, in each process that collects tests
+
         self.database = database
         self.datasette = Datasette(
             [str(database)], metadata=METADATA, plugins_dir=str(ROOT / "deploy/datasette/plugins")
