@@ -20,9 +20,10 @@ from sqlalchemy import make_url
 from etl.cli import main
 from etl.reporting.query import ctes
 from etl.reporting.views import views
-from tests.conftest import NewDatabase
+from tests.conftest import FilledDatabase
 from tests.deploy.history import lived
 from tests.house.source import ROOT
+from tests.support.lists import FakeSource
 from tools.examples import RECIPES
 
 METADATA = yaml.safe_load((ROOT / "deploy/datasette/metadata.yaml").read_text(encoding="utf-8"))
@@ -63,9 +64,8 @@ def _cookie(cookies: dict[str, str]) -> dict[str, str]:
 
 
 @pytest.fixture
-def site(new_database: NewDatabase, tmp_path: Path) -> Site:
-    url = new_database("sqlite")
-    lived(url)
+def site(filled_database: FilledDatabase[FakeSource], tmp_path: Path) -> Site:
+    url, _ = filled_database("sqlite", lived)
     place = tmp_path / "site" / "favsync.db"
     place.parent.mkdir()
     shutil.copy(str(make_url(url).database), place)

@@ -22,7 +22,7 @@ from etl.sandbox import Sandbox
 from etl.worker import engine_tables
 from tests.conftest import NewDatabase
 from tests.support.database import ROOT
-from tests.support.sandbox_accounts import KEY, add, change, next_run, outcomes, postpone, settings
+from tests.support.sandbox_accounts import add, change, next_run, outcomes, postpone, settings, variables
 from tests.support.waiting import wait_until
 
 MakeConfig = Callable[..., Config]
@@ -33,13 +33,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox) -> Callable[[
     """Return a function that sets the settings for the sandbox and a database."""
 
     def use(url: str) -> None:
-        values = {
-            "FAVSYNC_DATABASE_URL": url,
-            "FAVSYNC_ENCRYPTION_KEY": KEY,
-            "BOOMPLAY_API_URL": sandbox.url,
-            "BOOMPLAY_APP_ID": sandbox.app_id,
-        }
-        for name, value in values.items():
+        for name, value in variables(url, sandbox, BOOMPLAY_APP_SECRET="").items():
             monkeypatch.setenv(name, value)
 
     return use
