@@ -11,7 +11,7 @@ python := $(VENV)/bin/python
 
 # Tests that exercise the dependencies; the rest tests the sandbox, documents and whole processes.
 LOWEST := $(addprefix tests/,accounts backfill boomplay cli db extract load migrations model monitor replay reporting \
-	scheduler sync transform test_config.py test_logs.py test_security.py test_settings.py)
+	scheduler sync transform test_config.py test_config_schema.py test_logs.py test_security.py test_settings.py)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:

@@ -6,6 +6,7 @@ For a test that must hold on both engines::
     def test_…(empty_database_url): …   runs twice; a database that was never migrated
 
 For one engine, or for several databases in one test (Hypothesis too), ``new_database("postgresql", migrated=False)``.
+For a database with the same contents in many tests, ``filled_database("postgresql", fill)``.
 PostgreSQL is started when a test first needs it, unless FAVSYNC_TEST_POSTGRES_URL names a server whose user may create
 databases. Under xdist each worker starts its own.
 
@@ -29,7 +30,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import hypothesis
 import psycopg
@@ -58,12 +59,17 @@ SERVER_SETTINGS = (
 )
 
 NewDatabase = Callable[..., str]
+T = TypeVar("T")
+FilledDatabase = Callable[[str, Callable[[str], T]], tuple[str, T]]
 
 hypothesis.settings.register_profile("ci", derandomize=True, max_examples=40, deadline=None, print_blob=True)
 hypothesis.settings.register_profile("dev", max_examples=50, deadline=None, print_blob=True)
 hypothesis.settings.register_profile("thorough", max_examples=5_000, deadline=None, print_blob=True)
 hypothesis.settings.load_profile("ci")  # another one, such as at night: pytest --hypothesis-profile thorough
 
+# Processes that tests start, and workers of xdist, would otherwise each compile favsync and the tests again.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ["TZ"] = LOCAL_ZONE
 time.tzset()
 
@@ -290,24 +296,60 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Pa
 
 @pytest.fixture
 def new_database(tmp_path: Path, postgres: Postgres, sqlite_template: Callable[[], Path]) -> Iterator[NewDatabase]:
-    """Return a function ``(engine, *, migrated=True)`` that makes a database and returns its URL; all go after the test.
+    """Return a function ``(engine, *, migrated=True, copy_of=None)`` that makes a database and returns its URL.
 
-    A SQLite database that is not migrated is a file that does not exist yet.
+    All go after the test. A SQLite database that is not migrated is a file that does not exist yet. ``copy_of``: the URL
+    of the database to copy, to which nobody is connected.
     """
     numbers = itertools.count(1)
 
-    def make(engine: str, *, migrated: bool = True) -> str:
+    def make(engine: str, *, migrated: bool = True, copy_of: str | None = None) -> str:
         if engine == "postgresql":
-            url = postgres.create(migrated=migrated)
+            url = postgres.create(migrated=migrated, copy_of=copy_of)
             undo.callback(postgres.drop, url)
             return url
         path = tmp_path / f"favsync-{next(numbers)}.db"
         if migrated:
-            shutil.copy(sqlite_template(), path)
+            shutil.copy(str(make_url(copy_of).database) if copy_of else sqlite_template(), path)
         return f"sqlite:///{path}"
 
     with ExitStack() as undo:
         yield make
+
+
+@pytest.fixture(scope="session")
+def _filled(
+    postgres: Postgres, sqlite_template: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[FilledDatabase[Any]]:
+    made: dict[tuple[str, object], tuple[str, Any]] = {}
+
+    def original(engine: str, fill: Callable[[str], Any]) -> tuple[str, Any]:
+        if (engine, fill) not in made:
+            if engine == "postgresql":
+                url = postgres.create(migrated=True)
+            else:
+                url = f"sqlite:///{shutil.copy(sqlite_template(), tmp_path_factory.mktemp('filled') / 'favsync.db')}"
+            made[engine, fill] = url, fill(url)
+        return made[engine, fill]
+
+    yield original
+    for url, _ in made.values():
+        if url.startswith("postgresql"):
+            postgres.drop(url)
+
+
+@pytest.fixture
+def filled_database(new_database: NewDatabase, _filled: FilledDatabase[Any]) -> FilledDatabase[Any]:
+    """Return a function ``(engine, fill)`` that returns the URL of a filled database, and what ``fill`` returned.
+
+    ``fill`` gets the URL of a migrated database once a session and closes its connections; each test has a copy.
+    """
+
+    def make(engine: str, fill: Callable[[str], Any]) -> tuple[str, Any]:
+        url, result = _filled(engine, fill)
+        return new_database(engine, copy_of=url), result
+
+    return make
 
 
 @pytest.fixture(params=ENGINES)

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import tomllib
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from jsonschema import Draft202012Validator
 
 from etl.config import SETTINGS, Config, SecretText, SettingSource, load
 from etl.errors import SettingsError
 from etl.model.records import RemovalGrace, RemovalThreshold
-from etl.settings import file_schema
 
 KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()
 OTHER_KEY = base64.urlsafe_b64encode(bytes(range(1, 33))).decode()
@@ -145,7 +142,6 @@ def test_a_grace_is_a_number_with_a_unit_or_zero(toml: Toml, text: str, length: 
     config = given(FAVSYNC_REMOVAL_GRACE=text)
     assert config.removal_grace == load({}, {}, toml(f'removal_grace = "{text}"')).removal_grace == length
     assert {name: value for name, value, _, _ in config.shown()}["removal_grace"] == shown
-    assert Draft202012Validator(file_schema()).is_valid({"removal_grace": text})
 
 
 def test_no_removal_grace_means_no_withdrawal_grace(toml: Toml) -> None:
@@ -371,27 +367,3 @@ def test_a_key_file_without_a_key_is_refused_without_its_content(tmp_path: Path)
         assert "encryption_key_file" in str(error)
         assert "MARKER" not in str(error)
     assert "No such file" in str(refused({"FAVSYNC_ENCRYPTION_KEY_FILE": str(tmp_path / "none")}))
-
-
-def test_the_schema_accepts_a_file_that_load_accepts(toml: Toml) -> None:
-    validate = Draft202012Validator(file_schema()).is_valid
-    text = (
-        'page_concurrency = 8\nremoval_brake = [3, 0.5]\nkeep_raw = false\nlog_level = "debug"\ntoken_codes = [401]\n'
-    )
-    load({}, {}, toml(text))
-    assert validate(tomllib.loads(text))
-    wrong_lines = (
-        "page_concurrency = 33", 'log_level = "loud"', "databse_url = 'x'", "language = 'a b'", "removal_grace = 48",
-    )  # fmt: skip
-    for wrong in wrong_lines:
-        refused(file=toml(wrong))
-        assert not validate(tomllib.loads(wrong))
-
-
-def test_the_schema_lists_every_setting_with_its_default() -> None:
-    properties = file_schema()["$defs"]["Settings"]["properties"]
-    assert list(properties) == [setting.name for setting in SETTINGS]
-    assert properties["page_concurrency"]["default"] == 4
-    assert (properties["removal_grace"]["default"], properties["withdrawal_grace"]["default"]) == ("48h", "7d")
-    assert "default" not in properties["access_token"]
-    assert all(each["description"] for each in properties.values())

@@ -15,15 +15,15 @@ from typing import Any
 
 import pytest
 import yaml
-from datasette.app import Datasette
 from sqlalchemy import make_url
 
 from etl.cli import main
 from etl.reporting.query import ctes
 from etl.reporting.views import views
-from tests.conftest import NewDatabase
+from tests.conftest import FilledDatabase
 from tests.deploy.history import lived
 from tests.house.source import ROOT
+from tests.support.lists import FakeSource
 from tools.examples import RECIPES
 
 METADATA = yaml.safe_load((ROOT / "deploy/datasette/metadata.yaml").read_text(encoding="utf-8"))
@@ -35,6 +35,8 @@ class Site:
     """Datasette over one database, asked as a reader or as its owner."""
 
     def __init__(self, database: Path) -> None:
+        from datasette.app import Datasette  # takes a second, in each process that collects tests
+
         self.database = database
         self.datasette = Datasette(
             [str(database)], metadata=METADATA, plugins_dir=str(ROOT / "deploy/datasette/plugins")
@@ -62,9 +64,8 @@ def _cookie(cookies: dict[str, str]) -> dict[str, str]:
 
 
 @pytest.fixture
-def site(new_database: NewDatabase, tmp_path: Path) -> Site:
-    url = new_database("sqlite")
-    lived(url)
+def site(filled_database: FilledDatabase[FakeSource], tmp_path: Path) -> Site:
+    url, _ = filled_database("sqlite", lived)
     place = tmp_path / "site" / "favsync.db"
     place.parent.mkdir()
     shutil.copy(str(make_url(url).database), place)

@@ -12,9 +12,10 @@ from sqlalchemy import Connection, inspect
 
 from etl.db.engine import open_engine
 from etl.reporting.views import views
-from tests.conftest import NewDatabase
+from tests.conftest import FilledDatabase
 from tests.deploy.history import lived
 from tests.house.source import ROOT
+from tests.support.lists import FakeSource
 
 FOLDER = ROOT / "deploy/dbt"
 pytestmark = pytest.mark.postgresql
@@ -30,9 +31,8 @@ REFERENCE = re.compile(r"^source\('favsync', '(\w+)'\)$")
 
 
 @pytest.fixture
-def connection(new_database: NewDatabase) -> Iterator[Connection]:
-    url = new_database("postgresql")
-    lived(url)
+def connection(filled_database: FilledDatabase[FakeSource]) -> Iterator[Connection]:
+    url, _ = filled_database("postgresql", lived)
     engine = open_engine(url)
     with engine.connect() as connection:
         yield connection

@@ -32,6 +32,7 @@ from etl.db.tables import accounts, favourites, runs, tokens
 from etl.sandbox import Sandbox
 from tests.support.sandbox_accounts import add, call_soon, new_key, open_tracks, settings
 from tests.support.simulation import SchedulerProcess, SharedClock
+from tests.support.waiting import wait_until
 
 TRACKS = 30
 NAMES = [f"user{n:02}" for n in range(6)]
@@ -127,8 +128,7 @@ class Simulation:
                 " WHERE locktype = 'advisory')"
             )
             with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-                while connection.execute(query).scalar():
-                    pass
+                wait_until(lambda: not connection.execute(query).scalar())
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ import pytest
 from etl.sandbox import Sandbox
 from tests.e2e.conftest import FAVSYNC
 from tests.support.sandbox_accounts import new_key
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -154,8 +155,7 @@ def test_the_scheduler_serves_syncs_and_ends_well(run, sandbox, home):
                 'favsync_runs_total{outcome="succeeded"} 2.0',
                 'favsync_age_of_last_proven_sync_seconds{account="ben"}',
             ):
-                while wanted not in fetched(f"{url}/metrics"):
-                    pass
+                wait_until(lambda wanted=wanted: wanted in fetched(f"{url}/metrics"), service)
             assert fetched(f"{url}/healthz") == "ok\n"
             assert fetched(f"{url}/readyz") == "ready: it syncs\n"
         finally:

@@ -25,6 +25,7 @@ from tests.support.commands import run_command
 from tests.support.database import ROOT, Database, open_database, settings
 from tests.support.lists import FakeSource, item
 from tests.support.parallel_accounts import USERS, play
+from tests.support.waiting import wait_until
 
 ROUNDS = int(os.environ.get("FAVSYNC_TEST_ROUNDS", "2"))  # `make hostile` plays twenty
 
@@ -79,8 +80,7 @@ def test_killed_run_releases_its_account(database_url: str) -> None:
             first.kill()
             first.wait()
             with open_database(database_url) as other:
-                while _is_held(other):
-                    pass
+                wait_until(lambda: not _is_held(other))
         assert run_command(environ, "sync").returncode == 0
         assert [(row[0], row[1]) for row in database.rows("SELECT outcome, reason FROM runs ORDER BY run_id")] == [
             ("failed", "interrupted"),
@@ -133,8 +133,7 @@ def test_run_that_lost_its_lock_writes_nothing(new_database: NewDatabase) -> Non
                 others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid IN "
                 with database.engine.begin() as connection:
                     connection.execute(text(f"{others} (SELECT pid FROM pg_locks WHERE locktype = 'advisory')"))
-                while _is_held(database):
-                    pass
+                wait_until(lambda: not _is_held(database))
                 assert database.sync(FakeSource(items=[item(2), item(3)])).outcome == "succeeded"
 
         report = first.sync(FakeSource(items=[item(9)], before=lose_it))
@@ -168,5 +167,4 @@ def test_lock_that_cannot_be_released_ends_with_its_connection(new_database: New
         event.listen(database.engine, "before_cursor_execute", refuse)
         with run_lock(database.engine, account.account_id, account.name):
             assert _is_held(other)
-        while _is_held(other):  # the server ends a session some time after its client has gone
-            pass
+        wait_until(lambda: not _is_held(other))  # the server ends a session some time after its client has gone

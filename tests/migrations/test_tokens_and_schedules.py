@@ -9,6 +9,7 @@ from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.db.migrate import upgrade
 from etl.errors import DatabaseError
 from tests.migrations.older import create_older
+from tests.support.past import account_in
 
 AT = "2026-11-23T12:00:00.000000Z"
 TOKEN = (
@@ -64,9 +65,12 @@ def test_accounts_are_unchanged_without_token_and_due(upgraded):
         {"state": "expiring"},
     ],
 )
-def test_a_token_that_is_nowhere_or_in_two_places_is_refused(upgraded, wrong):
-    with pytest.raises(DatabaseError):
-        put(upgraded, TOKEN, **(GOOD | wrong))
+def test_a_token_that_is_nowhere_or_in_two_places_is_refused(database_url, wrong):
+    engine = open_engine(database_url)
+    account_in(engine)
+    with pytest.raises(DatabaseError, match="tokens"):
+        put(engine, TOKEN, **(GOOD | wrong))
+    engine.dispose()
 
 
 def test_token_and_next_run_are_unique_and_deleted_with_account(upgraded):

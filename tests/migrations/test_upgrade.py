@@ -10,10 +10,10 @@ from sqlalchemy import Connection, MetaData, Table, inspect, select
 from etl.db.engine import open_engine, write_transaction
 from etl.db.migrate import OLD_VERSION_TABLE, VERSION_TABLE, current, newest, revisions, upgrade
 from etl.reporting.views import views
-from tests.conftest import ENGINES, NewDatabase
+from tests.conftest import ENGINES, FilledDatabase, NewDatabase
 from tests.deploy.history import faults, lived, synced
 from tests.migrations.older import create_older, renumber
-from tests.support.lists import item
+from tests.support.lists import FakeSource, item
 
 Rows = dict[str, tuple[list[str], list[str]]]
 """By table: its columns, and its rows in them."""
@@ -49,10 +49,14 @@ def rows_of(connection: Connection, table: Table, columns: list[str]) -> tuple[l
 @pytest.mark.parametrize("engine_name", ENGINES)
 @pytest.mark.parametrize("revision", revisions()[:-1])
 def test_an_upgrade_leaves_the_history_as_it_was_and_in_use(
-    revision: str, engine_name: str, new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch
+    revision: str,
+    engine_name: str,
+    filled_database: FilledDatabase[FakeSource],
+    new_database: NewDatabase,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    origin, url = new_database(engine_name), new_database(engine_name, migrated=False)
-    source = lived(origin)
+    (origin, lists), url = filled_database(engine_name, lived), new_database(engine_name, migrated=False)
+    source = FakeSource(list(lists.items))
     create_older(url, revision, monkeypatch)
     before = copied(origin, url)
     with write_transaction(open_engine(url)) as connection:

@@ -15,6 +15,7 @@ from etl.replay.rebuild import compare, rewrite
 from etl.replay.review import review_run
 from etl.sync import RunOptions, sync_account
 from etl.transform.normalise import InvalidItem, normalise
+from tests.conftest import ENGINES
 from tests.support.lists import FakeSource, item, raw
 from tests.support.past import account_in, assert_rebuilt, at, columns_of, import_past, past_snapshot
 
@@ -28,18 +29,26 @@ def engine(database_url):
     engine.dispose()
 
 
-@pytest.fixture
-def lived(engine):
-    """An account with additions, removals, changed facts and an unreadable item."""
-    ada = account_in(engine)
+def fill(url):
+    """Give an account additions, removals, changed facts and an unreadable item."""
+    engine = open_engine(url)
     import_past(
         engine,
-        ada,
+        account_in(engine),
         past_snapshot(1, [*range(1, 9), raw(b'{"track_id":50,"artwork":7}', 50)]),
         past_snapshot(2, [*range(2, 9), item(20, genres="Jazz", available_markets="NG")]),
         past_snapshot(3, [*range(2, 8), item(20, genres="Jazz,Soul", available_markets="NG,GH"), 1]),
     )
-    return ada
+    engine.dispose()
+
+
+@pytest.fixture(params=ENGINES)
+def filled(request, filled_database):
+    """Return a database with the history of `fill`."""
+    url, _ = filled_database(request.param, fill)
+    engine = open_engine(url)
+    yield engine
+    engine.dispose()
 
 
 def content(engine):
@@ -81,66 +90,66 @@ TAMPERED = {
 
 
 @pytest.mark.parametrize("statement", [pytest.param(sql, id=name) for name, sql in TAMPERED.items()])
-def test_changed_rows_are_found_and_restored(engine, lived, statement):
-    assert not compare(engine, (), THRESHOLD)
-    before = content(engine)
-    if engine.dialect.name == "postgresql":
+def test_changed_rows_are_found_and_restored(filled, statement):
+    assert not compare(filled, (), THRESHOLD)
+    before = content(filled)
+    if filled.dialect.name == "postgresql":
         statement = statement.replace("SET facts = REPLACE(CAST(facts AS text), 'Jazz', 'Pop')",
                                       "SET facts = CAST(REPLACE(CAST(facts AS text), 'Jazz', 'Pop') AS jsonb)")  # fmt: skip
-    with write_transaction(engine) as connection:
+    with write_transaction(filled) as connection:
         connection.execute(text(statement))
-    assert compare(engine, (), THRESHOLD)
-    assert rewrite(engine, (), THRESHOLD)
-    assert not compare(engine, (), THRESHOLD)
-    after = content(engine)
+    assert compare(filled, (), THRESHOLD)
+    assert rewrite(filled, (), THRESHOLD)
+    assert not compare(filled, (), THRESHOLD)
+    after = content(filled)
     favourites_apart = {name: each for name, each in before.items() if name != "favourites"}
     assert {name: after[name] for name in favourites_apart} == favourites_apart
 
 
-def test_interval_without_a_snapshot_is_found_and_removed(engine, lived):
-    before = content(engine)
-    with write_transaction(engine) as connection:
+def test_interval_without_a_snapshot_is_found_and_removed(filled):
+    before = content(filled)
+    with write_transaction(filled) as connection:
         row = {"account_id": 1, "favourite_id": 99, "track_id": 50, "valid_from": at(0), "valid_to": at(0.5)}
         connection.execute(favourites.insert().values(**row, added_run_id=1, removed_run_id=2))
-    found = compare(engine, (), THRESHOLD)
+    found = compare(filled, (), THRESHOLD)
     assert [interval.track_id for interval in found.accounts[0][1].surplus] == [50]
-    rewrite(engine, (), THRESHOLD)
-    assert content(engine) == before
+    rewrite(filled, (), THRESHOLD)
+    assert content(filled) == before
 
 
-def test_a_sound_history_is_not_touched(engine, lived):
-    before = content(engine)
-    assert not rewrite(engine, (), THRESHOLD)
-    assert content(engine) == before
+def test_a_sound_history_is_not_touched(filled):
+    before = content(filled)
+    assert not rewrite(filled, (), THRESHOLD)
+    assert content(filled) == before
 
 
-def test_history_can_be_rebuilt_from_snapshots(engine, lived):
-    before = content(engine)
-    with write_transaction(engine) as connection:
+def test_history_can_be_rebuilt_from_snapshots(filled):
+    before = content(filled)
+    with write_transaction(filled) as connection:
         for name in ("favourites", "superseded_versions", "track_artists", "track_genres"):
             connection.execute(text(f"DELETE FROM {name}"))
         connection.execute(
             text("UPDATE tracks SET title = NULL, album_id = NULL, facts_digest = NULL, changed_at = NULL")
         )
-    rewrite(engine, (), THRESHOLD)
-    assert content(engine) == before
+    rewrite(filled, (), THRESHOLD)
+    assert content(filled) == before
 
 
-def test_check_shows_the_effect_of_new_item_parsing(engine, lived, monkeypatch):
+def test_check_shows_the_effect_of_new_item_parsing(filled, monkeypatch):
     def shouted(one):
         track = normalise(one)
         return replace(track, title=track.title and track.title.upper())
 
     monkeypatch.setattr("etl.replay.track_events.normalise", shouted)
-    before = content(engine)
-    found = compare(engine, (), THRESHOLD)
+    before = content(filled)
+    found = compare(filled, (), THRESHOLD)
     assert len(found.facts.tracks) == 9
     assert (1, "title", "Track 1", "TRACK 1") in found.facts.samples
-    assert content(engine) == before, "a comparison writes nothing"
-    rewrite(engine, (), THRESHOLD)
-    with read_transaction(engine) as connection:
+    assert content(filled) == before, "a comparison writes nothing"
+    rewrite(filled, (), THRESHOLD)
+    with read_transaction(filled) as connection:
         assert set(connection.execute(select(track_versions.c.title)).scalars()) >= {"TRACK 1", "TRACK 20"}
-    assert not compare(engine, (), THRESHOLD)
+    assert not compare(filled, (), THRESHOLD)
 
 
 def test_item_that_became_readable_is_reported(engine, monkeypatch):
@@ -158,21 +167,21 @@ def test_item_that_became_readable_is_reported(engine, monkeypatch):
     assert_rebuilt(engine, ada)
 
 
-def test_one_account_may_be_rebuilt_alone(engine, lived):
-    bob = account_in(engine, "bob")
-    import_past(engine, bob, past_snapshot(1, [100]))
-    with write_transaction(engine) as connection:
+def test_one_account_may_be_rebuilt_alone(filled):
+    bob = account_in(filled, "bob")
+    import_past(filled, bob, past_snapshot(1, [100]))
+    with write_transaction(filled) as connection:
         connection.execute(text("DELETE FROM favourites"))
         connection.execute(text("UPDATE tracks SET title = 'x'"))
-    rewrite(engine, ["bob"], THRESHOLD)
-    found = compare(engine, (), THRESHOLD)
+    rewrite(filled, ["bob"], THRESHOLD)
+    found = compare(filled, (), THRESHOLD)
     assert [name for name, difference in found.accounts if difference] == ["ada"]
     assert 100 not in found.facts.tracks
 
 
-def test_nothing_is_rebuilt_while_a_run_is_in_progress(engine, lived):
-    with run_lock(engine, lived.account_id, "ada"), pytest.raises(RunInProgress):
-        rewrite(engine, (), THRESHOLD)
+def test_nothing_is_rebuilt_while_a_run_is_in_progress(filled):
+    with run_lock(filled, account_in(filled).account_id, "ada"), pytest.raises(RunInProgress):
+        rewrite(filled, (), THRESHOLD)
 
 
 def test_rebuild_uses_the_threshold_of_each_run(engine):

@@ -5,36 +5,40 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
 from etl.sandbox import Sandbox
-from tests.conftest import NewDatabase
+from tests.conftest import ENGINES, FilledDatabase, NewDatabase
 from tests.support.commands import run_command
 from tests.support.database import Database, open_database, settings
 
 TRACKS = 40
 
 
+def new_sandbox() -> Sandbox:
+    return Sandbox(tracks=TRACKS, seed=21)
+
+
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(tracks=TRACKS, seed=21) as running:
+    with new_sandbox() as running:
         yield running
 
 
 class Scene:
-    """A list of which most is gone, seen by a run that is held."""
+    """A list of which most is gone, to be seen by a run that is held."""
 
     def __init__(self, database: Database, sandbox: Sandbox, url: str) -> None:
         self.database, self.sandbox = database, sandbox
         self.environ = settings(sandbox, url)
         self.whole = sandbox.favourites("ada")
-        assert self.favsync("sync").returncode == 0
         self.left = self.whole[:5]
         spare = [track_id for track_id in sandbox.catalogue.track_ids if track_id not in self.whole]
         self.new, self.newer = spare[:2]
         sandbox.set_favourites("ada", [self.new, *self.left])
-        self.held = self.favsync("sync", "--json")
+        self.held: CompletedProcess[str] | None = None
 
     def favsync(self, *words: str):
         return run_command(self.environ, *words)
@@ -44,10 +48,22 @@ class Scene:
         return self.database.open_tracks("default")
 
 
-@pytest.fixture
-def scene(database_url: str, sandbox: Sandbox) -> Iterator[Scene]:
-    with open_database(database_url) as database:
-        yield Scene(database, sandbox, database_url)
+def hold(url: str) -> CompletedProcess[str]:
+    """Fill the database with a run that is whole and one that is held; return what the second answered."""
+    with new_sandbox() as sandbox, open_database(url) as database:
+        assert run_command(settings(sandbox, url), "sync").returncode == 0
+        return Scene(database, sandbox, url).favsync("sync", "--json")
+
+
+@pytest.fixture(params=ENGINES)
+def scene(
+    request: pytest.FixtureRequest, filled_database: FilledDatabase[CompletedProcess[str]], sandbox: Sandbox
+) -> Iterator[Scene]:
+    url, held = filled_database(request.param, hold)
+    with open_database(url) as database:
+        scene = Scene(database, sandbox, url)
+        scene.held = held
+        yield scene
 
 
 def test_mass_removal_is_held_and_additions_apply(scene: Scene) -> None:

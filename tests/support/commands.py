@@ -20,6 +20,7 @@ import pytest
 
 from etl.boomplay import transport, waiting
 from etl.cli import main
+from etl.db import engine
 from tests.support.database import ROOT
 from tests.support.logging import restored_logs
 
@@ -36,9 +37,12 @@ def run_command(
                 patch.setenv(name, value)
             for name, stream in (("stdin", given), ("stdout", out), ("stderr", err)):
                 patch.setattr(sys, name, stream)
+            others = set(engine._open)
             try:
                 code = main(words)
             finally:
+                for each in set(engine._open) - others:
+                    each.dispose()
                 transport.close_clients()
                 waiting.forget_limiters()
                 atexit.unregister(gc.freeze)  # this process has more to collect at its end

@@ -31,8 +31,8 @@ def new_key() -> str:
 KEY = new_key()
 
 
-def settings(database_url: str, sandbox: Sandbox, **more: str) -> Config:
-    """Return settings that lead to the sandbox and the database, with a key; ``more`` go over them."""
+def variables(database_url: str, sandbox: Sandbox, **more: str) -> dict[str, str]:
+    """Return variables that lead to the sandbox and the database, with a key; ``more`` go over them, empty ones go."""
     given = {
         "FAVSYNC_DATABASE_URL": database_url,
         "FAVSYNC_ENCRYPTION_KEY": KEY,
@@ -42,7 +42,12 @@ def settings(database_url: str, sandbox: Sandbox, **more: str) -> Config:
         "BOOMPLAY_APP_ID": sandbox.app_id,
         "BOOMPLAY_APP_SECRET": sandbox.app_secret,
     }
-    return config.load({}, {name: value for name, value in (given | more).items() if value}, None)
+    return {name: value for name, value in (given | more).items() if value}
+
+
+def settings(database_url: str, sandbox: Sandbox, **more: str) -> Config:
+    """Return the settings that `variables` make."""
+    return config.load({}, variables(database_url, sandbox, **more), None)
 
 
 def add(settings: Config, engine: Engine, sandbox: Sandbox, *names: str, schedule: str | None = None) -> None:

@@ -16,6 +16,7 @@ import pytest
 from etl.sandbox import Sandbox, faults
 from tests.support.commands import run_command
 from tests.support.database import ROOT, Database, open_database, settings
+from tests.support.waiting import wait_until
 
 TRACKS = 30
 
@@ -149,8 +150,7 @@ def test_command_stopped_during_a_read_changes_nothing(new_database: Any, number
             stderr=subprocess.PIPE,
             text=True,
         ) as process:
-            while len(sandbox.requests) < arrived + 2:
-                assert process.poll() is None
+            wait_until(lambda: len(sandbox.requests) >= arrived + 2, process)
             process.send_signal(number)
             _, talk = process.communicate()
         assert "Traceback" not in talk

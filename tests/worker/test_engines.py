@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,7 @@ from etl.db.migrate import ready_engine
 from etl.sandbox import Sandbox
 from tests.house.source import ROOT
 from tests.support.sandbox_accounts import add, call_soon, next_run, open_tracks, outcomes, settings
+from tests.support.waiting import wait_until
 
 GUIDE = (ROOT / "docs/engines.md").read_text(encoding="utf-8")
 
@@ -69,12 +71,13 @@ def test_dramatiq_syncs_what_is_due_once(adapter, sandbox: Sandbox):
 def test_celery_syncs_what_is_due_once(adapter, sandbox: Sandbox):
     names = adapter("Celery", "memory://")
     app = names["app"]
+    app.conf.broker_transport_options = {"polling_interval": 0.01}  # of the queues in memory; by default a second
     app.conf.update(result_backend="cache+memory://", task_ignore_result=False, worker_hijack_root_logger=False)
     app.loader.import_module("celery.contrib.testing.tasks")
-    with start_worker(app, pool="solo", perform_ping_check=False):
+    with start_worker(app, pool="solo", perform_ping_check=False, shutdown_timeout=threading.TIMEOUT_MAX):
         names["dispatch"].apply().get()
-        while any(outcomes(names["engine"], name) != ["succeeded"] for name in sandbox.users):
-            pass
+        wait_until(lambda: all(outcomes(names["engine"], name) == ["succeeded"] for name in sandbox.users))
+        app.control.shutdown()  # the worker notices the end of the block only after two seconds
     assert app.conf.beat_schedule["favsync"]["task"] == names["dispatch"].name
     names["dispatch"].apply().get()  # nothing is due any more, so nothing is sent
     require_synced(names["engine"], sandbox, ["succeeded"])

@@ -19,7 +19,7 @@ from etl.sandbox import Sandbox
 from etl.worker.service import Worker
 from tests.deploy.history import faults
 from tests.house.source import ROOT
-from tests.support.sandbox_accounts import KEY, add, next_run, open_tracks, outcomes
+from tests.support.sandbox_accounts import add, next_run, open_tracks, outcomes, variables
 
 pytestmark = pytest.mark.postgresql
 MakeConfig = Callable[..., Config]
@@ -41,14 +41,7 @@ class Gate:
 @contextmanager
 def worker_in_a_request(url: str, sandbox: Sandbox, gate: Gate, pooling: str) -> Iterator[subprocess.Popen[bytes]]:
     """Start a worker process, and wait until it is in the middle of a run."""
-    environ = os.environ | {
-        "FAVSYNC_DATABASE_URL": url,
-        "FAVSYNC_DATABASE_POOLING": pooling,
-        "FAVSYNC_ENCRYPTION_KEY": KEY,
-        "BOOMPLAY_API_URL": sandbox.url,
-        "BOOMPLAY_APP_ID": sandbox.app_id,
-        "FAVSYNC_REQUESTS_PER_SECOND": "0",
-    }
+    environ = os.environ | variables(url, sandbox, FAVSYNC_DATABASE_POOLING=pooling, BOOMPLAY_APP_SECRET="")
     command = [sys.executable, "-m", "etl", "worker", "--concurrency", "1"]
     with subprocess.Popen(command, cwd=ROOT, env=environ, stderr=subprocess.PIPE) as process:
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -22,7 +21,9 @@ from etl.db.migrate import ready_engine
 from etl.sandbox import Sandbox
 from etl.worker import engine_tables
 from tests.conftest import NewDatabase
-from tests.support.sandbox_accounts import KEY, add, change, next_run, outcomes, postpone, settings
+from tests.support.database import ROOT
+from tests.support.sandbox_accounts import add, change, next_run, outcomes, postpone, settings, variables
+from tests.support.waiting import wait_until
 
 MakeConfig = Callable[..., Config]
 
@@ -32,16 +33,16 @@ def environment(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox) -> Callable[[
     """Return a function that sets the settings for the sandbox and a database."""
 
     def use(url: str) -> None:
-        values = {
-            "FAVSYNC_DATABASE_URL": url,
-            "FAVSYNC_ENCRYPTION_KEY": KEY,
-            "BOOMPLAY_API_URL": sandbox.url,
-            "BOOMPLAY_APP_ID": sandbox.app_id,
-        }
-        for name, value in values.items():
+        for name, value in variables(url, sandbox, BOOMPLAY_APP_SECRET="").items():
             monkeypatch.setenv(name, value)
 
     return use
+
+
+def two_processes() -> subprocess.Popen[bytes]:
+    """Start a worker of two processes."""
+    command = [sys.executable, "-m", "etl", "worker", "--processes", "2"]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, cwd=ROOT)
 
 
 @pytest.mark.postgresql
@@ -61,11 +62,8 @@ def test_once_syncs_what_is_due_and_ends(url: str, config: MakeConfig, engine: E
 def test_processes_share_the_queue_until_a_signal(url: str, config: MakeConfig, engine: Engine, sandbox, environment):
     environment(url)
     add(config(), engine, sandbox)
-    command = [sys.executable, "-m", "etl", "worker", "--processes", "2"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, cwd=Path(__file__).parents[2]) as running:
-        while any(outcomes(engine, name) != ["succeeded"] for name in sandbox.users):
-            assert running.poll() is None, running.stderr.read()
-            os.sched_yield()
+    with two_processes() as running:
+        wait_until(lambda: all(outcomes(engine, name) == ["succeeded"] for name in sandbox.users), running)
         running.send_signal(signal.SIGTERM)
         _, errors = running.communicate()
     assert running.returncode == 0, errors
@@ -80,11 +78,8 @@ def test_processes_end_when_their_supervisor_is_killed(
 ):
     environment(url)
     add(config(), engine, sandbox)
-    command = [sys.executable, "-m", "etl", "worker", "--processes", "2"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, cwd=Path(__file__).parents[2]) as running:
-        while any(outcomes(engine, name) != ["succeeded"] for name in sandbox.users):
-            assert running.poll() is None, running.stderr.read()
-            os.sched_yield()
+    with two_processes() as running:
+        wait_until(lambda: all(outcomes(engine, name) == ["succeeded"] for name in sandbox.users), running)
         running.send_signal(signal.SIGKILL)
         errors = running.stderr.read().decode()  # ends when no process has it open any more
     assert errors.count("worker stopped") == 2, errors
