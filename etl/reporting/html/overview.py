@@ -52,9 +52,9 @@ def overview_page(rows: Sequence[AccountRow], version: str) -> str:
     unread = sum(row.last is None for row in rows)
     words = f"{favourites:,} favourites in {len(rows):,} accounts."
     words += f" {unread:,} {'list was' if unread == 1 else 'lists were'} never read." if unread else ""
-    counts = ("Favourites", "Missing", "Added", "Removed", "Artists")
+    counts = ("Favourites", "Missing", "Added", "Removed", "Artists", "Playing time")
     heads = "".join(f'<th scope="col" class="number">{head}</th>' for head in counts)
-    heads += "".join(f'<th scope="col">{head}</th>' for head in ("Playing time", "Last look", "Last proven"))
+    heads += "".join(f'<th scope="col">{head}</th>' for head in ("Last look", "Last proven"))
     body = (
         f'<section class="overview"><p class="eyebrow">Boomplay favourites</p><h1>{len(rows):,} accounts</h1>'
         f'<p class="lede">{words}</p><p class="tools" id="tools"></p>'
@@ -76,7 +76,7 @@ def _row(row: AccountRow) -> str:
         counts = (summary["favourites"], summary["missing"], summary["added"], summary["removed"], row.artists)
         cells = "".join(f'<td class="number"><data value="{count}">{count:,}</data></td>' for count in counts)
         seconds = summary["seconds"] if summary["known_durations"] else -1
-        cells += f'<td><data value="{seconds}">{duration_words(summary) or "not known"}</data></td>'
+        cells += f'<td class="number"><data value="{seconds}">{duration_words(summary) or "not known"}</data></td>'
         cells += _time(row.last) + _time(row.proven)
     return f'<tr id="account={escape(row.name)}"><th scope="row">{link}</th>{cells}</tr>\n'
 

@@ -47,16 +47,21 @@ def _overview(reviews: Sequence[Row]) -> str:
     for place, review in enumerate(reviews):
         row = overview(review)
         counts = (row[each] for each in ("favourites", "added", "removed", "discoveries"))
-        cells = "".join(f"<td>{'not seen' if count is None else f'{count:,}'}</td>" for count in counts)
-        cells += f"<td>{escape(row['artist'] or '')}</td><td>{row['days_looked']:,}</td>"
+        cells = "".join(
+            f'<td class="number">{"not seen" if count is None else f"{count:,}"}</td>'
+            for count in (*counts, row["days_looked"])
+        )
+        cells += f"<td>{escape(row['artist'] or '')}</td>"
         rows.append(
             f'<tr><th scope="row"><a href="#account-{place}">{escape(visible(row["account"]))}</a></th>{cells}</tr>'
         )
-    heads = ("Account", "Favourites", "Added", "Removed", "New artists", "Artist of the year", "Days looked")
+    counts = ("Favourites", "Added", "Removed", "New artists", "Days looked")
+    heads = "".join(f'<th scope="col" class="number">{each}</th>' for each in counts)
     return (
-        f'<section class="overview"><h1>{reviews[0]["year"]}</h1>'
+        f'<section class="overview"><p class="eyebrow">Boomplay favourites of {len(reviews):,} accounts</p>'
+        f"<h1>{reviews[0]['year']}</h1>"
         '<div class="wide" tabindex="0" role="region" aria-label="Accounts">'
-        f"<table><thead><tr>{''.join(f'<th scope=col>{each}</th>' for each in heads)}</tr></thead>"
+        f'<table><thead><tr><th scope="col">Account</th>{heads}<th scope="col">Artist of the year</th></tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div></section>\n"
     )
 

@@ -43,7 +43,7 @@ function lasting(report) {
     if (half !== null) {
       svg.append("path").attr("class", "marker").attr("fill", "none").attr("d", `M${margin.left},${y(0.5)}H${x(half)}V${y(0)}`);
       const isRight = x(half) > width / 2 && x(half) > 260;
-      svg.append("text").attr("class", "strong").attr("x", isRight ? x(half) - 10 : Math.min(x(half) + 10, width - margin.right - 190)).attr("y", y(0.5) + 20).attr("text-anchor", isRight ? "end" : "start").text(`half are gone: ${days(half)}`);
+      svg.append("text").attr("class", "strong").attr("x", isRight ? x(half) - 10 : Math.min(x(half) + 10, width - margin.right - 190)).attr("y", y(0.5) + (isRight ? 20 : -18)).attr("text-anchor", isRight ? "end" : "start").text(`half are gone: ${days(half)}`);
     }
     svg.on("pointermove", (event) => {
       const age = Math.max(0, Math.min(end, Math.round(x.invert(d3.pointer(event)[0]))));

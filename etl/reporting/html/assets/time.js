@@ -1,6 +1,8 @@
 // How the favourites grew, and on which days they changed.
 "use strict";
 
+const TICK_GAP = 76;
+
 function growth(report) {
   const node = fill("growth");
   const days = report.daily.map(([day, added, removed, total, there]) => ({ day: dayOf(day), added, removed, total, there }));
@@ -78,6 +80,11 @@ function gathered(days, width) {
   return { interval, one, bars: groups.map(([start, sums]) => ({ start: new Date(start), end: interval.offset(new Date(start)), ...sums })) };
 }
 
+function monthTicks(x, most) {
+  let last = -Infinity;
+  return x.ticks(Math.max(2, most)).filter((tick) => x(tick) - last >= TICK_GAP && ((last = x(tick)), true));
+}
+
 function monthTick(x, ticks) {
   // The first tick includes its year, so that a month is not ambiguous.
   const format = x.tickFormat(ticks.length), year = d3.utcFormat("%Y");
@@ -118,7 +125,7 @@ function paintGrowth(svg, width, days, frame) {
   svg.append("text").attr("x", margin.left - 8).attr("y", middle - room).attr("dy", "0.6em").attr("text-anchor", "end").text(signed(most));
   svg.append("text").attr("x", margin.left - 8).attr("y", middle + room).attr("text-anchor", "end").text(signed(-most));
   svg.append("g").attr("class", "grid").append("line").attr("x1", margin.left).attr("x2", width - margin.right).attr("y1", middle + 0.5).attr("y2", middle + 0.5);
-  const ticks = x.ticks(Math.max(2, Math.floor(width / 110)));
+  const ticks = monthTicks(x, Math.floor(width / 110));
   svg.append("g").selectAll("text").data(ticks).join("text").attr("x", x).attr("y", height - 4).attr("text-anchor", "middle").text(monthTick(x, ticks));
   const cursor = svg.append("g").attr("class", "cursor").attr("visibility", "hidden");
   cursor.append("line").attr("y1", margin.top).attr("y2", height - margin.bottom);

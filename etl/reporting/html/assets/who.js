@@ -111,7 +111,7 @@ function mixture(report) {
     const ends = d3.range(names.length).sort((a, b) => last[a] - last[b]);
     if (isWide) svg.append("g").selectAll("text").data(apart(ends.map((at) => y(last[at])), 17)).join("text").attr("class", "end")
       .attr("x", right + 12).attr("y", (place) => place).attr("dy", "0.35em").text((_, at) => `${names[ends[at]].length > 15 ? `${names[ends[at]].slice(0, 14)}…` : names[ends[at]]} ${percent(last[ends[at]])}`);
-    const ticks = x.ticks(Math.max(2, Math.floor(width / 120)));
+    const ticks = monthTicks(x, Math.floor(width / 120));
     svg.append("g").selectAll("text").data(ticks).join("text").attr("x", (tick) => Math.min(right - 24, Math.max(left + 14, x(tick)))).attr("y", height - 4).attr("text-anchor", "middle").text(monthTick(x, ticks));
   });
 }
