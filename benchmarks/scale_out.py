@@ -49,9 +49,13 @@ OVERLAPS = """
 SELECT count(*) FROM runs a JOIN runs b ON b.account_id = a.account_id AND b.run_id > a.run_id
 WHERE b.started_at < a.finished_at AND a.reason IS DISTINCT FROM 'interrupted'
 """
+LOCKS = """
+SELECT count(*) FILTER (WHERE wait_event_type = 'Lock'), count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND state = 'active' AND pid <> pg_backend_pid()
+"""
 STUCK = "SELECT count(*) FROM schedules WHERE claimed_until IS NOT NULL OR next_run_at <= now()"
 COLUMNS = ("step", "processes", "accounts", "accounts/s", "CPU of the workers an account", "CPU of the services",
-           "killed", "wrong, overlapping, stuck")  # fmt: skip
+           "waiting for locks", "killed", "wrong, overlapping, stuck")  # fmt: skip
 STALLED_SECONDS = 31.0
 YEARLY = "0 0 1 1 *"  # nothing is due by itself
 
@@ -140,7 +144,7 @@ class Trial:
             running, killed = [self._worker(place, once=not restart) for place in range(count)], 0
             try:
                 while any(process.poll() is None for process in running):
-                    time.sleep(0.5)
+                    self._watch_locks(row)
                     done = self._number(
                         f"SELECT count(*) FROM runs WHERE run_id > {row['after']} AND finished_at IS NOT NULL"
                     )
@@ -162,6 +166,14 @@ class Trial:
                     process.wait()
             row["killed"] = killed
 
+    def _watch_locks(self, row: dict[str, int]) -> None:
+        """Count for half a second how many statements run, and how many of them wait for a lock."""
+        for _ in range(10):
+            time.sleep(0.05)
+            ((waiting, active),) = self._rows(LOCKS)
+            row["waiting"] += int(str(waiting))
+            row["active"] += int(str(active))
+
     def loop(self, which: str) -> None:
         """Sync the accounts ``which`` with a plain loop of 4 threads, without the queue, and print the row."""
         self._make_due(which)
@@ -182,6 +194,7 @@ class Trial:
     def _measured(self, kind: str, count: int) -> Iterator[dict[str, int]]:
         """Print the row of a step when the block ends. The caller sets how many it killed."""
         row = {"after": self._number("SELECT coalesce(max(run_id), 0) FROM runs"), "killed": 0}
+        row |= {"waiting": 0, "active": 0}
         for each in self._services:
             each.ask("reset")
         before, service = _cpu_seconds(), sum(each.ask("cpu") for each in self._services)
@@ -194,8 +207,8 @@ class Trial:
         faults = (self._wrong(), self._number(OVERLAPS), self._number(STUCK))
         share, rate = service / float(seconds), accounts / float(seconds)
         milliseconds = 1000 * used / accounts
-        _show(kind, count, accounts, f"{rate:.1f}", f"{milliseconds:.0f} ms", f"{share:.0%} of a core", row["killed"],
-              ", ".join(map(str, faults)))  # fmt: skip
+        _show(kind, count, accounts, f"{rate:.1f}", f"{milliseconds:.0f} ms", f"{share:.0%} of a core",
+              f"{row['waiting'] / max(row['active'], 1):.1%} of {row['active']}", row["killed"], ", ".join(map(str, faults)))  # fmt: skip
 
     def _worker(self, place: int, *, once: bool = True) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "etl", "worker", *(["--once"] if once else [])]

@@ -46,17 +46,14 @@ def _overview(reviews: Sequence[Row]) -> str:
     rows = []
     for place, review in enumerate(reviews):
         row = overview(review)
-        counts = (row[each] for each in ("favourites", "added", "removed", "discoveries"))
-        cells = "".join(
-            f'<td class="number">{"not seen" if count is None else f"{count:,}"}</td>'
-            for count in (*counts, row["days_looked"])
-        )
+        counts = (row[each] for each in ("favourites", "added", "removed", "discoveries", "days_looked"))
+        cells = "".join(f'<td class="number">{"not seen" if count is None else f"{count:,}"}</td>' for count in counts)
         cells += f"<td>{escape(row['artist'] or '')}</td>"
         rows.append(
             f'<tr><th scope="row"><a href="#account-{place}">{escape(visible(row["account"]))}</a></th>{cells}</tr>'
         )
-    counts = ("Favourites", "Added", "Removed", "New artists", "Days looked")
-    heads = "".join(f'<th scope="col" class="number">{each}</th>' for each in counts)
+    numbers = ("Favourites", "Added", "Removed", "New artists", "Days looked")
+    heads = "".join(f'<th scope="col" class="number">{each}</th>' for each in numbers)
     return (
         f'<section class="overview"><p class="eyebrow">Boomplay favourites of {len(reviews):,} accounts</p>'
         f"<h1>{reviews[0]['year']}</h1>"
