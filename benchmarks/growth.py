@@ -25,10 +25,11 @@ from etl.db.migrate import upgrade
 from etl.extract.pagination import PAGE_LIMIT
 from etl.load import runs
 from etl.load.accounts import ensure_account, find_accounts, remember_user
-from etl.load.baseline import labels_of, read_baseline, read_open_favourites
+from etl.load.baseline import read_baseline, read_open_favourites, shared_labels
 from etl.load.favourites import write_changes
 from etl.load.raw import RawItem, items_of, raw_items_by_digest
 from etl.load.snapshot import load_delta
+from etl.load.tracks import mark_sighted
 from etl.model.encoding import digest_of
 from etl.model.records import Item, OpenFavourites, Outcome, RemovalGrace, SnapshotRef
 from etl.model.result import RunResult
@@ -114,12 +115,12 @@ class Past:
         """
         with read_transaction(self.engine) as connection:
             (account,) = find_accounts(connection, ["ada"])
-            state, items, labels = stored_state(connection, account.account_id)
+            state, items = stored_state(connection, account.account_id)
         for _ in range(days):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{self._day:,} days were loaded")
             with time_machine.travel(self._begin_day(), tick=False), write_transaction(self.engine) as connection:
-                state = load_day(connection, account.account_id, self._list.items, (state, items, labels))
+                state = load_day(connection, account.account_id, self._list.items, (state, items))
 
     def size(self) -> float:
         """Return the megabytes of the database, after SQLite's write-ahead log is in it and PostgreSQL has cleaned up."""
@@ -127,8 +128,8 @@ class Past:
         return self.database.megabytes()
 
 
-State = tuple[OpenFavourites, dict[bytes, RawItem], dict[int, list[tuple[str, int]]]]
-"""The open favourites, the newest list's items by digest, and albums and artists by track. A day changes the last two in place."""
+State = tuple[OpenFavourites, dict[bytes, RawItem]]
+"""The open favourites, and the newest list's items by digest. A day changes the latter in place."""
 
 
 def stored_state(connection: Connection, account_id: int) -> State:
@@ -138,22 +139,23 @@ def stored_state(connection: Connection, account_id: int) -> State:
     items = {item.digest: item for item in items_of(connection, baseline.snapshot_id)}
     # Asked about an empty list, the state has the interval of every open favourite.
     state = read_open_favourites(connection, account_id, ())
-    return state, items, labels_of(connection, state.open)
+    return state, items
 
 
 def load_day(connection: Connection, account_id: int, tracks: Sequence[Item], before: State) -> OpenFavourites:
     """Write what a sync of this list writes, and return the open favourites afterwards."""
-    state, items, labels = before
+    state, items = before
     now = clock.now()
     run_id = runs.begin(connection, account_id, OPTIONS.trigger, now)
     delta = find_delta(tracks, {digest: item.is_readable for digest, item in items.items()})
     known = {digest: item.raw_item_id for digest, item in items.items()}
     loaded = load_delta(connection, delta, known, keep_bodies=True, tracks_at=now)
+    missing = state.open - {item.track_id for item in tracks}
     present = tuple(item.track_id for item in tracks if item.track_id is not None)
     ref = SnapshotRef(
         run_id=run_id, started_at=now, observed_at=now, present=present, proves_absence=True, threshold=OPTIONS.threshold,
         grace=OPTIONS.grace, page_size=min(PAGE_LIMIT, len(tracks)), snapshot_id=loaded.snapshot_id,
-        labelled=labelled_tracks(state.open - set(present), labels),
+        labelled=labelled_tracks(missing, shared_labels(connection, missing, state.open)),
     )  # fmt: skip
     changes = decide_changes(state, ref, OPTIONS.threshold)
     result = RunResult(
@@ -168,9 +170,7 @@ def load_day(connection: Connection, account_id: int, tracks: Sequence[Item], be
     for digest in items.keys() - {item.digest for item in tracks}:
         del items[digest]
     items |= {item.digest: item for item in raw_items_by_digest(connection, [each.digest for each in fresh])}
-    for interval in changes.closed:
-        del labels[interval.track_id]
-    labels |= labels_of(connection, [interval.track_id for interval in changes.opened])
+    mark_sighted(connection, loaded.sighted, now)
     return next_state(state, ref, changes)
 
 

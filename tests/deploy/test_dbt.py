@@ -109,7 +109,7 @@ def test_exposures_name_what_the_dashboards_read() -> None:
             assert found[1] in TABLES
     dashboard = (ROOT / "deploy/grafana/dashboards/favsync.json").read_text(encoding="utf-8")
     asked = " ".join(re.findall(r'"(?:rawSql|query)": "(.*)"', dashboard))
-    read_there = {name for name in TABLES if re.search(rf"\bFROM {name}\b", asked)}
+    read_there = {name for name in TABLES if re.search(rf"\b(?:FROM|JOIN) \(?{name}\b", asked)}
     named = "\n".join(exposures["favsync_grafana"]["depends_on"])
     assert set(re.findall(r"'favsync', '(\w+)'", named)) == read_there
 
