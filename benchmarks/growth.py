@@ -170,7 +170,7 @@ def load_day(connection: Connection, account_id: int, tracks: Sequence[Item], be
     for digest in items.keys() - {item.digest for item in tracks}:
         del items[digest]
     items |= {item.digest: item for item in raw_items_by_digest(connection, [each.digest for each in fresh])}
-    mark_sighted(connection, loaded.sighted, now)
+    mark_sighted(connection, loaded.sighted, loaded.earlier, now)
     return next_state(state, ref, changes)
 
 

@@ -205,7 +205,7 @@ def _load(
         replay_tracks(connection, loaded.late, accounts=accounts_with_tracks(connection, loaded.late))
     _remember_owner(connection, run, owner, snapshot.observed_at)
     _settle(connection, run, result)
-    mark_sighted(connection, loaded.sighted, snapshot.observed_at)
+    mark_sighted(connection, loaded.sighted, loaded.earlier, snapshot.observed_at)
     return result
 
 

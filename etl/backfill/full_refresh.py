@@ -18,11 +18,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from msgspec.structs import replace
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from etl import clock
 from etl.backfill import page_checkpoint
 from etl.boomplay.payloads import User
+from etl.db.bulk import lock_track_tables
 from etl.db.engine import in_transaction, read_transaction, write_transaction
 from etl.extract.snapshot import FavouritePages
 from etl.load.accounts import Account
@@ -165,4 +166,9 @@ def _refresh_stored(engine: Engine, account: Account, source: CheckpointingApi, 
             rekept = in_transaction(engine, lambda connection: restore_bodies(connection, source.items))
         if not differs and not rekept:
             return 0, 0
-        return rekept, len(in_transaction(engine, lambda connection: replay_tracks(connection, track_ids)).tracks)
+
+        def replay(connection: Connection) -> int:
+            lock_track_tables(connection)
+            return len(replay_tracks(connection, track_ids).tracks)
+
+        return rekept, in_transaction(engine, replay)

@@ -18,7 +18,7 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Table, TableClause
+from sqlalchemy import Column, Connection, Table, TableClause
 
 from etl.db import pg_copy
 from etl.db.types import instant_text
@@ -248,17 +248,17 @@ class RowLock(StrEnum):
     CHANGE = "FOR UPDATE"
 
 
-def advance(connection: Connection, table: Table, column: str, keys: Collection[int], at: object) -> None:
-    """Set the instant ``column`` of these rows to ``at`` where it is earlier or NULL; locks only those."""
-    key = next(iter(table.primary_key.columns)).name
-    older = f" AND ({column} IS NULL OR {column} < {placeholder(connection)})"
-    head = f"UPDATE {table.name} SET {column} = {placeholder(connection)} WHERE {key}"  # noqa: S608
+def move_instant(connection: Connection, column: Column[Any], keys: Collection[int], at: object, compared: str) -> None:
+    """Set the instant of these rows to ``at`` where it is NULL, or earlier (``<``) or later (``>``); locks only those."""
+    table, key = column.table.name, next(iter(column.table.primary_key.columns)).name
+    moves = f" AND ({column.name} IS NULL OR {column.name} {compared} {placeholder(connection)})"
+    head = f"UPDATE {table} SET {column.name} = {placeholder(connection)} WHERE {key}"  # noqa: S608
     if not keys:
         return
     if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql(f"{head} = ?{older}", [(at, each, at) for each in keys])
+        connection.exec_driver_sql(f"{head} = ?{moves}", [(at, each, at) for each in keys])
         return
-    wanted = f"SELECT {key} FROM {table.name} WHERE {key} = ANY(%s){older} ORDER BY {key} FOR NO KEY UPDATE"  # noqa: S608
+    wanted = f"SELECT {key} FROM {table} WHERE {key} = ANY(%s){moves} ORDER BY {key} FOR NO KEY UPDATE"  # noqa: S608
     connection.exec_driver_sql(f"{head} IN ({wanted})", (at, list(keys), at))
 
 

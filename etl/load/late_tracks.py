@@ -35,10 +35,11 @@ def backdate_versions(
         return set()
     alone = _without_a_past(connection, same)
     moved = alone - _named_otherwise(connection, [same[track_id] for track_id in alone])
-    at = bulk.instants(connection)(observed_at)
+    convert = bulk.instants(connection)
+    at = convert(observed_at)
     seen = bulk.select_in(connection, "track_id, first_seen_at", tracks, "track_id", moved)
-    rows = [(track_id, min(first_seen_at, at), at) for track_id, first_seen_at in seen]
-    bulk.update(connection, tracks, ("track_id",), ("first_seen_at", "changed_at"), rows)
+    rows = [(track_id, min(first_seen_at, at), at, convert(known[track_id].newest)) for track_id, first_seen_at in seen]
+    bulk.update(connection, tracks, ("track_id",), ("first_seen_at", "changed_at", "sighted_at"), rows)
     return moved
 
 

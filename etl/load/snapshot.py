@@ -23,7 +23,7 @@ from etl.transform.delta import BATCH, Delta, normalise_batches
 class LoadResult(msgspec.Struct):
     """What was written. ``changed``: tracks with new attributes. ``late``: tracks whose versions need a replay.
 
-    ``sighted``: tracks of which nothing was written, for `tracks.mark_sighted`. ``rejects``: new items that could not be read.
+    ``sighted``, ``earlier``: tracks for `tracks.mark_sighted`. ``rejects``: new items that could not be read.
     ``unstored``: tracks by raw item, if their bodies are not kept.
     """
 
@@ -31,6 +31,7 @@ class LoadResult(msgspec.Struct):
     changed: int = 0
     late: list[int] = msgspec.field(default_factory=list)
     sighted: list[int] = msgspec.field(default_factory=list)
+    earlier: list[int] = msgspec.field(default_factory=list)
     rejects: list[Reject] = msgspec.field(default_factory=list)
     unstored: dict[int, Track] = msgspec.field(default_factory=dict)
 
@@ -71,6 +72,7 @@ def load_delta(
             done.changed += len(changes.changed)
             done.late += [track.track_id for track in changes.late]
             done.sighted += changes.same
+            done.earlier += changes.earlier
         elif not keep_bodies:
             by_track = {item.track_id: stored[item.digest] for item in batch.items}
             done.unstored.update((by_track[track.track_id], track) for track in batch.tracks)

@@ -66,8 +66,9 @@ def upsert_tracks(
     """
     known = _locked_refs(connection, seen, observed_at, is_alone=is_alone)
     change = track_changes(known, seen, observed_at)
-    earlier = backdate_versions(connection, change.late, known, observed_at)
-    change = msgspec.structs.replace(change, late=tuple(t for t in change.late if t.track_id not in earlier))
+    backdated = backdate_versions(connection, change.late, known, observed_at)
+    late = tuple(track for track in change.late if track.track_id not in backdated)
+    change = msgspec.structs.replace(change, late=late, earlier=(*change.earlier, *bare_ids))
     at = bulk.instants(connection)(observed_at)
     bare = [track_id for track_id in bare_ids if track_id not in known]
     bare += [track.track_id for track in seen if not track.has_facts and track.track_id not in known]
@@ -95,6 +96,7 @@ def upsert_tracks(
         change.changed + second.changed,
         change.late + second.late,
         change.same + second.same,
+        change.earlier + second.earlier,
     )
 
 
@@ -110,21 +112,26 @@ def _locked_refs(
     if is_alone or connection.dialect.name == "sqlite":  # which has one writer
         return known
     if not track_changes(known, seen, observed_at).writes(known):
-        known = stored_version_refs(connection, ids, bulk.RowLock.KEEP)
+        # What is read while it is locked to be kept may be older than a change that was committed meanwhile.
+        known = stored_version_refs(connection, stored_version_refs(connection, ids, bulk.RowLock.KEEP))
         if not track_changes(known, seen, observed_at).writes(known):
             return known
     return stored_version_refs(connection, ids, bulk.RowLock.CHANGE)
 
 
-def mark_sighted(connection: Connection, track_ids: Collection[int], observed_at: datetime) -> None:
-    """Note that these tracks, which the caller has locked, were seen with their stored attributes. The last write of a run.
+def mark_sighted(
+    connection: Connection, seen_again: Collection[int], seen_earlier: Collection[int], observed_at: datetime
+) -> None:
+    """Note when tracks were seen whose attributes the run did not write (`TrackChanges`). The last write of a run.
 
-    The time is rounded up, so that of many accounts that see the same tracks only the first one writes; a run with other
+    The newest time is rounded up, so that of many accounts that see the same tracks only the first one writes; a run with other
     attributes that comes in between counts as late, and a replay decides.
     """
+    at = bulk.instants(connection)
     step = (observed_at - datetime.min.replace(tzinfo=observed_at.tzinfo)) % SIGHTED_STEP
     rounded = observed_at - step + SIGHTED_STEP if step else observed_at
-    bulk.advance(connection, tracks, "sighted_at", track_ids, bulk.instants(connection)(rounded))
+    bulk.move_instant(connection, tracks.c.first_seen_at, seen_earlier, at(observed_at), ">")
+    bulk.move_instant(connection, tracks.c.sighted_at, seen_again, at(rounded), "<")
 
 
 def _batches(touched: Sequence[Track]) -> Iterator[Sequence[Track]]:

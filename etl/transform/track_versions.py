@@ -107,6 +107,12 @@ class StoredVersionRef(msgspec.Struct, frozen=True):
     digest: Digest | None
     changed_at: datetime | None
     sighted_at: datetime | None = None
+    first_seen_at: datetime | None = None
+
+    @property
+    def newest(self) -> datetime | None:
+        """The newest moment at which something is known about the track."""
+        return max((each for each in (self.changed_at, self.sighted_at) if each is not None), default=None)
 
     def holds(self, track: Track, observed_at: datetime) -> bool:
         """True if the attributes of ``track`` are known to be valid at ``observed_at`` and ever since."""
@@ -116,7 +122,7 @@ class StoredVersionRef(msgspec.Struct, frozen=True):
 
     def is_later(self, observed_at: datetime) -> bool:
         """True if something at least as new as ``observed_at`` is known about the track."""
-        return any(instant is not None and instant >= observed_at for instant in (self.changed_at, self.sighted_at))
+        return self.newest is not None and self.newest >= observed_at
 
 
 class TrackChanges(msgspec.Struct, frozen=True):
@@ -124,13 +130,14 @@ class TrackChanges(msgspec.Struct, frozen=True):
 
     ``new``: tracks without stored attributes. ``changed``: tracks whose attributes differ from the stored ones.
     ``late``: tracks for which something newer is stored already, so that their versions need a replay. ``same``: tracks whose
-    stored attributes were seen again, later than ever before.
+    stored attributes were seen again, later than ever before. ``earlier``: tracks that were never seen so early before.
     """
 
     new: tuple[Track, ...] = ()
     changed: tuple[Track, ...] = ()
     late: tuple[Track, ...] = ()
     same: tuple[int, ...] = ()
+    earlier: tuple[int, ...] = ()
 
     def writes(self, known: Container[int]) -> bool:
         """True if any of the tracks that are ``known`` gets other attributes or a replay."""
@@ -143,8 +150,11 @@ def track_changes(known: dict[int, StoredVersionRef], tracks: Iterable[Track], o
     changed: list[Track] = []
     late: list[Track] = []
     same: list[int] = []
+    earlier: list[int] = []
     for track in tracks:
         before = known.get(track.track_id)
+        if before is not None and before.first_seen_at is not None and before.first_seen_at > observed_at:
+            earlier.append(track.track_id)
         if not track.has_facts:
             if before is not None and not before.is_later(observed_at):
                 same.append(track.track_id)
@@ -158,4 +168,4 @@ def track_changes(known: dict[int, StoredVersionRef], tracks: Iterable[Track], o
             changed.append(track)
         else:
             same.append(track.track_id)
-    return TrackChanges(tuple(new), tuple(changed), tuple(late), tuple(same))
+    return TrackChanges(tuple(new), tuple(changed), tuple(late), tuple(same), tuple(earlier))

@@ -68,6 +68,29 @@ def test_version_seen_later_by_another_account_is_backdated(database, replays):
     assert is_sound(database)
 
 
+def test_backdated_version_remembers_when_it_was_seen_later(database, replays):
+    sync_at(database, "ada", NOON + 3 * MOMENT, item(2))
+    sync_at(database, "bob", NOON + MOMENT, item(2))
+    sync_at(database, "cyd", NOON + 2 * MOMENT, item(2, track_title="Other"))
+    assert replays == [[2]]
+    titles = database.rows("SELECT title FROM track_versions ORDER BY valid_from")
+    assert titles == [("Track 2",), ("Other",), ("Track 2",)]
+    assert is_sound(database)
+
+
+BARE = Item(b'{"track_id": 2}', b"\x02" * 16, 2)
+REJECTED = Item(b'{"track_id": 2, "track_title": 7}', b"\x03" * 16, 2)
+
+
+@pytest.mark.parametrize("first", [BARE, REJECTED, item(2)])
+@pytest.mark.parametrize("second", [BARE, REJECTED, item(2)])
+def test_first_seen_time_is_the_earliest_whatever_was_known(database, first, second):
+    sync_at(database, "ada", NOON + MOMENT, item(1), first)
+    sync_at(database, "bob", NOON, item(1), second)
+    assert str(database.rows("SELECT first_seen_at FROM tracks WHERE track_id = 2")[0][0])[11:19] == "12:00:00"
+    assert is_sound(database)
+
+
 def test_other_facts_a_moment_earlier_are_a_version_of_their_own(database, replays):
     sync_at(database, "ada", NOON + MOMENT, item(2, track_title="Now"))
     sync_at(database, "bob", NOON, item(2, track_title="Before"))

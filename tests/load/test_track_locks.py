@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import time_machine
-from sqlalchemy import event
+from sqlalchemy import event, text
 
 from etl.db.engine import read_transaction
 from etl.model.records import Item
@@ -17,10 +18,14 @@ from etl.sync import RunResult
 from tests.conftest import NewDatabase
 from tests.support.database import Database, open_database
 from tests.support.lists import FakeSource, item
+from tests.support.waiting import wait_until
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MOMENT = timedelta(seconds=3)
 TRACKS = range(1, 51)
+WAITING = """
+SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+"""
 AGAIN = {1: "Again"}  # the title of a track that is stored with another one
 
 pytestmark = pytest.mark.postgresql
@@ -119,3 +124,16 @@ def test_a_change_within_those_seconds_is_found(database):
     sync_at(database, "cyd", NOON + timedelta(seconds=7), *items(AGAIN))
     assert len(versions(database)) == 2
     assert is_sound(database)
+
+
+def test_a_change_is_seen_that_was_committed_during_a_wait(database):
+    results: list[RunResult] = []
+    ada = threading.Thread(target=lambda: results.append(sync_at(database, "ada", NOON, *items())))
+    with database.engine.begin() as holder:
+        holder.execute(text("SELECT 1 FROM tracks WHERE track_id = 1 FOR UPDATE"))
+        ada.start()
+        wait_until(lambda: database.rows(WAITING) == [(1,)])
+        with database.engine.begin() as other:
+            other.execute(text("UPDATE tracks SET facts_digest = '\\x00' WHERE track_id = 2"))
+    ada.join()
+    assert [result.changed for result in results] == [1]
