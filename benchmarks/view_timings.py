@@ -34,7 +34,7 @@ row is computed and counted, for every account. *First*: `favsync report NAME --
 has statistics (`ANALYZE`), as its autovacuum makes them; SQLite has none, which is its default.
 
 A query about one account reads that account alone: a test checks the plans of SQLite, and the views with the header `narrow` (survival,
-half-life, the two views of markets, daily snapshots) are asked over that account's rows when `--account` is given. The views across
+half-life, daily snapshots) are asked over that account's rows when `--account` is given. The views across
 accounts always read all of them.
 To measure your own, and to see the plan of each view with `--plans`:
 

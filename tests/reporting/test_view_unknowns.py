@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, insert, select, text, update
+from sqlalchemy import Connection, insert, select, update
 
 from etl.db.tables import accounts, favourites, runs, superseded_versions, track_artists, track_versions, tracks
-from tests.house.source import ROOT
 from tests.reporting.test_view_numbers import members
 from tests.support.seeded import Histories, changed, intervals, rows_of
 
@@ -158,16 +156,3 @@ def test_every_view_with_an_account_has_its_id(histories: Histories, seeded: Con
         if "account" in result.columns:
             at, by = result.columns.index("account"), result.columns.index("account_id")
             assert all(ids[row[at]] == row[by] for row in result.rows), view.name
-
-
-def test_the_documented_query_by_sets_equals_the_coverage(half_known: Connection) -> None:
-    words = (ROOT / "docs/data-model.md").read_text(encoding="utf-8")
-    (query,) = re.findall(r"or by sets: `(SELECT [^`]+)`", words)
-    wanted = {
-        row["market_code"]: row["available"]
-        for row in rows_of(half_known, "market-coverage")
-        if row["account"] == "ada"
-    }
-    shown = dict(half_known.execute(text(query)).all())
-    assert shown == {code: available for code, available in wanted.items() if available}
-    assert len(set(shown.values())) > 1

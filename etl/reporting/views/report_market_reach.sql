@@ -2,7 +2,6 @@
 -- list: How much plays in each region
 -- order: account, continent, region
 -- as-of: yes
--- narrow: yes
 SELECT
     account,
     continent,
