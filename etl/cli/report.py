@@ -38,6 +38,7 @@ ENDINGS = {
     ".parquet": "parquet",
 }
 FORMATS = ("table", *dict.fromkeys(ENDINGS.values()))
+ACCOUNTS_IN_LINES = 12
 HTML, YEAR = "html", "year"
 
 
@@ -205,12 +206,17 @@ def _list(context: Context, format_: str) -> None:
 
 
 def _say_unknown(context: Context, connection: Connection, names: Sequence[str], as_of: datetime) -> None:
-    """Report how many tracks are unknown at that time; they are not among the rows."""
+    """Report how many tracks are unknown at that time, in a line an account or, of many, in one; they are not among the rows."""
+    unknown: dict[str, int] = {}
     for account in find_accounts(connection, names):
-        unknown = sum(each.answer is Presence.UNKNOWN for each in list_at(connection, account.account_id, as_of))
-        if unknown:
-            command = f"favsync as-of {as_of:%Y-%m-%dT%H:%M:%SZ}"
-            context.say(f"{account.name}: {counted(unknown, 'track')} unknown at that time: `{command}` lists them")
+        listed = list_at(connection, account.account_id, as_of)
+        unknown[account.name] = sum(each.answer is Presence.UNKNOWN for each in listed)
+    found = {name: count for name, count in unknown.items() if count}
+    if len(found) > ACCOUNTS_IN_LINES:
+        found = {counted(len(found), "account"): sum(found.values())}
+    for name, count in found.items():
+        command = f"favsync as-of {as_of:%Y-%m-%dT%H:%M:%SZ}"
+        context.say(f"{name}: {counted(count, 'track')} unknown at that time: `{command}` lists them")
 
 
 def _write_html(context: Context, accounts: Sequence[str], output: Path | None) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from etl.cli import main
+from etl.cli import main, report
 from etl.db.engine import read_transaction
 from etl.reporting.views import views
 from tests.support.seeded import Histories
@@ -162,6 +162,17 @@ def test_as_of_reports_the_number_of_unknown_tracks(run: Run) -> None:
     code, out, err = run("report", "artists", "--as-of", "2025-01-01", "--json", "--account", "ada")
     assert (code, json.loads(out)) == (0, [])
     assert "unknown at that time: `favsync as-of 2025-01-01T00:00:00Z` lists them" in err
+
+
+def test_as_of_adds_up_the_unknown_tracks_of_many_accounts(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = ("report", "artists", "--as-of", "2025-01-01", "--json")
+    lines = run(*command)[2].splitlines()
+    assert len(lines) > 1
+    monkeypatch.setattr(report, "ACCOUNTS_IN_LINES", 1)
+    counts = [int(line.split(": ")[1].split()[0]) for line in lines]
+    assert run(*command)[2].startswith(
+        f"{len(lines)} accounts: {sum(counts)} tracks unknown at that time: `favsync as-of"
+    )
 
 
 def test_a_closed_output_pipe_is_no_error(histories: Histories) -> None:
