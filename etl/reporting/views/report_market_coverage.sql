@@ -39,9 +39,9 @@ counted AS (
         m.region,
         m.continent,
         m.is_iso,
-        json_extract(n.value, '$[2]') + v.value AS available,
-        json_extract(n.value, '$[0]') AS favourites,
-        json_extract(n.value, '$[1]') AS known
+        everywhere.value + v.value AS available,
+        listed.value AS favourites,
+        known.value AS known
     FROM accounts c
     CROSS JOIN json_each((
         SELECT json_array(json_array(
@@ -50,8 +50,10 @@ counted AS (
         FROM favourites f
         JOIN tracks t ON t.track_id = f.track_id
         WHERE f.account_id = c.account_id AND f.valid_to IS NULL
-        HAVING count(*) > 0
     )) n
+    CROSS JOIN json_each(n.value, '$[0]') listed
+    CROSS JOIN json_each(n.value, '$[1]') known
+    CROSS JOIN json_each(n.value, '$[2]') everywhere
     CROSS JOIN json_each((
         SELECT json_group_array(moved)
         FROM (
@@ -71,7 +73,7 @@ counted AS (
         )
     )) v
     CROSS JOIN numbered m
-    WHERE m.number = v.key + 1
+    WHERE m.number = v.key + 1 AND listed.value > 0
 )
 SELECT
     account,
