@@ -204,7 +204,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--days", type=int, default=1_095, help="of the database that is compared with a young one")
     parser.add_argument("--tools", type=_names(list(PEERS)), default=list(PEERS), help=f"others: {', '.join(PEERS)}")
     parser.add_argument("--only", type=_names(list(PARTS)), default=list(PARTS), help=f"parts: {', '.join(PARTS)}")
-    parser.add_argument("--minutes", type=float, default=35, help="what has not begun by then is left out")
+    parser.add_argument("--minutes", type=float, default=35, help="parts that have not started by then are left out")
     parser.add_argument("--quick", action="store_true", help="1,000 favourites, one round, 30 days, no other tools")
     parser.add_argument("--samples", type=Path, default=Path("build/benchmarks.jsonl"), help="the file of samples")
     parser.add_argument("--write", type=Path, help="write the page into this file instead of printing it")

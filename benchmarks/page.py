@@ -92,7 +92,7 @@ def page(found: Found) -> str:
 
 
 def _conditions(found: Found) -> str:
-    begun = max(by.began for by in found.parts.values())
+    started = max(by.began for by in found.parts.values())
     starts = [(cell[2], found.median("cpu_seconds", cell)) for cell in found.cells if cell[3] == "start"]
     reported = ", ".join(f"`{name}` {seconds:.2f} s" for name, seconds in starts if seconds)
     empty = {
@@ -107,7 +107,7 @@ What favsync costs, beside other tools and beside the least that any design must
 write; no history, no proofs, no bodies, no checks), on the same seeded lists over the same [sandbox](sandbox.md).
 `make bench ARGS="--write docs/benchmarks.md"` measures again and writes this page; `python -m benchmarks --quick` prints a small one.
 
-Measured on {begun.date()} at commit {found.key.commit}: {os.cpu_count()} processors, {platform.system()}, Python {platform.python_version()}. Medians are shown.
+Measured on {started.date()} at commit {found.key.commit}: {os.cpu_count()} processors, {platform.system()}, Python {platform.python_version()}. Medians are shown.
 
 {remarks}
 - Each sample is a whole process in a new database. `favsync db upgrade` runs before and is not measured. In a round, favsync and the floors
@@ -124,10 +124,10 @@ def _remarks(found: Found) -> Iterator[str]:
     load = max(by.load for by in found.parts.values())
     busy = "**the machine was busy**, so times are too long and ratios rough" if load > BUSY else "the machine was idle"
     yield f"- Load average before the start: {load:.2f} for each processor; {busy}."
-    begun = max(by.began for by in found.parts.values())
+    started = max(by.began for by in found.parts.values())
     for part, by in found.parts.items():
-        if begun - by.began > timedelta(0):
-            yield f"- *{part}* is {(begun - by.began).total_seconds() / 3600:.1f} hours older than the newest part, of the same commit and machine."
+        if started - by.began > timedelta(0):
+            yield f"- *{part}* is {(started - by.began).total_seconds() / 3600:.1f} hours older than the newest part, of the same commit and machine."
     for part, failure in found.failures.items():
         yield f"- **{part} is not whole**: {failure.rstrip('.')}."
 

@@ -299,7 +299,7 @@ def new_database(tmp_path: Path, postgres: Postgres, sqlite_template: Callable[[
     """Return a function ``(engine, *, migrated=True, copy_of=None)`` that makes a database and returns its URL.
 
     All go after the test. A SQLite database that is not migrated is a file that does not exist yet. ``copy_of``: the URL
-    of the database to copy, to which nobody is connected.
+    of the database to copy, which has no connections.
     """
     numbers = itertools.count(1)
 

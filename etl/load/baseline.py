@@ -268,10 +268,8 @@ def stored_version_refs(
     connection: Connection, track_ids: Collection[int], lock: bulk.RowLock | None = None
 ) -> dict[int, StoredVersionRef]:
     """Return the digest and times of these tracks' current attributes, by track. ``lock``: lock their rows (PostgreSQL)."""
-    columns, suffix = (
-        "track_id, facts_digest, changed_at, sighted_at, first_seen_at",
-        f" ORDER BY track_id {lock}" if lock else "",
-    )
+    columns = "track_id, facts_digest, changed_at, sighted_at, first_seen_at"
+    suffix = f" ORDER BY track_id {lock}" if lock else ""
     rows = bulk.select_in(connection, columns, tracks, "track_id", track_ids, suffix)
     return {row[0]: StoredVersionRef(bytes(row[1]) if row[1] else None, *map(_instant, row[2:])) for row in rows}
 

@@ -1,4 +1,4 @@
-"""Accounts that have tracks in common, on PostgreSQL: who only sees them again waits for nobody, who changes one waits."""
+"""Accounts that have tracks in common, on PostgreSQL: a run that only sees them again does not wait, one that changes a track does."""
 
 from __future__ import annotations
 
@@ -48,7 +48,9 @@ def database(url: str) -> Iterator[Database]:
 def other(url: str) -> Iterator[Database]:
     """The same database, whose statements fail where they wait for a lock."""
     with open_database(url) as made:
-        event.listen(made.engine, "begin", lambda begun: begun.exec_driver_sql("SET LOCAL lock_timeout = '200ms'"))
+        event.listen(
+            made.engine, "begin", lambda connection: connection.exec_driver_sql("SET LOCAL lock_timeout = '200ms'")
+        )
         yield made
 
 
