@@ -1,7 +1,7 @@
 """Runs one sync of one account: lock it, read the list, decide what changed, write it.
 
-The scheduler, the CLI, the backfill and the demo all use it. The row of a run is inserted before the first request and finished
-in the one transaction that writes what the run found, so a crash leaves the history as it was before or as it is after.
+The scheduler, the workers, the CLI, the backfill and the demo all use it. The row of a run is inserted before the first request
+and finished in the one transaction that writes what the run found, so a crash leaves the history either unchanged or fully updated.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ log = logs.get(__name__)
 
 
 class Run(msgspec.Struct, frozen=True):
-    """A run in progress. ``engine`` None: there is no database yet (a plan). ``result``: what is known of it so far."""
+    """A run in progress. ``engine`` None: there is no database yet (a plan). ``result``: what is known so far."""
 
     engine: Engine | None
     account: Account
@@ -106,7 +106,7 @@ def _sync(engine: Engine, run: Run) -> RunResult:
     answers = _ask_catalogue(run, snapshot, lookup)
     delta, known = _delta(run, snapshot)
     ref = _snapshot_ref(run, snapshot, owner, answers)
-    # The transaction runs again after a deadlock.
+    # The transaction is retried after a deadlock.
     return in_transaction(engine, lambda connection: _load(connection, run, snapshot, ref, (delta, known), owner))
 
 
@@ -150,7 +150,7 @@ def _take_snapshot(run: Run) -> tuple[Snapshot, FavouriteQueries]:
 
 
 def _dated(run: Run, snapshot: Snapshot) -> Run:
-    """Return the run with the start that a right clock would have shown."""
+    """Return the run with its start corrected by the offset of this machine's clock, which the service's answers show."""
     return replace(run, result=replace(run.result, started_at=run.result.started_at + snapshot.clock_shift))
 
 
@@ -210,11 +210,13 @@ def _load(
 
 
 def _settle(connection: Connection, run: Run, result: RunResult) -> None:
+    """Let the scheduler write the account's next run, in the same transaction."""
     if run.options.settle is not None:
         run.options.settle(connection, result)
 
 
 def _labelled(connection: Connection, before: OpenFavourites, ref: SnapshotRef) -> frozenset[int]:
+    """Return the missing tracks that look hidden together with their label."""
     missing = set(before.open).difference(ref.present)
     if len(missing) < CROWD:
         return frozenset()

@@ -19,7 +19,7 @@ from etl.db.engine import read_transaction
 from etl.db.tables import artists, tracks
 from etl.errors import counted
 from etl.load.accounts import every_account, find_accounts
-from etl.reporting.timeline import Event, events, tracks_by, tracks_called, tracks_of_artist
+from etl.reporting.timeline import Event, artists_called, events, tracks_by, tracks_called
 
 SHOWN_TRACKS = 12
 WORDS = {
@@ -79,7 +79,7 @@ def _tracks(connection: Connection, track: str | None, artist: str | None) -> se
         return called
     if artist is None:
         return None
-    by = tracks_of_artist(connection, artist)
+    by = artists_called(connection, artist)
     if not by:
         remedy = "`favsync report artists` lists the artists of your favourites"
         raise unknown("artist", artist, _names(connection, artists.c.name), remedy=remedy)

@@ -64,7 +64,7 @@ def tracks_called(connection: Connection, wanted: str) -> set[int]:
     return now | _with_name(connection, superseded_versions.c.track_id, superseded_versions.c.title, wanted)
 
 
-def tracks_of_artist(connection: Connection, wanted: str) -> set[int]:
+def artists_called(connection: Connection, wanted: str) -> set[int]:
     """Return the artists that have the id ``wanted`` if it is a number, or else that name in any case."""
     if wanted.isdecimal():
         return _with_id(connection, artists.c.artist_id, wanted)
