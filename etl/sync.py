@@ -1,7 +1,8 @@
 """Runs one sync of one account: lock it, read the list, decide what changed, write it.
 
-The scheduler, the workers, the CLI, the backfill and the demo all use it. The row of a run is inserted before the first request
-and finished in the one transaction that writes what the run found, so a crash leaves the history either unchanged or fully updated.
+The scheduler, the workers, the CLI, the backfill and the demo all use it. The row of a run is inserted before the first
+request and finished in the one transaction that writes what the run found, so a crash leaves the history either unchanged or
+fully updated.
 """
 
 from __future__ import annotations
