@@ -24,10 +24,10 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.growth import Growth, measure_growth
-from benchmarks.measure import Sample, own_memory
-from benchmarks.page import ENGINES, page
+from benchmarks.measure import ENGINES, Sample, own_memory
+from benchmarks.page import page
 from benchmarks.postgres import postgres_server
-from benchmarks.processes import FLOORS, PEERS, STARTS, Processes, install_peers
+from benchmarks.processes import FLOORS, PEERS, STARTS, Processes, install_peers, names
 from benchmarks.removal_requests import AGES, GRACES, Removal, measure_removal
 from benchmarks.samples import Cell, Entry, Found, Invocation, SampleFile, key_of
 from etl import clock, logs
@@ -184,16 +184,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     return int(not is_whole)
 
 
-def _names(known: Sequence[str]) -> Callable[[str], list[str]]:
-    def names(given: str) -> list[str]:
-        found = [name for name in given.split(",") if name]
-        if unknown := [name for name in found if name not in known]:
-            raise argparse.ArgumentTypeError(f"{unknown[0]} is none of {', '.join(known)}")
-        return [name for name in known if name in found]
-
-    return names
-
-
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -202,8 +192,8 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--large", type=int, default=100_000, help="favourites of a single large sample; 0 = none")
     parser.add_argument("--runs", type=int, default=5, help="rounds; medians are shown")
     parser.add_argument("--days", type=int, default=1_095, help="of the database that is compared with a young one")
-    parser.add_argument("--tools", type=_names(list(PEERS)), default=list(PEERS), help=f"others: {', '.join(PEERS)}")
-    parser.add_argument("--only", type=_names(list(PARTS)), default=list(PARTS), help=f"parts: {', '.join(PARTS)}")
+    parser.add_argument("--tools", type=names(list(PEERS)), default=list(PEERS), help=f"others: {', '.join(PEERS)}")
+    parser.add_argument("--only", type=names(list(PARTS)), default=list(PARTS), help=f"parts: {', '.join(PARTS)}")
     parser.add_argument("--minutes", type=float, default=35, help="parts that have not started by then are left out")
     parser.add_argument("--quick", action="store_true", help="1,000 favourites, one round, 30 days, no other tools")
     parser.add_argument("--samples", type=Path, default=Path("build/benchmarks.jsonl"), help="the file of samples")

@@ -22,6 +22,8 @@ from pathlib import Path
 import psycopg
 from sqlalchemy import Engine, make_url, text
 
+ENGINES = ("sqlite", "postgresql")
+PHASES = {"first": "first load", "unchanged": "unchanged", "added": "1 % added"}
 RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 

@@ -10,12 +10,10 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
-from benchmarks.measure import Sample
+from benchmarks.measure import ENGINES, PHASES, Sample
 from benchmarks.samples import Found
 
-ENGINES = ("sqlite", "postgresql")
 ENGINE_NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
-PHASES = {"first": "first load", "unchanged": "unchanged", "added": "1 % added"}
 MEMORY_MB = {10_000: 110, 100_000: 250}
 BUSY = 0.25
 """The load average of each processor, before a measurement, from which the machine counts as busy."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
@@ -10,12 +11,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks.measure import Database, Sample, timed
-from benchmarks.page import ENGINES, PHASES
+from benchmarks.measure import ENGINES, PHASES, Database, Sample, timed
 from benchmarks.service import Service
 
 SCRIPTS = Path(__file__).parent / "tools"
 REQUIREMENTS = SCRIPTS / "requirements.txt"
+PEER_SETTINGS = {
+    "PATH": os.environ["PATH"],
+    "RUNTIME__DLTHUB_TELEMETRY": "false",
+    "RUNTIME__LOG_LEVEL": "CRITICAL",
+    **dict.fromkeys(("EXTRACT__WORKERS", "NORMALIZE__WORKERS", "LOAD__WORKERS"), "1"),
+}
+"""The environment of the peers in `benchmarks.hostile`."""
 FAVSYNC = str(Path(sys.executable).with_name("favsync"))
 STARTS = {
     "Python": [sys.executable, "-c", "pass"],
@@ -113,13 +120,25 @@ class Processes:
         }
 
 
-def install_peers(folder: Path) -> None:
+def install_peers(folder: Path, requirements: Path = REQUIREMENTS) -> None:
     """Make the environment of the peers, unless it is there.
 
     Raises: CalledProcessError if they cannot be installed.
     """
     stamp = folder / "installed.txt"
-    if not stamp.exists() or stamp.read_text() != REQUIREMENTS.read_text():
+    if not stamp.exists() or stamp.read_text() != requirements.read_text():
         venv.create(folder, with_pip=True)
-        subprocess.run([folder / "bin" / "python", "-m", "pip", "install", "-q", "-r", REQUIREMENTS], check=True)
-        stamp.write_text(REQUIREMENTS.read_text())
+        subprocess.run([folder / "bin" / "python", "-m", "pip", "install", "-q", "-r", requirements], check=True)
+        stamp.write_text(requirements.read_text())
+
+
+def names(known: Sequence[str]) -> Callable[[str], list[str]]:
+    """Return the type of an option that takes some of the ``known`` names, separated by commas."""
+
+    def read(given: str) -> list[str]:
+        found = [name for name in given.split(",") if name]
+        if unknown := [name for name in found if name not in known]:
+            raise argparse.ArgumentTypeError(f"{unknown[0]} is none of {', '.join(known)}")
+        return [name for name in known if name in found]
+
+    return read

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+
+import msgspec
 
 ALL = "**all**"
 
 
 @dataclass
 class Tally:
-    """The sums over trials; `benchmarks.hostile.trials` and `days` define the counts. ``messages``: one for each error."""
+    """The sums over trials; `benchmarks.hostile.trials` defines the counts. ``messages``: one for each error."""
 
     trials: int = 0
     runs: int = 0
     removals: int = 0
     false: int = 0
-    bounds: int = 0
     missed: int = 0
-    waiting: int = 0
     late: int = 0
     lacking: int = 0
     held: int = 0
@@ -36,28 +35,42 @@ class Tally:
 Tallies = Mapping[str, Tally]
 
 
+class Row(msgspec.Struct):
+    """One line of the file: a trial."""
+
+    tool: str
+    seed: int
+    scenario: str
+    number: int
+    tally: Tally
+
+
 class ResultsFile:
     """The tallies of one tool's trials of one seed as JSON lines, so that a measurement can be resumed."""
 
     def __init__(self, path: Path | None, tool: str, seed: int) -> None:
-        self._path = path
-        self._key = {"tool": tool, "seed": seed}
+        self._path, self._tool, self._seed = path, tool, seed
 
     def read(self) -> Iterator[tuple[str, int, Tally]]:
         """Yield scenario, number and tally of each trial in the file."""
-        if self._path is None or not self._path.exists():
-            return
-        for line in self._path.read_text(encoding="utf-8").splitlines():
-            found = json.loads(line)
-            if {name: found[name] for name in self._key} == self._key:
-                yield found["scenario"], found["number"], Tally(**found["tally"])
+        lines = self._path.read_bytes().splitlines() if self._path and self._path.exists() else []
+        for row in (msgspec.json.decode(line, type=Row) for line in lines):
+            if (row.tool, row.seed) == (self._tool, self._seed):
+                yield row.scenario, row.number, row.tally
 
     def add(self, scenario: str, number: int, tally: Tally) -> None:
         """Append one trial's tally."""
         if self._path is not None:
-            row = {**self._key, "scenario": scenario, "number": number, "tally": asdict(tally)}
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
+            with self._path.open("ab") as file:
+                file.write(msgspec.json.encode(Row(self._tool, self._seed, scenario, number, tally)) + b"\n")
+
+
+def tallies_of(trials: Iterable[tuple[str, int, Tally]], scenarios: Iterable[str]) -> dict[str, Tally]:
+    """Return the sums of trials by scenario, in the order of ``scenarios``."""
+    tallies = {scenario: Tally() for scenario in scenarios}
+    for scenario, _, tally in trials:
+        tallies[scenario].add(tally)
+    return tallies
 
 
 def table(title: str, tallies: Tallies, columns: Sequence[str]) -> str:
