@@ -22,17 +22,19 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from benchmarks.growth import Growth, measure_growth
-from benchmarks.measure import ENGINES, Sample, own_memory
+from benchmarks.growth import measure_growth
+from benchmarks.measure import ENGINES, own_memory
 from benchmarks.page import page
 from benchmarks.postgres import postgres_server
 from benchmarks.processes import FLOORS, PEERS, STARTS, Processes, install_peers, names
-from benchmarks.removal_requests import AGES, GRACES, Removal, measure_removal
-from benchmarks.samples import Cell, Entry, Found, Invocation, SampleFile, key_of
+from benchmarks.removal_requests import AGES, GRACES, measure_removal
+from benchmarks.samples import Entry, Found, Invocation, SampleFile, key_of
 from etl import clock, logs
 
-Measured = tuple[Cell, Sample] | tuple[str, Growth] | Removal
+Measured = dict[str, Any]
+"""Fields of an `Entry`."""
 AFTER_PEERS = 600.0
 """Seconds kept for what is measured after the other tools."""
 
@@ -50,7 +52,7 @@ class Measurement:
         for turn in range(self._options.runs):
             self._require_time()
             for name in STARTS:
-                yield (0, "", name, "start"), self._processes.start(name)
+                yield {"cell": (0, "", name, "start"), "sample": self._processes.start(name)}
             for engine in ENGINES:
                 for count, tool in order if turn % 2 else order[::-1]:
                     yield from self._cell(count, engine, tool, turn)
@@ -76,17 +78,18 @@ class Measurement:
         for engine in ENGINES if self._options.days else ():
             self._require_time()
             make = partial(self._processes.database, engine)
-            yield engine, measure_growth(make, self._options.size, self._options.days, self._deadline)
+            found = measure_growth(make, self._options.size, self._options.days, self._deadline)
+            yield {"engine": engine, "growth": found}
 
     def removals(self) -> Iterator[Measured]:
         """Yield the requests of a removal."""
         for age in AGES:
             for grace in GRACES:
-                yield measure_removal(200, age, grace)
+                yield {"removal": measure_removal(200, age, grace)}
 
-    def _cell(self, size: int, engine: str, tool: str, turn: int = 0) -> Iterator[tuple[Cell, Sample]]:
+    def _cell(self, size: int, engine: str, tool: str, turn: int = 0) -> Iterator[Measured]:
         for phase, sample in self._processes.phases(size, engine, tool):
-            yield (size, engine, tool, phase), replace(sample, turn=turn)
+            yield {"cell": (size, engine, tool, phase), "sample": replace(sample, turn=turn)}
 
     def _require_time(self) -> None:
         if time.monotonic() > self._deadline:
@@ -113,8 +116,8 @@ def measure(options: argparse.Namespace, samples: SampleFile, folder: Path, serv
         try:
             samples.add(Entry(samples.key, by, part))
             for found in PARTS[part](Measurement(options, processes, deadline)):
-                samples.add(_entry(samples, by, part, found))
-                _say(end, f"{part}: {_short(found)}")
+                samples.add(Entry(samples.key, by, part, **found))
+                _say(end, f"{part}: {' '.join(map(str, found.values()))}")
         except Exception as error:
             is_whole = False
             lines = str(error).splitlines() or [""]
@@ -124,27 +127,6 @@ def measure(options: argparse.Namespace, samples: SampleFile, folder: Path, serv
         finally:
             processes.stop()
     return is_whole
-
-
-def _entry(samples: SampleFile, by: Invocation, part: str, found: Measured) -> Entry:
-    entry = Entry(samples.key, by, part)
-    match found:
-        case Removal():
-            entry.removal = found
-        case (str(), _):
-            entry.engine, entry.growth = found
-        case _:
-            entry.cell, entry.sample = found
-    return entry
-
-
-def _short(found: Measured) -> str:
-    match found:
-        case ((size, engine, tool, phase), Sample() as sample):
-            numbers = f"{sample.cpu_seconds:.2f} s CPU, {sample.wall_seconds:.2f} s, {sample.memory_mb:.0f} MB"
-            return f"{tool} {size or ''} {engine} {phase}: {sample.failure or numbers}"
-        case _:
-            return str(found)
 
 
 def _left(deadline: float) -> float:

@@ -39,6 +39,9 @@ class Sample:
     requests: int = 0
     turn: int = 0
 
+    def __str__(self) -> str:
+        return self.failure or f"{self.cpu_seconds:.2f} s CPU, {self.wall_seconds:.2f} s, {self.memory_mb:.0f} MB"
+
 
 def timed(command: list[str], environment: dict[str, str], log: Path, limit: float = 300) -> Sample:
     """Run ``command`` to its end, or for ``limit`` seconds."""

@@ -64,7 +64,7 @@ class Processes:
     def stop(self) -> None:
         """End the services."""
         for service in self._services.values():
-            service.stop()
+            service.shutdown()
 
     def database(self, engine: str, name: str = "measured") -> Database:
         """Return a new database."""
@@ -78,19 +78,19 @@ class Processes:
     def phases(self, size: int, engine: str, tool: str) -> Iterator[tuple[str, Sample]]:
         """Let a tool copy the list into a new database, phase after phase, until it fails or its time is over."""
         if size not in self._services:
-            self._services[size] = Service(size)
+            self._services[size] = Service.begin(size)
         service, database = self._services[size], self.database(engine)
-        service.ask("reset")
+        service.answers.reset()
         settings = self._environment(service, database.url)
         if tool == "favsync":  # the schema is no part of what is measured
             subprocess.run([FAVSYNC, "db", "upgrade"], env=settings, check=True, capture_output=True)
         peer = PEERS.get(tool, ComparedTool(()))
         for phase in list(PHASES)[: peer.phases if size else 2]:
             if phase == "added":
-                service.ask("added", 0.01)
-            before, limit = service.ask("requests"), min(peer.limit, self._seconds())
+                service.answers.added(0.01)
+            before, limit = service.answers.requests(), min(peer.limit, self._seconds())
             sample = timed(self._command(tool, database.url), settings, self._folder / "output.txt", limit)
-            requests = int(service.ask("requests") - before)
+            requests = service.answers.requests() - before
             yield phase, replace(sample, database_mb=database.megabytes(), requests=requests)
             if sample.failure:
                 return
@@ -105,7 +105,7 @@ class Processes:
 
     def _environment(self, service: Service, url: str) -> dict[str, str]:
         """Return the environment of a measured process: the settings, and nothing of the caller's own."""
-        address = service.address
+        address = service.api
         names = {"API_URL": "url", "API_TOKEN": "token", "API_APP_ID": "app_id"}
         ours = {"BOOMPLAY_API_URL": "url", "BOOMPLAY_ACCESS_TOKEN": "token", "BOOMPLAY_APP_ID": "app_id"}
         return {

@@ -118,7 +118,9 @@ class Trial:
         install(self._engine)
         users, tracks = [f"u{number}" for number in range(self._options.accounts)], self._options.favourites
         self._truth = Sandbox(tracks=tracks, seed=SEED, users=users)
-        self._services = [Service(tracks, users, self._options.latency / 1000) for _ in range(self._options.services)]
+        self._services = [
+            Service.begin(tracks, users, self._options.latency / 1000) for _ in range(self._options.services)
+        ]
         self._environ = {
             "FAVSYNC_DATABASE_URL": url,
             "FAVSYNC_DATABASE_POOLING": self._options.pooling,
@@ -126,7 +128,7 @@ class Trial:
             "FAVSYNC_REQUESTS_PER_SECOND": "0",
             "FAVSYNC_SCHEDULE": YEARLY,
             "FAVSYNC_LOG_LEVEL": "error",
-            "BOOMPLAY_API_URL": self._services[0].address["url"],
+            "BOOMPLAY_API_URL": self._services[0].api["url"],
             "BOOMPLAY_APP_ID": self._truth.app_id,
         }
         _add_accounts(self._engine, self._truth, self._environ)
@@ -134,6 +136,8 @@ class Trial:
         return self
 
     def __exit__(self, *_: object) -> None:
+        for each in self._services:
+            each.shutdown()
         self._engine.dispose()
         self._run_sql(f"DROP DATABASE {self._name} WITH (FORCE)")
 
@@ -188,7 +192,7 @@ class Trial:
         self._environ["FAVSYNC_REQUESTS_PER_SECOND"] = str(rate)
         self.step(f"budget of {rate} requests/s", count, which)
         self._services = services
-        print(f"\nWorst second of the budget: {self._services[0].ask('worst'):.0f} requests, allowed {rate} + {count}.")
+        print(f"\nWorst second of the budget: {self._services[0].answers.worst()} requests, allowed {rate} + {count}.")
 
     @contextmanager
     def _measured(self, kind: str, count: int) -> Iterator[dict[str, int]]:
@@ -196,10 +200,10 @@ class Trial:
         row = {"after": self._number("SELECT coalesce(max(run_id), 0) FROM runs"), "killed": 0}
         row |= {"waiting": 0, "active": 0}
         for each in self._services:
-            each.ask("reset")
-        before, service = _cpu_seconds(), sum(each.ask("cpu") for each in self._services)
+            each.answers.reset()
+        before, service = _cpu_seconds(), sum(each.answers.cpu() for each in self._services)
         yield row
-        used, service = _cpu_seconds() - before, sum(each.ask("cpu") for each in self._services) - service
+        used, service = _cpu_seconds() - before, sum(each.answers.cpu() for each in self._services) - service
         ((seconds, accounts),) = self._rows(ROUND.replace(":after", str(row["after"])))
         if row["killed"]:
             time.sleep(STALLED_SECONDS)  # until they count as lost; then another worker gets their accounts
@@ -212,7 +216,7 @@ class Trial:
 
     def _worker(self, place: int, *, once: bool = True) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "etl", "worker", *(["--once"] if once else [])]
-        address = {"BOOMPLAY_API_URL": self._services[place % len(self._services)].address["url"]}
+        address = {"BOOMPLAY_API_URL": self._services[place % len(self._services)].api["url"]}
         return subprocess.Popen(command, env={"PATH": os.environ["PATH"], **self._environ, **address})
 
     def _make_due(self, which: str) -> int:

@@ -98,7 +98,7 @@ def test_a_page_is_made_of_the_newest_samples_of_one_commit(tmp_path):
 
 
 def broken(_self: Measurement) -> Iterator[Any]:
-    yield "sqlite", Growth(1, 1, 1, 1, 1, 1)
+    yield {"engine": "sqlite", "growth": Growth(1, 1, 1, 1, 1, 1)}
     raise OSError("the disk is full")
 
 
