@@ -25,9 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.growth import measure_growth
-from benchmarks.measure import ENGINES, own_memory
+from benchmarks.measure import ENGINES, own_memory, postgres_server
 from benchmarks.page import page
-from benchmarks.postgres import postgres_server
 from benchmarks.processes import FLOORS, PEERS, STARTS, Processes, install_peers, names
 from benchmarks.removal_requests import AGES, GRACES, measure_removal
 from benchmarks.samples import Entry, Found, Invocation, SampleFile, key_of

@@ -26,9 +26,9 @@ from pathlib import Path
 
 import psycopg
 from cryptography.fernet import Fernet
-from sqlalchemy import Engine, make_url, text
+from sqlalchemy import text
 
-from benchmarks.postgres import postgres_server
+from benchmarks.measure import new_database, postgres_server
 from benchmarks.service import SEED, Service
 from etl import clock, config
 from etl.accounts.credentials import stored_row
@@ -111,8 +111,7 @@ class Trial:
         self._chance = random.Random(1)
 
     def __enter__(self) -> Trial:
-        self._run_sql(f"CREATE DATABASE {self._name} TEMPLATE template0")
-        url = make_url(self._server).set(database=self._name).render_as_string(hide_password=False)
+        url = new_database(self._server, self._name)
         upgrade(url)
         self._engine = ready_engine(url, pooling=self._options.pooling)
         install(self._engine)
@@ -131,7 +130,7 @@ class Trial:
             "BOOMPLAY_API_URL": self._services[0].api["url"],
             "BOOMPLAY_APP_ID": self._truth.app_id,
         }
-        _add_accounts(self._engine, self._truth, self._environ)
+        self._add_accounts()
         self._execute("UPDATE schedules SET next_run_at = '2090-01-01Z'")
         return self
 
@@ -139,7 +138,8 @@ class Trial:
         for each in self._services:
             each.shutdown()
         self._engine.dispose()
-        self._run_sql(f"DROP DATABASE {self._name} WITH (FORCE)")
+        with psycopg.connect(self._server, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {self._name} WITH (FORCE)".encode())
 
     def step(self, kind: str, count: int, which: str, *, kills: int = 0, restart: bool = False) -> None:
         """Let ``count`` workers sync the accounts ``which``, kill some of them, or restart the server, and print the row."""
@@ -197,8 +197,8 @@ class Trial:
     @contextmanager
     def _measured(self, kind: str, count: int) -> Iterator[dict[str, int]]:
         """Print the row of a step when the block ends. The caller sets how many it killed."""
-        row = {"after": self._number("SELECT coalesce(max(run_id), 0) FROM runs"), "killed": 0}
-        row |= {"waiting": 0, "active": 0}
+        last = self._number("SELECT coalesce(max(run_id), 0) FROM runs")
+        row = {"after": last, "killed": 0, "waiting": 0, "active": 0}
         for each in self._services:
             each.answers.reset()
         before, service = _cpu_seconds(), sum(each.answers.cpu() for each in self._services)
@@ -240,6 +240,15 @@ class Trial:
             stored.setdefault(name, []).append(track_id)
         return sum(sorted(found) != sorted(self._truth.favourites(name)) for name, found in stored.items())
 
+    def _add_accounts(self) -> None:
+        settings = config.load({}, self._environ, None)
+        with write_transaction(self._engine) as connection:
+            for name in self._truth.users:
+                ensure_account(connection, name, clock.now())
+            for account in find_accounts(connection):
+                token = TokenInput(Token(self._truth.users[account.name].access_token), TokenLocation.DATABASE)
+                put_token_row(connection, stored_row(settings, account.account_id, token))
+
     def _rows(self, sql: str) -> list[tuple[object, ...]]:
         with read_transaction(self._engine) as connection:
             return [tuple(row) for row in connection.execute(text(sql))]
@@ -250,20 +259,6 @@ class Trial:
     def _execute(self, sql: str) -> None:
         with write_transaction(self._engine) as connection:
             connection.execute(text(sql))
-
-    def _run_sql(self, sql: str) -> None:
-        with psycopg.connect(self._server, autocommit=True) as connection:
-            connection.execute(sql.encode())
-
-
-def _add_accounts(engine: Engine, truth: Sandbox, environ: dict[str, str]) -> None:
-    settings = config.load({}, environ, None)
-    with write_transaction(engine) as connection:
-        for name in truth.users:
-            ensure_account(connection, name, clock.now())
-        for account in find_accounts(connection):
-            token = TokenInput(Token(truth.users[account.name].access_token), TokenLocation.DATABASE)
-            put_token_row(connection, stored_row(settings, account.account_id, token))
 
 
 def _cpu_seconds() -> float:
