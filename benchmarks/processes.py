@@ -105,14 +105,11 @@ class Processes:
 
     def _environment(self, service: Service, url: str) -> dict[str, str]:
         """Return the environment of a measured process: the settings, and nothing of the caller's own."""
-        address = service.api
-        names = {"API_URL": "url", "API_TOKEN": "token", "API_APP_ID": "app_id"}
-        ours = {"BOOMPLAY_API_URL": "url", "BOOMPLAY_ACCESS_TOKEN": "token", "BOOMPLAY_APP_ID": "app_id"}
         return {
+            **service.api,
             "PATH": os.environ["PATH"],
             "HOME": str(self._folder),
             "WORK_FOLDER": str(self._folder),
-            **{name: address[key] for name, key in (names | ours).items()},
             "FAVSYNC_DATABASE_URL": url,
             "FAVSYNC_REQUESTS_PER_SECOND": "0",
             "RUNTIME__DLTHUB_TELEMETRY": "false",

@@ -127,7 +127,7 @@ class Trial:
             "FAVSYNC_REQUESTS_PER_SECOND": "0",
             "FAVSYNC_SCHEDULE": YEARLY,
             "FAVSYNC_LOG_LEVEL": "error",
-            "BOOMPLAY_API_URL": self._services[0].api["url"],
+            "BOOMPLAY_API_URL": self._services[0].api["BOOMPLAY_API_URL"],
             "BOOMPLAY_APP_ID": self._truth.app_id,
         }
         self._add_accounts()
@@ -216,7 +216,7 @@ class Trial:
 
     def _worker(self, place: int, *, once: bool = True) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "etl", "worker", *(["--once"] if once else [])]
-        address = {"BOOMPLAY_API_URL": self._services[place % len(self._services)].api["url"]}
+        address = {"BOOMPLAY_API_URL": self._services[place % len(self._services)].api["BOOMPLAY_API_URL"]}
         return subprocess.Popen(command, env={"PATH": os.environ["PATH"], **self._environ, **address})
 
     def _make_due(self, which: str) -> int:

@@ -27,10 +27,13 @@ class Answers:
         self._first, self._before = self.sandbox.favourites(self._user), 0
 
     def start(self) -> dict[str, str]:
-        """Begin to listen, and return the address, the app id and the first user's token."""
+        """Begin to listen, and return the settings of a client of the first user."""
         self.sandbox.start()
-        token = self.sandbox.users[self._user].access_token
-        return {"url": self.sandbox.url, "app_id": self.sandbox.app_id, "token": token}
+        return {
+            "BOOMPLAY_API_URL": self.sandbox.url,
+            "BOOMPLAY_APP_ID": self.sandbox.app_id,
+            "BOOMPLAY_ACCESS_TOKEN": self.sandbox.users[self._user].access_token,
+        }
 
     def reset(self) -> None:
         """Serve the first list again, and count requests from now on."""

@@ -23,7 +23,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from benchmarks.hostile.results import ALL, ResultsFile, Tally, side_by_side, table, tallies_of, with_all
+from benchmarks.hostile.results import ALL, ResultsFile, Tally, table, tallies_of, with_all
 from benchmarks.hostile.tools import Favsync, PeerTool
 from benchmarks.hostile.trials import ALL_SCENARIOS, RUNS_A_TRIAL, run_days, run_trial
 from benchmarks.processes import SCRIPTS, install_peers, names
@@ -40,6 +40,7 @@ PEERS = {
 }
 QUICK_RUNS = RUNS_A_TRIAL * len(ALL_SCENARIOS)
 COLUMNS = ("runs", "removals", "false", "missed", "late", "lacking", "held")
+SIDE_BY_SIDE = {"runs": "runs", "false removals": "false", "missed": "missed", "late": "late"}
 Key = tuple[str, int]
 
 
@@ -63,7 +64,7 @@ def main() -> int:
             tools[name] = _measured(partial(_trial, make, options.seed), keys, results, options.jobs)
         _show(f"{name} {version}", tools[name], options.seed)
     if len(tools) > 1:
-        print(f"\n{side_by_side(tools)}")
+        print(table(f"\nEach cell: {' / '.join(tools)}", tools, SIDE_BY_SIDE))
     ours = dict(tools.get("favsync", {}))
     if options.days:
         keys = [(service, number) for number in range(options.days) for service in WRONG_SERVICES]
@@ -99,7 +100,7 @@ def _days(seed: int, key: Key) -> Tally:
 def _show(what: str, tallies: dict[str, Tally], seed: int, columns: Sequence[str] = COLUMNS) -> None:
     total = with_all(tallies)[ALL]
     title = f"\n{what}: {total.runs:,} runs in {total.trials:,} trials, seed {seed}, Python {platform.python_version()}"
-    print(table(title, tallies, columns), flush=True)
+    print(table(title, {what: tallies}, dict(zip(columns, columns, strict=True))), flush=True)
 
 
 def _options() -> argparse.Namespace:

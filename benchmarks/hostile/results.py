@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
@@ -73,28 +73,20 @@ def tallies_of(trials: Iterable[tuple[str, int, Tally]], scenarios: Iterable[str
     return tallies
 
 
-def table(title: str, tallies: Tallies, columns: Sequence[str]) -> str:
-    """Return one tool's table in Markdown: a row for each scenario, and one for all."""
-    head = f"| scenario | {' | '.join((*columns, 'requests/run'))} |\n|---|{'---:|' * (len(columns) + 1)}"
-    rows = []
-    for scenario, tally in with_all(tallies).items():
-        cells = [f"{getattr(tally, name):,}" for name in columns]
-        rows.append(f"| {scenario} | {' | '.join(cells)} | {tally.requests / max(tally.runs, 1):.1f} |")
-    return "\n".join([title, "", head, *rows])
+def table(title: str, tools: Mapping[str, Tallies], columns: Mapping[str, str]) -> str:
+    """Return a table in Markdown: a row for each scenario, and one for all.
 
-
-def side_by_side(tools: Mapping[str, Tallies]) -> str:
-    """Return one table of several tools; each cell holds a number for each of them, in the order of ``tools``."""
-    whole = {name: with_all(tallies) for name, tallies in tools.items()}
-    head = "| scenario | runs | false removals | missed | late | requests/run |\n|---|---:|---:|---:|---:|---:|"
-    rows = []
-    for scenario in next(iter(whole.values())):
-        each = [tallies[scenario] for tallies in whole.values()]
-        counts = [[tally.runs, tally.false, tally.missed, tally.late] for tally in each]
-        cells = [" / ".join(f"{count:,}" for count in column) for column in zip(*counts, strict=True)]
+    Each cell holds a number for each tool, in the order of ``tools``. ``columns``: the attributes, by their heading.
+    """
+    rows = [title, "", f"| scenario | {' | '.join((*columns, 'requests/run'))} |"]
+    rows.append("|---|" + "---:|" * (len(columns) + 1))
+    whole = [with_all(tallies) for tallies in tools.values()]
+    for scenario in whole[0]:
+        each = [tallies[scenario] for tallies in whole]
+        cells = [" / ".join(f"{getattr(tally, name):,}" for tally in each) for name in columns.values()]
         cells.append(" / ".join(f"{tally.requests / max(tally.runs, 1):.1f}" for tally in each))
         rows.append(f"| {scenario} | {' | '.join(cells)} |")
-    return "\n".join([f"Each cell: {' / '.join(tools)}", "", head, *rows])
+    return "\n".join(rows)
 
 
 def with_all(tallies: Tallies) -> dict[str, Tally]:

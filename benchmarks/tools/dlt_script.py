@@ -1,6 +1,6 @@
 """dlt: the rest_api source, written by its scd2 strategy.
 
-    API_URL=… API_TOKEN=… API_APP_ID=… WORK_FOLDER=… python dlt_script.py DATABASE_URL text|rows
+    BOOMPLAY_API_URL=… BOOMPLAY_ACCESS_TOKEN=… BOOMPLAY_APP_ID=… WORK_FOLDER=… python dlt_script.py DATABASE_URL text|rows
     python dlt_script.py
 
 The first copies the list once; with ``text`` the markets stay one text. The second answers each line on stdin with the favourites
@@ -57,7 +57,11 @@ def split(item: dict) -> dict:
 
 def copy(url: str, shape: str) -> None:
     """Copy the list."""
-    address = {"url": os.environ["API_URL"], "token": os.environ["API_TOKEN"], "app_id": os.environ["API_APP_ID"]}
+    address = {
+        "url": os.environ["BOOMPLAY_API_URL"],
+        "token": os.environ["BOOMPLAY_ACCESS_TOKEN"],
+        "app_id": os.environ["BOOMPLAY_APP_ID"],
+    }
     source = favourites(address, {}, total_path="counts")
     if shape == "rows":
         source.favourites.add_map(split)
