@@ -38,11 +38,12 @@ AFTER_PEERS = 600.0
 """Seconds kept for what is measured after the other tools."""
 
 
-class Measurement:
+class Measurement(Processes):
     """The parts of one invocation. Each yields its samples as they are taken."""
 
-    def __init__(self, options: argparse.Namespace, processes: Processes, deadline: float) -> None:
-        self._options, self._processes, self._deadline = options, processes, deadline
+    def __init__(self, options: argparse.Namespace, folder: Path, server_url: str, deadline: float) -> None:
+        super().__init__(folder, server_url, options.peers, deadline)
+        self._options = options
 
     def rounds(self) -> Iterator[Measured]:
         """Yield favsync and the floors in turn, with their starts, in an order that alternates."""
@@ -51,7 +52,7 @@ class Measurement:
         for turn in range(self._options.runs):
             self._require_time()
             for name in STARTS:
-                yield {"cell": (0, "", name, "start"), "sample": self._processes.start(name)}
+                yield {"cell": (0, "", name, "start"), "sample": self.start(name)}
             for engine in ENGINES:
                 for count, tool in order if turn % 2 else order[::-1]:
                     yield from self._cell(count, engine, tool, turn)
@@ -76,7 +77,7 @@ class Measurement:
         """Yield an old and a young database of each engine."""
         for engine in ENGINES if self._options.days else ():
             self._require_time()
-            make = partial(self._processes.database, engine)
+            make = partial(self.database, engine)
             found = measure_growth(make, self._options.size, self._options.days, self._deadline)
             yield {"engine": engine, "growth": found}
 
@@ -87,7 +88,7 @@ class Measurement:
                 yield {"removal": measure_removal(200, age, grace)}
 
     def _cell(self, size: int, engine: str, tool: str, turn: int = 0) -> Iterator[Measured]:
-        for phase, sample in self._processes.phases(size, engine, tool):
+        for phase, sample in self.phases(size, engine, tool):
             yield {"cell": (size, engine, tool, phase), "sample": replace(sample, turn=turn)}
 
     def _require_time(self) -> None:
@@ -110,26 +111,19 @@ def measure(options: argparse.Namespace, samples: SampleFile, folder: Path, serv
     end, is_whole = time.monotonic() + 60 * options.minutes, True
     for part in options.only:
         kept = AFTER_PEERS if part == "peers" and "growth" in options.only else 0.0
-        deadline = end - kept
-        processes = Processes(folder, server_url, options.peers, partial(_left, deadline))
         try:
             samples.add(Entry(samples.key, by, part))
-            for found in PARTS[part](Measurement(options, processes, deadline)):
-                samples.add(Entry(samples.key, by, part, **found))
-                _say(end, f"{part}: {' '.join(map(str, found.values()))}")
+            with Measurement(options, folder, server_url, end - kept) as measurement:
+                for found in PARTS[part](measurement):
+                    samples.add(Entry(samples.key, by, part, **found))
+                    _say(end, f"{part}: {' '.join(map(str, found.values()))}")
         except Exception as error:
             is_whole = False
             lines = str(error).splitlines() or [""]
             failure = lines[0] if isinstance(error, TimeoutError) else f"{type(error).__name__}: {lines[0]}"
             samples.add(Entry(samples.key, by, part, failure=failure))
             _say(end, f"{part} is not whole: {failure}")
-        finally:
-            processes.stop()
     return is_whole
-
-
-def _left(deadline: float) -> float:
-    return max(1.0, deadline - time.monotonic())
 
 
 def _say(end: float, what: str) -> None:

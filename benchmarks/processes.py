@@ -6,6 +6,7 @@ import argparse
 import os
 import subprocess
 import sys
+import time
 import venv
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -54,24 +55,30 @@ PEERS = {
 class Processes:
     """Where processes are measured: a folder, a PostgreSQL server, and a service for each size.
 
-    ``seconds``: how long the next one may take at most.
+    ``peers``: where the other tools are installed. ``deadline``: by the monotonic clock.
     """
 
-    def __init__(self, folder: Path, server_url: str, peers: Path, seconds: Callable[[], float]) -> None:
-        self._folder, self._server_url, self._peers, self._seconds = folder, server_url, peers, seconds
+    def __init__(self, folder: Path, server_url: str, peers: Path, deadline: float) -> None:
+        self._folder, self._server_url, self._peers, self._deadline = folder, server_url, peers, deadline
         self._services: dict[int, Service] = {}
 
-    def stop(self) -> None:
-        """End the services."""
+    def __enter__(self) -> Processes:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         for service in self._services.values():
             service.shutdown()
+
+    def _seconds(self, limit: float = 300) -> float:
+        """Return how long the next process may take."""
+        return min(limit, max(1.0, self._deadline - time.monotonic()))
 
     def database(self, engine: str, name: str = "measured") -> Database:
         """Return a new database."""
         return Database(engine, self._folder, self._server_url, name)
 
     def start(self, name: str) -> Sample:
-        """Run a command that copies nothing."""
+        """Run one of `STARTS`."""
         environment = {"PATH": os.environ["PATH"], "HOME": str(self._folder)}
         return timed(STARTS[name], environment, self._folder / "output.txt", self._seconds())
 
@@ -88,7 +95,7 @@ class Processes:
         for phase in list(PHASES)[: peer.phases if size else 2]:
             if phase == "added":
                 service.answers.added(0.01)
-            before, limit = service.answers.requests(), min(peer.limit, self._seconds())
+            before, limit = service.answers.requests(), self._seconds(peer.limit)
             sample = timed(self._command(tool, database.url), settings, self._folder / "output.txt", limit)
             requests = service.answers.requests() - before
             yield phase, replace(sample, database_mb=database.megabytes(), requests=requests)
