@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 import time
 from bisect import bisect_left
 from collections.abc import Sequence
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.managers import BaseManager
 
 from etl.sandbox import Sandbox
@@ -27,7 +29,8 @@ class Answers:
         self._first, self._before = self.sandbox.favourites(self._user), 0
 
     def start(self) -> dict[str, str]:
-        """Begin to listen, and return the settings of a client of the first user."""
+        """Begin to listen, and return the settings of a client of the first user. The process ends with that of the caller."""
+        threading.Thread(target=_end_with_parent, daemon=True).start()
         self.sandbox.start()
         return {
             "BOOMPLAY_API_URL": self.sandbox.url,
@@ -60,6 +63,14 @@ class Answers:
     def cpu(self) -> float:
         """Return the processor seconds so far."""
         return time.process_time()
+
+
+def _end_with_parent() -> None:
+    """End this process once the one that started it is gone, however that ended."""
+    parent = parent_process()
+    if parent:
+        parent.join()
+        os._exit(0)
 
 
 class Service(BaseManager):
