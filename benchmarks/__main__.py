@@ -22,26 +22,28 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from benchmarks.growth import Growth, measure_growth
-from benchmarks.measure import Sample, own_memory
-from benchmarks.page import ENGINES, page
-from benchmarks.postgres import postgres_server
-from benchmarks.processes import FLOORS, PEERS, STARTS, Processes, install_peers
-from benchmarks.removal_requests import AGES, GRACES, Removal, measure_removal
-from benchmarks.samples import Cell, Entry, Found, Invocation, SampleFile, key_of
+from benchmarks.growth import measure_growth
+from benchmarks.measure import ENGINES, own_memory, postgres_server
+from benchmarks.page import page
+from benchmarks.processes import FLOORS, PEERS, STARTS, Processes, install_peers, names
+from benchmarks.removal_requests import AGES, GRACES, measure_removal
+from benchmarks.samples import Entry, Found, Invocation, SampleFile, key_of
 from etl import clock, logs
 
-Measured = tuple[Cell, Sample] | tuple[str, Growth] | Removal
+Measured = dict[str, Any]
+"""Fields of an `Entry`."""
 AFTER_PEERS = 600.0
 """Seconds kept for what is measured after the other tools."""
 
 
-class Measurement:
+class Measurement(Processes):
     """The parts of one invocation. Each yields its samples as they are taken."""
 
-    def __init__(self, options: argparse.Namespace, processes: Processes, deadline: float) -> None:
-        self._options, self._processes, self._deadline = options, processes, deadline
+    def __init__(self, options: argparse.Namespace, folder: Path, server_url: str, deadline: float) -> None:
+        super().__init__(folder, server_url, options.peers, deadline)
+        self._options = options
 
     def rounds(self) -> Iterator[Measured]:
         """Yield favsync and the floors in turn, with their starts, in an order that alternates."""
@@ -50,7 +52,7 @@ class Measurement:
         for turn in range(self._options.runs):
             self._require_time()
             for name in STARTS:
-                yield (0, "", name, "start"), self._processes.start(name)
+                yield {"cell": (0, "", name, "start"), "sample": self.start(name)}
             for engine in ENGINES:
                 for count, tool in order if turn % 2 else order[::-1]:
                     yield from self._cell(count, engine, tool, turn)
@@ -75,18 +77,19 @@ class Measurement:
         """Yield an old and a young database of each engine."""
         for engine in ENGINES if self._options.days else ():
             self._require_time()
-            make = partial(self._processes.database, engine)
-            yield engine, measure_growth(make, self._options.size, self._options.days, self._deadline)
+            make = partial(self.database, engine)
+            found = measure_growth(make, self._options.size, self._options.days, self._deadline)
+            yield {"engine": engine, "growth": found}
 
     def removals(self) -> Iterator[Measured]:
         """Yield the requests of a removal."""
         for age in AGES:
             for grace in GRACES:
-                yield measure_removal(200, age, grace)
+                yield {"removal": measure_removal(200, age, grace)}
 
-    def _cell(self, size: int, engine: str, tool: str, turn: int = 0) -> Iterator[tuple[Cell, Sample]]:
-        for phase, sample in self._processes.phases(size, engine, tool):
-            yield (size, engine, tool, phase), replace(sample, turn=turn)
+    def _cell(self, size: int, engine: str, tool: str, turn: int = 0) -> Iterator[Measured]:
+        for phase, sample in self.phases(size, engine, tool):
+            yield {"cell": (size, engine, tool, phase), "sample": replace(sample, turn=turn)}
 
     def _require_time(self) -> None:
         if time.monotonic() > self._deadline:
@@ -108,47 +111,19 @@ def measure(options: argparse.Namespace, samples: SampleFile, folder: Path, serv
     end, is_whole = time.monotonic() + 60 * options.minutes, True
     for part in options.only:
         kept = AFTER_PEERS if part == "peers" and "growth" in options.only else 0.0
-        deadline = end - kept
-        processes = Processes(folder, server_url, options.peers, partial(_left, deadline))
         try:
             samples.add(Entry(samples.key, by, part))
-            for found in PARTS[part](Measurement(options, processes, deadline)):
-                samples.add(_entry(samples, by, part, found))
-                _say(end, f"{part}: {_short(found)}")
+            with Measurement(options, folder, server_url, end - kept) as measurement:
+                for found in PARTS[part](measurement):
+                    samples.add(Entry(samples.key, by, part, **found))
+                    _say(end, f"{part}: {' '.join(map(str, found.values()))}")
         except Exception as error:
             is_whole = False
             lines = str(error).splitlines() or [""]
             failure = lines[0] if isinstance(error, TimeoutError) else f"{type(error).__name__}: {lines[0]}"
             samples.add(Entry(samples.key, by, part, failure=failure))
             _say(end, f"{part} is not whole: {failure}")
-        finally:
-            processes.stop()
     return is_whole
-
-
-def _entry(samples: SampleFile, by: Invocation, part: str, found: Measured) -> Entry:
-    entry = Entry(samples.key, by, part)
-    match found:
-        case Removal():
-            entry.removal = found
-        case (str(), _):
-            entry.engine, entry.growth = found
-        case _:
-            entry.cell, entry.sample = found
-    return entry
-
-
-def _short(found: Measured) -> str:
-    match found:
-        case ((size, engine, tool, phase), Sample() as sample):
-            numbers = f"{sample.cpu_seconds:.2f} s CPU, {sample.wall_seconds:.2f} s, {sample.memory_mb:.0f} MB"
-            return f"{tool} {size or ''} {engine} {phase}: {sample.failure or numbers}"
-        case _:
-            return str(found)
-
-
-def _left(deadline: float) -> float:
-    return max(1.0, deadline - time.monotonic())
 
 
 def _say(end: float, what: str) -> None:
@@ -184,16 +159,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     return int(not is_whole)
 
 
-def _names(known: Sequence[str]) -> Callable[[str], list[str]]:
-    def names(given: str) -> list[str]:
-        found = [name for name in given.split(",") if name]
-        if unknown := [name for name in found if name not in known]:
-            raise argparse.ArgumentTypeError(f"{unknown[0]} is none of {', '.join(known)}")
-        return [name for name in known if name in found]
-
-    return names
-
-
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -202,8 +167,8 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--large", type=int, default=100_000, help="favourites of a single large sample; 0 = none")
     parser.add_argument("--runs", type=int, default=5, help="rounds; medians are shown")
     parser.add_argument("--days", type=int, default=1_095, help="of the database that is compared with a young one")
-    parser.add_argument("--tools", type=_names(list(PEERS)), default=list(PEERS), help=f"others: {', '.join(PEERS)}")
-    parser.add_argument("--only", type=_names(list(PARTS)), default=list(PARTS), help=f"parts: {', '.join(PARTS)}")
+    parser.add_argument("--tools", type=names(list(PEERS)), default=list(PEERS), help=f"others: {', '.join(PEERS)}")
+    parser.add_argument("--only", type=names(list(PARTS)), default=list(PARTS), help=f"parts: {', '.join(PARTS)}")
     parser.add_argument("--minutes", type=float, default=35, help="parts that have not started by then are left out")
     parser.add_argument("--quick", action="store_true", help="1,000 favourites, one round, 30 days, no other tools")
     parser.add_argument("--samples", type=Path, default=Path("build/benchmarks.jsonl"), help="the file of samples")

@@ -13,10 +13,9 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 
-import psycopg
-from sqlalchemy import Connection, Engine, make_url, text
+from sqlalchemy import Connection, Engine, text
 
-from benchmarks.postgres import postgres_server
+from benchmarks.measure import new_database, postgres_server
 from etl import clock
 from etl.db.engine import write_transaction
 from etl.db.migrate import ready_engine, upgrade
@@ -57,9 +56,7 @@ def main() -> None:
 
 
 def _filled(server: str, count: int) -> Engine:
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE calendar_{count}".encode())
-    url = make_url(server).set(database=f"calendar_{count}").render_as_string(hide_password=False)
+    url = new_database(server, f"calendar_{count}")
     upgrade(url)
     engine = ready_engine(url)
     with write_transaction(engine) as connection:

@@ -16,12 +16,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import time_machine
-from sqlalchemy import Connection, text
+from sqlalchemy import TIMESTAMP, BigInteger, Column, Connection, MetaData, Table, Text, insert, select
 
 from benchmarks.measure import Database, server_cpu_seconds
 from etl import clock
 from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.db.migrate import upgrade
+from etl.db.tables import favourites
 from etl.extract.pagination import PAGE_LIMIT
 from etl.load import runs
 from etl.load.accounts import ensure_account, find_accounts, remember_user
@@ -48,14 +49,23 @@ PLAIN_COLUMNS = (
     "track_title", "track_number", "isrc", "duration", "album_id", "album_title", "genres", "available_markets", "web_url",
     "mobile_url", "artwork", "artists",
 )  # fmt: skip
+INSTANT = Text().with_variant(TIMESTAMP(timezone=True), "postgresql")
+PLAIN = Table(
+    "plain",
+    MetaData(),
+    Column("track_id", BigInteger, primary_key=True),
+    Column("valid_from", INSTANT, primary_key=True),
+    Column("valid_to", INSTANT),
+    *(Column(name, BigInteger if name in ("track_number", "album_id") else Text) for name in PLAIN_COLUMNS),
+)
 
 
 class ChangingList(FakeSource):
     """A list in memory that changes 1 % a day. The same days give the same lists."""
 
-    def __init__(self, known: Catalogue, favourites: int) -> None:
+    def __init__(self, known: Catalogue, size: int) -> None:
         self._known, self._chance, self._fresh = known, random.Random(1), iter(known.track_ids)
-        super().__init__([self._next_item() for _ in range(favourites)])
+        super().__init__([self._next_item() for _ in range(size)])
 
     def live(self) -> None:
         """Make the changes of one day."""
@@ -74,13 +84,13 @@ class ChangingList(FakeSource):
 class Past:
     """One database of one account, and the days that it has seen."""
 
-    def __init__(self, database: Database, favourites: int, days: int) -> None:
+    def __init__(self, database: Database, size: int, days: int) -> None:
         self.database = database
         upgrade(database.url)
         self.engine = open_engine(database.url)
-        daily = max(1, round(favourites * DAILY_SHARE / 2))
-        self.catalogue = Catalogue(favourites + daily * (days + PAIRS + 2), 1)
-        self._list = ChangingList(self.catalogue, favourites)
+        daily = max(1, round(size * DAILY_SHARE / 2))
+        self.catalogue = Catalogue(size + daily * (days + PAIRS + 2), 1)
+        self._list = ChangingList(self.catalogue, size)
         self._day = 0
         with write_transaction(self.engine) as connection:
             ensure_account(connection, "ada", BEGIN)
@@ -196,12 +206,12 @@ class Growth(NamedTuple):
         return self.old_mb / self.plain_mb
 
 
-def measure_growth(make: Callable[[str], Database], favourites: int, days: int, deadline: float = math.inf) -> Growth:
+def measure_growth(make: Callable[[str], Database], size: int, days: int, deadline: float = math.inf) -> Growth:
     """Make an old and a young database, and let them sync further days in turn. ``make``: a new database of this name."""
-    old = Past(make("old"), favourites, days)
+    old = Past(make("old"), size, days)
     old.load_days(days - 1, deadline)
     old_mb = old.size()
-    young = Past(make("young"), favourites, PAIRS + 1)
+    young = Past(make("young"), size, PAIRS + 1)
     young_mb = young.size()
     taken: dict[str, list[float]] = {"young": [], "old": []}
     for pair in range(PAIRS + 1):
@@ -216,43 +226,25 @@ def measure_growth(make: Callable[[str], Database], favourites: int, days: int, 
     return Growth(*halves, young_mb, old_mb, plain_mb, len(rows))
 
 
-def plain_rows(past: Past, days: int) -> Iterator[tuple[Any, ...]]:
+def plain_rows(past: Past, days: int) -> Iterator[dict[str, Any]]:
     """Yield what a plain SCD2 table holds: one row an interval of the first ``days``, each field as received."""
     last = BEGIN + timedelta(days=days, hours=1)
     with read_transaction(past.engine) as connection:
-        found = connection.execute(text("SELECT track_id, valid_from, valid_to FROM favourites"))
-        intervals = [(row[0], _instant(row[1]), _instant(row[2])) for row in found]
+        intervals = connection.execute(select(*favourites.c["track_id", "valid_from", "valid_to"])).all()
     for track_id, begin, end in intervals:
         if begin <= last:
-            fields = past.catalogue.fields(track_id)
-            values = (fields.get(name) for name in PLAIN_COLUMNS)
-            cells = [json.dumps(each) if isinstance(each, (dict, list)) else each for each in values]
-            yield (track_id, begin.isoformat(), end.isoformat() if end and end <= last else None, *cells)
+            fields = {name: past.catalogue.fields(track_id).get(name) for name in PLAIN_COLUMNS}
+            cells = {name: json.dumps(each) if isinstance(each, dict | list) else each for name, each in fields.items()}
+            ended = end.isoformat() if end and end <= last else None
+            yield {"track_id": track_id, "valid_from": begin.isoformat(), "valid_to": ended, **cells}
 
 
-def plain_size(database: Database, rows: Sequence[tuple[Any, ...]]) -> float:
+def plain_size(database: Database, rows: Sequence[dict[str, Any]]) -> float:
     """Return the megabytes of a plain SCD2 table with these rows."""
     engine = open_engine(database.url, create=True)
-    is_sqlite = engine.dialect.name == "sqlite"
-    instant = "text" if is_sqlite else "timestamptz"
-    kinds = {"track_number": "bigint", "album_id": "bigint"}
-    names = ["track_id", "valid_from", "valid_to", *PLAIN_COLUMNS]
     with write_transaction(engine) as connection:
-        columns = ", ".join(f"{name} {kinds.get(name, 'text')}" for name in PLAIN_COLUMNS)
-        connection.execute(
-            text(
-                f"CREATE TABLE plain (track_id bigint, valid_from {instant} NOT NULL, valid_to {instant}, {columns},"
-                " PRIMARY KEY (track_id, valid_from))"
-            )
-        )
-        holders = ", ".join(f":{name}" for name in names)
-        connection.execute(
-            text(f"INSERT INTO plain VALUES ({holders})"), [dict(zip(names, row, strict=True)) for row in rows]
-        )
+        PLAIN.create(connection)
+        connection.execute(insert(PLAIN), rows)
     engine.dispose()
     database.tidy()
     return database.megabytes()
-
-
-def _instant(value: Any) -> datetime | None:
-    return datetime.fromisoformat(value) if isinstance(value, str) else value

@@ -12,10 +12,8 @@ for good, a few come back. The service is sometimes unreachable, changes its ord
 from __future__ import annotations
 
 import argparse
-import hashlib
 import math
 import random
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -32,6 +30,7 @@ from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.db.migrate import upgrade
 from etl.errors import ApiUnreachable
 from etl.load.accounts import ensure_account, find_accounts
+from etl.model.encoding import digest_of
 from etl.model.records import Item, Page, RemovalGrace
 from etl.sandbox.catalogue import Catalogue
 from etl.sandbox.composer import market_lists
@@ -166,7 +165,7 @@ class ListSource:
 
 def _item(catalogue: Catalogue, track_id: int) -> Item:
     body = catalogue.item(track_id)
-    return Item(body, hashlib.blake2b(body, digest_size=16).digest(), track_id)
+    return Item(body, digest_of(body), track_id)
 
 
 def _changed_facts(
@@ -261,12 +260,8 @@ def main() -> None:
     given = parser.parse_args()
     upgrade(given.url)
     engine = open_engine(given.url)
-    outcomes: Counter[str] = Counter()
-    how = {name: getattr(given, name) for name in ("accounts", "favourites", "days", "every", "seed", "grace")}
-    for report in make_history(engine, **how):
-        outcomes[str(report.outcome)] += 1
-        if sum(outcomes.values()) % 50 == 0 and sys.stderr.isatty():
-            print(f"\r{sum(outcomes.values())} runs, {report.favourites} favourites", end="", file=sys.stderr)
+    how = {name: value for name, value in vars(given).items() if name != "url"}
+    outcomes = Counter(str(report.outcome) for report in make_history(engine, **how))
     print(", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items())))
     if given.url.startswith("sqlite"):
         print(f"{Path(engine.url.database or '').stat().st_size / 1e6:.1f} MB")

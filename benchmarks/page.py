@@ -10,12 +10,10 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
-from benchmarks.measure import Sample
+from benchmarks.measure import ENGINES, PHASES, Sample
 from benchmarks.samples import Found
 
-ENGINES = ("sqlite", "postgresql")
 ENGINE_NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
-PHASES = {"first": "first load", "unchanged": "unchanged", "added": "1 % added"}
 MEMORY_MB = {10_000: 110, 100_000: 250}
 BUSY = 0.25
 """The load average of each processor, before a measurement, from which the machine counts as busy."""
@@ -44,25 +42,22 @@ def verdicts(found: Found) -> Iterator[Verdict]:
         for floor, name in (("floor", "floors"), ("floor-httpx", "floors with httpx")):
             yield from _ratio(found, f"first load, {name}", engine, 2.5, (("favsync", "first"), (floor, "first")))
         for floor, name in (("floor", "fetch and hash"), ("floor-httpx", "fetch and hash with httpx")):
-            yield from _ratio(
-                found, f"unchanged, {name}", engine, 1.5, (("favsync", "unchanged"), (floor, "unchanged"))
-            )
+            both = (("favsync", "unchanged"), (floor, "unchanged"))
+            yield from _ratio(found, f"unchanged, {name}", engine, 1.5, both)
         both = (("favsync", "added"), ("favsync", "unchanged"))
         yield from _ratio(found, "1 % added, unchanged syncs", engine, 1.2, both)
         for count, limit in MEMORY_MB.items():
             if samples := [sample for phase in PHASES for sample in found.done((count, engine, "favsync", phase))]:
                 memory, rounds = max(each.memory_mb for each in samples), len({each.turn for each in samples})
                 yield Verdict(f"memory at {count:,}, MB", engine, limit, memory, "peak of all phases", rounds)
-        ours, floors = (found.done((size, engine, tool, "first")) for tool in ("favsync", "floor"))
-        rounds = min(len(ours), len(floors))
-        if rounds:
-            sizes = [statistics.median(each.database_mb for each in samples) for samples in (ours, floors)]
-            numbers = f"{sizes[0]:.1f} to {sizes[1]:.1f} MB"
-            yield Verdict("database, floors", engine, 2.0, sizes[0] / sizes[1], numbers, rounds)
-        if rounds and engine == "postgresql":
-            walls = [statistics.median(each.wall_seconds for each in samples) for samples in (ours, floors)]
-            numbers = f"{walls[0]:.2f} to {walls[1]:.2f} s, whole processes"
-            yield Verdict("first load by the wall, floors", engine, 3.0, walls[0] / walls[1], numbers, rounds)
+        cells = [(size, engine, tool, "first") for tool in ("favsync", "floor")]
+        if rounds := min(len(found.done(cell)) for cell in cells):
+            ours, floors = (found.median("database_mb", cell) for cell in cells)
+            yield Verdict("database, floors", engine, 2.0, ours / floors, f"{ours:.1f} to {floors:.1f} MB", rounds)
+            if engine == "postgresql":
+                ours, floors = (found.median("wall_seconds", cell) for cell in cells)
+                numbers = f"{ours:.2f} to {floors:.2f} s, whole processes"
+                yield Verdict("first load by the wall, floors", engine, 3.0, ours / floors, numbers, rounds)
         if grown := found.growth.get(engine):
             times = f"{grown.old * 1000:.0f} to {grown.young * 1000:.0f} ms"
             yield Verdict("a day's changes, in a young database's", engine, 1.1, grown.slower, times, grown.pairs)
@@ -112,7 +107,8 @@ Measured on {started.date()} at commit {found.key.commit}: {os.cpu_count()} proc
 {remarks}
 - Each sample is a whole process in a new database. `favsync db upgrade` runs before and is not measured. In a round, favsync and the floors
   take turns, in an order that alternates. The other tools and the large list are measured once.
-- The floor fetches with `http.client`, *floor-httpx* with httpx, favsync's HTTP client: the second comparison has the same client on both sides.
+- A target and the same target *with httpx* differ in the floor's HTTP client alone: `http.client`, or httpx, favsync's own, which favsync does not
+  choose for speed.
 - *Start*: an unchanged sync of an empty list, measured in the same round. It is subtracted from each tool's own time for the targets of
   processor time. favsync's takes {ours or "(not measured)"}. Reported, not judged: {reported or "nothing"}.
 - Processor time is that of the process; PostgreSQL's server is not in it, except under growth.

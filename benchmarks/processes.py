@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
+import time
 import venv
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks.measure import Database, Sample, timed
-from benchmarks.page import ENGINES, PHASES
+from benchmarks.measure import ENGINES, PHASES, Database, Sample, timed
 from benchmarks.service import Service
 
 SCRIPTS = Path(__file__).parent / "tools"
 REQUIREMENTS = SCRIPTS / "requirements.txt"
+PEER_SETTINGS = {
+    "PATH": os.environ["PATH"],
+    "RUNTIME__DLTHUB_TELEMETRY": "false",
+    "RUNTIME__LOG_LEVEL": "CRITICAL",
+    **dict.fromkeys(("EXTRACT__WORKERS", "NORMALIZE__WORKERS", "LOAD__WORKERS"), "1"),
+}
+"""The environment of the peers in `benchmarks.hostile`."""
 FAVSYNC = str(Path(sys.executable).with_name("favsync"))
 STARTS = {
     "Python": [sys.executable, "-c", "pass"],
@@ -47,43 +55,49 @@ PEERS = {
 class Processes:
     """Where processes are measured: a folder, a PostgreSQL server, and a service for each size.
 
-    ``seconds``: how long the next one may take at most.
+    ``peers``: where the other tools are installed. ``deadline``: by the monotonic clock.
     """
 
-    def __init__(self, folder: Path, server_url: str, peers: Path, seconds: Callable[[], float]) -> None:
-        self._folder, self._server_url, self._peers, self._seconds = folder, server_url, peers, seconds
+    def __init__(self, folder: Path, server_url: str, peers: Path, deadline: float) -> None:
+        self._folder, self._server_url, self._peers, self._deadline = folder, server_url, peers, deadline
         self._services: dict[int, Service] = {}
 
-    def stop(self) -> None:
-        """End the services."""
+    def __enter__(self) -> Processes:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         for service in self._services.values():
-            service.stop()
+            service.shutdown()
+
+    def _seconds(self, limit: float = 300) -> float:
+        """Return how long the next process may take."""
+        return min(limit, max(1.0, self._deadline - time.monotonic()))
 
     def database(self, engine: str, name: str = "measured") -> Database:
         """Return a new database."""
         return Database(engine, self._folder, self._server_url, name)
 
     def start(self, name: str) -> Sample:
-        """Run a command that copies nothing."""
+        """Run one of `STARTS`."""
         environment = {"PATH": os.environ["PATH"], "HOME": str(self._folder)}
         return timed(STARTS[name], environment, self._folder / "output.txt", self._seconds())
 
     def phases(self, size: int, engine: str, tool: str) -> Iterator[tuple[str, Sample]]:
         """Let a tool copy the list into a new database, phase after phase, until it fails or its time is over."""
         if size not in self._services:
-            self._services[size] = Service(size)
+            self._services[size] = Service.begin(size)
         service, database = self._services[size], self.database(engine)
-        service.ask("reset")
+        service.answers.reset()
         settings = self._environment(service, database.url)
         if tool == "favsync":  # the schema is no part of what is measured
             subprocess.run([FAVSYNC, "db", "upgrade"], env=settings, check=True, capture_output=True)
         peer = PEERS.get(tool, ComparedTool(()))
         for phase in list(PHASES)[: peer.phases if size else 2]:
             if phase == "added":
-                service.ask("added", 0.01)
-            before, limit = service.ask("requests"), min(peer.limit, self._seconds())
+                service.answers.added(0.01)
+            before, limit = service.answers.requests(), self._seconds(peer.limit)
             sample = timed(self._command(tool, database.url), settings, self._folder / "output.txt", limit)
-            requests = int(service.ask("requests") - before)
+            requests = service.answers.requests() - before
             yield phase, replace(sample, database_mb=database.megabytes(), requests=requests)
             if sample.failure:
                 return
@@ -98,14 +112,11 @@ class Processes:
 
     def _environment(self, service: Service, url: str) -> dict[str, str]:
         """Return the environment of a measured process: the settings, and nothing of the caller's own."""
-        address = service.address
-        names = {"API_URL": "url", "API_TOKEN": "token", "API_APP_ID": "app_id"}
-        ours = {"BOOMPLAY_API_URL": "url", "BOOMPLAY_ACCESS_TOKEN": "token", "BOOMPLAY_APP_ID": "app_id"}
         return {
+            **service.api,
             "PATH": os.environ["PATH"],
             "HOME": str(self._folder),
             "WORK_FOLDER": str(self._folder),
-            **{name: address[key] for name, key in (names | ours).items()},
             "FAVSYNC_DATABASE_URL": url,
             "FAVSYNC_REQUESTS_PER_SECOND": "0",
             "RUNTIME__DLTHUB_TELEMETRY": "false",
@@ -113,13 +124,25 @@ class Processes:
         }
 
 
-def install_peers(folder: Path) -> None:
+def install_peers(folder: Path, requirements: Path = REQUIREMENTS) -> None:
     """Make the environment of the peers, unless it is there.
 
     Raises: CalledProcessError if they cannot be installed.
     """
     stamp = folder / "installed.txt"
-    if not stamp.exists() or stamp.read_text() != REQUIREMENTS.read_text():
+    if not stamp.exists() or stamp.read_text() != requirements.read_text():
         venv.create(folder, with_pip=True)
-        subprocess.run([folder / "bin" / "python", "-m", "pip", "install", "-q", "-r", REQUIREMENTS], check=True)
-        stamp.write_text(REQUIREMENTS.read_text())
+        subprocess.run([folder / "bin" / "python", "-m", "pip", "install", "-q", "-r", requirements], check=True)
+        stamp.write_text(requirements.read_text())
+
+
+def names(known: Sequence[str]) -> Callable[[str], list[str]]:
+    """Return the type of an option that takes some of the ``known`` names, separated by commas."""
+
+    def read(given: str) -> list[str]:
+        found = [name for name in given.split(",") if name]
+        if unknown := [name for name in found if name not in known]:
+            raise argparse.ArgumentTypeError(f"{unknown[0]} is none of {', '.join(known)}")
+        return [name for name in known if name in found]
+
+    return read

@@ -1,19 +1,24 @@
 """The requests that one removal costs, from the sync that misses the favourite first to the one that records the removal.
 
-Counted on a fake clock with hourly syncs; the same list gives the same counts. What unchanged syncs cost is apart.
+Counted over HTTP on a clock that is moved, with hourly syncs; the same list gives the same counts. What unchanged syncs cost is apart.
 """
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import timedelta
 from typing import NamedTuple
 
-from benchmarks.hostile.days import USER, FakeClock
-from benchmarks.hostile.days_favsync import FavsyncSubject
-from etl.sandbox import Sandbox
+import time_machine
+from msgspec.structs import replace
+
+from benchmarks.hostile.tools import Favsync
+from benchmarks.hostile.trials import DEFAULTS, START, USER, YEARS
+from etl.model.records import RemovalGrace
+from etl.sandbox import Sandbox, Switches
 
 AGES = {"young (an hour old)": timedelta(hours=1), "old (30 days old)": timedelta(days=30)}
-GRACES = {"default settings": {}, "grace 0": {"FAVSYNC_REMOVAL_GRACE": "0"}}
+GRACES = {"default settings": DEFAULTS.grace, "grace 0": RemovalGrace(timedelta(0), DEFAULTS.grace.withdrawal)}
 READINGS_BEFORE = {"young (an hour old)": 4, "old (30 days old)": 2}
 """How many readings the rule of commit d03eefb took, which asked neither the catalogue nor whose list it is."""
 
@@ -41,28 +46,25 @@ class Removal(NamedTuple):
 
 def measure_removal(favourites: int, age: str, grace: str) -> Removal:
     """Let a favourite of this age leave a list, and count until its removal is recorded."""
-    clock = FakeClock()
-    sandbox = Sandbox(tracks=favourites, seed=1, users=(USER,), now=clock.now)
-    sandbox.switch(token_lifetime_seconds=1e9)
-    sandbox.new_token(USER)
-    subject = FavsyncSubject(sandbox, clock, GRACES[grace])
+    options, switches = replace(DEFAULTS, grace=GRACES[grace]), Switches(token_lifetime_seconds=YEARS)
+    with (
+        time_machine.travel(START, tick=False) as time,
+        Sandbox(tracks=favourites, users=(USER,), switches=switches) as sandbox,
+        closing(Favsync(sandbox, options)) as favsync,
+    ):
 
-    def requests() -> int:
-        before = len(sandbox.requests)
-        subject.sync()
-        return len(sandbox.requests) - before
+        def requests(after: timedelta) -> int:
+            time.shift(after)
+            before = len(sandbox.requests)
+            favsync.sync()
+            return len(sandbox.requests) - before
 
-    try:
-        requests()
-        clock.advance(AGES[age].total_seconds())
-        unchanged = requests()
+        requests(timedelta(0))
+        unchanged = requests(AGES[age])
         track_id = sandbox.favourites(USER)[favourites // 2]
         sandbox.unfavourite(USER, track_id)
         asked = syncs = 0
-        while any(row.track_id == track_id and row.valid_to is None for row in subject.rows()):
-            clock.advance(timedelta(hours=1).total_seconds())
-            asked += requests()
+        while track_id in favsync.favourites():
+            asked += requests(timedelta(hours=1))
             syncs += 1
         return Removal(favourites, age, grace, syncs, asked, unchanged)
-    finally:
-        subject.close()

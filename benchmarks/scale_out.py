@@ -26,9 +26,9 @@ from pathlib import Path
 
 import psycopg
 from cryptography.fernet import Fernet
-from sqlalchemy import Engine, make_url, text
+from sqlalchemy import text
 
-from benchmarks.postgres import postgres_server
+from benchmarks.measure import new_database, postgres_server
 from benchmarks.service import SEED, Service
 from etl import clock, config
 from etl.accounts.credentials import stored_row
@@ -111,14 +111,15 @@ class Trial:
         self._chance = random.Random(1)
 
     def __enter__(self) -> Trial:
-        self._run_sql(f"CREATE DATABASE {self._name} TEMPLATE template0")
-        url = make_url(self._server).set(database=self._name).render_as_string(hide_password=False)
+        url = new_database(self._server, self._name)
         upgrade(url)
         self._engine = ready_engine(url, pooling=self._options.pooling)
         install(self._engine)
         users, tracks = [f"u{number}" for number in range(self._options.accounts)], self._options.favourites
         self._truth = Sandbox(tracks=tracks, seed=SEED, users=users)
-        self._services = [Service(tracks, users, self._options.latency / 1000) for _ in range(self._options.services)]
+        self._services = [
+            Service.begin(tracks, users, self._options.latency / 1000) for _ in range(self._options.services)
+        ]
         self._environ = {
             "FAVSYNC_DATABASE_URL": url,
             "FAVSYNC_DATABASE_POOLING": self._options.pooling,
@@ -126,16 +127,19 @@ class Trial:
             "FAVSYNC_REQUESTS_PER_SECOND": "0",
             "FAVSYNC_SCHEDULE": YEARLY,
             "FAVSYNC_LOG_LEVEL": "error",
-            "BOOMPLAY_API_URL": self._services[0].address["url"],
+            "BOOMPLAY_API_URL": self._services[0].api["BOOMPLAY_API_URL"],
             "BOOMPLAY_APP_ID": self._truth.app_id,
         }
-        _add_accounts(self._engine, self._truth, self._environ)
+        self._add_accounts()
         self._execute("UPDATE schedules SET next_run_at = '2090-01-01Z'")
         return self
 
     def __exit__(self, *_: object) -> None:
+        for each in self._services:
+            each.shutdown()
         self._engine.dispose()
-        self._run_sql(f"DROP DATABASE {self._name} WITH (FORCE)")
+        with psycopg.connect(self._server, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {self._name} WITH (FORCE)".encode())
 
     def step(self, kind: str, count: int, which: str, *, kills: int = 0, restart: bool = False) -> None:
         """Let ``count`` workers sync the accounts ``which``, kill some of them, or restart the server, and print the row."""
@@ -188,18 +192,18 @@ class Trial:
         self._environ["FAVSYNC_REQUESTS_PER_SECOND"] = str(rate)
         self.step(f"budget of {rate} requests/s", count, which)
         self._services = services
-        print(f"\nWorst second of the budget: {self._services[0].ask('worst'):.0f} requests, allowed {rate} + {count}.")
+        print(f"\nWorst second of the budget: {self._services[0].answers.worst()} requests, allowed {rate} + {count}.")
 
     @contextmanager
     def _measured(self, kind: str, count: int) -> Iterator[dict[str, int]]:
         """Print the row of a step when the block ends. The caller sets how many it killed."""
-        row = {"after": self._number("SELECT coalesce(max(run_id), 0) FROM runs"), "killed": 0}
-        row |= {"waiting": 0, "active": 0}
+        last = self._number("SELECT coalesce(max(run_id), 0) FROM runs")
+        row = {"after": last, "killed": 0, "waiting": 0, "active": 0}
         for each in self._services:
-            each.ask("reset")
-        before, service = _cpu_seconds(), sum(each.ask("cpu") for each in self._services)
+            each.answers.reset()
+        before, service = _cpu_seconds(), sum(each.answers.cpu() for each in self._services)
         yield row
-        used, service = _cpu_seconds() - before, sum(each.ask("cpu") for each in self._services) - service
+        used, service = _cpu_seconds() - before, sum(each.answers.cpu() for each in self._services) - service
         ((seconds, accounts),) = self._rows(ROUND.replace(":after", str(row["after"])))
         if row["killed"]:
             time.sleep(STALLED_SECONDS)  # until they count as lost; then another worker gets their accounts
@@ -212,7 +216,7 @@ class Trial:
 
     def _worker(self, place: int, *, once: bool = True) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "etl", "worker", *(["--once"] if once else [])]
-        address = {"BOOMPLAY_API_URL": self._services[place % len(self._services)].address["url"]}
+        address = {"BOOMPLAY_API_URL": self._services[place % len(self._services)].api["BOOMPLAY_API_URL"]}
         return subprocess.Popen(command, env={"PATH": os.environ["PATH"], **self._environ, **address})
 
     def _make_due(self, which: str) -> int:
@@ -236,6 +240,15 @@ class Trial:
             stored.setdefault(name, []).append(track_id)
         return sum(sorted(found) != sorted(self._truth.favourites(name)) for name, found in stored.items())
 
+    def _add_accounts(self) -> None:
+        settings = config.load({}, self._environ, None)
+        with write_transaction(self._engine) as connection:
+            for name in self._truth.users:
+                ensure_account(connection, name, clock.now())
+            for account in find_accounts(connection):
+                token = TokenInput(Token(self._truth.users[account.name].access_token), TokenLocation.DATABASE)
+                put_token_row(connection, stored_row(settings, account.account_id, token))
+
     def _rows(self, sql: str) -> list[tuple[object, ...]]:
         with read_transaction(self._engine) as connection:
             return [tuple(row) for row in connection.execute(text(sql))]
@@ -246,20 +259,6 @@ class Trial:
     def _execute(self, sql: str) -> None:
         with write_transaction(self._engine) as connection:
             connection.execute(text(sql))
-
-    def _run_sql(self, sql: str) -> None:
-        with psycopg.connect(self._server, autocommit=True) as connection:
-            connection.execute(sql.encode())
-
-
-def _add_accounts(engine: Engine, truth: Sandbox, environ: dict[str, str]) -> None:
-    settings = config.load({}, environ, None)
-    with write_transaction(engine) as connection:
-        for name in truth.users:
-            ensure_account(connection, name, clock.now())
-        for account in find_accounts(connection):
-            token = TokenInput(Token(truth.users[account.name].access_token), TokenLocation.DATABASE)
-            put_token_row(connection, stored_row(settings, account.account_id, token))
 
 
 def _cpu_seconds() -> float:

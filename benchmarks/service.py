@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 import time
 from bisect import bisect_left
 from collections.abc import Sequence
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
+from multiprocessing import get_context, parent_process
+from multiprocessing.managers import BaseManager
 
 from etl.sandbox import Sandbox
 
@@ -15,56 +17,47 @@ USER = "ada"
 SEED = 1
 
 
-class Service:
-    """Lists of favourites behind HTTP. The same requests give every tool the same lists. ``latency``: seconds of an answer."""
+class Answers:
+    """Lists of favourites behind HTTP, and what their process does when it is asked.
+
+    The same requests give every tool the same lists. ``latency``: seconds of an answer.
+    """
 
     def __init__(self, tracks: int, users: Sequence[str] = (USER,), latency: float = 0.0) -> None:
-        spawn = get_context("spawn")
-        self._pipe, theirs = spawn.Pipe()
-        self._process = spawn.Process(target=_serve, args=(theirs, tracks, users, latency), daemon=True)
-        self._process.start()
-        theirs.close()
-        self.address: dict[str, str] = self._pipe.recv()
+        self.sandbox, self._user = Sandbox(tracks=tracks, seed=SEED, users=users), users[0]
+        self.sandbox.switch(latency_seconds=latency)
+        self._first, self._before = self.sandbox.favourites(self._user), 0
 
-    def ask(self, name: str, *arguments: object) -> float:
-        """Call one of `Answers`, and return its answer."""
-        self._pipe.send((name, *arguments))
-        return float(self._pipe.recv())
+    def start(self) -> dict[str, str]:
+        """Begin to listen, and return the settings of a client of the first user. The process ends with that of the caller."""
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+        self.sandbox.start()
+        return {
+            "BOOMPLAY_API_URL": self.sandbox.url,
+            "BOOMPLAY_APP_ID": self.sandbox.app_id,
+            "BOOMPLAY_ACCESS_TOKEN": self.sandbox.users[self._user].access_token,
+        }
 
-    def stop(self) -> None:
-        """End it."""
-        self._pipe.close()
-        self._process.join()
-
-
-class Answers:
-    """What the process of a service does when it is asked."""
-
-    def __init__(self, sandbox: Sandbox, user: str) -> None:
-        self._sandbox, self._user = sandbox, user
-        self._first, self._before = sandbox.favourites(user), 0
-
-    def reset(self) -> int:
+    def reset(self) -> None:
         """Serve the first list again, and count requests from now on."""
-        self._sandbox.set_favourites(self._user, self._first)
-        self._before = len(self._sandbox.requests)
-        return 0
+        self.sandbox.set_favourites(self._user, self._first)
+        self._before = len(self.sandbox.requests)
 
     def added(self, share: float) -> int:
         """Add a share of the favourites at the front."""
-        now = self._sandbox.favourites(self._user)
+        now = self.sandbox.favourites(self._user)
         there, count = set(now), max(1, round(len(now) * share))
-        fresh = [track_id for track_id in self._sandbox.catalogue.track_ids if track_id not in there][:count]
-        self._sandbox.set_favourites(self._user, fresh + now)
+        fresh = [track_id for track_id in self.sandbox.catalogue.track_ids if track_id not in there][:count]
+        self.sandbox.set_favourites(self._user, fresh + now)
         return count
 
     def requests(self) -> int:
         """Count the requests since ``reset``."""
-        return len(self._sandbox.requests) - self._before
+        return len(self.sandbox.requests) - self._before
 
     def worst(self) -> int:
         """Return the most requests in one second since ``reset``."""
-        times = sorted(record.time.timestamp() for record in self._sandbox.requests[self._before :])
+        times = sorted(record.time.timestamp() for record in self.sandbox.requests[self._before :])
         return max((bisect_left(times, at + 1) - place for place, at in enumerate(times)), default=0)
 
     def cpu(self) -> float:
@@ -72,16 +65,28 @@ class Answers:
         return time.process_time()
 
 
-def _serve(pipe: Connection, tracks: int, users: Sequence[str], latency: float) -> None:
-    """Answer until the other end closes. Ctrl-C is the caller's, who may still ask."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with Sandbox(tracks=tracks, seed=SEED, users=users) as sandbox:
-        sandbox.switch(latency_seconds=latency)
-        pipe.send({"url": sandbox.url, "app_id": sandbox.app_id, "token": sandbox.users[users[0]].access_token})
-        answers = Answers(sandbox, users[0])
-        try:
-            while True:
-                name, *arguments = pipe.recv()
-                pipe.send(getattr(answers, name)(*arguments))
-        except EOFError:
-            return
+def _end_with_parent() -> None:
+    """End this process once the one that started it is gone, however that ended."""
+    parent = parent_process()
+    if parent:
+        parent.join()
+        os._exit(0)
+
+
+class Service(BaseManager):
+    """A process with `Answers`: ``service.answers`` are asked from here. It ends with ``shutdown``."""
+
+    answers: Answers
+    api: dict[str, str]
+
+    @classmethod
+    def begin(cls, tracks: int, users: Sequence[str] = (USER,), latency: float = 0.0) -> Service:
+        """Start it. Ctrl-C is the caller's, who may still ask."""
+        service = cls(ctx=get_context("spawn"))
+        service.start(signal.signal, (signal.SIGINT, signal.SIG_IGN))
+        service.answers = service.Answers(tracks, users, latency)
+        service.api = service.answers.start()
+        return service
+
+
+Service.register("Answers", Answers)

@@ -1,4 +1,4 @@
-"""How long each view takes, and with ``--plans`` how the engine goes about it.
+"""How long each view takes.
 
     python -m benchmarks.history --accounts 1 --favourites 10000 --days 1095 --every 2 sqlite:///years.db
     python -m benchmarks.view_timings --write docs/view-speed.md sqlite:///years.db postgresql:///years
@@ -12,10 +12,8 @@ from __future__ import annotations
 
 import argparse
 import platform
-import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +34,7 @@ has statistics (`ANALYZE`), as its autovacuum makes them; SQLite has none, which
 A query about one account reads that account alone: a test checks the plans of SQLite, and the views with the header `narrow` (survival,
 half-life, daily snapshots) are asked over that account's rows when `--account` is given. The views across
 accounts always read all of them.
-To measure your own, and to see the plan of each view with `--plans`:
+To measure your own:
 
 ```sh
 python -m benchmarks.history --accounts 1000 --favourites 100 --days 36 --every 3 --grace 48 sqlite:///many.db
@@ -109,32 +107,14 @@ def page(databases: Sequence[Engine]) -> str:
     return PAGE.format(date=clock.now().date(), size=size, python=platform.python_version()) + f"\n{head}\n{table}\n"
 
 
-def plan(connection: Connection, view: View, account: str) -> str:
-    """Return the engine's plan of the view, asked about one account."""
-    columns = run_query(connection, Query(view, limit=0)).columns
-    sql = f"SELECT * FROM {view.name}" + (" WHERE account = :account" if "account" in columns else "")
-    values = {"account": account} if "account" in columns else {}
-    if connection.dialect.name == "postgresql":
-        return "\n".join(found[0] for found in connection.execute(text(f"EXPLAIN (COSTS OFF) {sql}"), values))
-    depth: dict[int, int] = {0: -1}
-    lines = []
-    for found in connection.execute(text(f"EXPLAIN QUERY PLAN {sql}"), values):
-        depth[found[0]] = depth[found[1]] + 1
-        lines.append("  " * depth[found[0]] + found[3])
-    return "\n".join(lines)
-
-
 def main() -> None:
-    """Print the table, or the plans."""
+    """Write the page."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.view_timings",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "urls", nargs="+", help="databases that `benchmarks.history` made: sqlite:///FILE, postgresql://…"
-    )
-    parser.add_argument("--plans", action="store_true", help="print the plans instead")
+    parser.add_argument("urls", nargs="+", help="databases of `benchmarks.history`: sqlite:///FILE, postgresql://…")
     parser.add_argument("--write", type=Path, help="write the page into this file instead of printing it")
     options = parser.parse_args()
     engines = [open_engine(url) for url in options.urls]
@@ -142,15 +122,11 @@ def main() -> None:
         if engine.dialect.name == "postgresql":  # as its autovacuum does; SQLite has no statistics unless asked
             with write_transaction(engine) as connection:
                 connection.execute(text("ANALYZE"))
-    if not options.plans:
-        with options.write.open("w", encoding="utf-8") if options.write else nullcontext(sys.stdout) as target:
-            target.write(page(engines))
-        return
-    for engine in engines:
-        with read_transaction(engine) as connection:
-            account = known_accounts(connection)[0]
-            for name in sorted(views()):
-                print(f"{name}\n{plan(connection, views()[name], account)}\n")
+    written = page(engines)
+    if options.write:
+        options.write.write_text(written, encoding="utf-8")
+    else:
+        print(written, end="")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Weeks under services that are consistently wrong: `python -m benchmarks.wrong_services --trials 100`. Prints a table.
 
-Pure decisions without a database; `benchmarks/hostile` drives the whole program.
+Pure decisions without a database; `python -m benchmarks.hostile --days 3` drives the whole program.
 """
 
 from __future__ import annotations
@@ -10,25 +10,14 @@ import os
 import sys
 from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import fields
 from functools import partial
 from random import Random
 
 from tests.support.lying_service import KINDS
 from tests.support.lying_trial import Tally, Trial
 
-COLUMNS = (
-    "trials",
-    "syncs",
-    "recorded",
-    "false",
-    "leaking",
-    "wrong_bounds",
-    "phantoms",
-    "late",
-    "unrecorded",
-    "asked",
-    "holds",
-)
+COLUMNS = [each.name for each in fields(Tally) if each.name != "notes"]
 
 
 def main() -> int:

@@ -2,15 +2,14 @@
 
     python -m benchmarks.hostile --quick
     python -m benchmarks.hostile --runs 10800 --results FILE
-    python -m benchmarks.hostile --runs 216 --tools favsync,dlt,airbyte --peers FOLDER --results FILE
+    python -m benchmarks.hostile --runs 216 --tools favsync,dlt,airbyte --results FILE
     python -m benchmarks.hostile --tables --tools favsync,dlt,airbyte --results FILE
-    python -m benchmarks.hostile --days 2 [--long] --results FILE
+    python -m benchmarks.hostile --days 3 --results FILE
 
 ``--runs``: random faults at single requests, for favsync with a removal grace of 0. ``--days``: days that pass under a service
-that is consistently wrong for a time, for favsync at its default graces. FOLDER is a virtual environment with
-`benchmarks/hostile/peers/requirements.txt` installed. With ``--results`` the same command resumes an interrupted measurement.
-The exit code is 1 if favsync removed a favourite falsely, or did not end at the truth after random faults. Lies longer than the
-grace (``--long``) do not count.
+that is wrong in the same way for less than the grace, for favsync at its default graces. The other tools are installed into an
+environment of their own. With ``--results`` the same command resumes an interrupted measurement. The exit code is 1 if favsync
+removed a favourite falsely, or did not end at the truth.
 """
 
 from __future__ import annotations
@@ -24,26 +23,24 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from benchmarks.hostile.days import KINDS, run_weeks, weeks_of
-from benchmarks.hostile.days_favsync import FavsyncSubject
-from benchmarks.hostile.results import ALL, ResultsFile, Tally, side_by_side, table, with_all
-from benchmarks.hostile.tools import Favsync, PeerTool, Tool, is_installed
-from benchmarks.hostile.trials import ALL_SCENARIOS, RUNS_A_TRIAL, run_trial
+from benchmarks.hostile.results import ALL, ResultsFile, Tally, table, tallies_of, with_all
+from benchmarks.hostile.tools import Favsync, PeerTool
+from benchmarks.hostile.trials import ALL_SCENARIOS, RUNS_A_TRIAL, run_days, run_trial
+from benchmarks.processes import SCRIPTS, install_peers, names
 from etl import __version__, logs
-from etl.sandbox import Sandbox
+from etl.sandbox import WRONG_SERVICES
 
 PEERS = {
-    "dlt": ("1.31.0, rest_api + scd2", "dlt", ("dlt_script.py",)),
-    "airbyte": ("cdk 7.39.1, OffsetIncrement", "airbyte_cdk", ("airbyte_script.py",)),
+    "dlt": ("1.31.0, rest_api + scd2", ("dlt_script.py",)),
+    "airbyte": ("cdk 7.39.1, OffsetIncrement", ("airbyte_script.py",)),
     "airbyte_until_empty": (
         "cdk 7.39.1, OffsetIncrement without a page size",
-        "airbyte_cdk",
         ("airbyte_script.py", "--until-empty"),
     ),
 }
 QUICK_RUNS = RUNS_A_TRIAL * len(ALL_SCENARIOS)
-FAULT_COLUMNS = ("runs", "removals", "false", "missed", "late", "lacking", "held")
-DAYS_COLUMNS = ("trials", "runs", "removals", "false", "bounds", "missed", "waiting", "lacking", "held")
+COLUMNS = ("runs", "removals", "false", "missed", "late", "lacking", "held")
+SIDE_BY_SIDE = {"runs": "runs", "false removals": "false", "missed": "missed", "late": "late"}
 Key = tuple[str, int]
 
 
@@ -55,107 +52,70 @@ def main() -> int:
     tools: dict[str, dict[str, Tally]] = {}
     for name in options.tools if keys or options.tables else ():
         results = ResultsFile(options.results, name, options.seed)
+        make, version = Favsync, __version__
+        if name in PEERS:
+            version, command = PEERS[name]
+            make = partial(PeerTool, options.peers / "bin" / "python", command)
         if options.tables:
-            tools[name] = stored_tallies(results)
-        elif make := _tool(name, options.peers):
-            tools[name] = _measured(partial(_trial, make, options.seed), keys, results, options.jobs)
+            tools[name] = tallies_of(results.read(), ALL_SCENARIOS)
         else:
-            continue
-        version = __version__ if name == "favsync" else PEERS[name][0]
-        print(table(_title(f"{name} {version}", tools[name], options.seed), tools[name], FAULT_COLUMNS), flush=True)
+            if name in PEERS:
+                install_peers(options.peers, SCRIPTS / "requirements-hostile.txt")
+            tools[name] = _measured(partial(_trial, make, options.seed), keys, results, options.jobs)
+        _show(f"{name} {version}", tools[name], options.seed)
     if len(tools) > 1:
-        print(f"\n{side_by_side(tools)}")
-    is_wrong = any(tally.false or tally.missed or tally.lacking for tally in tools.get("favsync", {}).values())
+        print(table(f"\nEach cell: {' / '.join(tools)}", tools, SIDE_BY_SIDE))
+    ours = dict(tools.get("favsync", {}))
     if options.days:
-        lies = f"lies {'longer' if options.long else 'shorter'} than the grace"
-        keys = [(kind, number) for number in range(options.days) for kind in KINDS]
-        results = ResultsFile(options.results, f"favsync, {lies}", options.seed)
-        run = partial(_weeks, options.seed, is_quick=options.quick, is_long=options.long)
-        found = _measured(run, keys, results, options.jobs)
-        print(table(_title(f"favsync {__version__}, days that pass, {lies}", found, options.seed), found, DAYS_COLUMNS))
-        is_wrong |= not options.long and any(tally.false or tally.lacking for tally in found.values())
-    return int(is_wrong)
-
-
-def stored_tallies(results: ResultsFile) -> dict[str, Tally]:
-    """Return the counts of all trials in the file, in the order of the scenarios."""
-    tallies = {scenario: Tally() for scenario in ALL_SCENARIOS}
-    for scenario, _, tally in results.read():
-        tallies[scenario].add(tally)
-    return tallies
+        keys = [(service, number) for number in range(options.days) for service in WRONG_SERVICES]
+        results = ResultsFile(options.results, "favsync, days", options.seed)
+        ours |= (found := _measured(partial(_days, options.seed), keys, results, options.jobs))
+        _show(
+            f"favsync {__version__}, days that pass", found, options.seed, [each for each in COLUMNS if each != "late"]
+        )
+    return int(any(tally.false or tally.missed or tally.lacking for tally in ours.values()))
 
 
 def _measured(run: Callable[[Key], Tally], keys: Sequence[Key], results: ResultsFile, jobs: int) -> dict[str, Tally]:
     """Run the trials that are not in the file yet, in several processes; return the counts by scenario."""
-    tallies = {scenario: Tally() for scenario, _ in keys}
     known = {(scenario, number): tally for scenario, number, tally in results.read()}
     left = [key for key in keys if key not in known]
-    for key in keys:
-        if key in known:
-            tallies[key[0]].add(known[key])
     with ProcessPoolExecutor(jobs, initializer=logs.configure, initargs=("text", "error")) as pool:
-        for (scenario, number), tally in zip(left, pool.map(run, left), strict=True):
-            results.add(scenario, number, tally)
-            tallies[scenario].add(tally)
+        for key, tally in zip(left, pool.map(run, left), strict=True):
+            known[key] = tally
+            results.add(*key, tally)
             for message in tally.messages:
                 print(message, file=sys.stderr, flush=True)
-    return tallies
+    return tallies_of(((*key, known[key]) for key in keys), dict.fromkeys(scenario for scenario, _ in keys))
 
 
-def _trial(make: Callable[[Sandbox], Tool], seed: int, key: Key) -> Tally:
+def _trial(make: Callable[..., Favsync | PeerTool], seed: int, key: Key) -> Tally:
     return run_trial(make, *key, seed)
 
 
-def _weeks(seed: int, key: Key, *, is_quick: bool, is_long: bool) -> Tally:
-    return run_weeks(FavsyncSubject, weeks_of(*key, seed, is_quick=is_quick, is_long=is_long))
+def _days(seed: int, key: Key) -> Tally:
+    return run_days(*key, seed)
 
 
-def _tool(name: str, peers: Path) -> Callable[[Sandbox], Tool] | None:
-    """Return the factory of the tool; None, with a message, if it is not installed."""
-    if name == "favsync":
-        return Favsync
-    _, package, command = PEERS[name]
-    python = peers / "bin" / "python"
-    if not is_installed(python, package):
-        wanted = "benchmarks/hostile/peers/requirements.txt"
-        print(f"{name}: not measured, {peers} does not have it (install {wanted} there)", file=sys.stderr)
-        return None
-    return partial(PeerTool, python, command)
-
-
-def _title(what: str, tallies: dict[str, Tally], seed: int) -> str:
+def _show(what: str, tallies: dict[str, Tally], seed: int, columns: Sequence[str] = COLUMNS) -> None:
     total = with_all(tallies)[ALL]
-    return f"\n{what}: {total.runs:,} runs in {total.trials:,} trials, seed {seed}, Python {platform.python_version()}"
+    title = f"\n{what}: {total.runs:,} runs in {total.trials:,} trials, seed {seed}, Python {platform.python_version()}"
+    print(table(title, {what: tallies}, dict(zip(columns, columns, strict=True))), flush=True)
 
 
 def _options() -> argparse.Namespace:
-    def several(known: Sequence[str]) -> Callable[[str], list[str]]:
-        def read(text: str) -> list[str]:
-            if unknown := [name for name in text.split(",") if name not in known]:
-                raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(known)}")
-            return text.split(",")
-
-        return read
-
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.hostile",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    tools = ["favsync", *PEERS]
-    parser.add_argument(
-        "--runs", type=int, default=0, help="syncs of each tool under random faults, over all scenarios"
-    )
-    parser.add_argument(
-        "--tools", type=several(tools), default=tools[:1], help=f"{', '.join(tools)}; separated by commas"
-    )
-    parser.add_argument(
-        "--scenarios", type=several(list(ALL_SCENARIOS)), default=list(ALL_SCENARIOS), help="separated by commas"
-    )
-    parser.add_argument("--peers", type=Path, default=Path(".venv-peers"), help="environment of the other tools")
-    parser.add_argument("--days", type=int, default=0, help="so many trials of days that pass for each kind of service")
-    parser.add_argument("--long", action="store_true", help="with --days: lies of two days and more, which may do harm")
-    parser.add_argument("--quick", action="store_true", help=f"--runs {QUICK_RUNS} --days 1, of fewer days")
+    tools, scenarios = ["favsync", *PEERS], list(ALL_SCENARIOS)
+    parser.add_argument("--runs", type=int, default=0, help="syncs of each tool with faults, over all scenarios")
+    parser.add_argument("--tools", type=names(tools), default=tools[:1], help=f"of {', '.join(tools)}, with commas")
+    parser.add_argument("--scenarios", type=names(scenarios), default=scenarios, help="separated by commas")
+    parser.add_argument("--peers", type=Path, default=Path("build/peers-hostile"), help="where others are installed")
+    parser.add_argument("--days", type=int, default=0, help="so many trials of days that pass for each wrong service")
+    parser.add_argument("--quick", action="store_true", help=f"--runs {QUICK_RUNS} --days 1")
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same trials")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--tables", action="store_true", help="print what the file of --results holds; measure nothing")

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+
+import msgspec
 
 ALL = "**all**"
 
 
 @dataclass
 class Tally:
-    """The sums over trials; `benchmarks.hostile.trials` and `days` define the counts. ``messages``: one for each error."""
+    """The sums over trials; `benchmarks.hostile.trials` defines the counts. ``messages``: one for each error."""
 
     trials: int = 0
     runs: int = 0
     removals: int = 0
     false: int = 0
-    bounds: int = 0
     missed: int = 0
-    waiting: int = 0
     late: int = 0
     lacking: int = 0
     held: int = 0
@@ -36,52 +35,58 @@ class Tally:
 Tallies = Mapping[str, Tally]
 
 
+class Row(msgspec.Struct):
+    """One line of the file: a trial."""
+
+    tool: str
+    seed: int
+    scenario: str
+    number: int
+    tally: Tally
+
+
 class ResultsFile:
     """The tallies of one tool's trials of one seed as JSON lines, so that a measurement can be resumed."""
 
     def __init__(self, path: Path | None, tool: str, seed: int) -> None:
-        self._path = path
-        self._key = {"tool": tool, "seed": seed}
+        self._path, self._tool, self._seed = path, tool, seed
 
     def read(self) -> Iterator[tuple[str, int, Tally]]:
         """Yield scenario, number and tally of each trial in the file."""
-        if self._path is None or not self._path.exists():
-            return
-        for line in self._path.read_text(encoding="utf-8").splitlines():
-            found = json.loads(line)
-            if {name: found[name] for name in self._key} == self._key:
-                yield found["scenario"], found["number"], Tally(**found["tally"])
+        lines = self._path.read_bytes().splitlines() if self._path and self._path.exists() else []
+        for row in (msgspec.json.decode(line, type=Row) for line in lines):
+            if (row.tool, row.seed) == (self._tool, self._seed):
+                yield row.scenario, row.number, row.tally
 
     def add(self, scenario: str, number: int, tally: Tally) -> None:
         """Append one trial's tally."""
         if self._path is not None:
-            row = {**self._key, "scenario": scenario, "number": number, "tally": asdict(tally)}
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
+            with self._path.open("ab") as file:
+                file.write(msgspec.json.encode(Row(self._tool, self._seed, scenario, number, tally)) + b"\n")
 
 
-def table(title: str, tallies: Tallies, columns: Sequence[str]) -> str:
-    """Return one tool's table in Markdown: a row for each scenario, and one for all."""
-    head = f"| scenario | {' | '.join((*columns, 'requests/run'))} |\n|---|{'---:|' * (len(columns) + 1)}"
-    rows = []
-    for scenario, tally in with_all(tallies).items():
-        cells = [f"{getattr(tally, name):,}" for name in columns]
-        rows.append(f"| {scenario} | {' | '.join(cells)} | {tally.requests / max(tally.runs, 1):.1f} |")
-    return "\n".join([title, "", head, *rows])
+def tallies_of(trials: Iterable[tuple[str, int, Tally]], scenarios: Iterable[str]) -> dict[str, Tally]:
+    """Return the sums of trials by scenario, in the order of ``scenarios``."""
+    tallies = {scenario: Tally() for scenario in scenarios}
+    for scenario, _, tally in trials:
+        tallies[scenario].add(tally)
+    return tallies
 
 
-def side_by_side(tools: Mapping[str, Tallies]) -> str:
-    """Return one table of several tools; each cell holds a number for each of them, in the order of ``tools``."""
-    whole = {name: with_all(tallies) for name, tallies in tools.items()}
-    head = "| scenario | runs | false removals | missed | late | requests/run |\n|---|---:|---:|---:|---:|---:|"
-    rows = []
-    for scenario in next(iter(whole.values())):
-        each = [tallies[scenario] for tallies in whole.values()]
-        counts = [[tally.runs, tally.false, tally.missed, tally.late] for tally in each]
-        cells = [" / ".join(f"{count:,}" for count in column) for column in zip(*counts, strict=True)]
+def table(title: str, tools: Mapping[str, Tallies], columns: Mapping[str, str]) -> str:
+    """Return a table in Markdown: a row for each scenario, and one for all.
+
+    Each cell holds a number for each tool, in the order of ``tools``. ``columns``: the attributes, by their heading.
+    """
+    rows = [title, "", f"| scenario | {' | '.join((*columns, 'requests/run'))} |"]
+    rows.append("|---|" + "---:|" * (len(columns) + 1))
+    whole = [with_all(tallies) for tallies in tools.values()]
+    for scenario in whole[0]:
+        each = [tallies[scenario] for tallies in whole]
+        cells = [" / ".join(f"{getattr(tally, name):,}" for tally in each) for name in columns.values()]
         cells.append(" / ".join(f"{tally.requests / max(tally.runs, 1):.1f}" for tally in each))
         rows.append(f"| {scenario} | {' | '.join(cells)} |")
-    return "\n".join([f"Each cell: {' / '.join(tools)}", "", head, *rows])
+    return "\n".join(rows)
 
 
 def with_all(tallies: Tallies) -> dict[str, Tally]:

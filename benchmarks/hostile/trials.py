@@ -1,8 +1,11 @@
-"""One trial: a list that changes, a service that misbehaves, a tool that syncs, and the truth about all of it.
+"""Two kinds of trial: a list that changes, a service that misbehaves, a tool that syncs, and the truth about all of it.
+
+`run_trial` plays random faults at single requests, `run_days` a service that is wrong in the same way at each of them for a time.
 
 A removal is *false* if the tool removes a track that was in the list at every moment from the end of the tool's last sync to the
 end of this one. It is *late* if a sync that ran wholly after the removal did not see it, and *missed* if even the quiet sync at
-the end of the trial did not. *Lacking*: favourites that the tool does not have after the quiet sync.
+the end of the trial did not. *Lacking*: favourites that the tool does not have after the quiet sync. *Held*: the last sync
+holds removals, which an operator then approves.
 
 The truth is the sandbox's own record of every change.
 """
@@ -10,13 +13,22 @@ The truth is the sandbox's own record of every change.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 
+import time_machine
+from msgspec import structs
+
 from benchmarks.hostile.results import Tally
-from benchmarks.hostile.tools import Tool
-from etl.sandbox import SCENARIOS, WRONG_SERVICES, Sandbox
+from benchmarks.hostile.tools import Favsync, Tool
+from etl import clock, config
+from etl.extract.snapshot import RunOptions
+from etl.sandbox import SCENARIOS, WRONG_SERVICES, Sandbox, Switches
+from etl.scheduler.due_sync import run_outcome
+from etl.scheduler.next_run import next_run
+from etl.scheduler.schedule import parse
 
 USER = "ada"
 EXTRA = {
@@ -28,30 +40,42 @@ LENGTHS = (0, 1, 2, 5, 20, 48, 49, 50, 51, 60, 98, 99, 100, 120, 147, 148, 180, 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 ROUNDS = 4
 RUNS_A_TRIAL = ROUNDS + 2
+SCHEDULES = (6, 24, 1)  # hours between two syncs
+DAYS = 6  # with changes; then the grace of a withdrawal passes
+ALL_DAYS = timedelta(days=DAYS + 9)
+LONGEST_LIE = 47  # hours: shorter than the removal grace
+DEFAULTS = structs.replace(RunOptions.configured(config.load({}, {}, None)), concurrency=1)
+REQUEST = timedelta(seconds=0.137)
+YEARS = 1e9
 
 
 @dataclass
 class Watch:
-    """Compares a tool's favourites after each sync with the truth. ``there``: the list at the end of the last sync."""
+    """Compares a tool's favourites after each sync with the truth. ``there``: the list at the end of the last sync.
+
+    ``memory``: how long after it left a track may be removed though it is back, because the tool waits.
+    """
 
     sandbox: Sandbox
     tally: Tally
     name: str
+    memory: timedelta = timedelta(0)
     active: frozenset[int] = frozenset()
     lingering: frozenset[int] = frozenset()
     there: frozenset[int] = frozenset()
     end: int = 0
 
-    def sync(self, tool: Tool, at: datetime) -> None:
+    def sync(self, tool: Tool) -> None:
         """Let the tool sync, and count."""
         begin, before = len(self.sandbox.history(USER)), frozenset(self.sandbox.favourites(USER))
         asked = len(self.sandbox.requests)
-        active = tool.sync(at)
+        active = tool.sync()
         self.tally.runs += 1
         self.tally.requests += len(self.sandbox.requests) - asked
         history = self.sandbox.history(USER)
         now = frozenset(self.sandbox.favourites(USER))
-        left = {change.track_id for change in history[self.end :] if change.change == "removed"}
+        recent = [*history[self.end :], *(each for each in history if each.at > clock.now() - self.memory)]
+        left = {change.track_id for change in recent if change.change == "removed"}
         came = {change.track_id for change in history[begin:] if change.change == "added"}
         gone = self.active - active
         false = (gone & self.there & now) - left
@@ -85,25 +109,70 @@ def run_trial(make: Callable[[Sandbox], Tool], scenario: str, number: int, seed:
     tally = Tally(trials=1)
     hours = 1 if scenario == "stale_replica" else chance.choice((1, 48))
     hostile = None if scenario in EXTRA else scenario
-    with Sandbox(tracks=chance.choice(LENGTHS), seed=chance.getrandbits(31), users=(USER,)) as sandbox:
-        tool = make(sandbox)
+    length, sandbox_seed = chance.choice(LENGTHS), chance.getrandbits(31)
+    with time_machine.travel(START) as time, _sandbox(length, sandbox_seed) as sandbox, closing(make(sandbox)) as tool:
         watch = Watch(sandbox, tally, f"{scenario} {seed} {number}")
-        try:
-            sandbox.play(hostile if chance.random() < 0.3 else None)
-            watch.sync(tool, START)
-            for round_number in range(1, ROUNDS + 1):
-                _change(sandbox, chance, chance.randrange(4))
-                sandbox.play(hostile)
-                sandbox.before_request = _list_changer(sandbox, chance, scenario, number + round_number)
-                watch.sync(tool, START + timedelta(hours=hours * round_number))
-                sandbox.before_request = None
-                sandbox.play(None)
+        sandbox.play(hostile if chance.random() < 0.3 else None)
+        watch.sync(tool)
+        for round_number in range(1, ROUNDS + 1):
             _change(sandbox, chance, chance.randrange(4))
-            watch.sync(tool, START + timedelta(hours=hours * (ROUNDS + 1)))
-            watch.settle(tool)
-        finally:
-            tool.close()
+            sandbox.play(hostile)
+            sandbox.before_request = _list_changer(sandbox, chance, scenario, number + round_number)
+            time.move_to(START + timedelta(hours=hours * round_number))
+            watch.sync(tool)
+            sandbox.before_request = None
+            sandbox.play(None)
+        _change(sandbox, chance, chance.randrange(4))
+        time.move_to(START + timedelta(hours=hours * (ROUNDS + 1)))
+        watch.sync(tool)
+        watch.settle(tool)
     return tally
+
+
+def run_days(service: str, number: int, seed: int, options: RunOptions = DEFAULTS) -> Tally:
+    """Run favsync for days by its schedule, at its default graces, under a service that is wrong for less than that."""
+    chance = Random(f"{seed} {service} {number}")
+    tally = Tally(trials=1)
+    length = 1_060 if service == "deep_pages_refused" else chance.choice(LENGTHS[3:])
+    hours = SCHEDULES[number % len(SCHEDULES)]
+    schedule, failures = parse(f"every {hours}h"), 0
+    lie_begins = START + timedelta(days=chance.uniform(1, DAYS - 2))
+    lie_ends = lie_begins + timedelta(hours=chance.uniform(hours, LONGEST_LIE))  # a sync sees it at least once
+    events = [(START + timedelta(days=DAYS * chance.random()), lambda: _change(sandbox, chance, 1)) for _ in range(20)]
+    events += [(lie_begins, lambda: _begin_lie(sandbox, service)), (lie_ends, lambda: sandbox.play(None))]
+    events.sort(key=lambda event: event[0])
+    counts, sandbox_seed = chance.choice(("total", "page", "absent")), chance.getrandbits(31)
+    with (
+        time_machine.travel(START, tick=False) as time,
+        _sandbox(length, sandbox_seed, counts=counts) as sandbox,
+        closing(Favsync(sandbox, options)) as tool,
+    ):
+        sandbox.before_request = lambda _request: time.shift(REQUEST)
+        watch = Watch(sandbox, tally, f"{service} {seed} {number}", ALL_DAYS)
+        while clock.now() < START + ALL_DAYS:
+            watch.sync(tool)
+            run = next_run(schedule, number, run_outcome(tool.result, options.grace), failures, clock.now())
+            failures = run.failures_in_a_row
+            while events and events[0][0] <= run.next_run_at:
+                at, act = events.pop(0)
+                time.move_to(max(at, clock.now()))
+                act()
+            time.move_to(run.next_run_at)
+        watch.settle(tool)
+    return tally
+
+
+def _sandbox(tracks: int, seed: int, **positions: object) -> Sandbox:
+    return Sandbox(
+        tracks=tracks, seed=seed, users=(USER,), switches=Switches(token_lifetime_seconds=YEARS, **positions)
+    )
+
+
+def _begin_lie(sandbox: Sandbox, service: str) -> None:
+    """Let the service be wrong until the trial ends it, however long its scenario lasts."""
+    sandbox.play(service)
+    if sandbox.scenario.distortion:
+        sandbox.distort(replace(sandbox.scenario.distortion, lasts_seconds=None))
 
 
 def _change(sandbox: Sandbox, chance: Random, count: int) -> None:

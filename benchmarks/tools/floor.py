@@ -1,6 +1,6 @@
 """The least that any design must do: fetch, decode, hash, write in bulk what is new; no history, no proof, no checks.
 
-    API_URL=… API_TOKEN=… API_APP_ID=… python floor.py DATABASE_URL [httpx]
+    BOOMPLAY_API_URL=… BOOMPLAY_ACCESS_TOKEN=… BOOMPLAY_APP_ID=… python floor.py DATABASE_URL [httpx]
 
 Only the standard library, msgspec and psycopg; pages by four threads, markets as shared sets. With a second argument ``httpx`` the pages
 are fetched by favsync's HTTP client instead of `http.client`, which takes a third of its processor time.
@@ -14,7 +14,7 @@ import os
 import sqlite3
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
@@ -70,7 +70,10 @@ class Answer(msgspec.Struct):
 
 def fetched(has_httpx: bool) -> list[bytes]:
     """Return the items of the list, as received."""
-    headers = {"Authorization": f"Bearer {os.environ['API_TOKEN']}", "app_id": os.environ["API_APP_ID"]}
+    headers = {
+        "Authorization": f"Bearer {os.environ['BOOMPLAY_ACCESS_TOKEN']}",
+        "app_id": os.environ["BOOMPLAY_APP_ID"],
+    }
     get = httpx_client(headers) if has_httpx else plain_client(headers)
     decode = msgspec.json.Decoder(Answer).decode
 
@@ -85,7 +88,7 @@ def fetched(has_httpx: bool) -> list[bytes]:
 
 def plain_client(headers: dict[str, str]) -> Callable[[str], bytes]:
     """Return a function that fetches a path, over one connection a thread."""
-    address, local = urlsplit(os.environ["API_URL"]), threading.local()
+    address, local = urlsplit(os.environ["BOOMPLAY_API_URL"]), threading.local()
 
     def get(path: str) -> bytes:
         if not hasattr(local, "connection"):
@@ -100,7 +103,7 @@ def httpx_client(headers: dict[str, str]) -> Callable[[str], bytes]:
     """Return a function that fetches a path with httpx."""
     import httpx
 
-    client = httpx.Client(base_url=os.environ["API_URL"], headers=headers)
+    client = httpx.Client(base_url=os.environ["BOOMPLAY_API_URL"], headers=headers)
     return lambda path: client.get(path).content
 
 
@@ -109,46 +112,37 @@ def digest(body: bytes) -> bytes:
     return hashlib.blake2b(body, digest_size=16).digest()
 
 
-class Rows:
-    """The rows of new items."""
-
-    def __init__(self) -> None:
-        self.albums: dict[int, str | None] = {}
-        self.artists: dict[int, str | None] = {}
-        self.genres: dict[str, int] = {}
-        self.sets: dict[str, int] = {}
-        self.tracks: list[tuple] = []
-        self.track_artists: list[tuple] = []
-        self.track_genres: list[tuple] = []
-
-    def add(self, body: bytes, hashed: bytes, decode) -> None:
-        """Decode one item."""
+def rows_of(items: Iterable[tuple[bytes, bytes]]) -> dict[str, list[tuple]]:
+    """Decode new items, each given with its hash, and return the rows of each table."""
+    decode = msgspec.json.Decoder(Track).decode
+    albums, artists, genres, sets = {}, {}, {}, {}
+    tracks, track_artists, track_genres = [], [], []
+    for body, hashed in items:
         track = decode(body)
         art = track.artwork or Artwork()
         if track.album_id:
-            self.albums[track.album_id] = track.album_title
-        artists = {artist.artist_id: artist.artist_name for artist in track.artists or ()}
-        self.artists |= artists
+            albums[track.album_id] = track.album_title
+        named = {artist.artist_id: artist.artist_name for artist in track.artists or ()}
+        artists |= named
         markets = track.available_markets or ""
-        set_id = self.sets.setdefault(markets, int.from_bytes(digest(markets.encode())[:7], "big"))
-        self.tracks.append((track.track_id, hashed, track.track_title, track.track_number, track.isrc, track.duration,
+        set_id = sets.setdefault(markets, int.from_bytes(digest(markets.encode())[:7], "big"))
+        tracks.append((track.track_id, hashed, track.track_title, track.track_number, track.isrc, track.duration,
             track.album_id, set_id, track.web_url, track.mobile_url, art.url, art.width, art.height))  # fmt: skip
-        self.track_artists += [(track.track_id, n, artist) for n, artist in enumerate(artists)]
+        track_artists += [(track.track_id, n, artist) for n, artist in enumerate(named)]
         for n, name in enumerate(dict.fromkeys((track.genres or "").split(","))):
-            genre_id = self.genres.setdefault(name, int.from_bytes(digest(name.encode())[:7], "big"))
-            self.track_genres.append((track.track_id, n, genre_id))
-
-    def written(self):
-        """Yield (table, rows)."""
-        yield "albums", list(self.albums.items())
-        yield "artists", list(self.artists.items())
-        yield "genres", [(number, name) for name, number in self.genres.items()]
-        members = {number: set(filter(None, codes.split(","))) for codes, number in self.sets.items()}
-        yield "market_sets", [(number, len(codes)) for number, codes in members.items()]
-        yield "market_set_members", [(number, code) for number, codes in members.items() for code in codes]
-        yield "tracks", self.tracks
-        yield "track_artists", self.track_artists
-        yield "track_genres", self.track_genres
+            genre_id = genres.setdefault(name, int.from_bytes(digest(name.encode())[:7], "big"))
+            track_genres.append((track.track_id, n, genre_id))
+    members = {number: set(filter(None, codes.split(","))) for codes, number in sets.items()}
+    return {
+        "albums": list(albums.items()),
+        "artists": list(artists.items()),
+        "genres": [(number, name) for name, number in genres.items()],
+        "market_sets": [(number, len(codes)) for number, codes in members.items()],
+        "market_set_members": [(number, code) for number, codes in members.items() for code in codes],
+        "tracks": tracks,
+        "track_artists": track_artists,
+        "track_genres": track_genres,
+    }
 
 
 class Sqlite:
@@ -217,16 +211,14 @@ def main() -> None:
     if [whole] == [bytes(row[0]) for row in database.rows("SELECT digest FROM lists")]:
         return
     known = {bytes(row[0]) for row in database.rows("SELECT digest FROM tracks")}
-    rows, decode = Rows(), msgspec.json.Decoder(Track).decode
+    decode = msgspec.json.Decoder(Track).decode
     order = [decode(item).track_id if known else None for item in items]
-    for item, hashed in zip(items, digests, strict=True):
-        if hashed not in known:
-            rows.add(item, hashed, decode)
-    fresh = [row[0] for row in rows.tracks]
+    rows = rows_of(pair for pair in zip(items, digests, strict=True) if pair[1] not in known)
+    fresh = [row[0] for row in rows["tracks"]]
     if known:
         for table in ("tracks", "track_artists", "track_genres"):
             database.delete(table, fresh)
-    for table, written in rows.written():
+    for table, written in rows.items():
         database.write(table, written)
     ids = order if known else fresh
     there = {row[0] for row in database.rows("SELECT track_id FROM favourites")}

@@ -12,10 +12,13 @@ PAGE = 50
 
 def items() -> Iterator[dict]:
     """Yield the items of the list."""
-    headers = {"Authorization": f"Bearer {os.environ['API_TOKEN']}", "app_id": os.environ["API_APP_ID"]}
+    headers = {
+        "Authorization": f"Bearer {os.environ['BOOMPLAY_ACCESS_TOKEN']}",
+        "app_id": os.environ["BOOMPLAY_APP_ID"],
+    }
     offset = 0
     while True:
-        address = f"{os.environ['API_URL']}/favourite/v1/tracks?offset={offset}&limit={PAGE}"
+        address = f"{os.environ['BOOMPLAY_API_URL']}/favourite/v1/tracks?offset={offset}&limit={PAGE}"
         with urllib.request.urlopen(urllib.request.Request(address, headers=headers)) as answer:
             page = json.load(answer)["data"]
         yield from page

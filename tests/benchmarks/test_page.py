@@ -12,8 +12,8 @@ import pytest
 
 from benchmarks.__main__ import PARTS, Measurement, _options, measure, write
 from benchmarks.growth import Growth
-from benchmarks.measure import Sample, timed
-from benchmarks.page import ENGINES, page, verdicts
+from benchmarks.measure import ENGINES, Sample, timed
+from benchmarks.page import page, verdicts
 from benchmarks.samples import Entry, Found, Invocation, Key, SampleFile
 from benchmarks.view_timings import timings
 from etl.db.engine import read_transaction
@@ -98,7 +98,7 @@ def test_a_page_is_made_of_the_newest_samples_of_one_commit(tmp_path):
 
 
 def broken(_self: Measurement) -> Iterator[Any]:
-    yield "sqlite", Growth(1, 1, 1, 1, 1, 1)
+    yield {"engine": "sqlite", "growth": Growth(1, 1, 1, 1, 1, 1)}
     raise OSError("the disk is full")
 
 

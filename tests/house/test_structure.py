@@ -30,10 +30,8 @@ PENDING_PARAMETERS = {
     "etl/settings.py::_setting", "etl/sync.py::_load",
 }  # fmt: skip
 
-# A revision of the database is a transcript, never edited, and not measured. `peers` are programs of other tools.
-OURS = [path for path in modules("etl", "tests", "tools", "benchmarks") if "peers" not in path.parts] + [
-    path for path in modules("migrations") if path.name == "env.py"
-]
+# A revision of the database is a transcript, never edited, and not measured.
+OURS = [*modules("etl", "tests", "tools", "benchmarks"), *(p for p in modules("migrations") if p.name == "env.py")]
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
