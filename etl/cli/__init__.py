@@ -12,7 +12,6 @@ import gc
 from collections.abc import Sequence
 
 from etl.cli.commands import LazyGroup
-from etl.cli.context import Context
 from etl.cli.errors import run
 
 VERBS = {
@@ -70,4 +69,4 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run ``favsync`` with ``argv`` (default: the process's own arguments) and return its exit code."""
     gc.set_threshold(200_000, 20, 50)  # a run keeps what it allocates until its end: collections would find nothing
     atexit.register(gc.freeze)  # the final collection took a sixth of an unchanged sync
-    return run(app, argv, Context())
+    return run(app, argv)

@@ -23,10 +23,9 @@ from etl.boomplay.payloads import User
 from etl.cli.add_many import add_many
 from etl.cli.commands import VerbGroup
 from etl.cli.completers import account_names
-from etl.cli.context import Context, pass_context
-from etl.cli.options import json_option, wide_option
+from etl.cli.context import Context
+from etl.cli.options import json_option, pass_context, wide_option
 from etl.cli.signals import stop_event
-from etl.cli.sync import worst_exit_code
 from etl.db.engine import read_transaction, write_transaction
 from etl.errors import DatabaseError, UsageError, counted
 from etl.load.accounts import Account, find_accounts, match_accounts
@@ -86,7 +85,7 @@ def add(
     token_file: str | None,
     schedule: str | None,
     region: str | None,
-) -> int:
+) -> None:
     r"""Add the account NAME; its token is asked for, or read from standard input.
 
     The first line is the access token, an optional second line the refresh token. Boomplay reports the token's user; a user
@@ -105,14 +104,14 @@ def add(
     if file is not None:
         if token_env or token_file or schedule or region:
             raise click.UsageError("with --from, the file has the tokens, schedules and regions")
-        return add_many(context, file)
+        add_many(context, file)
+        return
     engine = context.open_database(create=True)
     settings = {"schedule": plan, "region": manage.market_code(engine, region) if region else None}
     manage.require_new(engine, name or "")
     given = _read_token(context, token_env, token_file)
     _, user = manage.add_account(context.config, engine, name or "", given, settings)
     _show_user(context, "added", name or "", user, given.note)
-    return 0
 
 
 @accounts.command("list")
@@ -172,7 +171,7 @@ def set_(
 @wide_option
 @json_option
 @pass_context
-def check(context: Context, names: tuple[str, ...]) -> int:
+def check(context: Context, names: tuple[str, ...]) -> None:
     """Show whose token each account has, and whether Boomplay accepts it, for the accounts or all enabled ones.
 
     A token that was marked dead is tested too, and marked valid if Boomplay accepts it. Exit code 4 if a token fails.
@@ -186,12 +185,11 @@ def check(context: Context, names: tuple[str, ...]) -> int:
         user = (each.user.user_name, each.user.user_id, each.user.region) if each.user else (None, None, None)
         error = str(each.error) if each.error else None
         rows.append((each.account, each.error is None, *user, each.state, each.place, each.expires_at, error))
-    context.exit_code = worst_exit_code([each.error.exit_code if each.error else 0 for each in checks])
+    context.add_exit_codes(each.error.exit_code for each in checks if each.error)
     context.show_rows(CHECK_COLUMNS, rows)
     for each in checks:
         if each.error is not None and each.error.remedy and not context.json:
             context.say(f"{each.account}: {each.error.remedy}")
-    return context.exit_code
 
 
 @accounts.command("new-key")

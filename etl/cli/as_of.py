@@ -11,8 +11,8 @@ import click
 from sqlalchemy import Connection
 
 from etl.cli.commands import Verb
-from etl.cli.context import Context, moment, pass_context
-from etl.cli.options import WholeNumber, json_option, wide_option
+from etl.cli.context import Context, moment
+from etl.cli.options import WholeNumber, json_option, pass_context, wide_option
 from etl.cli.time_input import instant
 from etl.db.engine import read_transaction
 from etl.errors import UsageError

@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 from etl.cli.commands import VerbGroup
-from etl.cli.context import Context, pass_context
-from etl.cli.options import json_option, wide_option
+from etl.cli.context import Context
+from etl.cli.options import json_option, pass_context, wide_option
 from etl.errors import UsageError
 from etl.settings import file_schema, file_template
 

@@ -6,8 +6,8 @@ import click
 from sqlalchemy import Engine
 
 from etl.cli.commands import VerbGroup
-from etl.cli.context import Context, pass_context
-from etl.cli.options import json_option
+from etl.cli.context import Context
+from etl.cli.options import json_option, pass_context
 from etl.db import migrate
 from etl.db.engine import open_engine, sqlite_path
 from etl.db.schema_check import schema_differences
@@ -60,11 +60,11 @@ def current(context: Context) -> None:
 @db.command("check")
 @json_option
 @pass_context
-def check(context: Context) -> int:
+def check(context: Context) -> None:
     """Check the schema, constraints, triggers and views of the database. Exit code 5 if something is wrong."""
     faults = schema_differences(_engine(context), views())
     context.show_result({"faults": faults}, faults or "no problems found")
-    return DatabaseError.exit_code if faults else 0
+    context.exit_code = DatabaseError.exit_code if faults else 0
 
 
 def _engine(context: Context) -> Engine:

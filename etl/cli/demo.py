@@ -17,8 +17,8 @@ from sqlalchemy import text
 from etl import clock, config
 from etl.accounts.session import connect
 from etl.cli.commands import Verb
-from etl.cli.context import Context, pass_context
-from etl.cli.options import json_option
+from etl.cli.context import Context
+from etl.cli.options import json_option, pass_context
 from etl.db.engine import read_transaction, write_transaction
 from etl.db.migrate import ready_engine
 from etl.errors import UsageError
@@ -42,7 +42,7 @@ FAVOURITES = 200
 )
 @json_option
 @pass_context
-def demo(context: Context, keep: Path | None) -> int:
+def demo(context: Context, keep: Path | None) -> None:
     """Try favsync without credentials: sync from a fake API, change the list, sync again, show the history."""
     folder = _folder(keep)
     with Sandbox(tracks=FAVOURITES, seed=2026, users=(USER,)) as sandbox:
@@ -73,7 +73,7 @@ def demo(context: Context, keep: Path | None) -> int:
         tour.query("the removal: the times between which it happened, and why the track left", _REMOVED)
         tour.query("all runs", _RUNS)
     tour.finish()
-    return max(report.exit_code for report in tour.reports)
+    context.add_exit_codes(report.exit_code for report in tour.reports)
 
 
 def _folder(keep: Path | None) -> Path:

@@ -10,8 +10,8 @@ from sqlalchemy import Engine
 
 from etl import clock
 from etl.cli.commands import Verb
-from etl.cli.context import Context, pass_context
-from etl.cli.options import accounts_argument, json_option
+from etl.cli.context import Context
+from etl.cli.options import accounts_argument, json_option, pass_context
 from etl.cli.time_input import instant
 from etl.db.engine import read_transaction, write_transaction
 from etl.errors import NotDelivered, SettingsError

@@ -12,8 +12,8 @@ import click
 
 from etl import __version__, clock
 from etl.cli.commands import Verb
-from etl.cli.context import Context, pass_context
-from etl.cli.options import json_option
+from etl.cli.context import Context
+from etl.cli.options import json_option, pass_context
 from etl.db.engine import read_transaction
 from etl.db.migrate import current_of
 from etl.errors import UsageError

@@ -12,8 +12,8 @@ import click
 from sqlalchemy import Column, Connection, select
 
 from etl.cli.commands import Verb, unknown
-from etl.cli.context import Context, moment, pass_context
-from etl.cli.options import WholeNumber, account_argument, json_option
+from etl.cli.context import Context, moment
+from etl.cli.options import WholeNumber, account_argument, json_option, pass_context
 from etl.cli.time_input import instant
 from etl.db.engine import read_transaction
 from etl.db.tables import artists, tracks

@@ -5,14 +5,19 @@ A global option may come before or after the verb; the last one counts.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from functools import cached_property, update_wrapper
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 import click
 
 from etl import __version__
 from etl.cli.completers import account_names
-from etl.cli.context import Context
 
+if TYPE_CHECKING:
+    from etl.cli.context import Context
+
+P = ParamSpec("P")
 DATABASE_URL_HELP = (
     "A path such as ./favsync.db, or postgresql://USER@HOST/NAME. Set a URL with a password in the environment: arguments "
     "are visible in the process list. [env: FAVSYNC_DATABASE_URL; default: favsync/favsync.db in the user's data folder]"
@@ -25,6 +30,31 @@ TEXT_OPTIONS = {
     "log_format": ("FORMAT", "Log format: text or json. [env: FAVSYNC_LOG_FORMAT; default: text]"),
 }
 """Name: (metavar, help) of the global options with a value. All but ``config`` are settings."""
+
+
+class Invocation:
+    """One invocation of ``favsync``: its global options by name, and the `Context` of its verb."""
+
+    def __init__(self) -> None:
+        self.options: dict[str, Any] = {}
+
+    @cached_property
+    def context(self) -> Context:
+        """What the verb receives. It is imported when a verb begins, so that help is quick."""
+        from etl.cli.context import Context
+
+        return Context(self.options)
+
+
+def pass_context(verb: Callable[Concatenate[Context, P], int | None]) -> Callable[P, int]:
+    """Decorate a verb: its first argument is the `Context`, whose exit code counts where the verb returns none."""
+
+    def passing(*args: P.args, **kwargs: P.kwargs) -> int:
+        context = click.get_current_context().ensure_object(Invocation).context
+        code = verb(context, *args, **kwargs)
+        return context.exit_code if code is None else code
+
+    return update_wrapper(passing, verb)
 
 
 class WholeNumber(click.types.IntParamType):
@@ -47,7 +77,7 @@ class WholeNumber(click.types.IntParamType):
 
 
 class GlobalOption(click.Option):
-    """An option of every verb; its value goes to the `Context`, not to the verb's arguments."""
+    """An option of every verb; its value goes to the `Invocation`, not to the verb's arguments."""
 
     def __init__(self, name: str, *more_names: str, **kwargs: Any) -> None:
         names = [*more_names, f"--{name.replace('_', '-')}"]
@@ -63,11 +93,8 @@ def global_options() -> list[click.Parameter]:
 
 
 def _keep(ctx: click.Context, param: click.Parameter, value: str | bool | None) -> None:
-    context, name = ctx.find_root().ensure_object(Context), param.name or ""
-    if isinstance(value, str):
-        context.options[name] = value
-    elif value:
-        setattr(context, name, True)
+    if value not in (None, False):
+        ctx.ensure_object(Invocation).options[param.name or ""] = value
 
 
 def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:

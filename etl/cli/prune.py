@@ -7,8 +7,8 @@ from datetime import datetime
 import click
 
 from etl.cli.commands import Verb
-from etl.cli.context import Context, pass_context
-from etl.cli.options import json_option, plan_option
+from etl.cli.context import Context
+from etl.cli.options import json_option, pass_context, plan_option
 from etl.cli.time_input import age
 from etl.errors import DatabaseError, UsageError
 from etl.replay.prune import PrunePlan, PrunePolicy, compact, plan

@@ -13,8 +13,8 @@ from sqlalchemy import Connection
 
 from etl.cli.commands import Verb
 from etl.cli.completers import account_names, report_names
-from etl.cli.context import Context, pass_context
-from etl.cli.options import WholeNumber, json_option, wide_option
+from etl.cli.context import Context
+from etl.cli.options import WholeNumber, json_option, pass_context, wide_option
 from etl.cli.progress_bar import page_counter
 from etl.cli.time_input import instant
 from etl.cli.year import CARDS, YearOptions, show_year

@@ -12,8 +12,8 @@ from sqlalchemy import Connection
 from etl import clock
 from etl.cli.commands import VerbGroup
 from etl.cli.completers import account_names, held_run_ids, run_ids
-from etl.cli.context import Context, moment, pass_context
-from etl.cli.options import WholeNumber, json_option, wide_option
+from etl.cli.context import Context, moment
+from etl.cli.options import WholeNumber, json_option, pass_context, wide_option
 from etl.db.engine import in_transaction, read_transaction
 from etl.errors import counted
 from etl.load.accounts import find_accounts

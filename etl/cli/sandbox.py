@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from etl.cli.commands import Verb, unknown
-from etl.cli.context import Context, pass_context
-from etl.cli.options import json_option
+from etl.cli.context import Context
+from etl.cli.options import json_option, pass_context
 from etl.cli.signals import stop_event
 from etl.errors import UsageError
 from etl.sandbox import SCENARIOS, Sandbox, Switches

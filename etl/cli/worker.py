@@ -13,14 +13,14 @@ from dataclasses import asdict
 import click
 
 from etl import logs
+from etl.cli.account_status import ago
 from etl.cli.commands import Verb
-from etl.cli.context import Context, moment, pass_context, shortened
+from etl.cli.context import Context, moment, shortened
 from etl.cli.errors import INTERRUPTED
-from etl.cli.options import accounts_argument, json_option
+from etl.cli.options import accounts_argument, json_option, pass_context
 from etl.cli.service_hooks import grace_option, monitored, watch_runs
 from etl.cli.signals import stop_event
-from etl.cli.status import ago
-from etl.cli.sync import warn_no_raw, worst_exit_code
+from etl.cli.sync_round import warn_no_raw
 from etl.db.engine import read_transaction, write_transaction
 from etl.errors import UsageError, counted
 from etl.load.accounts import match_accounts
@@ -60,7 +60,7 @@ log = logs.get(__name__)
 @pass_context
 def worker(
     context: Context, concurrency: int, processes: int, grace: int, http: str | None, *, once: bool, supervised: bool
-) -> int | None:
+) -> None:
     """Sync the due accounts of a PostgreSQL database, together with all other workers, until SIGTERM or SIGINT.
 
     Start as many as you like, on as many machines as you like. The workers share the queue, and a worker that is lost loses no
@@ -73,7 +73,8 @@ def worker(
     require_workers(context.open_database())
     count = processes or os.cpu_count() or 1
     if count > 1:
-        return _supervise(count, http, once=once)
+        context.add_exit_codes(_supervise(count, http, once=once))
+        return
     warn_no_raw(context)
     from etl.worker.service import Worker
 
@@ -87,9 +88,10 @@ def worker(
             stack.enter_context(monitored(context, engine, service.sync, lambda: service.pulse, http))
         if not once:
             service.run(stop)
-            return None
+            return
         service.run_once(stop)
-        return INTERRUPTED if stop.is_set() else context.exit_code
+        if stop.is_set():
+            context.exit_code = INTERRUPTED
 
 
 def _stop_at_end_of_input(stop: threading.Event) -> None:
@@ -99,9 +101,10 @@ def _stop_at_end_of_input(stop: threading.Event) -> None:
     stop.set()
 
 
-def _supervise(count: int, http: str | None, *, once: bool) -> int:
+def _supervise(count: int, http: str | None, *, once: bool) -> list[int]:
     """Run ``count`` worker processes, replace those that are killed, and end all of them after a stop signal.
 
+    Returns their exit codes.
     A process that ends by itself with an error ends the others too: its cause is the same for all. If this process is killed,
     they end by themselves.
     """
@@ -124,7 +127,7 @@ def _supervise(count: int, http: str | None, *, once: bool) -> int:
         for process in running:
             process.send_signal(signal.SIGTERM)
         codes += [process.wait() for process in running]
-    return worst_exit_code(code if code >= 0 else BUG for code in codes)
+    return [code if code >= 0 else BUG for code in codes]
 
 
 def _start(number: int, http: str | None) -> subprocess.Popen[bytes]:

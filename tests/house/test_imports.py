@@ -23,7 +23,7 @@ CLOCKS = {
     for name in ("now", "utcnow", "today", "fromtimestamp")
 } | {"date.today", "datetime.date.today"}
 ENVIRONMENT = {"os.environ", "os.environb", "os.getenv", "os.putenv", "os.unsetenv"}
-LATE_IMPORTS = 38  # functions: what only some verbs need and is slow to import
+LATE_IMPORTS = 30  # functions: what only some verbs need and is slow to import
 PUBLIC_UNDERSCORE = {
     "_mapping",
     "_asdict",
