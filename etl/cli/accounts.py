@@ -24,7 +24,7 @@ from etl.cli.add_many import add_many
 from etl.cli.commands import VerbGroup
 from etl.cli.completers import account_names
 from etl.cli.context import Context
-from etl.cli.options import json_option, pass_context, wide_option
+from etl.cli.options import wide_option
 from etl.cli.signals import stop_event
 from etl.db.engine import read_transaction, write_transaction
 from etl.errors import DatabaseError, UsageError, counted
@@ -68,15 +68,13 @@ def accounts() -> None:
     """
 
 
-@accounts.command("add")
+@accounts.verb("add")
 @click.argument("name", required=False)
 @click.option("--from", "file", metavar="FILE", help="Add every account of this CSV file; - is standard input.")
 @token_env_option
 @token_file_option
 @schedule_option
 @region_option
-@json_option
-@pass_context
 def add(
     context: Context,
     name: str | None,
@@ -114,10 +112,8 @@ def add(
     _show_user(context, "added", name or "", user, given.note)
 
 
-@accounts.command("list")
+@accounts.verb("list")
 @wide_option
-@json_option
-@pass_context
 def list_(context: Context) -> None:
     """List the accounts and the state of their tokens."""
     rows = manage.list_accounts(context.open_database())
@@ -125,7 +121,7 @@ def list_(context: Context) -> None:
     context.show_rows(columns, [[row[name] for name in columns] for row in rows])
 
 
-@accounts.command("set")
+@accounts.verb("set")
 @name_argument
 @schedule_option
 @click.option("--enable/--disable", "enabled", default=None, help="Sync the account, or stop syncing it.")
@@ -134,8 +130,6 @@ def list_(context: Context) -> None:
 @click.option("--token", is_flag=True, help="Replace the token; it is asked for, or read from standard input.")
 @token_env_option
 @token_file_option
-@json_option
-@pass_context
 def set_(
     context: Context, /, name: str, token: bool, token_env: str | None, token_file: str | None, **new: Any
 ) -> None:
@@ -166,11 +160,9 @@ def set_(
         _warn_if_disabled(context, engine, name_now)
 
 
-@accounts.command("check")
+@accounts.verb("check")
 @click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=account_names)
 @wide_option
-@json_option
-@pass_context
 def check(context: Context, names: tuple[str, ...]) -> None:
     """Show whose token each account has, and whether Boomplay accepts it, for the accounts or all enabled ones.
 
@@ -192,9 +184,7 @@ def check(context: Context, names: tuple[str, ...]) -> None:
             context.say(f"{each.account}: {each.error.remedy}")
 
 
-@accounts.command("new-key")
-@json_option
-@pass_context
+@accounts.verb("new-key")
 def new_key_(context: Context) -> None:
     """Print a new key for FAVSYNC_ENCRYPTION_KEY, which encrypts tokens in the database.
 
@@ -204,9 +194,7 @@ def new_key_(context: Context) -> None:
     context.show_result({"key": key}, key)
 
 
-@accounts.command("rekey")
-@json_option
-@pass_context
+@accounts.verb("rekey")
 def rekey(context: Context) -> None:
     """Encrypt all stored tokens with the first key of FAVSYNC_ENCRYPTION_KEY. Afterwards, remove the older keys."""
     count = manage.rekey(context.config, context.open_database())
@@ -214,15 +202,13 @@ def rekey(context: Context) -> None:
     context.show_result({"encrypted_anew": count}, done)
 
 
-@accounts.command("login")
+@accounts.verb("login")
 @name_argument
 @click.option("--no-browser", is_flag=True, help="Do not open a browser: print the address, and ask for the final one.")
 @token_file_option
 @click.option(
     "--timeout", metavar="SECONDS", type=click.IntRange(1, 3600), default=300, help="How long to wait for the sign-in."
 )
-@json_option
-@pass_context
 def login(context: Context, name: str, no_browser: bool, token_file: str | None, timeout: int) -> None:
     """Sign in to Boomplay in a browser: the account NAME gets the token, and is added if it is new.
 
@@ -252,12 +238,10 @@ def login(context: Context, name: str, no_browser: bool, token_file: str | None,
     _warn_if_disabled(context, engine, name)
 
 
-@accounts.command("remove")
+@accounts.verb("remove")
 @name_argument
 @click.option("--erase", is_flag=True, help="Delete all data of the account, with its history. This cannot be undone.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
-@json_option
-@pass_context
 def remove(context: Context, name: str, erase: bool, yes: bool) -> None:
     """Stop syncing the account NAME and delete its token. Its history stays, unless --erase is given."""
     engine = context.open_database()

@@ -10,9 +10,9 @@ from typing import Any
 import click
 from sqlalchemy import Connection
 
-from etl.cli.commands import Verb
+from etl.cli.commands import verb
 from etl.cli.context import Context, moment
-from etl.cli.options import WholeNumber, json_option, pass_context, wide_option
+from etl.cli.options import WholeNumber, wide_option
 from etl.cli.time_input import instant
 from etl.db.engine import read_transaction
 from etl.errors import UsageError
@@ -26,7 +26,7 @@ LATEST = "latest"
 CHANGE_COLUMNS = ("account", "change", "track_id", "title", "artists", "before", "after")
 
 
-@click.command("as-of", cls=Verb)
+@verb("as-of")
 @click.argument("words", metavar="T [ACCOUNT]", nargs=-1)
 @click.option(
     "--all",
@@ -39,8 +39,6 @@ CHANGE_COLUMNS = ("account", "change", "track_id", "title", "artists", "before",
 )
 @click.option("--limit", metavar="N", type=WholeNumber(0), help="At most N rows; 0 means all.")
 @wide_option
-@json_option
-@pass_context
 def as_of(
     context: Context, words: tuple[str, ...], is_all: bool, diff: tuple[str, str] | None, limit: int | None
 ) -> None:

@@ -16,9 +16,9 @@ from etl import clock
 from etl.accounts.session import connect
 from etl.backfill.full_refresh import FullRefreshResult, checkpointing, full_refresh
 from etl.backfill.import_files import FileImportResult, ImportOptions, import_paths
-from etl.cli.commands import Verb
+from etl.cli.commands import verb
 from etl.cli.context import Context, moment, shortened
-from etl.cli.options import account_argument, json_option, pass_context
+from etl.cli.options import account_argument
 from etl.cli.progress_bar import progress_bar
 from etl.cli.signals import stop_event
 from etl.cli.sync_round import show_report, warn_no_raw
@@ -41,7 +41,7 @@ RUN_FIELDS = (
 )  # fmt: skip
 
 
-@click.command("backfill", cls=Verb)
+@verb("backfill")
 @account_argument
 @click.option(
     "--from",
@@ -62,8 +62,6 @@ RUN_FIELDS = (
     is_flag=True,
     help="The exports of each time are the whole list: tracks that are missing from them were not favourites.",
 )
-@json_option
-@pass_context
 def backfill(
     context: Context, account: str | None, paths: tuple[str, ...], observed_at: datetime | None, complete: bool
 ) -> None:

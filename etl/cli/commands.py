@@ -1,20 +1,24 @@
 """The command classes of favsync's verbs, and suggestions for mistyped names.
 
-`Verb` adds the global options to a command; `VerbGroup` is a verb with verbs of its own (``runs list``); `LazyGroup` is
-``favsync`` itself, which imports a verb's module when the verb is used. A verb returns its exit code, or None for 0.
+`verb` makes a `Verb`, a command with the global options, of a function; `VerbGroup` is a verb with verbs of its own (``runs
+list``); `LazyGroup` is ``favsync`` itself, which imports a verb's module when the verb is used.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import update_wrapper
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
 
-from etl.cli.options import GlobalOption, global_options
+from etl.cli.options import GlobalOption, Invocation, global_options, json_option
 from etl.errors import UsageError
+
+if TYPE_CHECKING:
+    from etl.cli.context import Context
 
 SHORTEST_PART = 3  # shorter words are not looked for within names
 WIDEST_HELP = 500
@@ -39,10 +43,11 @@ def did_you_mean(given: str, names: Iterable[str]) -> str:
 
 
 class Verb(click.Command):
-    """A command with the global options."""
+    """A command with the global options, and ``--json`` if it ``has_json``."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, has_json: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **{"context_settings": CONTEXT_SETTINGS} | kwargs)
+        self.params += [json_option()] if has_json else []
         self.help = self.help and self.help.replace("\\b\n", "\b\n")  # a raw docstring has click's mark as two letters
         self.params.extend(global_options())
 
@@ -59,15 +64,50 @@ class Verb(click.Command):
         _write_options(self, ctx, formatter)
 
 
+def verb(name: str, **attributes: Any) -> Callable[[Callable[..., None]], Verb]:
+    """Return a decorator that makes a verb of a function, whose first argument is the `Context`; it sets the exit code.
+
+    ``attributes``: those of `Verb`. It has ``--json`` unless they say otherwise.
+    """
+
+    def decorated(function: Callable[..., None]) -> Verb:
+        command: Verb = click.command(name, cls=Verb, **{"has_json": True} | attributes)(pass_context(function))
+        return command
+
+    return decorated
+
+
+def pass_context(function: Callable[..., None]) -> Callable[..., int]:
+    """Return ``function`` with the `Context` as its first argument, which returns the exit code of the context."""
+
+    def passing(*args: Any, **kwargs: Any) -> int:
+        context: Context = click.get_current_context().ensure_object(Invocation).context
+        function(context, *args, **kwargs)
+        return context.exit_code
+
+    return update_wrapper(passing, function)
+
+
 class VerbGroup(click.Group):
     """A verb with verbs of its own; both have the global options."""
 
     command_class = Verb
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, has_json: bool = False, **kwargs: Any) -> None:
         defaults = {"context_settings": CONTEXT_SETTINGS, "subcommand_metavar": "VERB [ARGS]..."}
         super().__init__(*args, **defaults | kwargs)
+        self.params += [json_option()] if has_json else []
         self.params.extend(global_options())
+
+    def verb(self, name: str, **attributes: Any) -> Callable[[Callable[..., None]], Verb]:
+        """Return a decorator that makes a verb of this group of a function, as `verb` does."""
+
+        def decorated(function: Callable[..., None]) -> Verb:
+            made = verb(name, **attributes)(function)
+            self.add_command(made)
+            return made
+
+        return decorated
 
     def help_lines(self, ctx: click.Context) -> list[tuple[str, str]]:
         """Return (verb, first sentence of its help); click would cut the sentence."""

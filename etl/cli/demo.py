@@ -16,9 +16,8 @@ from sqlalchemy import text
 
 from etl import clock, config
 from etl.accounts.session import connect
-from etl.cli.commands import Verb
+from etl.cli.commands import verb
 from etl.cli.context import Context
-from etl.cli.options import json_option, pass_context
 from etl.db.engine import read_transaction, write_transaction
 from etl.db.migrate import ready_engine
 from etl.errors import UsageError
@@ -33,15 +32,13 @@ ACCOUNT = "demo"
 FAVOURITES = 200
 
 
-@click.command("demo", cls=Verb)
+@verb("demo")
 @click.option(
     "--keep",
     metavar="DIR",
     type=click.Path(path_type=Path, file_okay=False),
     help="Write the database and the report into DIR. [default: a new temporary folder, which is kept too]",
 )
-@json_option
-@pass_context
 def demo(context: Context, keep: Path | None) -> None:
     """Try favsync without credentials: sync from a fake API, change the list, sync again, show the history."""
     folder = _folder(keep)
@@ -160,8 +157,8 @@ class _Tour:
         self._show("  report.html   the report: open it in a browser")
         option = f"--database-url {shlex.quote(str(self.folder / 'favsync.db'))}"
         self._show("\nTry these next:")
-        for verb in ("status", "report current-favourites --limit 5", "history --limit 5"):
-            self._show(f"  {_program()} {verb} {option}")
+        for words in ("status", "report current-favourites --limit 5", "history --limit 5"):
+            self._show(f"  {_program()} {words} {option}")
 
     def _show(self, text: str) -> None:
         if not self.context.json:

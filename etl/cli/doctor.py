@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-import click
-
-from etl.cli.commands import Verb
+from etl.cli.commands import verb
 from etl.cli.context import Context
-from etl.cli.options import json_option, pass_context
 from etl.monitor.doctor import run_checks
 
 MARKS = {"ok": "ok  ", "look": "look", "bad": "BAD "}
 
 
-@click.command("doctor", cls=Verb)
-@json_option
-@pass_context
+@verb("doctor")
 def doctor(context: Context) -> None:
     """Check settings, clock, database, permissions, disk, API and tokens, and show how to fix each problem.
 

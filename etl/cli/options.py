@@ -5,9 +5,8 @@ A global option may come before or after the verb; the last one counts.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cached_property, update_wrapper
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,7 +16,6 @@ from etl.cli.completers import account_names
 if TYPE_CHECKING:
     from etl.cli.context import Context
 
-P = ParamSpec("P")
 DATABASE_URL_HELP = (
     "A path such as ./favsync.db, or postgresql://USER@HOST/NAME. Set a URL with a password in the environment: arguments "
     "are visible in the process list. [env: FAVSYNC_DATABASE_URL; default: favsync/favsync.db in the user's data folder]"
@@ -44,17 +42,6 @@ class Invocation:
         from etl.cli.context import Context
 
         return Context(self.options)
-
-
-def pass_context(verb: Callable[Concatenate[Context, P], int | None]) -> Callable[P, int]:
-    """Decorate a verb: its first argument is the `Context`, whose exit code counts where the verb returns none."""
-
-    def passing(*args: P.args, **kwargs: P.kwargs) -> int:
-        context = click.get_current_context().ensure_object(Invocation).context
-        code = verb(context, *args, **kwargs)
-        return context.exit_code if code is None else code
-
-    return update_wrapper(passing, verb)
 
 
 class WholeNumber(click.types.IntParamType):
@@ -84,6 +71,11 @@ class GlobalOption(click.Option):
         super().__init__(names, expose_value=False, **{"callback": _keep} | kwargs)
 
 
+def json_option() -> click.Parameter:
+    """Return a new instance of ``--json``, for verbs with a result; it sets ``Context.json``."""
+    return click.Option(["--json"], is_flag=True, expose_value=False, callback=_keep, help="Print the result as JSON.")
+
+
 def global_options() -> list[click.Parameter]:
     """Return new instances of the options that every verb has."""
     found = [GlobalOption(name, metavar=metavar, help=text) for name, (metavar, text) in TEXT_OPTIONS.items()]
@@ -102,9 +94,6 @@ def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> 
         click.echo(f"favsync {__version__}")
         ctx.exit()
 
-
-json_option = click.option("--json", is_flag=True, expose_value=False, callback=_keep, help="Print the result as JSON.")
-"""``--json``: sets ``Context.json``."""
 
 wide_option = click.option(
     "--wide",

@@ -6,16 +6,16 @@ from datetime import datetime
 
 import click
 
-from etl.cli.commands import Verb
+from etl.cli.commands import verb
 from etl.cli.context import Context
-from etl.cli.options import json_option, pass_context, plan_option
+from etl.cli.options import plan_option
 from etl.cli.time_input import age
 from etl.errors import DatabaseError, UsageError
 from etl.replay.prune import PrunePlan, PrunePolicy, compact, plan
 from etl.replay.prune import prune as delete_planned
 
 
-@click.command("prune", cls=Verb)
+@verb("prune")
 @click.option(
     "--raw-older-than",
     metavar="AGE",
@@ -32,8 +32,6 @@ from etl.replay.prune import prune as delete_planned
 )
 @plan_option
 @click.option("--yes", is_flag=True, help="Do not ask before deleting.")
-@json_option
-@pass_context
 def prune(
     context: Context, raw_older_than: datetime | None, keep_daily: datetime | None, is_plan: bool, yes: bool
 ) -> None:

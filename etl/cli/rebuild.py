@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from etl.cli.commands import Verb
+from etl.cli.commands import verb
 from etl.cli.context import Context, shortened
-from etl.cli.options import accounts_argument, json_option, pass_context, plan_option
+from etl.cli.options import accounts_argument, plan_option
 from etl.replay.favourites import FavouriteDiff
 from etl.replay.rebuild import RebuildResult, compare, rewrite
 from etl.replay.tracks import TrackDiff
@@ -18,13 +18,11 @@ SHOWN = 10
 DIFFERS = 1
 
 
-@click.command("rebuild", cls=Verb)
+@verb("rebuild")
 @accounts_argument
 @click.option("--check", is_flag=True, help="Only compare: exit code 0 if nothing differs, 1 otherwise.")
 @plan_option
 @click.option("--yes", is_flag=True, help="Do not ask before writing. Without a terminal it never asks.")
-@json_option
-@pass_context
 def rebuild(context: Context, accounts: tuple[str, ...], check: bool, is_plan: bool, yes: bool) -> None:
     r"""Recompute the history of ACCOUNTs, or of all accounts, from their stored snapshots, and correct differences.
 

@@ -10,10 +10,9 @@ from sqlalchemy import Engine, select
 
 from etl import clock
 from etl.accounts.credentials import DEFAULT_ACCOUNT
-from etl.cli.commands import Verb
+from etl.cli.commands import verb
 from etl.cli.context import Context
 from etl.cli.errors import INTERRUPTED
-from etl.cli.options import pass_context
 from etl.cli.service_hooks import grace_option, monitored, watch_runs
 from etl.cli.signals import stop_event
 from etl.cli.sync_round import warn_no_raw
@@ -29,7 +28,7 @@ from etl.scheduler.service import Service
 COLLECTOR_THRESHOLDS = (20_000, 10, 10)  # `gc.set_threshold`: unlike other verbs, this process runs for a long time
 
 
-@click.command("schedule", cls=Verb)
+@verb("schedule", has_json=False)
 @click.option(
     "--concurrency",
     "--workers",
@@ -57,7 +56,6 @@ COLLECTOR_THRESHOLDS = (20_000, 10, 10)  # `gc.set_threshold`: unlike other verb
     is_flag=True,
     help="Sync the accounts that are due now, then exit: for a timer or cron. See the exit codes.",
 )
-@pass_context
 def schedule(context: Context, workers: int, grace: int, http: str | None, metrics_accounts: int, once: bool) -> None:
     """Sync every enabled account on its schedule, in the foreground, until SIGTERM, SIGINT or SIGHUP.
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from etl.cli.commands import Verb
-from etl.cli.options import accounts_argument, json_option, pass_context, wide_option
+from etl.cli.commands import verb
+from etl.cli.options import accounts_argument, wide_option
 
 if TYPE_CHECKING:
     from etl.cli.context import Context
 
 
-@click.command("status", cls=Verb)
+@verb("status")
 @accounts_argument
 @click.option(
     "--max-age", metavar="TIME", help="Maximum age before an account is stale, such as 2h, instead of its schedule."
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 )
 @click.option("--all", "is_all", is_flag=True, help="List all accounts, however many there are.")
 @wide_option
-@json_option
-@pass_context
 def status(
     context: Context, accounts: tuple[str, ...], max_age: str | None, prometheus: Path | None, is_all: bool
 ) -> None:

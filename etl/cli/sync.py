@@ -6,21 +6,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from etl.cli.commands import Verb
-from etl.cli.options import accounts_argument, json_option, pass_context, plan_option
+from etl.cli.commands import verb
+from etl.cli.options import accounts_argument, plan_option
 
 if TYPE_CHECKING:
     from etl.cli.context import Context
 
 
-@click.command("sync", cls=Verb)
+@verb("sync")
 @accounts_argument
 @plan_option
 @click.option(
     "--workers", metavar="N", type=click.IntRange(1, 64), default=4, help="Number of accounts synced in parallel."
 )
-@json_option
-@pass_context
 def sync(context: Context, accounts: tuple[str, ...], is_plan: bool, workers: int) -> None:
     r"""Copy the current favourites of ACCOUNTs, or of all enabled accounts, into the database.
 

@@ -14,10 +14,10 @@ import click
 
 from etl import logs
 from etl.cli.account_status import ago
-from etl.cli.commands import Verb
+from etl.cli.commands import verb
 from etl.cli.context import Context, moment, shortened
 from etl.cli.errors import INTERRUPTED
-from etl.cli.options import accounts_argument, json_option, pass_context
+from etl.cli.options import accounts_argument
 from etl.cli.service_hooks import grace_option, monitored, watch_runs
 from etl.cli.signals import stop_event
 from etl.cli.sync_round import warn_no_raw
@@ -34,7 +34,7 @@ BUG = 70
 log = logs.get(__name__)
 
 
-@click.command("worker", cls=Verb)
+@verb("worker", has_json=False)
 @click.option(
     "--concurrency",
     metavar="N",
@@ -57,7 +57,6 @@ log = logs.get(__name__)
 )
 @click.option("--once", is_flag=True, help="Sync the accounts that are due, then exit.")
 @click.option("--supervised", is_flag=True, hidden=True, help="Stop when standard input ends: the supervisor is gone.")
-@pass_context
 def worker(
     context: Context, concurrency: int, processes: int, grace: int, http: str | None, *, once: bool, supervised: bool
 ) -> None:
@@ -138,12 +137,10 @@ def _start(number: int, http: str | None) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)  # nosec B603
 
 
-@click.command("enqueue", cls=Verb)
+@verb("enqueue")
 @accounts_argument
 @click.option("--all", "is_all", is_flag=True, help="Make every enabled account due.")
 @click.option("--spread", metavar="TIME", default="0", help="Spread the accounts evenly over this time, such as 1h.")
-@json_option
-@pass_context
 def enqueue(context: Context, accounts: tuple[str, ...], is_all: bool, spread: str) -> None:
     """Make ACCOUNTs due now, for the workers or the scheduler.
 
@@ -165,9 +162,7 @@ def enqueue(context: Context, accounts: tuple[str, ...], is_all: bool, spread: s
     context.show_result({"accounts": [each.name for each in chosen], "spread_seconds": width.total_seconds()}, done)
 
 
-@click.command("workers", cls=Verb)
-@json_option
-@pass_context
+@verb("workers")
 def workers(context: Context) -> None:
     """Show the worker processes: what they sync now, since when, and their last sign of life.
 

@@ -17,7 +17,6 @@ import pytest
 from etl import errors
 from etl.cli.commands import Verb, VerbGroup
 from etl.cli.errors import run
-from etl.cli.options import json_option
 
 Ended = tuple[int, str, str]
 End = Callable[..., Ended]
@@ -30,9 +29,8 @@ def end(capsys: pytest.CaptureFixture[str]) -> End:
     def ended(what: Callable[[], object], *argv: str) -> Ended:
         group = VerbGroup("favsync")
 
-        @group.command("act", cls=Verb)
+        @group.command("act", cls=Verb, has_json=True)
         @click.option("--count", type=int)
-        @json_option
         def act(count: int | None) -> object:
             return what()
 
@@ -167,8 +165,7 @@ def test_a_broken_connection_is_not_a_closed_output(end: End) -> None:
 VERB = """
 import sys, click
 from etl.cli.errors import run
-from etl.cli.options import pass_context
-from etl.cli.commands import Verb
+from etl.cli.commands import Verb, pass_context
 
 @click.command(cls=Verb)
 @pass_context

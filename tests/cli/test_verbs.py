@@ -18,9 +18,9 @@ import pytest
 
 from etl import __version__
 from etl.cli import EXIT_CODES, VERBS, app, main
-from etl.cli.commands import Verb, VerbGroup
+from etl.cli.commands import Verb, VerbGroup, pass_context
 from etl.cli.context import Context
-from etl.cli.options import GlobalOption, Invocation, account_argument, accounts_argument, pass_context
+from etl.cli.options import GlobalOption, Invocation, account_argument, accounts_argument
 from etl.config import SETTINGS
 
 RunVerb = Callable[..., tuple[int, str, str]]
