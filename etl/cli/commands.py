@@ -15,12 +15,11 @@ import click
 from click.shell_completion import CompletionItem
 
 from etl.cli.options import GlobalOption, Invocation, global_options, json_option
-from etl.errors import UsageError
+from etl.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from etl.cli.context import Context
 
-SHORTEST_PART = 3  # shorter words are not looked for within names
 WIDEST_HELP = 500
 CONTEXT_SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "show_default": True}
 
@@ -28,18 +27,6 @@ CONTEXT_SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "show
 def unknown(kind: str, given: str, names: Iterable[str], *, remedy: str) -> UsageError:
     """Return the error for ``given``, which is not a ``kind`` among ``names``, with the nearest names."""
     return UsageError(f"there is no {kind} {given!r}", remedy=did_you_mean(given, names) + remedy)
-
-
-def did_you_mean(given: str, names: Iterable[str]) -> str:
-    """Return "did you mean X or Y? " with a trailing blank, or nothing if no name is near ``given``."""
-    import difflib  # a tenth of the start of `favsync --help`
-
-    by_lower = {name.lower(): name for name in names}
-    wanted = given.lower()
-    containing = sorted((name for name in by_lower if len(wanted) >= SHORTEST_PART and wanted in name), key=len)
-    close = difflib.get_close_matches(wanted, by_lower, n=2)
-    near = [by_lower[name] for name in dict.fromkeys([*close, *containing])][:2]
-    return f"did you mean {' or '.join(near)}? " if near else ""
 
 
 class Verb(click.Command):

@@ -19,9 +19,8 @@ from typing import TYPE_CHECKING, TextIO
 import click
 from click.shell_completion import shell_complete
 
-from etl.cli.commands import did_you_mean
 from etl.cli.options import Invocation
-from etl.errors import FavsyncError, UsageError
+from etl.errors import FavsyncError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from etl.cli.context import Context

@@ -183,9 +183,7 @@ def _show_special(context: Context, kind: str, idle: list[str], options: YearOpt
 def _write(result: ResultSet, format_: str, output: Path) -> int:
     """Write the result into the file, and return its number of rows."""
     if format_ == "parquet":
-        rows = list(result.rows)
-        write_parquet(ResultSet(result.columns, iter(rows)), output)
-        return len(rows)
+        return write_parquet(result, output)
     try:
         stream = output.open("w", encoding="utf-8", newline="")
     except OSError as error:

@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.house.source import ROOT, attributes, functions, imports, modules, nodes, place
 
 PURE = {
-    "__future__", "abc", "array", "bisect", "collections", "dataclasses", "datetime", "decimal", "enum", "fractions",
+    "__future__", "abc", "array", "bisect", "collections", "dataclasses", "datetime", "decimal", "difflib", "enum", "fractions",
     "functools", "hashlib", "heapq", "itertools", "json", "math", "msgspec", "operator", "re", "shlex", "string", "sys", "types",
     "typing", "unicodedata", "zlib",
 }  # fmt: skip
