@@ -1,7 +1,8 @@
 """The command line: the table of verbs and the entry point `main`.
 
 This module and what it imports need click alone, so that ``favsync --help`` is quick. A verb's module is imported when the
-verb is used, so it may import what it needs at its top; `sync` and `status` import late, for a quick ``--help``.
+verb is used, so it may import what it needs at its top; `sync` and `status` only declare their options there, for a quick
+``--help``.
 A new verb is one line in `VERBS`.
 """
 

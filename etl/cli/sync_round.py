@@ -22,6 +22,7 @@ from etl.load.accounts import Account
 from etl.monitor.healthcheck_ping import HealthcheckPinger
 from etl.reporting.run_summary import report_fields, report_lines
 from etl.scheduler.due_sync import settle_manual
+from etl.scheduler.workers import Pool
 from etl.settings import LOST_WITHOUT_RAW
 from etl.sync import RunOptions, RunResult, plan_account, sync_account
 
@@ -88,16 +89,13 @@ class SyncRound:
         if self._is_alone:
             self._work(queue)
         else:
-            threads = [
-                threading.Thread(target=self._work, args=[queue], name=f"favsync-sync-{number}", daemon=True)
-                for number in range(min(workers, len(targets)))
-            ]
-            for thread in threads:
-                thread.start()
-            while (running := [thread for thread in threads if thread.is_alive()]) and not self._stop.is_set():
-                running[0].join(WAKE_SECONDS)  # the main thread must wake up to handle a signal
-            for thread in threads:
-                thread.join(LAST_SECONDS if self._stop.is_set() else None)
+            pool = Pool(min(workers, len(targets)))
+            for number in range(pool.size):
+                pool.start(number, lambda: self._work(queue))
+            while not pool.wait(WAKE_SECONDS):  # the main thread must wake up to handle a signal
+                if self._stop.is_set():
+                    pool.wait(LAST_SECONDS)
+                    break
         if self._errors:
             raise self._errors[0]
         missing = [account for account in targets if account.name not in self.reports]
