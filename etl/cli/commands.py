@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from etl.cli.options import GlobalOption, Invocation, global_options, json_option
+from etl.cli.options import GlobalOption, Invocation, shared_options
 from etl.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -34,9 +34,8 @@ class Verb(click.Command):
 
     def __init__(self, *args: Any, has_json: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **{"context_settings": CONTEXT_SETTINGS} | kwargs)
-        self.params += [json_option()] if has_json else []
+        self.params += shared_options(has_json=has_json)
         self.help = self.help and self.help.replace("\\b\n", "\b\n")  # a raw docstring has click's mark as two letters
-        self.params.extend(global_options())
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments; click omits the context of an option without its value."""
@@ -83,8 +82,7 @@ class VerbGroup(click.Group):
     def __init__(self, *args: Any, has_json: bool = False, **kwargs: Any) -> None:
         defaults = {"context_settings": CONTEXT_SETTINGS, "subcommand_metavar": "VERB [ARGS]..."}
         super().__init__(*args, **defaults | kwargs)
-        self.params += [json_option()] if has_json else []
-        self.params.extend(global_options())
+        self.params += shared_options(has_json=has_json)
 
     def verb(self, name: str, **attributes: Any) -> Callable[[Callable[..., None]], Verb]:
         """Return a decorator that makes a verb of this group of a function, as `verb` does."""

@@ -71,17 +71,14 @@ class GlobalOption(click.Option):
         super().__init__(names, expose_value=False, **{"callback": _keep} | kwargs)
 
 
-def json_option() -> click.Parameter:
-    """Return a new instance of ``--json``, for verbs with a result; it sets ``Context.json``."""
-    return click.Option(["--json"], is_flag=True, expose_value=False, callback=_keep, help="Print the result as JSON.")
-
-
-def global_options() -> list[click.Parameter]:
-    """Return new instances of the options that every verb has."""
+def shared_options(*, has_json: bool) -> list[click.Parameter]:
+    """Return new instances of the options that every verb has, after ``--json``, which sets ``Context.json``."""
+    text = "Print the result as JSON."
+    own = [click.Option(["--json"], is_flag=True, expose_value=False, callback=_keep, help=text)] if has_json else []
     found = [GlobalOption(name, metavar=metavar, help=text) for name, (metavar, text) in TEXT_OPTIONS.items()]
     debug = GlobalOption("debug", is_flag=True, help="Log at the level debug and show tracebacks.")
     version = {"is_flag": True, "is_eager": True, "callback": _print_version, "help": "Print the version and exit."}
-    return [*found, debug, GlobalOption("version", "-V", **version)]
+    return [*own, *found, debug, GlobalOption("version", "-V", **version)]
 
 
 def _keep(ctx: click.Context, param: click.Parameter, value: str | bool | None) -> None:

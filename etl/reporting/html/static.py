@@ -12,6 +12,7 @@ from typing import Any
 
 from etl.errors import counted
 from etl.reporting.html.document import head_tags
+from etl.reporting.year_text import day
 
 Row = Mapping[str, Any]
 
@@ -38,7 +39,7 @@ def summary_line(report: Row) -> str:
     changes = f"{counted(summary['added'], 'addition')} and {counted(summary['removed'], 'removal')}"
     return (
         f"{counted(summary['favourites'], 'favourite')}{f', {music} of music' if music else ''}{by}. "
-        f"{changes} seen from {_day(looks['first'])} to {_day(looks['last'])}."
+        f"{changes} seen from {day(looks['first'])} to {day(looks['last'])}."
     )
 
 
@@ -73,7 +74,3 @@ def _tiles(report: Row) -> list[tuple[str, str]]:
         ("Playing time", duration_words(summary) or "not known"),
         ("Added and removed", f"+{summary['added']:,} −{summary['removed']:,}"),
     ]
-
-
-def _day(instant: Any) -> str:
-    return f"{instant.day} {instant:%b %Y}"
