@@ -14,8 +14,7 @@ from etl.cli.context import Context
 from etl.db.engine import read_transaction
 from etl.errors import UsageError, counted
 from etl.load.accounts import match_accounts
-from etl.monitor.calendar_status import CalendarStatus, calendar_and_budgets
-from etl.monitor.overview import OverviewReader, Summary, summed
+from etl.monitor.overview import CalendarStatus, OverviewReader, Summary, calendar_and_budgets, summed
 from etl.monitor.status import AccountStatus, statuses
 from etl.scheduler.schedule import parse
 

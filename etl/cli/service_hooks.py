@@ -15,10 +15,9 @@ from sqlalchemy import Engine
 from etl.cli.context import Context
 from etl.cli.sync_round import healthcheck, report_run
 from etl.db.migrate import require_newest
-from etl.monitor.calendar_status import calendar_and_budgets
 from etl.monitor.http import Answers, serving
 from etl.monitor.metrics import Metrics
-from etl.monitor.overview import ACCOUNT_LIMIT, OverviewReader
+from etl.monitor.overview import ACCOUNT_LIMIT, OverviewReader, calendar_and_budgets
 from etl.monitor.webhook import Webhook, WebhookSender
 from etl.scheduler.due_sync import FinishedRun
 from etl.scheduler.service import ServiceStatus

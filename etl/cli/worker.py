@@ -26,7 +26,7 @@ from etl.errors import UsageError, counted
 from etl.load.accounts import match_accounts
 from etl.scheduler.queue import make_due
 from etl.setting_values import length_of_time
-from etl.worker.engine_tables import require_workers
+from etl.worker.engine_tables import list_workers, require_workers
 
 MOST_SHOWN = 5
 WAKE_SECONDS = 0.5
@@ -125,7 +125,8 @@ def _supervise(count: int, http: str | None, *, once: bool) -> list[int]:
             running = [process for process in running if process.returncode is None]
         for process in running:
             process.send_signal(signal.SIGTERM)
-        codes += [process.wait() for process in running]
+        # One that had not begun to handle signals ends by this one.
+        codes += [code for process in running if (code := process.wait()) != -signal.SIGTERM]
     return [code if code >= 0 else BUG for code in codes]
 
 
@@ -168,11 +169,9 @@ def workers(context: Context) -> None:
 
     A worker without a sign of life for 30 seconds is lost: its accounts go to another one.
     """
-    from etl.worker.worker_list import workers as worker_list
-
     engine = context.open_database()
     require_workers(engine)
-    found = worker_list(engine)
+    found = list_workers(engine)
     if context.json:
         context.show_json([asdict(each) for each in found])
         return

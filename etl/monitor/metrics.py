@@ -19,8 +19,7 @@ from prometheus_client.registry import Collector
 from etl import __version__, clock
 from etl.errors import FavsyncError, UsageError
 from etl.model.records import Outcome
-from etl.monitor.calendar_status import CalendarStatus
-from etl.monitor.overview import Overview
+from etl.monitor.overview import CalendarStatus, Overview
 from etl.monitor.status import DISABLED, AccountStatus
 from etl.scheduler.service import FinishedRun, ServiceStatus
 
