@@ -125,7 +125,7 @@ def _supervise(count: int, http: str | None, *, once: bool) -> list[int]:
             running = [process for process in running if process.returncode is None]
         for process in running:
             process.send_signal(signal.SIGTERM)
-        # One that had not begun to handle signals ends by this one.
+        # One that is starting does not handle signals yet, so it ends by this one.
         codes += [code for process in running if (code := process.wait()) != -signal.SIGTERM]
     return [code if code >= 0 else BUG for code in codes]
 
