@@ -23,10 +23,14 @@ The class of an error is the operator's next step, and carries the exit code (do
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+
+SHORTEST_PART = 3  # shorter words are not looked for within names
 
 
 class FavsyncError(Exception):
@@ -118,6 +122,18 @@ class RunInProgress(FavsyncError):
     """Another run holds the lock of this account."""
 
     exit_code = 75
+
+
+def did_you_mean(given: str, names: Iterable[str]) -> str:
+    """Return "did you mean X or Y? " with a trailing blank, or nothing if no name is near ``given``."""
+    import difflib  # a tenth of the start of `favsync --help`
+
+    by_lower = {name.lower(): name for name in names}
+    wanted = given.lower()
+    containing = sorted((name for name in by_lower if len(wanted) >= SHORTEST_PART and wanted in name), key=len)
+    close = difflib.get_close_matches(wanted, by_lower, n=2)
+    near = [by_lower[name] for name in dict.fromkeys([*close, *containing])][:2]
+    return f"did you mean {' or '.join(near)}? " if near else ""
 
 
 def counted(count: int, one: str, many: str = "") -> str:

@@ -53,7 +53,11 @@ class Setting(NamedTuple):
     wanted: str  # a valid value, as a phrase after "set it to"
     read: Callable[[str], object] | None  # None: msgspec checks the text against ``in_file``
     in_file: Any  # the type in the TOML file
-    is_secret: bool
+
+    @property
+    def is_secret(self) -> bool:
+        """True if the value must never be printed."""
+        return self.read in (token, key_list, secret_address)
 
     @property
     def default(self) -> str | None:
@@ -87,9 +91,8 @@ def _setting(
     read: Callable[[str], object] | None = None,
     *,
     in_file: Any = str,
-    is_secret: bool = False,
 ) -> Any:
-    about = {"variable": variable, "wanted": wanted, "read": read, "in_file": in_file, "is_secret": is_secret}
+    about = {"variable": variable, "wanted": wanted, "read": read, "in_file": in_file}
     return dataclasses.field(default=default, metadata=about)
 
 
@@ -121,15 +124,9 @@ class Settings:
         "BOOMPLAY_API_URL", "https://openapi.boomplay.com", "https://host; http:// only for this machine", api_url
     )
     app_id: str | None = _setting("BOOMPLAY_APP_ID", None, f"the app id {_AS_RECEIVED}", header_text)
-    app_secret: SecretText | None = _setting(
-        "BOOMPLAY_APP_SECRET", None, f"the app secret {_AS_RECEIVED}", token, is_secret=True
-    )
-    access_token: SecretText | None = _setting(
-        "BOOMPLAY_ACCESS_TOKEN", None, f"the token {_AS_RECEIVED}", token, is_secret=True
-    )
-    refresh_token: SecretText | None = _setting(
-        "BOOMPLAY_REFRESH_TOKEN", None, f"the token {_AS_RECEIVED}", token, is_secret=True
-    )
+    app_secret: SecretText | None = _setting("BOOMPLAY_APP_SECRET", None, f"the app secret {_AS_RECEIVED}", token)
+    access_token: SecretText | None = _setting("BOOMPLAY_ACCESS_TOKEN", None, f"the token {_AS_RECEIVED}", token)
+    refresh_token: SecretText | None = _setting("BOOMPLAY_REFRESH_TOKEN", None, f"the token {_AS_RECEIVED}", token)
     language: str = _setting("FAVSYNC_LANGUAGE", "en", "a language tag such as en, fr or zh-CN", in_file=_LANGUAGE)
     page_concurrency: int = _setting("FAVSYNC_PAGE_CONCURRENCY", 4, "a whole number from 1 to 32", in_file=_PAGES)
     requests_per_second: float = _setting(
@@ -155,18 +152,16 @@ class Settings:
         "FAVSYNC_IDLE_RUNS", "keep", "keep, or daily for one row a day", in_file=Literal["keep", "daily"]
     )
     encryption_keys: tuple[SecretText, ...] = _setting(
-        "FAVSYNC_ENCRYPTION_KEY", (), _KEYS, key_list, in_file=str | list[str], is_secret=True
+        "FAVSYNC_ENCRYPTION_KEY", (), _KEYS, key_list, in_file=str | list[str]
     )
     encryption_key_file: str | None = _setting("FAVSYNC_ENCRYPTION_KEY_FILE", None, _KEY_FILE)
     schedule: str = _setting("FAVSYNC_SCHEDULE", "every 1h", "every 1h, or five cron fields")
     log_format: str = _setting("FAVSYNC_LOG_FORMAT", "text", "text or json", in_file=Literal["text", "json"])
     log_level: str = _setting("FAVSYNC_LOG_LEVEL", "info", "debug, info, warning or error", in_file=_LEVELS)
     ping_url: SecretText | None = _setting(
-        "FAVSYNC_PING_URL", None, "an address such as https://hc-ping.com/<uuid>", secret_address, is_secret=True
+        "FAVSYNC_PING_URL", None, "an address such as https://hc-ping.com/<uuid>", secret_address
     )
-    digest_url: SecretText | None = _setting(
-        "FAVSYNC_DIGEST_URL", None, "the address of a webhook", secret_address, is_secret=True
-    )
+    digest_url: SecretText | None = _setting("FAVSYNC_DIGEST_URL", None, "the address of a webhook", secret_address)
     digest_format: str = _setting(
         "FAVSYNC_DIGEST_FORMAT", "chat", f"one of {', '.join(DIGEST_FORMATS)}", in_file=DigestFormat
     )

@@ -26,9 +26,9 @@ from etl import logs
 from etl.accounts.session import http_options, token_endpoint
 from etl.boomplay.oauth import ConsentRedirect, ConsentRequest, consent_url, parse_redirect
 from etl.boomplay.payloads import Token
-from etl.boomplay.transport import is_loopback
 from etl.config import Config, environment
 from etl.errors import CredentialsError, UsageError
+from etl.setting_values import is_loopback
 
 MAX_POST_BYTES = 16 * 1024
 WAKE_SECONDS = 0.25

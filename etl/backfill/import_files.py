@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Engine, select
 
 from etl.backfill.csv_format import read_csv
 from etl.backfill.file_dates import AmbiguousDate, date_from_name
@@ -31,7 +31,7 @@ from etl.errors import UsageError
 from etl.load.accounts import Account
 from etl.load.run_lock import run_lock
 from etl.model.records import Digest, Item, RemovalThreshold, Review
-from etl.replay.import_snapshots import ImportResult, PastSnapshot, import_snapshots
+from etl.replay.import_snapshots import ImportResult, ImportTerms, PastSnapshot, import_snapshots
 
 SHOWN_FAULTS = 5
 CLOSE, VERY_CLOSE = timedelta(days=1), timedelta(hours=1)
@@ -90,18 +90,9 @@ def import_paths(
     if not found.snapshots:
         raise _nothing_imported(found, paths)
 
-    def work(connection: Connection) -> ImportResult:
-        return import_snapshots(
-            connection,
-            account.account_id,
-            found.snapshots,
-            threshold=options.threshold,
-            now=now,
-            keep_bodies=options.keep_bodies,
-        )
-
+    terms = ImportTerms(account.account_id, options.threshold, now, options.keep_bodies)
     with run_lock(engine, account.account_id, account.name):
-        found.imported = in_transaction(engine, work)
+        found.imported = in_transaction(engine, lambda connection: import_snapshots(connection, found.snapshots, terms))
     landed = {each.run_id: each.past.label for each in found.imported.landed if each.past.label in labels}
     query = select(rejects).where(rejects.c.run_id.in_(landed), rejects.c.track_id.is_not(None))
     with read_transaction(engine) as connection:

@@ -32,32 +32,16 @@ LISTS = ("data", "tracks", "items", "favourites", "favorites", "track_ids", "ids
 # What a page states about its list, in small letters and digits alone, beside the list or in an object such as ``meta``.
 ABOUT = ("meta", "metadata", "paging", "pagination", "page", "pageinfo", "links", "cursors")
 COUNTS = (
-    "counts",
-    "count",
-    "total",
-    "totalcount",
-    "totalitems",
-    "totaltracks",
-    "totalresults",
-    "trackcount",
-    "numtracks",
-)
+    "counts", "count", "total", "totalcount", "totalitems", "totaltracks", "totalresults", "trackcount", "numtracks",
+)  # fmt: skip
 PAGES = ("pages", "totalpages", "pagecount", "numpages", "lastpage")
 NEXT = (
     "next", "nextpage", "nexturl", "nextlink", "nextcursor", "nextpagetoken", "odatanextlink", "hasmore", "hasnext",
     "hasnextpage", "more", "truncated",
 )  # fmt: skip
 PREVIOUS = (
-    "previous",
-    "previouspage",
-    "prev",
-    "prevpage",
-    "prevurl",
-    "hasprevious",
-    "haspreviouspage",
-    "offset",
-    "skip",
-)
+    "previous", "previouspage", "prev", "prevpage", "prevurl", "hasprevious", "haspreviouspage", "offset", "skip",
+)  # fmt: skip
 LAST = ("last", "islast", "islastpage", "complete", "iscomplete")
 ERRORS, SUCCESS, FAILED = ("error", "errors"), ("success", "ok"), ("error", "fail", "failed", "failure", "partial")
 NAMES = ("name", "title", "playlist", "playlistname")

@@ -17,9 +17,10 @@ from urllib.parse import urlsplit
 from etl import __version__
 from etl.boomplay.redact import one_line
 from etl.boomplay.retry import Failure
-from etl.boomplay.transport import Request, Transport, is_loopback, service_url
+from etl.boomplay.transport import Request, Transport, service_url
 from etl.boomplay.waiting import Clock
 from etl.errors import SettingsError
+from etl.setting_values import is_loopback
 
 MAX_COVER_BYTES: Final = 512 * 1024
 MAX_FAILURES: Final = 5

@@ -6,7 +6,6 @@ frames hold the headers, and with them the token. A redirect is followed only wi
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import re
 import ssl
@@ -24,6 +23,7 @@ from etl.boomplay.redact import one_line
 from etl.boomplay.retry import Failure, FailureClass, http_date
 from etl.boomplay.waiting import Clock
 from etl.errors import SettingsError
+from etl.setting_values import is_loopback
 
 CONNECT_SECONDS = 10.0
 KEEP_ALIVE_SECONDS = 30.0
@@ -108,14 +108,6 @@ def service_url(api_url: str) -> str:
         "the API's address is not https://host/path; plain http would show the token on the way, except to this machine",
         remedy="set BOOMPLAY_API_URL to an address like https://openapi.boomplay.com",
     )
-
-
-def is_loopback(host: str) -> bool:
-    """True if a host name or address is this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _age(answer: httpx.Response) -> int:

@@ -1,7 +1,8 @@
 """The command line: the table of verbs and the entry point `main`.
 
 This module and what it imports need click alone, so that ``favsync --help`` is quick. A verb's module is imported when the
-verb is used, so it may import what it needs at its top; `sync` and `status` import late, for a quick ``--help``.
+verb is used, so it may import what it needs at its top; `sync` and `status` only declare their options there, for a quick
+``--help``.
 A new verb is one line in `VERBS`.
 """
 
@@ -12,7 +13,6 @@ import gc
 from collections.abc import Sequence
 
 from etl.cli.commands import LazyGroup
-from etl.cli.context import Context
 from etl.cli.errors import run
 
 VERBS = {
@@ -70,4 +70,4 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run ``favsync`` with ``argv`` (default: the process's own arguments) and return its exit code."""
     gc.set_threshold(200_000, 20, 50)  # a run keeps what it allocates until its end: collections would find nothing
     atexit.register(gc.freeze)  # the final collection took a sixth of an unchanged sync
-    return run(app, argv, Context())
+    return run(app, argv)

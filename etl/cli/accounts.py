@@ -23,10 +23,9 @@ from etl.boomplay.payloads import User
 from etl.cli.add_many import add_many
 from etl.cli.commands import VerbGroup
 from etl.cli.completers import account_names
-from etl.cli.context import Context, pass_context
-from etl.cli.options import json_option, wide_option
+from etl.cli.context import Context
+from etl.cli.options import wide_option
 from etl.cli.signals import stop_event
-from etl.cli.sync import worst_exit_code
 from etl.db.engine import read_transaction, write_transaction
 from etl.errors import DatabaseError, UsageError, counted
 from etl.load.accounts import Account, find_accounts, match_accounts
@@ -69,15 +68,13 @@ def accounts() -> None:
     """
 
 
-@accounts.command("add")
+@accounts.verb("add")
 @click.argument("name", required=False)
 @click.option("--from", "file", metavar="FILE", help="Add every account of this CSV file; - is standard input.")
 @token_env_option
 @token_file_option
 @schedule_option
 @region_option
-@json_option
-@pass_context
 def add(
     context: Context,
     name: str | None,
@@ -86,7 +83,7 @@ def add(
     token_file: str | None,
     schedule: str | None,
     region: str | None,
-) -> int:
+) -> None:
     r"""Add the account NAME; its token is asked for, or read from standard input.
 
     The first line is the access token, an optional second line the refresh token. Boomplay reports the token's user; a user
@@ -105,20 +102,18 @@ def add(
     if file is not None:
         if token_env or token_file or schedule or region:
             raise click.UsageError("with --from, the file has the tokens, schedules and regions")
-        return add_many(context, file)
+        add_many(context, file)
+        return
     engine = context.open_database(create=True)
     settings = {"schedule": plan, "region": manage.market_code(engine, region) if region else None}
     manage.require_new(engine, name or "")
     given = _read_token(context, token_env, token_file)
     _, user = manage.add_account(context.config, engine, name or "", given, settings)
     _show_user(context, "added", name or "", user, given.note)
-    return 0
 
 
-@accounts.command("list")
+@accounts.verb("list")
 @wide_option
-@json_option
-@pass_context
 def list_(context: Context) -> None:
     """List the accounts and the state of their tokens."""
     rows = manage.list_accounts(context.open_database())
@@ -126,7 +121,7 @@ def list_(context: Context) -> None:
     context.show_rows(columns, [[row[name] for name in columns] for row in rows])
 
 
-@accounts.command("set")
+@accounts.verb("set")
 @name_argument
 @schedule_option
 @click.option("--enable/--disable", "enabled", default=None, help="Sync the account, or stop syncing it.")
@@ -135,8 +130,6 @@ def list_(context: Context) -> None:
 @click.option("--token", is_flag=True, help="Replace the token; it is asked for, or read from standard input.")
 @token_env_option
 @token_file_option
-@json_option
-@pass_context
 def set_(
     context: Context, /, name: str, token: bool, token_env: str | None, token_file: str | None, **new: Any
 ) -> None:
@@ -167,12 +160,10 @@ def set_(
         _warn_if_disabled(context, engine, name_now)
 
 
-@accounts.command("check")
+@accounts.verb("check")
 @click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=account_names)
 @wide_option
-@json_option
-@pass_context
-def check(context: Context, names: tuple[str, ...]) -> int:
+def check(context: Context, names: tuple[str, ...]) -> None:
     """Show whose token each account has, and whether Boomplay accepts it, for the accounts or all enabled ones.
 
     A token that was marked dead is tested too, and marked valid if Boomplay accepts it. Exit code 4 if a token fails.
@@ -186,17 +177,14 @@ def check(context: Context, names: tuple[str, ...]) -> int:
         user = (each.user.user_name, each.user.user_id, each.user.region) if each.user else (None, None, None)
         error = str(each.error) if each.error else None
         rows.append((each.account, each.error is None, *user, each.state, each.place, each.expires_at, error))
-    context.exit_code = worst_exit_code([each.error.exit_code if each.error else 0 for each in checks])
+    context.add_exit_codes(each.error.exit_code for each in checks if each.error)
     context.show_rows(CHECK_COLUMNS, rows)
     for each in checks:
         if each.error is not None and each.error.remedy and not context.json:
             context.say(f"{each.account}: {each.error.remedy}")
-    return context.exit_code
 
 
-@accounts.command("new-key")
-@json_option
-@pass_context
+@accounts.verb("new-key")
 def new_key_(context: Context) -> None:
     """Print a new key for FAVSYNC_ENCRYPTION_KEY, which encrypts tokens in the database.
 
@@ -206,9 +194,7 @@ def new_key_(context: Context) -> None:
     context.show_result({"key": key}, key)
 
 
-@accounts.command("rekey")
-@json_option
-@pass_context
+@accounts.verb("rekey")
 def rekey(context: Context) -> None:
     """Encrypt all stored tokens with the first key of FAVSYNC_ENCRYPTION_KEY. Afterwards, remove the older keys."""
     count = manage.rekey(context.config, context.open_database())
@@ -216,15 +202,13 @@ def rekey(context: Context) -> None:
     context.show_result({"encrypted_anew": count}, done)
 
 
-@accounts.command("login")
+@accounts.verb("login")
 @name_argument
 @click.option("--no-browser", is_flag=True, help="Do not open a browser: print the address, and ask for the final one.")
 @token_file_option
 @click.option(
     "--timeout", metavar="SECONDS", type=click.IntRange(1, 3600), default=300, help="How long to wait for the sign-in."
 )
-@json_option
-@pass_context
 def login(context: Context, name: str, no_browser: bool, token_file: str | None, timeout: int) -> None:
     """Sign in to Boomplay in a browser: the account NAME gets the token, and is added if it is new.
 
@@ -254,12 +238,10 @@ def login(context: Context, name: str, no_browser: bool, token_file: str | None,
     _warn_if_disabled(context, engine, name)
 
 
-@accounts.command("remove")
+@accounts.verb("remove")
 @name_argument
 @click.option("--erase", is_flag=True, help="Delete all data of the account, with its history. This cannot be undone.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
-@json_option
-@pass_context
 def remove(context: Context, name: str, erase: bool, yes: bool) -> None:
     """Stop syncing the account NAME and delete its token. Its history stays, unless --erase is given."""
     engine = context.open_database()

@@ -13,7 +13,6 @@ from etl.accounts import manage
 from etl.accounts.token_input import read_token
 from etl.accounts.token_rows import account_id_of
 from etl.cli.context import Context
-from etl.cli.sync import worst_exit_code
 from etl.db.engine import read_transaction
 from etl.errors import ApiUnreachable, DatabaseError, FavsyncError, RateLimited, SettingsError, UsageError, counted
 from etl.scheduler.schedule import parse
@@ -22,8 +21,8 @@ COLUMNS = ("name", "access_token", "refresh_token", "token_env", "token_file", "
 Row = dict[str, str]
 
 
-def add_many(context: Context, file: str) -> int:
-    """Add the accounts of the file; return the worst exit code. An account that cannot be added does not stop the others.
+def add_many(context: Context, file: str) -> None:
+    """Add the accounts of the file. An account that cannot be added does not stop the others.
 
     Raises: UsageError, for a file that cannot be read; ApiUnreachable, RateLimited, SettingsError, DatabaseError.
     """
@@ -41,7 +40,7 @@ def add_many(context: Context, file: str) -> int:
             raise  # the next account would fail too
         except FavsyncError as fault:
             error, done = fault, f"not added: {fault}"
-        context.exit_code = worst_exit_code((context.exit_code, error.exit_code if error else 0))
+        context.add_exit_codes([error.exit_code] if error else [])
         results.append({"account": name, "done": done.partition(":")[0], "error": str(error) if error else None})
         if not context.json:
             context.show(f"{name}: {done}")
@@ -49,7 +48,6 @@ def add_many(context: Context, file: str) -> int:
                 context.say(f"  what to do: {error.remedy}")
     added = sum(each["done"] == "added" for each in results)
     context.show_result(results, f"{counted(added, 'account')} of {len(results):,} added")
-    return context.exit_code
 
 
 def _add(context: Context, engine: Engine, row: Row) -> str:

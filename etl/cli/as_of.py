@@ -10,13 +10,13 @@ from typing import Any
 import click
 from sqlalchemy import Connection
 
-from etl.cli.commands import Verb
-from etl.cli.context import Context, moment, pass_context
-from etl.cli.options import WholeNumber, json_option, wide_option
+from etl.cli.commands import verb
+from etl.cli.context import Context, moment
+from etl.cli.options import WholeNumber, wide_option
 from etl.cli.time_input import instant
 from etl.db.engine import read_transaction
 from etl.errors import UsageError
-from etl.load.accounts import Account, every_account, find_accounts
+from etl.load.accounts import Account, named_accounts
 from etl.reporting.list_as_of import UNKNOWN, AsOfRow, changes_between, list_at, observation_range
 from etl.transform.as_of import ObservationRange
 
@@ -26,7 +26,7 @@ LATEST = "latest"
 CHANGE_COLUMNS = ("account", "change", "track_id", "title", "artists", "before", "after")
 
 
-@click.command("as-of", cls=Verb)
+@verb("as-of")
 @click.argument("words", metavar="T [ACCOUNT]", nargs=-1)
 @click.option(
     "--all",
@@ -39,8 +39,6 @@ CHANGE_COLUMNS = ("account", "change", "track_id", "title", "artists", "before",
 )
 @click.option("--limit", metavar="N", type=WholeNumber(0), help="At most N rows; 0 means all.")
 @wide_option
-@json_option
-@pass_context
 def as_of(
     context: Context, words: tuple[str, ...], is_all: bool, diff: tuple[str, str] | None, limit: int | None
 ) -> None:
@@ -62,7 +60,7 @@ def as_of(
     rows: list[dict[str, Any]] = []
     messages: list[str] = []
     with read_transaction(context.open_database()) as connection:
-        for account in find_accounts(connection, names) if names else every_account(connection):
+        for account in named_accounts(connection, names):
             newest = observation_range(connection, account.account_id).seen_until
             known = [at or newest for at in instants]
             if None in known:

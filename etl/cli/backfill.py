@@ -16,12 +16,12 @@ from etl import clock
 from etl.accounts.session import connect
 from etl.backfill.full_refresh import FullRefreshResult, checkpointing, full_refresh
 from etl.backfill.import_files import FileImportResult, ImportOptions, import_paths
-from etl.cli.commands import Verb
-from etl.cli.context import Context, moment, pass_context, shortened
-from etl.cli.options import account_argument, json_option
+from etl.cli.commands import verb
+from etl.cli.context import Context, moment, shortened
+from etl.cli.options import account_argument
 from etl.cli.progress_bar import progress_bar
 from etl.cli.signals import stop_event
-from etl.cli.sync import show_report, warn_no_raw, worst_exit_code
+from etl.cli.sync_round import show_report, warn_no_raw
 from etl.cli.targets import failed_result, is_new_file, no_account, target_accounts
 from etl.cli.time_input import instant
 from etl.db.engine import read_transaction
@@ -41,7 +41,7 @@ RUN_FIELDS = (
 )  # fmt: skip
 
 
-@click.command("backfill", cls=Verb)
+@verb("backfill")
 @account_argument
 @click.option(
     "--from",
@@ -62,11 +62,9 @@ RUN_FIELDS = (
     is_flag=True,
     help="The exports of each time are the whole list: tracks that are missing from them were not favourites.",
 )
-@json_option
-@pass_context
 def backfill(
     context: Context, account: str | None, paths: tuple[str, ...], observed_at: datetime | None, complete: bool
-) -> int:
+) -> None:
     r"""Re-read the whole list of ACCOUNT, or import past exports of it.
 
     Without --from, every page is read and every item is processed again. An interrupted read continues where it stopped
@@ -91,7 +89,8 @@ def backfill(
         raise click.UsageError("a path given to --from is empty: is a variable of your shell not set?")
     warn_no_raw(context)
     if not paths:
-        return _refresh(context, account)
+        _refresh(context, account)
+        return
     engine = context.open_database(create=True)
     accounts = target_accounts(engine, [account] if account else [], may_create=True)
     if len(accounts) != 1:
@@ -102,7 +101,6 @@ def backfill(
     details = _import_fields(engine, accounts[0], result)
     context.exit_code = PARTIAL if result.faults else HELD if details["held"] else 0
     context.show_result(details, _import_lines(details), *_import_messages(details))
-    return context.exit_code
 
 
 def _import_fields(engine: Engine, account: Account, result: FileImportResult) -> dict[str, Any]:
@@ -169,7 +167,7 @@ def _import_messages(details: dict[str, Any]) -> Iterator[str]:
         yield f"skipped, unsupported file types: {shortened(skipped, SHOWN_SKIPPED)}"
 
 
-def _refresh(context: Context, name: str | None) -> int:
+def _refresh(context: Context, name: str | None) -> None:
     is_new_file(context)
     engine = context.open_database(create=True)
     has_token = context.config.access_token is not None
@@ -180,8 +178,7 @@ def _refresh(context: Context, name: str | None) -> int:
     if context.json:
         extra = [{word: getattr(each, word) for word in ("reused_pages", "rekept", "refolded")} for each in results]
         context.show_json([report_fields(each.report) | more for each, more in zip(results, extra, strict=True)])
-    context.exit_code = worst_exit_code(each.report.exit_code for each in results)
-    return context.exit_code
+    context.add_exit_codes(each.report.exit_code for each in results)
 
 
 def _refresh_account(context: Context, engine: Engine, account: Account) -> FullRefreshResult:

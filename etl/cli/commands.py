@@ -1,22 +1,25 @@
 """The command classes of favsync's verbs, and suggestions for mistyped names.
 
-`Verb` adds the global options to a command; `VerbGroup` is a verb with verbs of its own (``runs list``); `LazyGroup` is
-``favsync`` itself, which imports a verb's module when the verb is used. A verb returns its exit code, or None for 0.
+`verb` makes a `Verb`, a command with the global options, of a function; `VerbGroup` is a verb with verbs of its own (``runs
+list``); `LazyGroup` is ``favsync`` itself, which imports a verb's module when the verb is used.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import update_wrapper
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
 
-from etl.cli.options import GlobalOption, global_options
-from etl.errors import UsageError
+from etl.cli.options import GlobalOption, Invocation, shared_options
+from etl.errors import UsageError, did_you_mean
 
-SHORTEST_PART = 3  # shorter words are not looked for within names
+if TYPE_CHECKING:
+    from etl.cli.context import Context
+
 WIDEST_HELP = 500
 CONTEXT_SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "show_default": True}
 
@@ -26,25 +29,13 @@ def unknown(kind: str, given: str, names: Iterable[str], *, remedy: str) -> Usag
     return UsageError(f"there is no {kind} {given!r}", remedy=did_you_mean(given, names) + remedy)
 
 
-def did_you_mean(given: str, names: Iterable[str]) -> str:
-    """Return "did you mean X or Y? " with a trailing blank, or nothing if no name is near ``given``."""
-    import difflib  # a tenth of the start of `favsync --help`
-
-    by_lower = {name.lower(): name for name in names}
-    wanted = given.lower()
-    containing = sorted((name for name in by_lower if len(wanted) >= SHORTEST_PART and wanted in name), key=len)
-    close = difflib.get_close_matches(wanted, by_lower, n=2)
-    near = [by_lower[name] for name in dict.fromkeys([*close, *containing])][:2]
-    return f"did you mean {' or '.join(near)}? " if near else ""
-
-
 class Verb(click.Command):
-    """A command with the global options."""
+    """A command with the global options, and ``--json`` if it ``has_json``."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, has_json: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **{"context_settings": CONTEXT_SETTINGS} | kwargs)
+        self.params += shared_options(has_json=has_json)
         self.help = self.help and self.help.replace("\\b\n", "\b\n")  # a raw docstring has click's mark as two letters
-        self.params.extend(global_options())
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments; click omits the context of an option without its value."""
@@ -59,15 +50,49 @@ class Verb(click.Command):
         _write_options(self, ctx, formatter)
 
 
+def verb(name: str, **attributes: Any) -> Callable[[Callable[..., None]], Verb]:
+    """Return a decorator that makes a verb of a function, whose first argument is the `Context`; it sets the exit code.
+
+    ``attributes``: those of `Verb`. It has ``--json`` unless they say otherwise.
+    """
+
+    def decorated(function: Callable[..., None]) -> Verb:
+        command: Verb = click.command(name, cls=Verb, **{"has_json": True} | attributes)(pass_context(function))
+        return command
+
+    return decorated
+
+
+def pass_context(function: Callable[..., None]) -> Callable[..., int]:
+    """Return ``function`` with the `Context` as its first argument, which returns the exit code of the context."""
+
+    def passing(*args: Any, **kwargs: Any) -> int:
+        context: Context = click.get_current_context().ensure_object(Invocation).context
+        function(context, *args, **kwargs)
+        return context.exit_code
+
+    return update_wrapper(passing, function)
+
+
 class VerbGroup(click.Group):
     """A verb with verbs of its own; both have the global options."""
 
     command_class = Verb
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, has_json: bool = False, **kwargs: Any) -> None:
         defaults = {"context_settings": CONTEXT_SETTINGS, "subcommand_metavar": "VERB [ARGS]..."}
         super().__init__(*args, **defaults | kwargs)
-        self.params.extend(global_options())
+        self.params += shared_options(has_json=has_json)
+
+    def verb(self, name: str, **attributes: Any) -> Callable[[Callable[..., None]], Verb]:
+        """Return a decorator that makes a verb of this group of a function, as `verb` does."""
+
+        def decorated(function: Callable[..., None]) -> Verb:
+            made = verb(name, **attributes)(function)
+            self.add_command(made)
+            return made
+
+        return decorated
 
     def help_lines(self, ctx: click.Context) -> list[tuple[str, str]]:
         """Return (verb, first sentence of its help); click would cut the sentence."""

@@ -8,24 +8,28 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterable
 from contextlib import redirect_stderr
+from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import CompletionItem
 
-from etl.cli.context import Context
 from etl.errors import FavsyncError
 
+if TYPE_CHECKING:
+    from etl.cli.context import Context
+
 RECENT_RUNS = 50
-Read = Callable[[Context], Iterable[tuple[str, str]]]
 
 
-def _completer(read: Read) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
+def _completer(
+    read: Callable[[Context], Iterable[tuple[str, str]]],
+) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
     """Return a completer for the words that ``read`` returns, each with its explanation."""
 
     def complete(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         try:
             with redirect_stderr(io.StringIO()):
-                found = list(read(ctx.find_root().ensure_object(Context)))
+                found = list(read(ctx.find_root().obj.context))
         except FavsyncError:
             return []
         return [CompletionItem(word, help=text) for word, text in found if word.startswith(incomplete)]

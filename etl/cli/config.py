@@ -8,16 +8,15 @@ from pathlib import Path
 
 import click
 
-from etl.cli.commands import VerbGroup
-from etl.cli.context import Context, pass_context
-from etl.cli.options import json_option, wide_option
+from etl.cli.commands import VerbGroup, pass_context
+from etl.cli.context import Context
+from etl.cli.options import wide_option
 from etl.errors import UsageError
 from etl.settings import file_schema, file_template
 
 
-@click.group("config", cls=VerbGroup, invoke_without_command=True, subcommand_metavar="[VERB]")
+@click.group("config", cls=VerbGroup, has_json=True, invoke_without_command=True, subcommand_metavar="[VERB]")
 @wide_option
-@json_option
 @pass_context
 @click.pass_context
 def config(click_context: click.Context, context: Context) -> None:
@@ -32,10 +31,8 @@ def config(click_context: click.Context, context: Context) -> None:
         context.show_rows(("setting", "value", "source", "variable")[:shown], [row[:shown] for row in rows])
 
 
-@config.command("init")
+@config.verb("init")
 @click.argument("file", default="favsync.toml", type=click.Path(path_type=Path, dir_okay=False))
-@json_option
-@pass_context
 def init(context: Context, file: Path) -> None:
     """Write a settings file, FILE or favsync.toml, with every setting as a comment at its default.
 
@@ -52,9 +49,7 @@ def init(context: Context, file: Path) -> None:
     context.show_result({"file": str(file)}, f"{file} is written", hint)
 
 
-@config.command("schema")
-@json_option
-@pass_context
+@config.verb("schema")
 def schema(context: Context) -> None:
     """Print the JSON Schema of the settings file, for editors and linters."""
     context.show_json(file_schema())

@@ -7,53 +7,61 @@ first asks for them, so a verb without settings works with a broken settings fil
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from functools import cached_property
 from itertools import islice
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-if TYPE_CHECKING:
-    from datetime import datetime
+from etl import config, logs
+from etl.reporting.render import TERMINAL_ROWS, json_text, render
 
+if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from etl.config import Config
+WORST_FIRST = (70, 2, 5, 4, 3, 6, 7, 75)
 
 
 class Context:
     """One invocation of ``favsync``.
 
-    ``options``: values of global options by name. ``exit_code``: the exit code if the reader of the output goes away; set it
-    before a long output.
+    ``options``: the global options by name, ``json`` and ``wide`` among them. ``exit_code``: also counts if the reader of the
+    output goes away, so set it before a long output.
     """
 
-    def __init__(self) -> None:
-        self.options: dict[str, str | None] = {}
-        self.debug = False
-        self.json = False
-        self.wide = False
+    def __init__(self, options: Mapping[str, Any] | None = None) -> None:
+        self.options = {} if options is None else options
         self.exit_code = 0
 
+    @property
+    def json(self) -> bool:
+        """True if the result should be JSON."""
+        return bool(self.options.get("json"))
+
+    @property
+    def wide(self) -> bool:
+        """True if a table should have all columns and rows."""
+        return bool(self.options.get("wide"))
+
     @cached_property
-    def config(self) -> Config:
+    def config(self) -> config.Config:
         """The settings. Reading them also configures the logs and prints warnings about risky settings.
 
         Raises:
             SettingsError: one of them cannot be used.
         """
-        from pathlib import Path
-
-        from etl import config, logs
-
         environ, file = config.environment(), self.options.get("config")
         settings = config.load(self.options, environ, Path(file) if file else None)
         for secret in settings.secrets():
             logs.mask(secret)
         has_colour = not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"  # https://no-color.org
-        logs.configure(settings.log_format, "debug" if self.debug else settings.log_level, colour=has_colour)
+        logs.configure(
+            settings.log_format, "debug" if self.options.get("debug") else settings.log_level, colour=has_colour
+        )
         for warning in settings.warnings:
             self.say(f"warning: {warning}")
         return settings
@@ -79,9 +87,7 @@ class Context:
     @property
     def has_progress(self) -> bool:
         """True if stderr is a terminal that can redraw a line, and the result is for a person."""
-        from etl.config import environment
-
-        is_able = sys.stderr is not None and sys.stderr.isatty() and environment().get("TERM") != "dumb"
+        is_able = sys.stderr is not None and sys.stderr.isatty() and config.environment().get("TERM") != "dumb"
         return is_able and not self.json
 
     @property
@@ -103,18 +109,19 @@ class Context:
 
     def say(self, text: str) -> None:
         """Write a message to stderr; as a log line where the logs are JSON. A closed stderr is ignored."""
-        from etl import logs
-
         if logs.is_for_machines():
             logs.get(__name__).info(text)
             return
         with suppress(OSError):
             click.echo("\n".join(logs.visible(line) for line in logs.masked(text).split("\n")), err=True)
 
+    def add_exit_codes(self, codes: Iterable[int]) -> None:
+        """End with the worst of these exit codes and of the former ones (docs/settings.md)."""
+        given = {self.exit_code, *codes} - {0}
+        self.exit_code = next((code for code in WORST_FIRST if code in given), max(given, default=0))
+
     def complain(self, line: str, remedy: str, code: int) -> None:
         """Write to stderr why the verb failed and what to do about it."""
-        from etl import logs
-
         if logs.is_for_machines():
             logs.get(__name__).error("command failed", error=line, remedy=remedy or None, exit_code=code)
         else:
@@ -122,15 +129,11 @@ class Context:
 
     def show(self, *lines: str) -> None:
         """Print lines of the result for people, with control characters escaped."""
-        from etl.logs import visible
-
         for line in "\n".join(lines).split("\n") if lines else ():
-            click.echo(visible(line))
+            click.echo(logs.visible(line))
 
     def show_json(self, value: object) -> None:
         """Print the result for machines: instants end in Z, non-ASCII text stays unescaped."""
-        from etl.reporting.render import json_text
-
         click.echo(json_text(value, indent=2))
 
     def show_result(self, value: object, lines: str | Iterable[str], *hints: str) -> None:
@@ -154,8 +157,6 @@ class Context:
 
         ``is_limited``: a table on a terminal ends after `TERMINAL_ROWS` rows, with a hint at how to see more.
         """
-        from etl.reporting.render import TERMINAL_ROWS, render
-
         remaining = iter(rows)
         is_cut = is_limited and format == "table" and self.is_short
         shown = islice(remaining, TERMINAL_ROWS) if is_cut else remaining
@@ -175,6 +176,3 @@ def shortened(items: Sequence[object], most: int) -> str:
 def moment(instant: datetime | None) -> str:
     """Return an instant for people, to the second; a dash if there is none."""
     return f"{instant:%Y-%m-%d %H:%M:%S} UTC" if instant else "-"
-
-
-pass_context = click.make_pass_decorator(Context, ensure=True)

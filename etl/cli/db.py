@@ -6,8 +6,7 @@ import click
 from sqlalchemy import Engine
 
 from etl.cli.commands import VerbGroup
-from etl.cli.context import Context, pass_context
-from etl.cli.options import json_option
+from etl.cli.context import Context
 from etl.db import migrate
 from etl.db.engine import open_engine, sqlite_path
 from etl.db.schema_check import schema_differences
@@ -24,9 +23,7 @@ def db() -> None:
     """
 
 
-@db.command("upgrade")
-@json_option
-@pass_context
+@db.verb("upgrade")
 def upgrade(context: Context) -> None:
     """Bring the database to the newest schema, and recreate the views."""
     url, pooling = context.config.database_url.reveal(), context.config.database_pooling
@@ -46,9 +43,7 @@ def upgrade(context: Context) -> None:
     context.show_result({"before": before, "after": after}, done)
 
 
-@db.command("current")
-@json_option
-@pass_context
+@db.verb("current")
 def current(context: Context) -> None:
     """Print the schema version of the database, and the newest one."""
     found = migrate.current(_engine(context))
@@ -57,14 +52,12 @@ def current(context: Context) -> None:
     context.show_result({"current": found, "newest": newest}, f"{found or 'no schema'} ({state})")
 
 
-@db.command("check")
-@json_option
-@pass_context
-def check(context: Context) -> int:
+@db.verb("check")
+def check(context: Context) -> None:
     """Check the schema, constraints, triggers and views of the database. Exit code 5 if something is wrong."""
     faults = schema_differences(_engine(context), views())
     context.show_result({"faults": faults}, faults or "no problems found")
-    return DatabaseError.exit_code if faults else 0
+    context.exit_code = DatabaseError.exit_code if faults else 0
 
 
 def _engine(context: Context) -> Engine:

@@ -16,9 +16,8 @@ from sqlalchemy import text
 
 from etl import clock, config
 from etl.accounts.session import connect
-from etl.cli.commands import Verb
-from etl.cli.context import Context, pass_context
-from etl.cli.options import json_option
+from etl.cli.commands import verb
+from etl.cli.context import Context
 from etl.db.engine import read_transaction, write_transaction
 from etl.db.migrate import ready_engine
 from etl.errors import UsageError
@@ -33,16 +32,14 @@ ACCOUNT = "demo"
 FAVOURITES = 200
 
 
-@click.command("demo", cls=Verb)
+@verb("demo")
 @click.option(
     "--keep",
     metavar="DIR",
     type=click.Path(path_type=Path, file_okay=False),
     help="Write the database and the report into DIR. [default: a new temporary folder, which is kept too]",
 )
-@json_option
-@pass_context
-def demo(context: Context, keep: Path | None) -> int:
+def demo(context: Context, keep: Path | None) -> None:
     """Try favsync without credentials: sync from a fake API, change the list, sync again, show the history."""
     folder = _folder(keep)
     with Sandbox(tracks=FAVOURITES, seed=2026, users=(USER,)) as sandbox:
@@ -73,7 +70,7 @@ def demo(context: Context, keep: Path | None) -> int:
         tour.query("the removal: the times between which it happened, and why the track left", _REMOVED)
         tour.query("all runs", _RUNS)
     tour.finish()
-    return max(report.exit_code for report in tour.reports)
+    context.add_exit_codes(report.exit_code for report in tour.reports)
 
 
 def _folder(keep: Path | None) -> Path:
@@ -160,8 +157,8 @@ class _Tour:
         self._show("  report.html   the report: open it in a browser")
         option = f"--database-url {shlex.quote(str(self.folder / 'favsync.db'))}"
         self._show("\nTry these next:")
-        for verb in ("status", "report current-favourites --limit 5", "history --limit 5"):
-            self._show(f"  {_program()} {verb} {option}")
+        for words in ("status", "report current-favourites --limit 5", "history --limit 5"):
+            self._show(f"  {_program()} {words} {option}")
 
     def _show(self, text: str) -> None:
         if not self.context.json:

@@ -9,9 +9,9 @@ import click
 from sqlalchemy import Engine
 
 from etl import clock
-from etl.cli.commands import Verb
-from etl.cli.context import Context, pass_context
-from etl.cli.options import accounts_argument, json_option
+from etl.cli.commands import verb
+from etl.cli.context import Context
+from etl.cli.options import accounts_argument
 from etl.cli.time_input import instant
 from etl.db.engine import read_transaction, write_transaction
 from etl.errors import NotDelivered, SettingsError
@@ -26,7 +26,7 @@ FORMATS = ("text", "markdown", "html", "json", "chat", "discord")
 FIRST = timedelta(days=7)
 
 
-@click.command("digest", cls=Verb)
+@verb("digest")
 @accounts_argument
 @click.option("--since", metavar="TIME", type=instant, help="Show the changes since then; no cursor moves.")
 @click.option("--format", "format_", type=click.Choice(FORMATS), help="Output format. [default: text]")
@@ -44,8 +44,6 @@ FIRST = timedelta(days=7)
     is_flag=True,
     help="Send it to the webhook of FAVSYNC_DIGEST_URL, in FAVSYNC_DIGEST_FORMAT, as `favsync schedule` does.",
 )
-@json_option
-@pass_context
 def digest(
     context: Context,
     accounts: tuple[str, ...],

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-import click
-
-from etl.cli.commands import Verb
-from etl.cli.context import Context, pass_context
-from etl.cli.options import json_option
-from etl.cli.sync import worst_exit_code
+from etl.cli.commands import verb
+from etl.cli.context import Context
 from etl.monitor.doctor import run_checks
 
 MARKS = {"ok": "ok  ", "look": "look", "bad": "BAD "}
 
 
-@click.command("doctor", cls=Verb)
-@json_option
-@pass_context
-def doctor(context: Context) -> int:
+@verb("doctor")
+def doctor(context: Context) -> None:
     """Check settings, clock, database, permissions, disk, API and tokens, and show how to fix each problem.
 
     Nothing is changed. The exit code is that of the worst problem, 0 if there is none.
@@ -30,7 +24,6 @@ def doctor(context: Context) -> int:
             context.show(f"{MARKS[finding.level]} {finding.subject}: {finding.finding}")
             if finding.remedy and finding.level != "ok":
                 context.show(f"     what to do: {finding.remedy}")
-    context.exit_code = worst_exit_code(finding.exit_code for finding in findings)
+    context.add_exit_codes(finding.exit_code for finding in findings)
     if context.json:
         context.show_json([asdict(finding) for finding in findings])
-    return context.exit_code

@@ -14,14 +14,16 @@ import select
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import click
 from click.shell_completion import shell_complete
 
-from etl.cli.commands import did_you_mean
-from etl.cli.context import Context
-from etl.errors import FavsyncError, UsageError
+from etl.cli.options import Invocation
+from etl.errors import FavsyncError, UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from etl.cli.context import Context
 
 INTERRUPTED = 130
 BUG = 70
@@ -30,18 +32,19 @@ COMPLETION = "_FAVSYNC_COMPLETE"
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 
-def run(app: click.Command, argv: Sequence[str] | None, context: Context) -> int:
+def run(app: click.Command, argv: Sequence[str] | None) -> int:
     """Run ``app`` and return the exit code that the process should end with."""
+    invocation = Invocation()
     resource.setrlimit(
         resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1])
     )  # it would have the tokens
     prepare_stdout()
     try:
-        code = _invoke(app, list(sys.argv[1:] if argv is None else argv), context)
+        code = _invoke(app, list(sys.argv[1:] if argv is None else argv), invocation)
         if sys.stdout is not None:
             sys.stdout.flush()
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - every error ends here
-        return _report(error, context)
+        return _report(error, invocation.context)
     return code
 
 
@@ -54,18 +57,18 @@ def prepare_stdout() -> None:
         sys.stdout.reconfigure(encoding=encoding, errors="backslashreplace")
 
 
-def _invoke(app: click.Command, argv: list[str], context: Context) -> int:
+def _invoke(app: click.Command, argv: list[str], invocation: Invocation) -> int:
     if not argv:  # as shells call favsync for completion
         from etl.config import environment
 
         if instruction := environment().get(COMPLETION):
-            return shell_complete(app, {}, "favsync", COMPLETION, instruction)
+            return shell_complete(app, {"obj": invocation}, "favsync", COMPLETION, instruction)
     try:
-        with app.make_context("favsync", argv, obj=context) as ctx:
+        with app.make_context("favsync", argv, obj=invocation) as ctx:
             code = app.invoke(ctx)
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
-    return code if isinstance(code, int) else context.exit_code
+    return code if isinstance(code, int) else 0
 
 
 def _report(error: BaseException, context: Context) -> int:
@@ -75,7 +78,7 @@ def _report(error: BaseException, context: Context) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if is_unread:
         return context.exit_code
-    if context.debug and not isinstance(error, click.ClickException | KeyboardInterrupt):
+    if context.options.get("debug") and not isinstance(error, click.ClickException | KeyboardInterrupt):
         context.say("".join(traceback.format_exception(error)).rstrip())
     if isinstance(error, KeyboardInterrupt | click.Abort):
         context.say("interrupted")

@@ -11,9 +11,8 @@ from pathlib import Path
 import click
 
 from etl import __version__, clock
-from etl.cli.commands import Verb
-from etl.cli.context import Context, pass_context
-from etl.cli.options import json_option
+from etl.cli.commands import verb
+from etl.cli.context import Context
 from etl.db.engine import read_transaction
 from etl.db.migrate import current_of
 from etl.errors import UsageError
@@ -23,7 +22,7 @@ from etl.reporting.parquet import has_parquet, require_parquet
 COLUMNS = ("name", "kind", "rows", "bytes")
 
 
-@click.command("export", cls=Verb)
+@verb("export")
 @click.option(
     "--to",
     "folder",
@@ -39,8 +38,6 @@ COLUMNS = ("name", "kind", "rows", "bytes")
     help="File format. [default: parquet, or csv if pyarrow is not installed]",
 )
 @click.option("--force", is_flag=True, help="Replace an existing export in DIR.")
-@json_option
-@pass_context
 def export(context: Context, folder: Path, format_: str | None, force: bool) -> None:
     r"""Write every table and view into DIR, one file each, with a manifest of rows, columns, types and checksums.
 

@@ -11,14 +11,14 @@ from typing import Any
 import click
 from sqlalchemy import Column, Connection, select
 
-from etl.cli.commands import Verb, unknown
-from etl.cli.context import Context, moment, pass_context
-from etl.cli.options import WholeNumber, account_argument, json_option
+from etl.cli.commands import unknown, verb
+from etl.cli.context import Context, moment
+from etl.cli.options import WholeNumber, account_argument
 from etl.cli.time_input import instant
 from etl.db.engine import read_transaction
 from etl.db.tables import artists, tracks
 from etl.errors import counted
-from etl.load.accounts import every_account, find_accounts
+from etl.load.accounts import named_accounts
 from etl.reporting.timeline import Event, artists_called, events, tracks_by, tracks_called
 
 SHOWN_TRACKS = 12
@@ -29,14 +29,12 @@ WORDS = {
 }  # fmt: skip
 
 
-@click.command("history", cls=Verb)
+@verb("history")
 @account_argument
 @click.option("--track", metavar="ID", help="Only this track: an id or a title.")
 @click.option("--artist", metavar="NAME", help="Only the tracks of this artist: a name or an id.")
 @click.option("--since", metavar="TIME", type=instant, help='Only events since then, such as "3 months ago".')
 @click.option("--limit", metavar="N", type=WholeNumber(0), help="Only the newest N events; 0 means all.")
-@json_option
-@pass_context
 def history(
     context: Context,
     account: str | None,
@@ -56,7 +54,7 @@ def history(
     favsync history ada --artist "Burna Boy"
     """
     with read_transaction(context.open_database()) as connection:
-        accounts = find_accounts(connection, [account]) if account else every_account(connection)
+        accounts = named_accounts(connection, [account] if account else [])
         found = events(connection, accounts, _tracks(connection, track, artist))
     found = [event for event in found if since is None or event.at >= since][-(limit or 0) :]
     if context.json:

@@ -5,13 +5,16 @@ A global option may come before or after the verb; the last one counts.
 
 from __future__ import annotations
 
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from etl import __version__
 from etl.cli.completers import account_names
-from etl.cli.context import Context
+
+if TYPE_CHECKING:
+    from etl.cli.context import Context
 
 DATABASE_URL_HELP = (
     "A path such as ./favsync.db, or postgresql://USER@HOST/NAME. Set a URL with a password in the environment: arguments "
@@ -25,6 +28,20 @@ TEXT_OPTIONS = {
     "log_format": ("FORMAT", "Log format: text or json. [env: FAVSYNC_LOG_FORMAT; default: text]"),
 }
 """Name: (metavar, help) of the global options with a value. All but ``config`` are settings."""
+
+
+class Invocation:
+    """One invocation of ``favsync``: its global options by name, and the `Context` of its verb."""
+
+    def __init__(self) -> None:
+        self.options: dict[str, Any] = {}
+
+    @cached_property
+    def context(self) -> Context:
+        """What the verb receives. It is imported when a verb begins, so that help is quick."""
+        from etl.cli.context import Context
+
+        return Context(self.options)
 
 
 class WholeNumber(click.types.IntParamType):
@@ -47,27 +64,26 @@ class WholeNumber(click.types.IntParamType):
 
 
 class GlobalOption(click.Option):
-    """An option of every verb; its value goes to the `Context`, not to the verb's arguments."""
+    """An option of every verb; its value goes to the `Invocation`, not to the verb's arguments."""
 
     def __init__(self, name: str, *more_names: str, **kwargs: Any) -> None:
         names = [*more_names, f"--{name.replace('_', '-')}"]
         super().__init__(names, expose_value=False, **{"callback": _keep} | kwargs)
 
 
-def global_options() -> list[click.Parameter]:
-    """Return new instances of the options that every verb has."""
+def shared_options(*, has_json: bool) -> list[click.Parameter]:
+    """Return new instances of the options that every verb has, after ``--json``, which sets ``Context.json``."""
+    text = "Print the result as JSON."
+    own = [click.Option(["--json"], is_flag=True, expose_value=False, callback=_keep, help=text)] if has_json else []
     found = [GlobalOption(name, metavar=metavar, help=text) for name, (metavar, text) in TEXT_OPTIONS.items()]
     debug = GlobalOption("debug", is_flag=True, help="Log at the level debug and show tracebacks.")
     version = {"is_flag": True, "is_eager": True, "callback": _print_version, "help": "Print the version and exit."}
-    return [*found, debug, GlobalOption("version", "-V", **version)]
+    return [*own, *found, debug, GlobalOption("version", "-V", **version)]
 
 
 def _keep(ctx: click.Context, param: click.Parameter, value: str | bool | None) -> None:
-    context, name = ctx.find_root().ensure_object(Context), param.name or ""
-    if isinstance(value, str):
-        context.options[name] = value
-    elif value:
-        setattr(context, name, True)
+    if value not in (None, False):
+        ctx.ensure_object(Invocation).options[param.name or ""] = value
 
 
 def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
@@ -75,9 +91,6 @@ def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> 
         click.echo(f"favsync {__version__}")
         ctx.exit()
 
-
-json_option = click.option("--json", is_flag=True, expose_value=False, callback=_keep, help="Print the result as JSON.")
-"""``--json``: sets ``Context.json``."""
 
 wide_option = click.option(
     "--wide",

@@ -5,17 +5,18 @@ from __future__ import annotations
 from datetime import datetime
 
 import click
+from rich.filesize import decimal
 
-from etl.cli.commands import Verb
-from etl.cli.context import Context, pass_context
-from etl.cli.options import json_option, plan_option
+from etl.cli.commands import verb
+from etl.cli.context import Context
+from etl.cli.options import plan_option
 from etl.cli.time_input import age
 from etl.errors import DatabaseError, UsageError
 from etl.replay.prune import PrunePlan, PrunePolicy, compact, plan
 from etl.replay.prune import prune as delete_planned
 
 
-@click.command("prune", cls=Verb)
+@verb("prune")
 @click.option(
     "--raw-older-than",
     metavar="AGE",
@@ -32,8 +33,6 @@ from etl.replay.prune import prune as delete_planned
 )
 @plan_option
 @click.option("--yes", is_flag=True, help="Do not ask before deleting.")
-@json_option
-@pass_context
 def prune(
     context: Context, raw_older_than: datetime | None, keep_daily: datetime | None, is_plan: bool, yes: bool
 ) -> None:
@@ -81,7 +80,7 @@ def prune(
     lines = ["there is nothing to prune"]
     if found:
         lines = [f"{'pruned' if is_done else 'would be deleted'}: {_summary(found, policy)}"]
-        lines += [f"the database file shrank from {_bytes(sizes[0])} to {_bytes(sizes[1])}"] if sizes else []
+        lines += [f"the database file shrank from {decimal(sizes[0])} to {decimal(sizes[1])}"] if sizes else []
         lines += [] if is_done else ["nothing was deleted"]
     context.show_result(fields, lines)
 
@@ -99,13 +98,4 @@ def _summary(found: PrunePlan, policy: PrunePolicy) -> str:
     lists, items = len(found.orphans.snapshots), len(found.orphans.items)
     if lists or items:
         parts.append(f"{lists:,} lists and {items:,} items that no run refers to")
-    return f"{'; '.join(parts)}: about {_bytes(found.bytes_freed)}"
-
-
-def _bytes(count: int) -> str:
-    amount, unit = float(count), "bytes"
-    for unit in ("bytes", "KB", "MB", "GB"):
-        if amount < 1000 or unit == "GB":
-            break
-        amount /= 1000
-    return f"{amount:,.0f} {unit}" if unit == "bytes" else f"{amount:,.1f} {unit}"
+    return f"{'; '.join(parts)}: about {decimal(found.bytes_freed)}"

@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from etl.cli.commands import Verb
-from etl.cli.context import Context, pass_context, shortened
-from etl.cli.options import accounts_argument, json_option, plan_option
+from etl.cli.commands import verb
+from etl.cli.context import Context, shortened
+from etl.cli.options import accounts_argument, plan_option
 from etl.replay.favourites import FavouriteDiff
 from etl.replay.rebuild import RebuildResult, compare, rewrite
 from etl.replay.tracks import TrackDiff
@@ -18,14 +18,12 @@ SHOWN = 10
 DIFFERS = 1
 
 
-@click.command("rebuild", cls=Verb)
+@verb("rebuild")
 @accounts_argument
 @click.option("--check", is_flag=True, help="Only compare: exit code 0 if nothing differs, 1 otherwise.")
 @plan_option
 @click.option("--yes", is_flag=True, help="Do not ask before writing. Without a terminal it never asks.")
-@json_option
-@pass_context
-def rebuild(context: Context, accounts: tuple[str, ...], check: bool, is_plan: bool, yes: bool) -> int:
+def rebuild(context: Context, accounts: tuple[str, ...], check: bool, is_plan: bool, yes: bool) -> None:
     r"""Recompute the history of ACCOUNTs, or of all accounts, from their stored snapshots, and correct differences.
 
     The history differs only if the tables were changed by hand, or if a newer favsync parses items differently. The
@@ -48,7 +46,7 @@ def rebuild(context: Context, accounts: tuple[str, ...], check: bool, is_plan: b
             context.say("\n".join(lines[:-1]))
         asks = not yes and not context.json and context.can_ask
         if asks and not context.ask_yes_no("Write these corrections?", "nothing was written"):
-            return 0
+            return
         rewrite(engine, accounts, brake)
         lines = [f"rebuilt the history from {found.observations:,} snapshots"]
     context.exit_code = DIFFERS if check and found else 0
@@ -56,7 +54,6 @@ def rebuild(context: Context, accounts: tuple[str, ...], check: bool, is_plan: b
     if found.facts.bodiless:
         hints = [f"{found.facts.bodiless:,} items have no raw body; their stored attributes were used as they are"]
     context.show_result(_fields(found, is_written=is_written), lines, *hints)
-    return context.exit_code
 
 
 def _lines(found: RebuildResult) -> Iterator[str]:

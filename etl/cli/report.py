@@ -11,10 +11,10 @@ from typing import Any
 import click
 from sqlalchemy import Connection
 
-from etl.cli.commands import Verb
+from etl.cli.commands import verb
 from etl.cli.completers import account_names, report_names
-from etl.cli.context import Context, pass_context
-from etl.cli.options import WholeNumber, json_option, wide_option
+from etl.cli.context import Context
+from etl.cli.options import WholeNumber, wide_option
 from etl.cli.progress_bar import page_counter
 from etl.cli.time_input import instant
 from etl.cli.year import CARDS, YearOptions, show_year
@@ -42,7 +42,7 @@ ACCOUNTS_IN_LINES = 12
 HTML, YEAR = "html", "year"
 
 
-@click.command("report", cls=Verb)
+@verb("report")
 @click.argument("name", required=False, shell_complete=report_names)
 @click.argument("year", required=False)
 @click.option(
@@ -96,8 +96,6 @@ HTML, YEAR = "html", "year"
     help="Fetch the covers of the tracks that a year names, and put them on its page or card; nothing else is fetched.",
 )
 @wide_option
-@json_option
-@pass_context
 def report(
     context: Context,
     /,
@@ -185,9 +183,7 @@ def _show_special(context: Context, kind: str, idle: list[str], options: YearOpt
 def _write(result: ResultSet, format_: str, output: Path) -> int:
     """Write the result into the file, and return its number of rows."""
     if format_ == "parquet":
-        rows = list(result.rows)
-        write_parquet(ResultSet(result.columns, iter(rows)), output)
-        return len(rows)
+        return write_parquet(result, output)
     try:
         stream = output.open("w", encoding="utf-8", newline="")
     except OSError as error:

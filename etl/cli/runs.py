@@ -12,8 +12,8 @@ from sqlalchemy import Connection
 from etl import clock
 from etl.cli.commands import VerbGroup
 from etl.cli.completers import account_names, held_run_ids, run_ids
-from etl.cli.context import Context, moment, pass_context
-from etl.cli.options import WholeNumber, json_option, wide_option
+from etl.cli.context import Context, moment
+from etl.cli.options import WholeNumber, wide_option
 from etl.db.engine import in_transaction, read_transaction
 from etl.errors import counted
 from etl.load.accounts import find_accounts
@@ -45,13 +45,11 @@ def runs() -> None:
     """See what each sync did; approve, reject or retract it."""
 
 
-@runs.command("list")
+@runs.verb("list")
 @click.option("--account", metavar="NAME", shell_complete=account_names, help="Only runs of this account.")
 @click.option("--outcome", type=click.Choice([str(each) for each in Outcome]), help="Only runs with this outcome.")
 @click.option("--limit", metavar="N", type=WholeNumber(0), default=20, help="At most N runs; 0 means all.")
 @wide_option
-@json_option
-@pass_context
 def list_(context: Context, account: str | None, outcome: str | None, limit: int) -> None:
     """Show the newest runs with their results; --wide adds what was held or missing, and why."""
     with read_transaction(context.open_database()) as connection:
@@ -65,10 +63,8 @@ def list_(context: Context, account: str | None, outcome: str | None, limit: int
     context.show_rows(columns, [[run[name] for name in columns] for run in runs_by_column], is_limited=False)
 
 
-@runs.command("show")
+@runs.verb("show")
 @run_argument
-@json_option
-@pass_context
 def show(context: Context, run_id: int) -> None:
     """Show what a run added and removed, what was missing or held, and which items were unreadable."""
     with read_transaction(context.open_database()) as connection:
@@ -76,11 +72,9 @@ def show(context: Context, run_id: int) -> None:
     context.show_result(details, _lines(details))
 
 
-@runs.command("approve")
+@runs.verb("approve")
 @reviewed_run_argument
 @reviewed_account_option
-@json_option
-@pass_context
 def approve(context: Context, run_id: int | None, account: str | None) -> None:
     """Record removals that are held, or of favourites that are only missing, now.
 
@@ -89,11 +83,9 @@ def approve(context: Context, run_id: int | None, account: str | None) -> None:
     _review(context, run_id, account, Review.APPROVED)
 
 
-@runs.command("reject")
+@runs.verb("reject")
 @reviewed_run_argument
 @reviewed_account_option
-@json_option
-@pass_context
 def reject(context: Context, run_id: int | None, account: str | None) -> None:
     """Keep favourites that are held or missing, as long as the list stays the same.
 
@@ -102,12 +94,10 @@ def reject(context: Context, run_id: int | None, account: str | None) -> None:
     _review(context, run_id, account, Review.REJECTED)
 
 
-@runs.command("retract")
+@runs.verb("retract")
 @click.argument("run_id", metavar="[RUN]", type=WholeNumber(1), required=False)
 @click.option("--undo", is_flag=True, help="Restore a retracted run.")
 @click.option("--future", is_flag=True, help="Instead of RUN: every run that a wrong clock dated in the future.")
-@json_option
-@pass_context
 def retract(context: Context, run_id: int | None, undo: bool, future: bool) -> None:
     """Take a run out of the history. It stays on record, and --undo restores it.
 

@@ -9,9 +9,8 @@ from typing import Any
 
 import click
 
-from etl.cli.commands import Verb, unknown
-from etl.cli.context import Context, pass_context
-from etl.cli.options import json_option
+from etl.cli.commands import unknown, verb
+from etl.cli.context import Context
 from etl.cli.signals import stop_event
 from etl.errors import UsageError
 from etl.sandbox import SCENARIOS, Sandbox, Switches
@@ -23,7 +22,7 @@ _SCENARIO_LINES = "\n".join(
 )
 
 
-@click.command("sandbox", cls=Verb, epilog=f"\b\nScenarios:\n{_SCENARIO_LINES}")
+@verb("sandbox", epilog=f"\b\nScenarios:\n{_SCENARIO_LINES}")
 @click.option(
     "--host",
     type=click.Choice(["127.0.0.1"]),
@@ -38,8 +37,6 @@ _SCENARIO_LINES = "\n".join(
 @click.option("--seed", type=int, default=1, help="The same seed produces the same list and faults.")
 @click.option("--scenario", metavar="NAME", default="quiet", help="The faults of the service; see below.")
 @click.option("--latency-ms", type=click.IntRange(0, 60_000), default=0, help="Delay before each response.")
-@json_option
-@pass_context
 def sandbox(context: Context, /, **asked: Any) -> None:
     """Run a fake Boomplay API on this machine, until Ctrl-C.
 

@@ -10,12 +10,12 @@ from sqlalchemy import Engine, select
 
 from etl import clock
 from etl.accounts.credentials import DEFAULT_ACCOUNT
-from etl.cli.commands import Verb
-from etl.cli.context import Context, pass_context
+from etl.cli.commands import verb
+from etl.cli.context import Context
 from etl.cli.errors import INTERRUPTED
 from etl.cli.service_hooks import grace_option, monitored, watch_runs
 from etl.cli.signals import stop_event
-from etl.cli.sync import warn_no_raw
+from etl.cli.sync_round import warn_no_raw
 from etl.cli.targets import is_default_missing
 from etl.db.engine import read_transaction, write_transaction
 from etl.db.tables import accounts
@@ -28,7 +28,7 @@ from etl.scheduler.service import Service
 COLLECTOR_THRESHOLDS = (20_000, 10, 10)  # `gc.set_threshold`: unlike other verbs, this process runs for a long time
 
 
-@click.command("schedule", cls=Verb)
+@verb("schedule", has_json=False)
 @click.option(
     "--concurrency",
     "--workers",
@@ -56,10 +56,7 @@ COLLECTOR_THRESHOLDS = (20_000, 10, 10)  # `gc.set_threshold`: unlike other verb
     is_flag=True,
     help="Sync the accounts that are due now, then exit: for a timer or cron. See the exit codes.",
 )
-@pass_context
-def schedule(
-    context: Context, workers: int, grace: int, http: str | None, metrics_accounts: int, once: bool
-) -> int | None:
+def schedule(context: Context, workers: int, grace: int, http: str | None, metrics_accounts: int, once: bool) -> None:
     """Sync every enabled account on its schedule, in the foreground, until SIGTERM, SIGINT or SIGHUP.
 
     Changes to accounts take effect while it runs. Runs that were missed while it was stopped are caught up once. A second
@@ -85,7 +82,7 @@ def schedule(
             stack.enter_context(served)
         if not once:
             service.run(stop)
-            return None
+            return
         service.run_once(stop)
         if (
             pinger is not None
@@ -95,7 +92,8 @@ def schedule(
             with read_transaction(engine) as connection:
                 for name, failures in failing(connection):
                     pinger.still_failing(name, f"failed {failures} times in a row; the next run is scheduled")
-        return INTERRUPTED if stop.is_set() else context.exit_code
+        if stop.is_set():
+            context.exit_code = INTERRUPTED
 
 
 def _ensure_account(context: Context, engine: Engine) -> None:

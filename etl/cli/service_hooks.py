@@ -13,12 +13,11 @@ import click
 from sqlalchemy import Engine
 
 from etl.cli.context import Context
-from etl.cli.sync import healthcheck, report_run, worst_exit_code
+from etl.cli.sync_round import healthcheck, report_run
 from etl.db.migrate import require_newest
-from etl.monitor.calendar_status import calendar_and_budgets
 from etl.monitor.http import Answers, serving
 from etl.monitor.metrics import Metrics
-from etl.monitor.overview import ACCOUNT_LIMIT, OverviewReader
+from etl.monitor.overview import ACCOUNT_LIMIT, OverviewReader, calendar_and_budgets
 from etl.monitor.webhook import Webhook, WebhookSender
 from etl.scheduler.due_sync import FinishedRun
 from etl.scheduler.service import ServiceStatus
@@ -60,7 +59,7 @@ def watch_runs(
         hooks.after_run.append(sender.ended)
 
     def remember(ran: FinishedRun) -> None:
-        context.exit_code = worst_exit_code((context.exit_code, ran.report.exit_code))
+        context.add_exit_codes([ran.report.exit_code])
 
     if is_round:
         hooks.after_run.append(remember)

@@ -13,20 +13,20 @@ from dataclasses import asdict
 import click
 
 from etl import logs
-from etl.cli.commands import Verb
-from etl.cli.context import Context, moment, pass_context, shortened
+from etl.cli.account_status import ago
+from etl.cli.commands import verb
+from etl.cli.context import Context, moment, shortened
 from etl.cli.errors import INTERRUPTED
-from etl.cli.options import accounts_argument, json_option
+from etl.cli.options import accounts_argument
 from etl.cli.service_hooks import grace_option, monitored, watch_runs
 from etl.cli.signals import stop_event
-from etl.cli.status import ago
-from etl.cli.sync import warn_no_raw, worst_exit_code
+from etl.cli.sync_round import warn_no_raw
 from etl.db.engine import read_transaction, write_transaction
 from etl.errors import UsageError, counted
 from etl.load.accounts import match_accounts
 from etl.scheduler.queue import make_due
 from etl.setting_values import length_of_time
-from etl.worker.engine_tables import require_workers
+from etl.worker.engine_tables import list_workers, require_workers
 
 MOST_SHOWN = 5
 WAKE_SECONDS = 0.5
@@ -34,7 +34,7 @@ BUG = 70
 log = logs.get(__name__)
 
 
-@click.command("worker", cls=Verb)
+@verb("worker", has_json=False)
 @click.option(
     "--concurrency",
     metavar="N",
@@ -57,10 +57,9 @@ log = logs.get(__name__)
 )
 @click.option("--once", is_flag=True, help="Sync the accounts that are due, then exit.")
 @click.option("--supervised", is_flag=True, hidden=True, help="Stop when standard input ends: the supervisor is gone.")
-@pass_context
 def worker(
     context: Context, concurrency: int, processes: int, grace: int, http: str | None, *, once: bool, supervised: bool
-) -> int | None:
+) -> None:
     """Sync the due accounts of a PostgreSQL database, together with all other workers, until SIGTERM or SIGINT.
 
     Start as many as you like, on as many machines as you like. The workers share the queue, and a worker that is lost loses no
@@ -73,7 +72,8 @@ def worker(
     require_workers(context.open_database())
     count = processes or os.cpu_count() or 1
     if count > 1:
-        return _supervise(count, http, once=once)
+        context.add_exit_codes(_supervise(count, http, once=once))
+        return
     warn_no_raw(context)
     from etl.worker.service import Worker
 
@@ -87,9 +87,10 @@ def worker(
             stack.enter_context(monitored(context, engine, service.sync, lambda: service.pulse, http))
         if not once:
             service.run(stop)
-            return None
+            return
         service.run_once(stop)
-        return INTERRUPTED if stop.is_set() else context.exit_code
+        if stop.is_set():
+            context.exit_code = INTERRUPTED
 
 
 def _stop_at_end_of_input(stop: threading.Event) -> None:
@@ -99,9 +100,10 @@ def _stop_at_end_of_input(stop: threading.Event) -> None:
     stop.set()
 
 
-def _supervise(count: int, http: str | None, *, once: bool) -> int:
+def _supervise(count: int, http: str | None, *, once: bool) -> list[int]:
     """Run ``count`` worker processes, replace those that are killed, and end all of them after a stop signal.
 
+    Returns their exit codes.
     A process that ends by itself with an error ends the others too: its cause is the same for all. If this process is killed,
     they end by themselves.
     """
@@ -123,8 +125,9 @@ def _supervise(count: int, http: str | None, *, once: bool) -> int:
             running = [process for process in running if process.returncode is None]
         for process in running:
             process.send_signal(signal.SIGTERM)
-        codes += [process.wait() for process in running]
-    return worst_exit_code(code if code >= 0 else BUG for code in codes)
+        # One that is starting does not handle signals yet, so it ends by this one.
+        codes += [code for process in running if (code := process.wait()) != -signal.SIGTERM]
+    return [code if code >= 0 else BUG for code in codes]
 
 
 def _start(number: int, http: str | None) -> subprocess.Popen[bytes]:
@@ -135,12 +138,10 @@ def _start(number: int, http: str | None) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)  # nosec B603
 
 
-@click.command("enqueue", cls=Verb)
+@verb("enqueue")
 @accounts_argument
 @click.option("--all", "is_all", is_flag=True, help="Make every enabled account due.")
 @click.option("--spread", metavar="TIME", default="0", help="Spread the accounts evenly over this time, such as 1h.")
-@json_option
-@pass_context
 def enqueue(context: Context, accounts: tuple[str, ...], is_all: bool, spread: str) -> None:
     """Make ACCOUNTs due now, for the workers or the scheduler.
 
@@ -162,19 +163,15 @@ def enqueue(context: Context, accounts: tuple[str, ...], is_all: bool, spread: s
     context.show_result({"accounts": [each.name for each in chosen], "spread_seconds": width.total_seconds()}, done)
 
 
-@click.command("workers", cls=Verb)
-@json_option
-@pass_context
+@verb("workers")
 def workers(context: Context) -> None:
     """Show the worker processes: what they sync now, since when, and their last sign of life.
 
     A worker without a sign of life for 30 seconds is lost: its accounts go to another one.
     """
-    from etl.worker.worker_list import workers as worker_list
-
     engine = context.open_database()
     require_workers(engine)
-    found = worker_list(engine)
+    found = list_workers(engine)
     if context.json:
         context.show_json([asdict(each) for each in found])
         return

@@ -19,7 +19,7 @@ from etl.db.tables import runs
 from etl.errors import counted
 from etl.load.accounts import matching_names
 from etl.reporting.html import write_year
-from etl.reporting.query import known_accounts, require_accounts
+from etl.reporting.query import chosen_accounts
 from etl.reporting.year import artwork_urls, read_history, review
 from etl.reporting.year_text import fact_tracks, year_text
 
@@ -55,9 +55,7 @@ def show_year(context: Context, options: YearOptions) -> None:
     """Show or write a year."""
     options.check(is_json=context.json)
     with read_transaction(context.open_database()) as connection:
-        accounts = matching_names(connection, options.accounts)
-        require_accounts(connection, accounts)
-        names = list(dict.fromkeys(accounts)) or known_accounts(connection)
+        names = chosen_accounts(connection, matching_names(connection, options.accounts))
         newest: datetime | None = connection.execute(select(func.max(runs.c.observed_at))).scalar()
         now = clock.now()
         year = _year(options.year) if options.year else (newest or now).astimezone(UTC).year

@@ -38,11 +38,13 @@ def find_accounts(connection: Connection, names: Collection[str] = ()) -> list[A
     found = {account.name: account for account in every_account(connection)}
     unknown = [name for name in names if name not in found]
     if unknown:
-        raise UsageError(
-            f"there is no account {unknown[0]!r}",
-            remedy=_listed(unknown[0], list(found)),
-        )
+        raise UsageError(f"there is no account {unknown[0]!r}", remedy=_listed(unknown[0], list(found)))
     return [found[name] for name in dict.fromkeys(names)] or [each for each in found.values() if each.enabled]
+
+
+def named_accounts(connection: Connection, names: Collection[str]) -> list[Account]:
+    """Return the accounts with these names; all, disabled ones too, if none is given. Raises: UsageError, as `find_accounts`."""
+    return find_accounts(connection, names) if names else every_account(connection)
 
 
 def is_pattern(name: str) -> bool:

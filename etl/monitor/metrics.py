@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,8 +19,7 @@ from prometheus_client.registry import Collector
 from etl import __version__, clock
 from etl.errors import FavsyncError, UsageError
 from etl.model.records import Outcome
-from etl.monitor.calendar_status import CalendarStatus
-from etl.monitor.overview import Overview
+from etl.monitor.overview import CalendarStatus, Overview
 from etl.monitor.status import DISABLED, AccountStatus
 from etl.scheduler.service import FinishedRun, ServiceStatus
 
@@ -48,6 +47,16 @@ ACCOUNT_GAUGES: tuple[tuple[str, str, Callable[[AccountStatus], float | None]], 
     ("token_suspect", "1 if the token was refused once.", lambda a: float(a.token == "suspect")),  # noqa: S105
 )
 
+# Gauges of all accounts together: name, help, field of the summary.
+SUMMARY_GAUGES = (
+    ("accounts", "Enabled accounts.", "accounts"),
+    ("accounts_stale", "Accounts that are stale.", "stale"),
+    ("accounts_held", "Accounts with held removals.", "held"),
+    ("accounts_token_dead", "Accounts whose token is dead.", "token_dead"),
+    ("accounts_blocked", "Accounts of which no removal can be recorded.", "blocked"),
+    ("oldest_proven_sync_seconds", "The oldest age of a last proven sync.", "oldest_proven_seconds"),
+)
+
 
 class Metrics:
     """The metrics of a process.
@@ -63,7 +72,7 @@ class Metrics:
         calendar: Callable[[], CalendarStatus] | None = None,
     ) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
-        self._registry = registry = CollectorRegistry(auto_describe=False)
+        self._registry = registry = CollectorRegistry(auto_describe=False)  # registering must not read the database
         registry.register(StatusCollector(ask, pulse))
         if calendar is not None:
             registry.register(CalendarCollector(calendar))
@@ -106,10 +115,6 @@ class StatusCollector(Collector):
         self._cached: Overview | None = None
         self._cached_at = float("-inf")
 
-    def describe(self) -> Iterable[Metric]:
-        """Return nothing: registering the collector must not read the database."""
-        return ()
-
     def collect(self) -> Iterator[Metric]:
         """Yield the gauges. If the database cannot be read, yield that, without the accounts."""
         overview = self._overview()
@@ -126,17 +131,8 @@ class StatusCollector(Collector):
             yield _gauge("favsync_runs_under_way", "Runs under way.", float(pulse.running))
         if overview is None:
             return
-        summary = overview.summary
-        yield _gauge("favsync_accounts", "Enabled accounts.", summary.accounts)
-        yield _gauge("favsync_accounts_stale", "Accounts that are stale.", summary.stale)
-        yield _gauge("favsync_accounts_held", "Accounts with held removals.", summary.held)
-        yield _gauge("favsync_accounts_token_dead", "Accounts whose token is dead.", summary.token_dead)
-        yield _gauge("favsync_accounts_blocked", "Accounts of which no removal can be recorded.", summary.blocked)
-        yield _gauge(
-            "favsync_oldest_proven_sync_seconds",
-            "The oldest age of a last proven sync.",
-            summary.oldest_proven_seconds,
-        )
+        for name, about, field in SUMMARY_GAUGES:
+            yield _gauge(f"favsync_{name}", about, getattr(overview.summary, field))
         if overview.accounts is not None:
             enabled = [each for each in overview.accounts if each.freshness != DISABLED]
             for name, about, value in ACCOUNT_GAUGES:
@@ -163,10 +159,6 @@ class CalendarCollector(Collector):
 
     def __init__(self, ask: Callable[[], CalendarStatus]) -> None:
         self._ask = ask
-
-    def describe(self) -> Iterable[Metric]:
-        """Return nothing: registering the collector must not read the database."""
-        return ()
 
     def collect(self) -> Iterator[Metric]:
         """Yield the gauges; none if the database cannot be read, which ``favsync_up`` reports."""

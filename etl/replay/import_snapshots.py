@@ -69,40 +69,40 @@ class ImportResult:
     held: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class ImportTerms:
+    """Where past snapshots go, and how.
+
+    ``threshold``: the threshold of runs that have none of their own. ``now``: the time of the import.
+    """
+
+    account_id: int
+    threshold: RemovalThreshold
+    now: datetime
+    keep_bodies: bool = True
+
+
 @dataclass(slots=True)
 class _KnownItems:
-    """What the snapshots of one import share: stored items by digest, tracks whose bodies are not kept, the threshold."""
+    """What the snapshots of one import share: stored items by digest, and tracks whose bodies are not kept."""
 
-    threshold: RemovalThreshold
     stored: dict[Digest, raw.RawItem] = field(default_factory=dict)
     unstored: dict[int, Track] = field(default_factory=dict)
 
 
-def import_snapshots(
-    connection: Connection,
-    account_id: int,
-    pasts: Iterable[PastSnapshot],
-    *,
-    threshold: RemovalThreshold,
-    now: datetime,
-    keep_bodies: bool = True,
-) -> ImportResult:
-    """Store past snapshots of an account and replay its history.
-
-    ``threshold``: the threshold of runs that have none of their own. ``now``: the time of the import.
-    """
+def import_snapshots(connection: Connection, pasts: Iterable[PastSnapshot], terms: ImportTerms) -> ImportResult:
+    """Store past snapshots of an account and replay its history."""
     bulk.lock_track_tables(connection)
-    done = ImportResult()
-    known = _KnownItems(threshold)
+    done, known, account_id = ImportResult(), _KnownItems(), terms.account_id
     held = _held_runs(connection, account_id)
     for past in sorted(pasts, key=lambda past: past.observed_at):
         existing = _existing_run(connection, account_id, past)
-        run_id = existing or _store(connection, account_id, past, now, known, keep_bodies)
+        run_id = existing or _store(connection, past, terms, known)
         done.landed.append(ImportedRun(past, run_id, was_there=existing is not None))
     new = [imported for imported in done.landed if not imported.was_there]
     if not new:
         return done
-    replayed = replay_account(connection, account_id, [each.run_id for each in new], threshold, known.unstored)
+    replayed = replay_account(connection, account_id, [each.run_id for each in new], terms.threshold, known.unstored)
     done.difference = replayed.favourites
     _write_reasons(connection, account_id, new, done.difference)
     done.held = tuple(sorted(_held_runs(connection, account_id) - held))
@@ -130,9 +130,7 @@ def _existing_run(connection: Connection, account_id: int, past: PastSnapshot) -
     return connection.execute(query.limit(1)).scalar()
 
 
-def _store(
-    connection: Connection, account_id: int, past: PastSnapshot, now: datetime, known: _KnownItems, keep_bodies: bool
-) -> int:
+def _store(connection: Connection, past: PastSnapshot, terms: ImportTerms, known: _KnownItems) -> int:
     """Store the list and insert its run, whose counts the replay fills in. Return the ``run_id``."""
     missing = {item.digest for item in past.items} - known.stored.keys()
     known.stored.update((item.digest, item) for item in raw.raw_items_by_digest(connection, missing))
@@ -140,11 +138,11 @@ def _store(
     usable = {
         item.digest: item
         for item in (known.stored[each.digest] for each in past.items if each.digest in known.stored)
-        if keep_bodies or not item.is_readable or item.raw_item_id in known.unstored
+        if terms.keep_bodies or not item.is_readable or item.raw_item_id in known.unstored
     }
     delta = find_delta(past.items, {digest: item.is_readable for digest, item in usable.items()})
     ids = {digest: item.raw_item_id for digest, item in usable.items()}
-    loaded = load_delta(connection, delta, ids, keep_bodies=keep_bodies, tracks_at=None)
+    loaded = load_delta(connection, delta, ids, keep_bodies=terms.keep_bodies, tracks_at=None)
     known.unstored |= loaded.unstored
     result = RunResult(
         account="",
@@ -155,7 +153,7 @@ def _store(
         proven=past.proven,
         rejected=delta.known_rejects + len(loaded.rejects),
         observed_at=past.observed_at,
-        finished_at=now,
+        finished_at=terms.now,
     )
     ref = past.ref or SnapshotRef(
         run_id=0,
@@ -164,9 +162,9 @@ def _store(
         present=(),
         proves_absence=past.proves_absence,
         decision=past.decision,
-        threshold=known.threshold,
+        threshold=terms.threshold,
     )
-    run_id = insert_finished(connection, account_id, result, replace(ref, snapshot_id=loaded.snapshot_id))
+    run_id = insert_finished(connection, terms.account_id, result, replace(ref, snapshot_id=loaded.snapshot_id))
     write_rejects(connection, run_id, loaded.rejects)
     return run_id
 

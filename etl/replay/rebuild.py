@@ -13,8 +13,7 @@ from sqlalchemy import Connection, Engine, select
 from etl.db import bulk
 from etl.db.engine import in_transaction, read_transaction
 from etl.db.tables import raw_items, runs
-from etl.errors import UsageError
-from etl.load.accounts import Account, every_account
+from etl.load.accounts import Account, named_accounts
 from etl.load.baseline import is_observation
 from etl.load.run_lock import run_locks
 from etl.load.stored_tracks import damaged_market_sets
@@ -44,7 +43,7 @@ def compare(engine: Engine, names: Sequence[str], threshold: RemovalThreshold) -
     Raises: UsageError, for an account that does not exist; DatabaseError.
     """
     with read_transaction(engine) as connection:
-        accounts = _accounts(connection, names)
+        accounts = named_accounts(connection, names)
         found = RebuildResult(
             market_sets=damaged_market_sets(connection), observations=_observations(connection, accounts)
         )
@@ -61,7 +60,7 @@ def rewrite(engine: Engine, names: Sequence[str], threshold: RemovalThreshold) -
     Raises: UsageError, RunInProgress, DatabaseError.
     """
     with read_transaction(engine) as connection:
-        accounts = _accounts(connection, names)
+        accounts = named_accounts(connection, names)
 
     def work(connection: Connection) -> RebuildResult:
         bulk.lock_track_tables(connection)
@@ -73,14 +72,6 @@ def rewrite(engine: Engine, names: Sequence[str], threshold: RemovalThreshold) -
 
     with run_locks(engine, [(account.account_id, account.name) for account in accounts]):
         return in_transaction(engine, work)
-
-
-def _accounts(connection: Connection, names: Sequence[str]) -> list[Account]:
-    there = {account.name: account for account in every_account(connection)}
-    for name in names:
-        if name not in there:
-            raise UsageError(f"there is no account {name!r}", remedy=f"accounts are: {', '.join(there) or 'none yet'}")
-    return [there[name] for name in dict.fromkeys(names)] or list(there.values())
 
 
 def _observations(connection: Connection, accounts: Sequence[Account]) -> int:

@@ -36,9 +36,7 @@ def retract(connection: Connection, run_id: int, now: datetime, threshold: Remov
 
     Raises: UsageError, if there is no such run, it stored no snapshot, or it is retracted already.
     """
-    bulk.lock_track_tables(connection)
-    row = find_run(connection, run_id)
-    _require_observation(row)
+    row = _observation(connection, run_id)
     if row.retracted_at is not None:
         raise UsageError(
             f"run {run_id} was retracted already, on {row.retracted_at:%Y-%m-%d %H:%M:%S} UTC",
@@ -52,21 +50,23 @@ def restore(connection: Connection, run_id: int, threshold: RemovalThreshold) ->
 
     Raises: UsageError, if there is no such run, or it is not retracted.
     """
-    bulk.lock_track_tables(connection)
-    row = find_run(connection, run_id)
-    _require_observation(row)
+    row = _observation(connection, run_id)
     if row.retracted_at is None:
         raise UsageError(f"run {run_id} is not retracted", remedy=f"`favsync runs show {run_id}` shows it")
     return _replayed(connection, row, None, threshold)
 
 
-def _require_observation(row: Any) -> None:
+def _observation(connection: Connection, run_id: int) -> Any:
+    """Lock the tracks, and return the run, which must have stored a snapshot."""
+    bulk.lock_track_tables(connection)
+    row = find_run(connection, run_id)
     if row.snapshot_id is None or row.outcome is None:
         state = row.outcome or "in progress"
         raise UsageError(
-            f"run {row.run_id} stored no snapshot that could be retracted: it is {state}",
+            f"run {run_id} stored no snapshot that could be retracted: it is {state}",
             remedy="`favsync runs list` shows the others",
         )
+    return row
 
 
 def _replayed(

@@ -87,7 +87,7 @@ def replay_tracks(
     seen = track_events(connection, only, accounts)
     codes = market_codes_by_set(connection)
     difference = TrackDiff()
-    titles, names = _Newest(), _Newest()
+    names = _NewestNames()
     for batch in seen.batches():
         readings = decode_items(connection, {item for each in batch.values() for _, item in each}, given or {})
         stored = stored_versions(connection, batch, codes)
@@ -98,13 +98,13 @@ def replay_tracks(
         differing = [i for i in batch if _differs(wanted[i], seen.first_seen[i], stored.get(i, ()), current.get(i))]
         _note(difference, differing, wanted, current, readings)
         for version in (version for each in wanted.values() for version in each):
-            _name(version, titles, names)
+            names.take(version.track, version.valid_from)
         if write:
             _rewrite(connection, {i: wanted[i] for i in differing}, seen)
             _mark_sighted(connection, batch, wanted)
             _turn(connection, readings)
     _drop_surplus(connection, difference, seen, only, write=write)
-    _settle_names(connection, difference, titles, names, is_whole=only is None, write=write)
+    _settle_names(connection, difference, names, is_whole=only is None, write=write)
     return difference
 
 
@@ -175,10 +175,10 @@ def _rewrite(connection: Connection, wanted: Mapping[int, Sequence[TrackVersion]
     rows = [(track_id, at(seen.first_seen[track_id])) for track_id in wanted]
     bulk.insert(connection, tracks, ("track_id", "first_seen_at"), rows, key=("track_id",), update=("first_seen_at",))
     everything = [version for each in wanted.values() for version in each]
-    titles, names = _Newest(), _Newest()
+    names = _NewestNames()
     for version in everything:
-        _name(version, titles, names)
-    first = write_names(connection, titles.names, names.names, overwrite=False)
+        names.take(version.track, version.valid_from)
+    first = write_names(connection, names.albums, names.artists, overwrite=False)
     set_ids = market_set_ids(connection, {version.track.markets for version in everything})
     repair_market_sets(connection, set_ids)
     genres = genre_ids(connection, {name for version in everything for name in version.track.genres})
@@ -233,50 +233,45 @@ def _drop_surplus(
     bulk.delete_in(connection, tracks, "track_id", [track_id for track_id in unseen if track_id not in needed])
 
 
-class _Newest:
-    """The latest known name of each album or artist. Ties: highest track id."""
+class _NewestNames:
+    """The latest known names of albums and artists by id; None: no name is known. Ties: highest track id."""
 
     def __init__(self) -> None:
-        self.names: Names = {}
-        self._since: dict[int, tuple[datetime, int]] = {}
+        self.albums: Names = {}
+        self.artists: Names = {}
+        self._since: dict[tuple[str, int], tuple[datetime, int]] = {}
 
-    def take(self, key: int, name: str | None, since: tuple[datetime, int]) -> None:
-        """Add ``name``, unless a newer one is known; None is no name."""
-        self.names.setdefault(key, None)
-        if name is not None and (key not in self._since or self._since[key] <= since):
-            self.names[key], self._since[key] = name, since
-
-
-def _name(version: TrackVersion, titles: _Newest, names: _Newest) -> None:
-    _name_all(version.track, version.valid_from, titles, names)
-
-
-def _name_all(track: Track, since: datetime, titles: _Newest, names: _Newest) -> None:
-    if track.album_id is not None:
-        titles.take(track.album_id, track.album_title, (since, track.track_id))
-    for artist in track.artists:
-        names.take(artist.artist_id, artist.name, (since, track.track_id))
+    def take(self, track: Track, since: datetime) -> None:
+        """Add the names that ``track`` had at ``since``, unless newer ones are known."""
+        named = [("artist", artist.artist_id, artist.name) for artist in track.artists]
+        if track.album_id is not None:
+            named.append(("album", track.album_id, track.album_title))
+        at = (since, track.track_id)
+        for kind, key, name in named:
+            names = self.albums if kind == "album" else self.artists
+            names.setdefault(key, None)
+            if name is not None and self._since.get((kind, key), at) <= at:
+                names[key], self._since[kind, key] = name, at
 
 
 def _settle_names(
-    connection: Connection, difference: TrackDiff, titles: _Newest, names: _Newest, *, is_whole: bool, write: bool
+    connection: Connection, difference: TrackDiff, names: _NewestNames, *, is_whole: bool, write: bool
 ) -> None:
     """Compare the names of albums and artists. A partial replay reads all versions that name them."""
     if not is_whole:
         if not write or not difference:
             return
-        wanted = set(titles.names), set(names.names)
-        titles, names = _Newest(), _Newest()
-        for row in _versions_naming(connection, *wanted):
-            _name_all(track_from(row.track_id, row.facts, ()), row.valid_from, titles, names)
-        titles.names = {key: name for key, name in titles.names.items() if key in wanted[0]}
-        names.names = {key: name for key, name in names.names.items() if key in wanted[1]}
-    for table, key, replayed in ((albums, "album_id", titles.names), (artists, "artist_id", names.names)):
+        wanted, names = names, _NewestNames()
+        for row in _versions_naming(connection, wanted.albums.keys(), wanted.artists.keys()):
+            names.take(track_from(row.track_id, row.facts, ()), row.valid_from)
+        names.albums = {key: name for key, name in names.albums.items() if key in wanted.albums}
+        names.artists = {key: name for key, name in names.artists.items() if key in wanted.artists}
+    for table, key, replayed in ((albums, "album_id", names.albums), (artists, "artist_id", names.artists)):
         column = "title" if table is albums else "name"
         stored = {row[0]: row[1] for row in bulk.select_in(connection, f"{key}, {column}", table, key, replayed)}
         difference.names += len(list(_misnamed(stored, replayed)))
     if write:
-        write_names(connection, titles.names, names.names)
+        write_names(connection, names.albums, names.artists)
 
 
 def _versions_naming(connection: Connection, album_ids: Collection[int], artist_ids: Collection[int]) -> Iterator[Any]:

@@ -134,14 +134,8 @@ def _json_as_text(value: Any) -> str:
 
 
 def _write_text(path: Path, columns: Sequence[tuple[str, str]], rows: Iterator[list[Any]], format_: str) -> int:
-    count = 0
-
-    def printable() -> Iterator[list[Any]]:
-        nonlocal count
-        for row in rows:
-            count += 1
-            yield [base64.b64encode(value).decode() if isinstance(value, bytes) else value for value in row]
-
+    printable = (
+        [base64.b64encode(value).decode() if isinstance(value, bytes) else value for value in row] for row in rows
+    )
     with path.open("w", encoding="utf-8", newline="") as stream:
-        render(format_, [name for name, _ in columns], printable(), stream, guards_formulas=False)
-    return count
+        return render(format_, [name for name, _ in columns], printable, stream, guards_formulas=False)

@@ -33,15 +33,15 @@ def require_parquet() -> None:
         )
 
 
-def write_parquet(result: ResultSet, target: Path) -> None:
-    """Write ``result`` to ``target``.
+def write_parquet(result: ResultSet, target: Path) -> int:
+    """Write ``result`` to ``target``, and return the number of its rows.
 
     Raises: UsageError, where pyarrow is not installed or the file cannot be written.
     """
     rows = list(result.rows)  # the type of a column depends on all of its values
     columns = list(zip(result.columns, column_kinds(result.columns, rows), strict=True))
     try:
-        write_rows(target, columns, iter(rows))
+        return write_rows(target, columns, iter(rows))
     except OSError as error:
         raise UsageError(
             f"{target} cannot be written: {error.strerror or error}", remedy="name another file"

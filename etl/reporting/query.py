@@ -6,7 +6,6 @@ engines: the user's columns, then the view's own order, with NULL last and text 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,7 +30,7 @@ from sqlalchemy.types import NullType
 
 from etl.db.tables import accounts, runs
 from etl.db.types import Instant
-from etl.errors import UsageError
+from etl.errors import UsageError, did_you_mean
 from etl.load.baseline import is_observation
 from etl.reporting.column_types import DAYS, column_converters
 from etl.reporting.views import View, views, with_phrases
@@ -145,13 +144,14 @@ def looks_of(connection: Connection, account: str) -> list[datetime]:
     return list(connection.execute(query.distinct().order_by(runs.c.observed_at)).scalars())
 
 
-def require_accounts(connection: Connection, wanted: Sequence[str]) -> None:
-    """Raise UsageError if one of these accounts does not exist."""
+def chosen_accounts(connection: Connection, wanted: Sequence[str]) -> list[str]:
+    """Return the names of these accounts once each; of all if none is wanted. Raises UsageError for one that does not exist."""
     known = known_accounts(connection)
     for name in wanted:
         if name not in known:
-            hint = _did_you_mean(name, known)
-            raise UsageError(f"there is no account {name!r}", remedy=f"{hint}`favsync accounts list` shows them")
+            remedy = f"{did_you_mean(name, known)}`favsync accounts list` shows them"
+            raise UsageError(f"there is no account {name!r}", remedy=remedy)
+    return list(dict.fromkeys(wanted)) or known
 
 
 def _source(connection: Connection, query: Query) -> FromClause:
@@ -181,8 +181,7 @@ def _conditions(connection: Connection, query: Query, source: FromClause) -> Ite
     if query.accounts:
         if "account" not in source.c:
             raise UsageError(f"{view.name} is about all accounts together", remedy="leave --account out")
-        require_accounts(connection, query.accounts)
-        yield source.c.account.in_(query.accounts)
+        yield source.c.account.in_(chosen_accounts(connection, query.accounts))
     if query.since is not None:
         if view.since is None:
             raise UsageError(
@@ -215,11 +214,6 @@ def _split(lists: Sequence[str]) -> list[str]:
 def _position(columns: Sequence[str], name: str, source: str) -> int:
     known = name.lower().replace("-", "_")
     if known not in columns:
-        hint = _did_you_mean(known, columns)
+        hint = did_you_mean(known, columns)
         raise UsageError(f"{source} has no column {name!r}", remedy=f"{hint}its columns are {', '.join(columns)}")
     return columns.index(known)
-
-
-def _did_you_mean(name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=2)
-    return f"did you mean {' or '.join(near)}? " if near else ""

@@ -16,7 +16,6 @@ Views are created in an order in which each one follows those that it reads, and
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, inspect
 
-from etl.errors import UsageError
+from etl.errors import UsageError, did_you_mean
 from etl.reporting.dictionary import comment_statements
 
 FOLDER = Path(__file__).parent / "views"
@@ -281,7 +280,5 @@ def view_named(name: str) -> View:
     for candidate in (wanted, f"report_{wanted}"):
         if candidate in views():
             return views()[candidate]
-    known = [view.short for view in views().values()]
-    near = difflib.get_close_matches(wanted.removeprefix("report_").replace("_", "-"), known, n=3, cutoff=0.4)
-    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    hint = did_you_mean(wanted.removeprefix("report_").replace("_", "-"), [view.short for view in views().values()])
     raise UsageError(f"there is no report {name!r}", remedy=f"{hint}`favsync report` lists them all")

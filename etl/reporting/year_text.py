@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import date, datetime
 from typing import Any, Final, NamedTuple
 
+from etl.errors import counted
 from etl.logs import visible
 
 Row = dict[str, Any]
@@ -163,11 +164,6 @@ def name(found: Row) -> str:
 def day(instant: datetime | date) -> str:
     """Return a day as ``3 Sep 2026``."""
     return f"{instant.day} {instant:%b %Y}"
-
-
-def counted(count: int, word: str) -> str:
-    """Return ``1 track``, ``2 tracks``."""
-    return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
 def _by(track: Row) -> str:

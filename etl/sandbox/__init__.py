@@ -4,31 +4,18 @@ It is modelled on the public documentation alone; nothing was recorded from the 
 code that reads that API, so that a misunderstanding there is not repeated here. Others use the names below.
 """
 
-from etl.sandbox import faults
-from etl.sandbox.distortions import Distortion
-from etl.sandbox.faults import FAULTS, Fault
-from etl.sandbox.malformed import MALFORMED_ROWS
-from etl.sandbox.messages import SandboxReply, SandboxRequest
-from etl.sandbox.sandbox import Sandbox
-from etl.sandbox.scenarios import SCENARIOS, WRONG_SERVICES
-from etl.sandbox.state import SandboxUser, ScriptedChange
-from etl.sandbox.switches import POSITIONS, Switches
-from etl.sandbox.world import RequestRecord
-
-__all__ = [
-    "FAULTS",
-    "MALFORMED_ROWS",
-    "POSITIONS",
-    "SCENARIOS",
-    "WRONG_SERVICES",
-    "Distortion",
-    "Fault",
-    "RequestRecord",
-    "Sandbox",
-    "SandboxReply",
-    "SandboxRequest",
-    "SandboxUser",
-    "ScriptedChange",
-    "Switches",
-    "faults",
-]
+from etl.sandbox import faults as faults
+from etl.sandbox.distortions import Distortion as Distortion
+from etl.sandbox.faults import FAULTS as FAULTS
+from etl.sandbox.faults import Fault as Fault
+from etl.sandbox.malformed import MALFORMED_ROWS as MALFORMED_ROWS
+from etl.sandbox.messages import SandboxReply as SandboxReply
+from etl.sandbox.messages import SandboxRequest as SandboxRequest
+from etl.sandbox.sandbox import Sandbox as Sandbox
+from etl.sandbox.scenarios import SCENARIOS as SCENARIOS
+from etl.sandbox.scenarios import WRONG_SERVICES as WRONG_SERVICES
+from etl.sandbox.state import SandboxUser as SandboxUser
+from etl.sandbox.state import ScriptedChange as ScriptedChange
+from etl.sandbox.switches import POSITIONS as POSITIONS
+from etl.sandbox.switches import Switches as Switches
+from etl.sandbox.world import RequestRecord as RequestRecord

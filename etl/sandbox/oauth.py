@@ -8,6 +8,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable
 from html import escape
+from importlib.resources import files
 from typing import Any
 from urllib.parse import quote
 
@@ -16,19 +17,7 @@ import msgspec
 from etl.sandbox.messages import HTML, Refusal, SandboxReply, SandboxRequest, enveloped
 from etl.sandbox.world import APP_ID, APP_SECRET, World
 
-_PAGE = """<!doctype html>
-<html lang="en">
-<title>Sandbox consent</title>
-<h1>May this app read your favourites?</h1>
-<p>This is favsync's stand-in for Boomplay, not Boomplay.</p>
-<form action="/oauth/consent">
-{fields}
-<label>Account <select name="user">{users}</select></label>
-<button name="decision" value="approve">Approve</button>
-<button name="decision" value="deny">Deny</button>
-</form>
-</html>
-"""
+_PAGE = files("etl.sandbox").joinpath("consent.html").read_text(encoding="utf-8")
 _REQUIRED = ("grant_type", "app_id", "response_type", "redirect_uri")
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
@@ -11,13 +9,7 @@ from etl.sandbox import app
 from etl.sandbox.catalogue import DOCUMENTED_EXAMPLE, DOCUMENTED_TRACK
 from etl.sandbox.messages import SandboxReply, SandboxRequest
 from etl.sandbox.server import Server
-from etl.sandbox.switches import Switches
 from etl.sandbox.world import APP_ID, APP_SECRET, World
-
-
-def utc_now() -> datetime:
-    """Return the current instant in UTC."""
-    return datetime.now(UTC)
 
 
 class Sandbox(World):
@@ -33,19 +25,8 @@ class Sandbox(World):
     documented_track = DOCUMENTED_TRACK
     app_id = APP_ID
     app_secret = APP_SECRET
-
-    def __init__(
-        self,
-        *,
-        tracks: int = 200,
-        seed: int = 1,
-        switches: Switches | None = None,
-        users: Sequence[str] = ("ada",),
-        now: Callable[[], datetime] = utc_now,
-    ) -> None:
-        super().__init__(tracks, seed, switches or Switches(), users, now)
-        self._server: Server | None = None
-        self._port = 0
+    _server: Server | None = None
+    _port = 0
 
     def __enter__(self) -> Self:
         """Start."""

@@ -10,7 +10,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
@@ -28,6 +28,11 @@ REDIRECT_URIS = ("http://localhost:8888/", "http://127.0.0.1:8888/callback")
 _REGIONS = ("NG", "GH", "KE", "TZ", "ZA", "ET", "CD", "CI", "EG", "AO")
 _REMEMBERED_REQUESTS = 200_000
 _WARMED = 100_000
+
+
+def utc_now() -> datetime:
+    """Return the current instant in UTC."""
+    return datetime.now(UTC)
 
 
 @dataclass(slots=True)
@@ -68,7 +73,13 @@ class World:
     """
 
     def __init__(
-        self, tracks: int, seed: int, switches: Switches, users: Sequence[str], now: Callable[[], datetime]
+        self,
+        *,
+        tracks: int = 200,
+        seed: int = 1,
+        switches: Switches | None = None,
+        users: Sequence[str] = ("ada",),
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         if not users:
             raise ValueError("A sandbox needs at least one user.")
@@ -83,7 +94,7 @@ class World:
         self.scripted: deque[Fault | None] = deque()
         self.failures: list[BaseException] = []
         self.before_request: Callable[[RequestRecord], None] | None = None
-        self.base = switches
+        self.base = switches or Switches()
         self.lists: dict[str, SandboxList] = {}
         self._withdrawn: list[tuple[int, SandboxList, int]] = []
         self.users = {name: self._add_user(name, tracks) for name in users}

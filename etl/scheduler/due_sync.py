@@ -22,7 +22,7 @@ from etl.accounts.token_rows import account_id_of
 from etl.config import Config
 from etl.db.engine import read_transaction, write_transaction
 from etl.errors import CredentialsError, DatabaseError, FavsyncError, RunInProgress, UsageError
-from etl.load.calendar import note_last_run
+from etl.load.calendar import add_missing_rows, note_last_run
 from etl.model.records import Outcome, RemovalGrace, Trigger
 from etl.scheduler import queue, schedule
 from etl.scheduler.next_run import NextRun, RunOutcome, look_delay, next_run
@@ -176,6 +176,19 @@ def reschedule(connection: Connection, config: Config, due: DueAccount, now: dat
     stale_at = plan.stale_at(due.proven_at, account_id) if due.proven_at else None
     coming = NextRun(at, due.failures_in_a_row, stale_at=stale_at)
     queue.set_next_run(connection, account_id, due.schedule, coming, now)
+
+
+def reschedule_outdated(connection: Connection, config: Config, now: datetime, *, is_start: bool) -> None:
+    """Compute the next runs anew that a machine wrote while its clock was ahead.
+
+    ``is_start``: also those of another schedule, and of accounts without a row; that reads all accounts.
+    """
+    found = queue.dated_ahead(connection, config.schedule, now)
+    if is_start:
+        add_missing_rows(connection, now)
+        found += queue.outdated(connection, config.schedule)
+    for each in found:
+        reschedule(connection, config, each, now)
 
 
 def reschedule_account(config: Config, engine: Engine, name: str) -> None:

@@ -20,9 +20,8 @@ from etl import clock, logs
 from etl.config import Config
 from etl.db.engine import read_transaction, write_transaction
 from etl.errors import FavsyncError, RunInProgress
-from etl.load.calendar import add_missing_rows
 from etl.scheduler import queue
-from etl.scheduler.due_sync import DueSync, FinishedRun, reschedule
+from etl.scheduler.due_sync import DueSync, FinishedRun, reschedule_outdated
 from etl.scheduler.leader import Leadership
 from etl.scheduler.queue import DueAccount
 from etl.scheduler.systemd import notify
@@ -154,22 +153,13 @@ class Service:
             log.error("scheduler cannot work", error=str(error), remedy=error.remedy)
 
     def _reschedule(self) -> None:
-        """Recompute the next runs that are out of date.
-
-        That is, at the start: those of another schedule, and accounts without a row. At every tick, by an index: those that
-        a machine wrote while its clock was ahead.
-        """
+        """Compute the next runs anew that are out of date. At a tick, an index shows whether there are any."""
         now, config = clock.now(), self._config
         with read_transaction(self._engine) as connection:
-            found = queue.dated_ahead(connection, config.schedule, now)
-        if not found and self._is_started:
-            return
-        with write_transaction(self._engine) as connection:
-            if not self._is_started:
-                add_missing_rows(connection, now)
-                found += queue.outdated(connection, config.schedule)
-            for each in found:
-                reschedule(connection, config, each, now)
+            is_wrong = bool(queue.dated_ahead(connection, config.schedule, now))
+        if is_wrong or not self._is_started:
+            with write_transaction(self._engine) as connection:
+                reschedule_outdated(connection, config, now, is_start=not self._is_started)
         self._is_started = True
 
     def _fill(self) -> bool:

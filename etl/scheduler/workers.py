@@ -31,7 +31,7 @@ def ticker(tick: Callable[[], None], seconds: float) -> Iterator[None]:
 
 
 class Pool:
-    """At most ``size`` threads, each under the id of its account.
+    """At most ``size`` threads, each under a number, such as the id of its account.
 
     `concurrent.futures` joins its threads when the interpreter exits, so one stuck run would block the exit. These threads are
     daemons: a run that dies with the process leaves the history unchanged.
@@ -43,12 +43,12 @@ class Pool:
         self._ended = threading.Condition()
 
     def running(self) -> set[int]:
-        """Return the ids of the accounts that run now."""
+        """Return the numbers of the threads that run now."""
         with self._ended:
             return set(self._running)
 
-    def start(self, account_id: int, work: Callable[[], None], then: Callable[[], None]) -> None:
-        """Run ``work`` in a thread, and ``then`` once the id is free again."""
+    def start(self, number: int, work: Callable[[], None], then: Callable[[], None] = lambda: None) -> None:
+        """Run ``work`` in a thread, and ``then`` once the number is free again."""
 
         def run() -> None:
             try:
@@ -57,13 +57,13 @@ class Pool:
                 log.exception("unexpected error in a worker")
             finally:
                 with self._ended:
-                    self._running.discard(account_id)
+                    self._running.discard(number)
                     self._ended.notify_all()
             then()
 
         with self._ended:
-            self._running.add(account_id)
-        threading.Thread(target=run, name=f"favsync-account-{account_id}", daemon=True).start()
+            self._running.add(number)
+        threading.Thread(target=run, name=f"favsync-worker-{number}", daemon=True).start()
 
     def wait(self, seconds: float) -> bool:
         """Wait at most ``seconds`` for all threads. True if all have ended."""

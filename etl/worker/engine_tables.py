@@ -1,10 +1,12 @@
-"""The tables of the engine Procrastinate: installed and upgraded by `favsync db upgrade`, where the extra is installed.
+"""The tables of the engine Procrastinate: `favsync db upgrade` installs them with the extra, `favsync workers` reads them.
 
 The comment on its table of jobs names its newest migration, so that a newer Procrastinate applies only what is missing.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,6 +18,42 @@ from etl.errors import SchemaOutdated, UsageError
 MARK = "favsync, after "
 MISSING = "the extra `worker` is not installed"
 INSTALL = "install it: pip install 'favsync[worker]'"
+
+# A worker's process is known from its runs in progress.
+WORKERS = text("""
+SELECT w.id, max(r.holder), min(r.started_at), array_remove(array_agg(a.name ORDER BY r.started_at), NULL),
+       w.last_heartbeat, greatest(CAST(extract(epoch FROM now() - w.last_heartbeat) AS float8), 0)
+FROM procrastinate_workers w
+LEFT JOIN procrastinate_jobs j ON j.worker_id = w.id AND j.status = 'doing'
+LEFT JOIN accounts a ON a.account_id = (j.args ->> 'account_id')::bigint
+LEFT JOIN runs r ON r.account_id = a.account_id AND r.outcome IS NULL
+GROUP BY w.id, w.last_heartbeat
+ORDER BY w.id
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRow:
+    """A worker process, ``process`` (host and number) while it syncs. ``since``: the start of its longest run.
+
+    ``seconds_since_heartbeat``: by the database's clock; it grows for a lost worker, whose accounts go to others.
+    """
+
+    worker: int
+    process: str | None
+    since: datetime | None
+    accounts: list[str]
+    last_heartbeat: datetime
+    seconds_since_heartbeat: float
+
+
+def list_workers(engine: Engine) -> list[WorkerRow]:
+    """Return the workers, oldest first.
+
+    Raises: DatabaseError.
+    """
+    with read_transaction(engine) as connection:
+        return [WorkerRow(*row) for row in connection.execute(WORKERS)]
 
 
 def is_installed() -> bool:

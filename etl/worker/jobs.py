@@ -33,9 +33,8 @@ from etl.db.engine import write_transaction
 from etl.db.tables import schedules
 from etl.db.types import Instant
 from etl.errors import DatabaseError, FavsyncError
-from etl.load.calendar import add_missing_rows
 from etl.scheduler import queue
-from etl.scheduler.due_sync import DueSync, reschedule
+from etl.scheduler.due_sync import DueSync, reschedule_outdated
 
 QUEUE = "favsync"
 SYNC, DISPATCH, RESCUE = "favsync.sync_account", "favsync.dispatch", "favsync.rescue"
@@ -64,18 +63,10 @@ class Dispatcher:
         self._jobs = procrastinate.App(connector=procrastinate.SyncPsycopgConnector()).job_manager
 
     def reschedule(self, *, is_start: bool = False) -> None:
-        """Recompute next runs that a wrong clock dated; at the start also those of another schedule.
-
-        Raises: DatabaseError.
-        """
+        """Do what `reschedule_outdated` does, by the database's clock. Raises: DatabaseError."""
         with write_transaction(self._engine) as connection:
             now = connection.execute(select(func.now(type_=Instant))).scalar_one()
-            found = queue.dated_ahead(connection, self._config.schedule, now)
-            if is_start:
-                add_missing_rows(connection, now)
-                found += queue.outdated(connection, self._config.schedule)
-            for each in found:
-                reschedule(connection, self._config, each, now)
+            reschedule_outdated(connection, self._config, now, is_start=is_start)
 
     def dispatch(self) -> int:
         """Claim due accounts and insert a job for each, and return how many.

@@ -16,9 +16,7 @@ import pytest
 
 from etl import errors
 from etl.cli.commands import Verb, VerbGroup
-from etl.cli.context import Context
 from etl.cli.errors import run
-from etl.cli.options import json_option
 
 Ended = tuple[int, str, str]
 End = Callable[..., Ended]
@@ -28,16 +26,15 @@ End = Callable[..., Ended]
 def end(capsys: pytest.CaptureFixture[str]) -> End:
     """Run a command with the given body, and return exit code, stdout and stderr."""
 
-    def ended(what: Callable[[], object], *argv: str, context: Context | None = None) -> Ended:
+    def ended(what: Callable[[], object], *argv: str) -> Ended:
         group = VerbGroup("favsync")
 
-        @group.command("act", cls=Verb)
+        @group.command("act", cls=Verb, has_json=True)
         @click.option("--count", type=int)
-        @json_option
         def act(count: int | None) -> object:
             return what()
 
-        code = run(group, argv or ("act",), context or Context())
+        code = run(group, argv or ("act",))
         out, err = capsys.readouterr()
         return code, out, err
 
@@ -168,8 +165,7 @@ def test_a_broken_connection_is_not_a_closed_output(end: End) -> None:
 VERB = """
 import sys, click
 from etl.cli.errors import run
-from etl.cli.context import Context, pass_context
-from etl.cli.commands import Verb
+from etl.cli.commands import Verb, pass_context
 
 @click.command(cls=Verb)
 @pass_context
@@ -178,7 +174,7 @@ def act(context):
     for _ in range({lines}):
         click.echo("a line of the result that is long enough to fill some buffer") if {echo} else print("line " * 20)
 
-sys.exit(run(act, [], Context()))
+sys.exit(run(act, []))
 """
 
 

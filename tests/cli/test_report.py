@@ -124,6 +124,7 @@ def test_the_html_report_is_complete_and_private(run: Run, tmp_path: Path) -> No
         (("html", "-o", "x.html", "--limit", "3", "--since", "2026-01-01"), "has no --since and no --limit"),
         (("html", "-o", "x.html", "--json"), "has no --json"),
         (("runs", "--columns", "outcom"), "did you mean outcome"),
+        (("current-favourites", "--columns", "seen"), "did you mean first_seen_at"),
         (("html", "--account", "nobody", "-o", "x.html"), "there is no account 'nobody'"),
         (("runs", "--format", "parquet"), "add -o FILE"),
         (("runs", "--as-of", "2026-01-01"), "--as-of works with albums, artists"),

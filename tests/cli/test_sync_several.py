@@ -10,8 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from etl import sync
-from etl.cli import main
+from etl.cli import main, sync_round
 from etl.cli.signals import stop_event
 from etl.db.engine import open_engine
 from etl.errors import ApiUnreachable, Stopped
@@ -53,7 +52,7 @@ def url(new_database: NewDatabase, sandbox: Sandbox, monkeypatch: pytest.MonkeyP
 def test_accounts_are_synced_side_by_side(
     url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    begun, plain = threading.Event(), sync.sync_account
+    begun, plain = threading.Event(), sync_round.sync_account
     overlaps = []
 
     def watched(engine, account, api, options):  # type: ignore[no-untyped-def]
@@ -62,7 +61,7 @@ def test_accounts_are_synced_side_by_side(
         begun.set()
         return plain(engine, account, api, options)
 
-    monkeypatch.setattr(sync, "sync_account", watched)
+    monkeypatch.setattr(sync_round, "sync_account", watched)
     assert main(["sync", "--workers", "2"]) == 0
     assert overlaps == [True]
     shown = capsys.readouterr().out.splitlines()

@@ -11,9 +11,8 @@ import pytest
 from rich.cells import cell_len
 
 from etl.accounts.token_rows import TokenStatus
-from etl.cli import main
+from etl.cli import account_status, main
 from etl.cli.context import Context
-from etl.monitor import status as monitor
 from etl.monitor.overview import OverviewReader, summed
 from etl.monitor.status import AccountStatus
 from etl.reporting import render
@@ -42,7 +41,7 @@ def screen(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
 
 def give(monkeypatch: pytest.MonkeyPatch, found: list[AccountStatus]) -> None:
     """Let these accounts be all that there are."""
-    monkeypatch.setattr(monitor, "statuses", lambda *_args, **_options: found)
+    monkeypatch.setattr(account_status, "statuses", lambda *_args, **_options: found)
     monkeypatch.setattr(OverviewReader, "read", lambda _reader: summed(found))
 
 

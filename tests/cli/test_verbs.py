@@ -18,9 +18,9 @@ import pytest
 
 from etl import __version__
 from etl.cli import EXIT_CODES, VERBS, app, main
-from etl.cli.commands import Verb, VerbGroup
-from etl.cli.context import Context, pass_context
-from etl.cli.options import GlobalOption, account_argument, accounts_argument
+from etl.cli.commands import Verb, VerbGroup, pass_context
+from etl.cli.context import Context
+from etl.cli.options import GlobalOption, Invocation, account_argument, accounts_argument
 from etl.config import SETTINGS
 
 RunVerb = Callable[..., tuple[int, str, str]]
@@ -151,7 +151,7 @@ def test_a_global_option_works_before_and_after_the_verb(argv: tuple[str, ...], 
     def act(context: Context) -> None:
         seen.append(context.config.log_level)
 
-    group.main(argv, standalone_mode=False, obj=Context())
+    group.main(argv, standalone_mode=False, obj=Invocation())
     assert seen == [level]
 
 
@@ -164,7 +164,7 @@ def test_a_nested_verb_takes_global_options_and_accounts() -> None:
     @accounts_argument
     @pass_context
     def many(context: Context, accounts: tuple[str, ...]) -> None:
-        seen.extend((context.options, context.debug, accounts))
+        seen.extend((context.options, accounts))
 
     @runs.command("one")
     @account_argument
@@ -173,7 +173,7 @@ def test_a_nested_verb_takes_global_options_and_accounts() -> None:
 
     line = ["--api-url", "https://a", "runs", "--debug", "list", "ada", "bob", "--database-url", "sqlite:///x"]
     group.main(line, standalone_mode=False)
-    assert seen == [{"api_url": "https://a", "database_url": "sqlite:///x"}, True, ("ada", "bob")]
+    assert seen == [{"api_url": "https://a", "debug": True, "database_url": "sqlite:///x"}, ("ada", "bob")]
     group.main(["runs", "one"], standalone_mode=False)
     assert seen[-1] is None
 
@@ -285,8 +285,7 @@ def test_output_for_people_escapes_control_characters(capsys: pytest.CaptureFixt
 
 
 def test_rows_are_json_with_the_json_option(capsys: pytest.CaptureFixture[str]) -> None:
-    context = Context()
-    context.json = True
+    context = Context({"json": True})
     context.show_rows(["a"], [(1,)], "csv")
     context.show_json({"b": None})
     assert capsys.readouterr().out == '[\n  {"a": 1}\n]\n{\n  "b": null\n}\n'
@@ -304,9 +303,8 @@ def test_rows_are_json_with_the_json_option(capsys: pytest.CaptureFixture[str]) 
 def test_progress_is_for_a_person_at_a_terminal(
     monkeypatch: pytest.MonkeyPatch, is_terminal: bool, kind: str, json: bool, expected: bool
 ) -> None:
-    context = Context()
+    context = Context({"json": json})
     monkeypatch.setenv("TERM", kind)
-    context.json = json
     monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal)
     assert context.has_progress is expected
 

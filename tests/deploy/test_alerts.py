@@ -8,9 +8,8 @@ from datetime import UTC, datetime
 import pytest
 import yaml
 
-from etl.monitor.calendar_status import CalendarStatus
 from etl.monitor.metrics import Metrics
-from etl.monitor.overview import summed
+from etl.monitor.overview import CalendarStatus, summed
 from etl.scheduler.service import FinishedRun, ServiceStatus
 from etl.sync import RunResult
 from tests.deploy.promql import asked, metrics_in, unanswered

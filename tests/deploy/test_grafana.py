@@ -15,9 +15,8 @@ from etl.db.engine import open_engine
 from etl.db.migrate import upgrade
 from etl.model.records import Outcome, Trigger
 from etl.model.result import RunResult
-from etl.monitor.calendar_status import CalendarStatus
 from etl.monitor.metrics import Metrics
-from etl.monitor.overview import OverviewReader, summed
+from etl.monitor.overview import CalendarStatus, OverviewReader, summed
 from etl.scheduler.service import FinishedRun, ServiceStatus
 from tests.conftest import NewDatabase
 from tests.deploy.history import lived, source_of, synced

@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.house.source import ROOT, attributes, functions, imports, modules, nodes, place
 
 PURE = {
-    "__future__", "abc", "array", "bisect", "collections", "dataclasses", "datetime", "decimal", "enum", "fractions",
+    "__future__", "abc", "array", "bisect", "collections", "dataclasses", "datetime", "decimal", "difflib", "enum", "fractions",
     "functools", "hashlib", "heapq", "itertools", "json", "math", "msgspec", "operator", "re", "shlex", "string", "sys", "types",
     "typing", "unicodedata", "zlib",
 }  # fmt: skip
@@ -23,7 +23,7 @@ CLOCKS = {
     for name in ("now", "utcnow", "today", "fromtimestamp")
 } | {"date.today", "datetime.date.today"}
 ENVIRONMENT = {"os.environ", "os.environb", "os.getenv", "os.putenv", "os.unsetenv"}
-LATE_IMPORTS = 38  # functions: what only some verbs need and is slow to import
+LATE_IMPORTS = 30  # functions: what only some verbs need and is slow to import
 PUBLIC_UNDERSCORE = {
     "_mapping",
     "_asdict",

@@ -11,10 +11,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from etl import clock
 from etl.errors import DatabaseError, UsageError
-from etl.monitor.calendar_status import CalendarStatus
 from etl.monitor.http import Answers, address, serving
 from etl.monitor.metrics import CACHE_SECONDS, Metrics, write_text_file
-from etl.monitor.overview import Overview, Summary, summed
+from etl.monitor.overview import CalendarStatus, Overview, Summary, summed
 from etl.scheduler.service import FinishedRun, ServiceStatus
 from etl.sync import RunResult
 from tests.monitor.test_status import NOW, status

@@ -20,9 +20,8 @@ from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.load.accounts import ensure_account, find_accounts
 from etl.load.calendar import add_missing_rows
 from etl.model.records import Item, RemovalThreshold, Review
-from etl.monitor.calendar_status import calendar_and_budgets
 from etl.monitor.metrics import Metrics
-from etl.monitor.overview import OverviewReader
+from etl.monitor.overview import OverviewReader, calendar_and_budgets
 from etl.replay.review import review_run
 from etl.scheduler.due_sync import settle_manual
 from etl.sync import RunOptions, RunResult, sync_account

@@ -11,8 +11,7 @@ from sqlalchemy import Connection, Engine, event, text
 from etl import clock
 from etl.db.engine import write_transaction
 from etl.db.migrate import ready_engine
-from etl.monitor.calendar_status import calendar_status
-from etl.monitor.overview import OverviewReader
+from etl.monitor.overview import OverviewReader, calendar_status
 from etl.scheduler import queue
 
 ACCOUNTS = 100_000

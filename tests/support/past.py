@@ -12,7 +12,7 @@ from etl.db.tables import favourites, metadata, track_versions
 from etl.load.accounts import Account, ensure_account, find_accounts
 from etl.model.records import Item, RemovalThreshold, Review
 from etl.replay.favourites import diff_favourites
-from etl.replay.import_snapshots import ImportResult, PastSnapshot, import_snapshots
+from etl.replay.import_snapshots import ImportResult, ImportTerms, PastSnapshot, import_snapshots
 from etl.replay.tracks import replay_tracks
 from tests.support.lists import START, item
 
@@ -58,15 +58,9 @@ def import_past(
     keep_bodies: bool = True,
 ) -> ImportResult:
     """Import observations, as `favsync backfill --from` does."""
+    terms = ImportTerms(account.account_id, threshold or RemovalThreshold(), LATER, keep_bodies)
     with write_transaction(engine) as connection:
-        return import_snapshots(
-            connection,
-            account.account_id,
-            pasts,
-            threshold=threshold or RemovalThreshold(),
-            now=LATER,
-            keep_bodies=keep_bodies,
-        )
+        return import_snapshots(connection, pasts, terms)
 
 
 def stored_intervals(engine: Engine, account: Account) -> set[tuple[object, ...]]:

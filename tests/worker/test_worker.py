@@ -18,9 +18,9 @@ from etl.sandbox import Sandbox
 from etl.scheduler import queue
 from etl.scheduler.due_sync import DueSync, FinishedRun
 from etl.scheduler.schedule import parse
+from etl.worker.engine_tables import list_workers
 from etl.worker.jobs import LEASE, Dispatcher
 from etl.worker.service import Worker
-from etl.worker.worker_list import workers
 from tests.support.sandbox_accounts import add, call_soon, change, next_run, number, open_tracks, outcomes
 
 pytestmark = pytest.mark.postgresql
@@ -170,7 +170,7 @@ def test_a_stopped_worker_makes_its_account_due_again(config: MakeConfig, engine
     worker._dispatcher.dispatch()
     thread.start()
     reached.wait()
-    assert [(each.accounts, bool(each.process)) for each in workers(engine)] == [(["ada"], True)]
+    assert [(each.accounts, bool(each.process)) for each in list_workers(engine)] == [(["ada"], True)]
     stop.set()
     worker._abandon.wait()
     release.set()
@@ -179,7 +179,7 @@ def test_a_stopped_worker_makes_its_account_due_again(config: MakeConfig, engine
     assert next_run(engine, "ada").claimed_until is None
     sandbox.before_request = None
     assert [run.report.outcome for run in work_once(config(), engine)] == ["succeeded"]
-    assert workers(engine) == []
+    assert list_workers(engine) == []
 
 
 def test_an_account_that_another_run_holds_is_tried_again(config: MakeConfig, engine: Engine, sandbox: Sandbox):

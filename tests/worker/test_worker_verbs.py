@@ -6,7 +6,9 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from etl import clock
-from etl.cli import main
+from etl.cli import main, worker
 from etl.config import Config
 from etl.db.engine import open_engine, write_transaction
 from etl.db.migrate import ready_engine
@@ -109,6 +111,15 @@ def test_enqueue_makes_accounts_due(database_url: str, sandbox: Sandbox, environ
     assert main(["enqueue"]) == main(["enqueue", "ada", "--all"]) == 2
     assert main(["enqueue", "--all", "--spread", "often"]) == 2
     engine.dispose()
+
+
+def test_a_process_that_a_stop_finds_starting_is_no_failure(monkeypatch):
+    started = [sys.executable, "-c", "import sys; sys.stdin.read()"]  # it does not handle signals yet
+    stop = threading.Event()
+    stop.set()
+    monkeypatch.setattr(worker, "stop_event", lambda: nullcontext(stop))
+    monkeypatch.setattr(worker, "_start", lambda *_: subprocess.Popen(started, stdin=subprocess.PIPE))
+    assert worker._supervise(2, None, once=False) == []
 
 
 def test_workers_need_postgresql(new_database: NewDatabase, environment, capsys):

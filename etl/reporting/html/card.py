@@ -11,10 +11,10 @@ from html import escape
 from importlib.util import find_spec
 from typing import Any, Final, NamedTuple
 
-from etl.errors import UsageError
+from etl.errors import UsageError, counted
 from etl.logs import visible
 from etl.reporting.html.files import ASSETS, heading_font
-from etl.reporting.year_text import counted, fact_tracks, name, title
+from etl.reporting.year_text import fact_tracks, name, title
 
 Row = dict[str, Any]
 FONT: Final = "'favsync heading', system-ui, 'Segoe UI', Roboto, 'Noto Sans', 'Noto Sans Ethiopic', sans-serif"

@@ -21,7 +21,7 @@ from etl.reporting.html.document import policy
 from etl.reporting.html.files import asset, heading_font, make_folder, write_file
 from etl.reporting.html.overview import AccountRow, overview_page, page_name
 from etl.reporting.html.static import static_blocks
-from etl.reporting.query import known_accounts, require_accounts
+from etl.reporting.query import chosen_accounts
 from etl.reporting.render import json_text
 
 SCRIPTS: Final = (
@@ -44,8 +44,7 @@ def write_report(
 
     Raises: UsageError, for an unknown account, more pages than ``-`` takes, or a file that cannot be written.
     """
-    require_accounts(connection, accounts)
-    names = list(dict.fromkeys(accounts)) or known_accounts(connection)
+    names = chosen_accounts(connection, accounts)
     if len(names) > MAX_ACCOUNTS:
         return _write_pages(connection, target, names, progress)
     write_file(target, page(_content([account_report(connection, name) for name in names])))

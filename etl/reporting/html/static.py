@@ -10,7 +10,9 @@ from html import escape
 from math import floor
 from typing import Any
 
+from etl.errors import counted
 from etl.reporting.html.document import head_tags
+from etl.reporting.year_text import day
 
 Row = Mapping[str, Any]
 
@@ -33,11 +35,11 @@ def summary_line(report: Row) -> str:
     if looks["last"] is None:
         return "favsync has not read this list yet."
     music = duration_words(summary)
-    by = f" by {_counted(report['artists']['count'], 'artist')}" if report["artists"]["count"] else ""
-    changes = f"{_counted(summary['added'], 'addition')} and {_counted(summary['removed'], 'removal')}"
+    by = f" by {counted(report['artists']['count'], 'artist')}" if report["artists"]["count"] else ""
+    changes = f"{counted(summary['added'], 'addition')} and {counted(summary['removed'], 'removal')}"
     return (
-        f"{_counted(summary['favourites'], 'favourite')}{f', {music} of music' if music else ''}{by}. "
-        f"{changes} seen from {_day(looks['first'])} to {_day(looks['last'])}."
+        f"{counted(summary['favourites'], 'favourite')}{f', {music} of music' if music else ''}{by}. "
+        f"{changes} seen from {day(looks['first'])} to {day(looks['last'])}."
     )
 
 
@@ -72,11 +74,3 @@ def _tiles(report: Row) -> list[tuple[str, str]]:
         ("Playing time", duration_words(summary) or "not known"),
         ("Added and removed", f"+{summary['added']:,} −{summary['removed']:,}"),
     ]
-
-
-def _counted(count: int, word: str) -> str:
-    return f"{count:,} {word}{'' if count == 1 else 's'}"
-
-
-def _day(instant: Any) -> str:
-    return f"{instant.day} {instant:%b %Y}"
