@@ -6,7 +6,7 @@ in the one transaction that writes what the run found, so a crash leaves the his
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,7 +23,6 @@ from etl.load import accounts, runs
 from etl.load.accounts import Account
 from etl.load.baseline import FavouriteQueries, read_baseline, read_open_favourites, shared_labels, stored_version_refs
 from etl.load.favourites import write_changes, write_rejects
-from etl.load.raw import RawItem, items_of
 from etl.load.run_lock import hold_in_transaction, sync_lock
 from etl.load.snapshot import load_delta
 from etl.load.stored_tracks import track_titles
@@ -31,6 +30,7 @@ from etl.load.tracks import mark_sighted
 from etl.model.encoding import snapshot_digest
 from etl.model.records import (
     Baseline,
+    Digest,
     FavouriteChanges,
     OpenFavourites,
     Outcome,
@@ -43,7 +43,15 @@ from etl.model.result import RunResult, outcome_of
 from etl.replay.review import mark_superseded
 from etl.replay.track_events import accounts_with_tracks
 from etl.replay.tracks import replay_tracks
-from etl.transform.delta import Delta, find_delta, is_unchanged, normalise_batches, require_readable
+from etl.transform.delta import (
+    Delta,
+    find_additions,
+    find_delta,
+    is_unchanged,
+    kept_digests,
+    normalise_batches,
+    require_readable,
+)
 from etl.transform.favourite_history import decide_changes
 from etl.transform.removals import CROWD, labelled_tracks
 from etl.transform.track_versions import track_changes
@@ -63,6 +71,17 @@ class Run(msgspec.Struct, frozen=True):
     options: RunOptions
     result: RunResult
     baseline: Baseline | None = None
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What a run is about to write. ``known_ids``: the ids of the items that are not in ``delta``. ``lookup``: what it read."""
+
+    snapshot: Snapshot
+    ref: SnapshotRef
+    owner: User | None
+    delta: Delta
+    known_ids: Mapping[Digest, int]
+    lookup: FavouriteQueries
 
 
 def sync_account(engine: Engine, account: Account, api: FavouritesApi, options: RunOptions) -> RunResult:
@@ -104,10 +123,10 @@ def _sync(engine: Engine, run: Run) -> RunResult:
             return _record_unchanged(connection, run, snapshot, baseline, owner)
     owner = _owner(engine, run)
     answers = _ask_catalogue(run, snapshot, lookup)
-    delta, known = _delta(run, snapshot)
-    ref = _snapshot_ref(run, snapshot, owner, answers)
+    delta, known_ids = _delta(run, snapshot, lookup)
+    found = Found(snapshot, _snapshot_ref(run, snapshot, owner, answers), owner, delta, known_ids, lookup)
     # The transaction runs again after a deadlock.
-    return in_transaction(engine, lambda connection: _load(connection, run, snapshot, ref, (delta, known), owner))
+    return in_transaction(engine, lambda connection: _load(connection, run, found))
 
 
 def _is_check_due(run: Run) -> bool:
@@ -154,41 +173,30 @@ def _dated(run: Run, snapshot: Snapshot) -> Run:
     return replace(run, result=replace(run.result, started_at=run.result.started_at + snapshot.clock_shift))
 
 
-def _delta(run: Run, snapshot: Snapshot) -> tuple[Delta, Sequence[RawItem]]:
-    """Return what is new since the baseline, and the stored items of the baseline."""
+def _delta(run: Run, snapshot: Snapshot, lookup: FavouriteQueries) -> tuple[Delta, Mapping[Digest, int]]:
+    """Return what is new since the baseline, and the ids of the other items."""
     if run.engine is None or run.baseline is None:
-        return find_delta(snapshot.items, {}), ()
-    with read_transaction(run.engine) as connection:
-        known = items_of(connection, run.baseline.snapshot_id)
-    return find_delta(snapshot.items, {item.digest: item.is_readable for item in known}), known
+        return find_delta(snapshot.items, {}), {}
+    delta = find_additions(snapshot.items, run.baseline, lookup.open_tracks())
+    if delta is not None:
+        kept = kept_digests(snapshot.items, delta.positions)
+        return delta, dict(zip(kept, lookup.item_ids(), strict=True))
+    known = lookup.items()
+    delta = find_delta(snapshot.items, {item.digest: item.is_readable for item in known})
+    return delta, {item.digest: item.raw_item_id for item in known}
 
 
-def _open_favourites(
-    connection: Connection, run: Run, present: Collection[int], known: Sequence[RawItem]
-) -> OpenFavourites:
-    snapshots = {run.baseline.snapshot_id: known} if run.baseline else {}
-    return read_open_favourites(connection, run.account.account_id, present, snapshots)
-
-
-def _load(
-    connection: Connection,
-    run: Run,
-    snapshot: Snapshot,
-    ref: SnapshotRef,
-    found: tuple[Delta, Sequence[RawItem]],
-    owner: User | None,
-) -> RunResult:
+def _load(connection: Connection, run: Run, found: Found) -> RunResult:
     """Write everything that the run found.
 
-    The favourites are read first, with the schema version, so that a lost lock and an upgrade meanwhile are noticed. The run
-    row precedes the favourites: a trigger lets only a proven run close an interval.
+    What was read of the favourites is checked first, with the schema version, so that a lost lock and an upgrade meanwhile are
+    noticed. The run row precedes the favourites: a trigger lets only a proven run close an interval.
     """
-    account, (delta, known) = run.account, found
+    account, snapshot, ref, delta = run.account, found.snapshot, found.ref, found.delta
     hold_in_transaction(connection, account.account_id)
-    before = _open_favourites(connection, run, ref.present, known)
-    known_ids = {item.digest: item.raw_item_id for item in known}
+    before = read_open_favourites(connection, account.account_id, ref.present, found.lookup)
     loaded = load_delta(
-        connection, delta, known_ids, keep_bodies=run.options.keep_bodies, tracks_at=snapshot.observed_at
+        connection, delta, found.known_ids, keep_bodies=run.options.keep_bodies, tracks_at=snapshot.observed_at
     )
     rejected = delta.known_rejects + len(loaded.rejects)
     require_readable(rejected, len(snapshot.items))
@@ -203,7 +211,7 @@ def _load(
     write_rejects(connection, ref.run_id, loaded.rejects)
     if loaded.late:
         replay_tracks(connection, loaded.late, accounts=accounts_with_tracks(connection, loaded.late))
-    _remember_owner(connection, run, owner, snapshot.observed_at)
+    _remember_owner(connection, run, found.owner, snapshot.observed_at)
     _settle(connection, run, result)
     mark_sighted(connection, loaded.sighted, loaded.earlier, snapshot.observed_at)
     return result
@@ -285,7 +293,7 @@ def plan_account(engine: Engine | None, account: Account, api: FavouritesApi, op
     snapshot, lookup = _take_snapshot(run)
     run = _dated(run, snapshot)
     owner = require_owner(api, account.boomplay_user_id, account.name) if engine else None
-    delta, known = _delta(run, snapshot)
+    delta, _ = _delta(run, snapshot, lookup)
     changed, rejected = 0, delta.known_rejects
     titles: dict[int, str] = {}
     ref = _snapshot_ref(run, snapshot, owner, _ask_catalogue(run, snapshot, lookup))
@@ -298,7 +306,7 @@ def plan_account(engine: Engine | None, account: Account, api: FavouritesApi, op
         before = OpenFavourites()
     else:
         with read_transaction(engine) as connection:
-            before = _open_favourites(connection, run, ref.present, known)
+            before = read_open_favourites(connection, account.account_id, ref.present, lookup)
             ref = replace(ref, labelled=_labelled(connection, before, ref))
             for batch in normalise_batches(delta):
                 refs = stored_version_refs(connection, [track.track_id for track in batch.tracks])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -58,6 +58,28 @@ def find_delta(items: Sequence[Item], known: Mapping[Digest, bool]) -> Delta:
     positions = [position for position, item in enumerate(items) if item.digest not in known]
     positions.sort(key=lambda position: items[position].track_id or 0)
     return Delta(items, positions, sum(not known.get(item.digest, True) for item in items))
+
+
+def find_additions(items: Sequence[Item], baseline: Baseline, favourites: Container[int | None]) -> Delta | None:
+    """Return what is new in ``items``, if that is tracks beside ``favourites`` and nothing else; None if it is more.
+
+    The list without them then has the digest of the baseline, so the items of the baseline need not be read.
+    """
+    positions = [position for position, item in enumerate(items) if item.track_id not in favourites]
+    if len(items) - len(positions) != baseline.size:
+        return None
+    if snapshot_digest(kept_digests(items, positions)) != baseline.digest:
+        return None
+    positions.sort(key=lambda position: items[position].track_id or 0)
+    return Delta(items, positions, baseline.rejected)
+
+
+def kept_digests(items: Sequence[Item], new: Collection[int]) -> list[Digest]:
+    """Return the digests of ``items`` without those at the positions ``new``, in list order."""
+    digests: list[Digest | None] = [item.digest for item in items]
+    for position in new:
+        digests[position] = None
+    return [digest for digest in digests if digest is not None]
 
 
 def require_readable(rejected: int, items: int) -> None:
