@@ -6,7 +6,7 @@ in the one transaction that writes what the run found, so a crash leaves the his
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,6 +23,7 @@ from etl.load import accounts, runs
 from etl.load.accounts import Account
 from etl.load.baseline import FavouriteQueries, read_baseline, read_open_favourites, shared_labels, stored_version_refs
 from etl.load.favourites import write_changes, write_rejects
+from etl.load.raw import ids_of
 from etl.load.run_lock import hold_in_transaction, sync_lock
 from etl.load.snapshot import load_delta
 from etl.load.stored_tracks import track_titles
@@ -30,7 +31,6 @@ from etl.load.tracks import mark_sighted
 from etl.model.encoding import snapshot_digest
 from etl.model.records import (
     Baseline,
-    Digest,
     FavouriteChanges,
     OpenFavourites,
     Outcome,
@@ -48,7 +48,6 @@ from etl.transform.delta import (
     find_additions,
     find_delta,
     is_unchanged,
-    kept_digests,
     normalise_batches,
     require_readable,
 )
@@ -74,13 +73,12 @@ class Run(msgspec.Struct, frozen=True):
 
 
 class Found(msgspec.Struct, frozen=True):
-    """What a run is about to write. ``known_ids``: the ids of the items that are not in ``delta``. ``lookup``: what it read."""
+    """What a run is about to write. ``lookup``: what it has read of the database."""
 
     snapshot: Snapshot
     ref: SnapshotRef
     owner: User | None
     delta: Delta
-    known_ids: Mapping[Digest, int]
     lookup: FavouriteQueries
 
 
@@ -123,8 +121,8 @@ def _sync(engine: Engine, run: Run) -> RunResult:
             return _record_unchanged(connection, run, snapshot, baseline, owner)
     owner = _owner(engine, run)
     answers = _ask_catalogue(run, snapshot, lookup)
-    delta, known_ids = _delta(run, snapshot, lookup)
-    found = Found(snapshot, _snapshot_ref(run, snapshot, owner, answers), owner, delta, known_ids, lookup)
+    delta = _delta(run, snapshot, lookup)
+    found = Found(snapshot, _snapshot_ref(run, snapshot, owner, answers), owner, delta, lookup)
     # The transaction runs again after a deadlock.
     return in_transaction(engine, lambda connection: _load(connection, run, found))
 
@@ -173,17 +171,22 @@ def _dated(run: Run, snapshot: Snapshot) -> Run:
     return replace(run, result=replace(run.result, started_at=run.result.started_at + snapshot.clock_shift))
 
 
-def _delta(run: Run, snapshot: Snapshot, lookup: FavouriteQueries) -> tuple[Delta, Mapping[Digest, int]]:
-    """Return what is new since the baseline, and the ids of the other items."""
+def _delta(run: Run, snapshot: Snapshot, lookup: FavouriteQueries) -> Delta:
+    """Return what is new since the baseline. The items of the baseline are read if it is more than additions."""
     if run.engine is None or run.baseline is None:
-        return find_delta(snapshot.items, {}), {}
+        return find_delta(snapshot.items, {})
     delta = find_additions(snapshot.items, run.baseline, lookup.open_tracks())
-    if delta is not None:
-        kept = kept_digests(snapshot.items, delta.positions)
-        return delta, dict(zip(kept, lookup.item_ids(), strict=True))
-    known = lookup.items()
-    delta = find_delta(snapshot.items, {item.digest: item.is_readable for item in known})
-    return delta, {item.digest: item.raw_item_id for item in known}
+    return delta or find_delta(snapshot.items, {item.digest: item.is_readable for item in lookup.items()})
+
+
+def _known_ids(connection: Connection, run: Run, found: Found) -> Sequence[int]:
+    """Return the ids of the items that are not new, in list order."""
+    if run.baseline is None:
+        return ()
+    if not found.lookup.items_read:  # there are only additions
+        return ids_of(connection, run.baseline.snapshot_id)
+    ids = {item.digest: item.raw_item_id for item in found.lookup.items()}
+    return [ids[item.digest] for item in found.delta.known_items()]
 
 
 def _load(connection: Connection, run: Run, found: Found) -> RunResult:
@@ -196,7 +199,11 @@ def _load(connection: Connection, run: Run, found: Found) -> RunResult:
     hold_in_transaction(connection, account.account_id)
     before = read_open_favourites(connection, account.account_id, ref.present, found.lookup)
     loaded = load_delta(
-        connection, delta, found.known_ids, keep_bodies=run.options.keep_bodies, tracks_at=snapshot.observed_at
+        connection,
+        delta,
+        _known_ids(connection, run, found),
+        keep_bodies=run.options.keep_bodies,
+        tracks_at=snapshot.observed_at,
     )
     rejected = delta.known_rejects + len(loaded.rejects)
     require_readable(rejected, len(snapshot.items))
@@ -223,7 +230,7 @@ def _settle(connection: Connection, run: Run, result: RunResult) -> None:
 
 
 def _labelled(connection: Connection, before: OpenFavourites, ref: SnapshotRef) -> frozenset[int]:
-    missing = set(before.open).difference(ref.present)
+    missing = (before.intervals.keys() & before.open).difference(ref.present)
     if len(missing) < CROWD:
         return frozenset()
     return labelled_tracks(missing, shared_labels(connection, missing, before.open))
@@ -293,7 +300,7 @@ def plan_account(engine: Engine | None, account: Account, api: FavouritesApi, op
     snapshot, lookup = _take_snapshot(run)
     run = _dated(run, snapshot)
     owner = require_owner(api, account.boomplay_user_id, account.name) if engine else None
-    delta, _ = _delta(run, snapshot, lookup)
+    delta = _delta(run, snapshot, lookup)
     changed, rejected = 0, delta.known_rejects
     titles: dict[int, str] = {}
     ref = _snapshot_ref(run, snapshot, owner, _ask_catalogue(run, snapshot, lookup))

@@ -15,7 +15,7 @@ from etl.db.engine import read_transaction
 from etl.db.migrate import VERSIONS, require_version
 from etl.db.tables import favourites, removal_memory, runs, snapshots, track_artists, tracks
 from etl.errors import DatabaseError
-from etl.load.raw import RawItem, ids_of, items_of, last_track
+from etl.load.raw import RawItem, items_of, last_track
 from etl.model.records import (
     Baseline,
     FavouriteInterval,
@@ -90,13 +90,6 @@ class FavouriteQueries:
                 self.items_read[snapshot_id] = items_of(connection, snapshot_id)
         return self.items_read[snapshot_id]
 
-    def item_ids(self) -> Sequence[int]:
-        """Return the ids of the items of the baseline, in list order, without reading the items."""
-        if self._engine is None or self._baseline is None:
-            return ()
-        with read_transaction(self._engine) as connection:
-            return ids_of(connection, self._baseline.snapshot_id)
-
     def at_risk(self, missing: Collection[int], young_since: datetime | None) -> frozenset[int]:
         """Return those of ``missing`` that are the last favourite in the list or were added after ``young_since``."""
         if self._engine is None:
@@ -150,11 +143,11 @@ def read_open_favourites(
     if lookup and open_count(connection, account_id) != len(is_open):
         raise _lock_was_lost()
     newest = read_baseline(connection, account_id)
-    instants = instants_of(account_id).cte()
-    newest_start = select(instants.c.started_at).order_by(instants.c.observed_at.desc()).limit(1)
-    newest_proof = select(func.max(instants.c.started_at)).where(instants.c.proofs > 0)
-    starts = select(newest_start.scalar_subquery(), newest_proof.scalar_subquery())
-    seen_at, absence_at = connection.execute(starts).one()
+    observed_at = newest.observed_at if newest else None
+    instants = instants_of(account_id).subquery().c
+    newest_start = case((instants.observed_at == observed_at, instants.started_at))
+    newest_proof = case((instants.proofs > 0, instants.started_at))
+    seen_at, absence_at = connection.execute(select(func.max(newest_start), func.max(newest_proof))).one()
     missing = is_open.difference(present)
     touched: list[FavouriteInterval] = []
     if is_open:
@@ -168,7 +161,7 @@ def read_open_favourites(
         intervals=intervals,
         seen_at=seen_at,
         absence_at=absence_at,
-        observed_at=newest.observed_at if newest else None,
+        observed_at=observed_at,
         order=_last_whole_order(connection, account_id, lookup.items_read if lookup else {}) if is_first else (),
         memory=read_memory(connection, account_id),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -27,6 +27,11 @@ class Delta(msgspec.Struct, frozen=True):
     items: Sequence[Item]
     positions: Sequence[int]
     known_rejects: int = 0
+
+    def known_items(self) -> list[Item]:
+        """Return the items that the previous snapshot held, in list order."""
+        new = set(self.positions)
+        return [item for position, item in enumerate(self.items) if position not in new]
 
 
 class NormalisedBatch(msgspec.Struct, frozen=True):
@@ -68,18 +73,9 @@ def find_additions(items: Sequence[Item], baseline: Baseline, favourites: Contai
     positions = [position for position, item in enumerate(items) if item.track_id not in favourites]
     if len(items) - len(positions) != baseline.size:
         return None
-    if snapshot_digest(kept_digests(items, positions)) != baseline.digest:
-        return None
     positions.sort(key=lambda position: items[position].track_id or 0)
-    return Delta(items, positions, baseline.rejected)
-
-
-def kept_digests(items: Sequence[Item], new: Collection[int]) -> list[Digest]:
-    """Return the digests of ``items`` without those at the positions ``new``, in list order."""
-    digests: list[Digest | None] = [item.digest for item in items]
-    for position in new:
-        digests[position] = None
-    return [digest for digest in digests if digest is not None]
+    delta = Delta(items, positions, baseline.rejected)
+    return delta if snapshot_digest([item.digest for item in delta.known_items()]) == baseline.digest else None
 
 
 def require_readable(rejected: int, items: int) -> None:
