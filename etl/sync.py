@@ -43,14 +43,7 @@ from etl.model.result import RunResult, outcome_of
 from etl.replay.review import mark_superseded
 from etl.replay.track_events import accounts_with_tracks
 from etl.replay.tracks import replay_tracks
-from etl.transform.delta import (
-    Delta,
-    find_additions,
-    find_delta,
-    is_unchanged,
-    normalise_batches,
-    require_readable,
-)
+from etl.transform.delta import Delta, find_additions, find_delta, is_unchanged, normalise_batches, require_readable
 from etl.transform.favourite_history import decide_changes
 from etl.transform.removals import CROWD, labelled_tracks
 from etl.transform.track_versions import track_changes
@@ -198,12 +191,9 @@ def _load(connection: Connection, run: Run, found: Found) -> RunResult:
     account, snapshot, ref, delta = run.account, found.snapshot, found.ref, found.delta
     hold_in_transaction(connection, account.account_id)
     before = read_open_favourites(connection, account.account_id, ref.present, found.lookup)
+    known_ids = _known_ids(connection, run, found)
     loaded = load_delta(
-        connection,
-        delta,
-        _known_ids(connection, run, found),
-        keep_bodies=run.options.keep_bodies,
-        tracks_at=snapshot.observed_at,
+        connection, delta, known_ids, keep_bodies=run.options.keep_bodies, tracks_at=snapshot.observed_at
     )
     rejected = delta.known_rejects + len(loaded.rejects)
     require_readable(rejected, len(snapshot.items))
@@ -313,7 +303,7 @@ def plan_account(engine: Engine | None, account: Account, api: FavouritesApi, op
         before = OpenFavourites()
     else:
         with read_transaction(engine) as connection:
-            before = read_open_favourites(connection, account.account_id, ref.present, lookup)
+            before = read_open_favourites(connection, account.account_id, ref.present)
             ref = replace(ref, labelled=_labelled(connection, before, ref))
             for batch in normalise_batches(delta):
                 refs = stored_version_refs(connection, [track.track_id for track in batch.tracks])

@@ -37,9 +37,8 @@ class FirstNames(msgspec.Struct, frozen=True):
             is_same_album = track.album_id is not None and self.titles[track.album_id] == track.album_title
         if not is_same_album:
             return False
-        named = [
-            a.name is not None and self.names[a.artist_id] == a.name for a in track.artists
-        ]  # a list: in half the time
+        # A list takes half of the time of a generator.
+        named = [a.name is not None and self.names[a.artist_id] == a.name for a in track.artists]
         return all(named)
 
 
