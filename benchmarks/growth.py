@@ -158,7 +158,7 @@ def load_day(connection: Connection, account_id: int, tracks: Sequence[Item], be
     now = clock.now()
     run_id = runs.begin(connection, account_id, OPTIONS.trigger, now)
     delta = find_delta(tracks, {digest: item.is_readable for digest, item in items.items()})
-    known = {digest: item.raw_item_id for digest, item in items.items()}
+    known = [items[item.digest].raw_item_id for item in delta.known_items()]
     loaded = load_delta(connection, delta, known, keep_bodies=True, tracks_at=now)
     missing = state.open - {item.track_id for item in tracks}
     present = tuple(item.track_id for item in tracks if item.track_id is not None)

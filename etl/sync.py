@@ -7,7 +7,7 @@ fully updated.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -24,7 +24,7 @@ from etl.load import accounts, runs
 from etl.load.accounts import Account
 from etl.load.baseline import FavouriteQueries, read_baseline, read_open_favourites, shared_labels, stored_version_refs
 from etl.load.favourites import write_changes, write_rejects
-from etl.load.raw import RawItem, items_of
+from etl.load.raw import ids_of
 from etl.load.run_lock import hold_in_transaction, sync_lock
 from etl.load.snapshot import load_delta
 from etl.load.stored_tracks import track_titles
@@ -44,7 +44,7 @@ from etl.model.result import RunResult, outcome_of
 from etl.replay.review import mark_superseded
 from etl.replay.track_events import accounts_with_tracks
 from etl.replay.tracks import replay_tracks
-from etl.transform.delta import Delta, find_delta, is_unchanged, normalise_batches, require_readable
+from etl.transform.delta import Delta, find_additions, find_delta, is_unchanged, normalise_batches, require_readable
 from etl.transform.favourite_history import decide_changes
 from etl.transform.removals import CROWD, labelled_tracks
 from etl.transform.track_versions import track_changes
@@ -64,6 +64,16 @@ class Run(msgspec.Struct, frozen=True):
     options: RunOptions
     result: RunResult
     baseline: Baseline | None = None
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What a run is about to write. ``lookup``: what it has read of the database."""
+
+    snapshot: Snapshot
+    ref: SnapshotRef
+    owner: User | None
+    delta: Delta
+    lookup: FavouriteQueries
 
 
 def sync_account(engine: Engine, account: Account, api: FavouritesApi, options: RunOptions) -> RunResult:
@@ -105,10 +115,10 @@ def _sync(engine: Engine, run: Run) -> RunResult:
             return _record_unchanged(connection, run, snapshot, baseline, owner)
     owner = _owner(engine, run)
     answers = _ask_catalogue(run, snapshot, lookup)
-    delta, known = _delta(run, snapshot)
-    ref = _snapshot_ref(run, snapshot, owner, answers)
+    delta = _delta(run, snapshot, lookup)
+    found = Found(snapshot, _snapshot_ref(run, snapshot, owner, answers), owner, delta, lookup)
     # The transaction is retried after a deadlock.
-    return in_transaction(engine, lambda connection: _load(connection, run, snapshot, ref, (delta, known), owner))
+    return in_transaction(engine, lambda connection: _load(connection, run, found))
 
 
 def _is_check_due(run: Run) -> bool:
@@ -155,39 +165,34 @@ def _dated(run: Run, snapshot: Snapshot) -> Run:
     return replace(run, result=replace(run.result, started_at=run.result.started_at + snapshot.clock_shift))
 
 
-def _delta(run: Run, snapshot: Snapshot) -> tuple[Delta, Sequence[RawItem]]:
-    """Return what is new since the baseline, and the stored items of the baseline."""
+def _delta(run: Run, snapshot: Snapshot, lookup: FavouriteQueries) -> Delta:
+    """Return what is new since the baseline. The items of the baseline are read if it is more than additions."""
     if run.engine is None or run.baseline is None:
-        return find_delta(snapshot.items, {}), ()
-    with read_transaction(run.engine) as connection:
-        known = items_of(connection, run.baseline.snapshot_id)
-    return find_delta(snapshot.items, {item.digest: item.is_readable for item in known}), known
+        return find_delta(snapshot.items, {})
+    delta = find_additions(snapshot.items, run.baseline, lookup.open_tracks())
+    return delta or find_delta(snapshot.items, {item.digest: item.is_readable for item in lookup.items()})
 
 
-def _open_favourites(
-    connection: Connection, run: Run, present: Collection[int], known: Sequence[RawItem]
-) -> OpenFavourites:
-    snapshots = {run.baseline.snapshot_id: known} if run.baseline else {}
-    return read_open_favourites(connection, run.account.account_id, present, snapshots)
+def _known_ids(connection: Connection, run: Run, found: Found) -> Sequence[int]:
+    """Return the ids of the items that are not new, in list order."""
+    if run.baseline is None:
+        return ()
+    if not found.lookup.items_read:  # there are only additions
+        return ids_of(connection, run.baseline.snapshot_id)
+    ids = {item.digest: item.raw_item_id for item in found.lookup.items()}
+    return [ids[item.digest] for item in found.delta.known_items()]
 
 
-def _load(
-    connection: Connection,
-    run: Run,
-    snapshot: Snapshot,
-    ref: SnapshotRef,
-    found: tuple[Delta, Sequence[RawItem]],
-    owner: User | None,
-) -> RunResult:
+def _load(connection: Connection, run: Run, found: Found) -> RunResult:
     """Write everything that the run found.
 
-    The favourites are read first, with the schema version, so that a lost lock and an upgrade meanwhile are noticed. The run
-    row precedes the favourites: a trigger lets only a proven run close an interval.
+    What was read of the favourites is checked first, with the schema version, so that a lost lock and an upgrade meanwhile are
+    noticed. The run row precedes the favourites: a trigger lets only a proven run close an interval.
     """
-    account, (delta, known) = run.account, found
+    account, snapshot, ref, delta = run.account, found.snapshot, found.ref, found.delta
     hold_in_transaction(connection, account.account_id)
-    before = _open_favourites(connection, run, ref.present, known)
-    known_ids = {item.digest: item.raw_item_id for item in known}
+    before = read_open_favourites(connection, account.account_id, ref.present, found.lookup)
+    known_ids = _known_ids(connection, run, found)
     loaded = load_delta(
         connection, delta, known_ids, keep_bodies=run.options.keep_bodies, tracks_at=snapshot.observed_at
     )
@@ -204,7 +209,7 @@ def _load(
     write_rejects(connection, ref.run_id, loaded.rejects)
     if loaded.late:
         replay_tracks(connection, loaded.late, accounts=accounts_with_tracks(connection, loaded.late))
-    _remember_owner(connection, run, owner, snapshot.observed_at)
+    _remember_owner(connection, run, found.owner, snapshot.observed_at)
     _settle(connection, run, result)
     mark_sighted(connection, loaded.sighted, loaded.earlier, snapshot.observed_at)
     return result
@@ -218,7 +223,7 @@ def _settle(connection: Connection, run: Run, result: RunResult) -> None:
 
 def _labelled(connection: Connection, before: OpenFavourites, ref: SnapshotRef) -> frozenset[int]:
     """Return the missing tracks that look hidden together with their label."""
-    missing = set(before.open).difference(ref.present)
+    missing = (before.intervals.keys() & before.open).difference(ref.present)
     if len(missing) < CROWD:
         return frozenset()
     return labelled_tracks(missing, shared_labels(connection, missing, before.open))
@@ -288,7 +293,7 @@ def plan_account(engine: Engine | None, account: Account, api: FavouritesApi, op
     snapshot, lookup = _take_snapshot(run)
     run = _dated(run, snapshot)
     owner = require_owner(api, account.boomplay_user_id, account.name) if engine else None
-    delta, known = _delta(run, snapshot)
+    delta = _delta(run, snapshot, lookup)
     changed, rejected = 0, delta.known_rejects
     titles: dict[int, str] = {}
     ref = _snapshot_ref(run, snapshot, owner, _ask_catalogue(run, snapshot, lookup))
@@ -301,7 +306,7 @@ def plan_account(engine: Engine | None, account: Account, api: FavouritesApi, op
         before = OpenFavourites()
     else:
         with read_transaction(engine) as connection:
-            before = _open_favourites(connection, run, ref.present, known)
+            before = read_open_favourites(connection, account.account_id, ref.present)
             ref = replace(ref, labelled=_labelled(connection, before, ref))
             for batch in normalise_batches(delta):
                 refs = stored_version_refs(connection, [track.track_id for track in batch.tracks])

@@ -176,8 +176,8 @@ def select_in(
     if connection.dialect.name == "postgresql":
         if not wanted:
             return []
-        sql = f"{head} = ANY(%b){suffix}"  # in binary: as text, each digest would be escaped twice
-        return rows_of(connection, sql, (wanted,))
+        holder, array = pg_copy.array(wanted)
+        return rows_of(connection, f"{head} = ANY({holder}){suffix}", (array,))
     found: list[Row] = []
     for start in range(0, len(wanted), SQLITE_VARIABLES):
         part = wanted[start : start + SQLITE_VARIABLES]

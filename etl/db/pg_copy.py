@@ -45,7 +45,7 @@ def copy(connection: Connection, table: Table, target: str, columns: Sequence[st
     driver: Any = connection.connection.driver_connection
     types = [_type_name(table.c[name], connection) for name in columns]
     for place, name in enumerate(types):
-        if name == "integer" and any(abs(row[place] or 0) > LARGEST_INTEGER for row in rows):
+        if name == "integer" and not _fit([row[place] or 0 for row in rows]):
             raise ValueError(f"{table.name}.{columns[place]} holds 32 bits: the driver would cut what it is given")
     documents = [place for place, name in enumerate(types) if name == "jsonb"]
     statement = f"COPY {target} ({', '.join(columns)}) FROM STDIN (FORMAT binary)"
@@ -56,6 +56,24 @@ def copy(connection: Connection, table: Table, target: str, columns: Sequence[st
                 stream.write_row(row)
     except connection.dialect.loaded_dbapi.Error as error:  # the driver's own, which SQLAlchemy has not seen
         raise DBAPIError.instance(statement, None, error, connection.dialect.loaded_dbapi.Error) from error
+
+
+def _fit(numbers: Sequence[int]) -> bool:
+    """True if all of them have 32 bits."""
+    return max(numbers, default=0) <= LARGEST_INTEGER and min(numbers, default=0) >= -LARGEST_INTEGER
+
+
+def array(values: Sequence[Any]) -> tuple[str, Any]:
+    """Return the placeholder and the parameter of an array of ``values``, which all have one type.
+
+    Integers and bytes are written as text here, in half of the time that the driver needs for a list of them.
+    """
+    if isinstance(values[0], int):
+        return "%s::bigint[]", f"{{{','.join(map(str, values))}}}"
+    if isinstance(values[0], bytes):
+        hexadecimal = ",".join([f'"\\\\x{each.hex()}"' for each in values])
+        return "%s::bytea[]", f"{{{hexadecimal}}}"
+    return "%b", values
 
 
 def _type_name(column: Column[Any], connection: Connection) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -61,15 +60,17 @@ def read_baseline(connection: Connection, account_id: int) -> Baseline | None:
 
 
 class FavouriteQueries:
-    """Looks up the open favourites of an account while its list is read (`etl.extract.snapshot.FavouriteLookup`).
+    """Looks up what is stored of an account while its list is read (`etl.extract.snapshot.FavouriteLookup`).
 
-    The open tracks are read once: only the run that holds the account's lock can change them.
+    The open tracks and the items of the baseline are read once: only the run that holds the account's lock can change them.
+    ``items_read``: those items by ``snapshot_id``, once they are read.
     """
 
     def __init__(self, engine: Engine | None, account_id: int, baseline: Baseline | None) -> None:
         """``engine`` None: there is no database yet."""
         self._engine, self._account_id, self._baseline = engine, account_id, baseline
         self._open: frozenset[int] | None = None if engine else frozenset()
+        self.items_read: dict[int, Sequence[RawItem]] = {}
 
     def open_tracks(self) -> frozenset[int]:
         """Return the tracks that are favourites."""
@@ -78,6 +79,16 @@ class FavouriteQueries:
             with read_transaction(self._engine) as connection:
                 self._open = open_tracks(connection, self._account_id)
         return self._open
+
+    def items(self) -> Sequence[RawItem]:
+        """Return the items of the baseline, in list order; none without a baseline."""
+        if self._engine is None or self._baseline is None:
+            return ()
+        snapshot_id = self._baseline.snapshot_id
+        if snapshot_id not in self.items_read:
+            with read_transaction(self._engine) as connection:
+                self.items_read[snapshot_id] = items_of(connection, snapshot_id)
+        return self.items_read[snapshot_id]
 
     def at_risk(self, missing: Collection[int], young_since: datetime | None) -> frozenset[int]:
         """Return those of ``missing`` that are the last favourite in the list or were added after ``young_since``."""
@@ -112,46 +123,52 @@ class FavouriteQueries:
 
 def open_count(connection: Connection, account_id: int) -> int:
     """Return the number of open favourites."""
-    is_open = (favourites.c.account_id == account_id) & favourites.c.valid_to.is_(None)
-    return connection.execute(select(func.count()).where(is_open)).scalar_one()
+    ((count,),) = _open_rows(connection, account_id, "count(*)")
+    return int(count)
 
 
 def read_open_favourites(
     connection: Connection,
     account_id: int,
     present: Collection[int],
-    known: Mapping[int, Sequence[RawItem]] = MappingProxyType({}),
+    lookup: FavouriteQueries | None = None,
 ) -> OpenFavourites:
     """Return the account's history as far as a snapshot that saw the tracks ``present`` needs it.
 
-    ``known``: the items of snapshots that the caller has read already, by ``snapshot_id``.
+    ``lookup``: what the caller has read already under the account's lock.
 
     Raises: DatabaseError, if another run changes it meanwhile: the lock was lost.
     """
-    is_open = open_tracks(connection, account_id)
+    is_open = lookup.open_tracks() if lookup else open_tracks(connection, account_id)
+    if lookup and open_count(connection, account_id) != len(is_open):
+        raise _lock_was_lost()
     newest = read_baseline(connection, account_id)
-    instants = instants_of(account_id).cte()
-    newest_start = select(instants.c.started_at).order_by(instants.c.observed_at.desc()).limit(1)
-    newest_proof = select(func.max(instants.c.started_at)).where(instants.c.proofs > 0)
-    starts = select(newest_start.scalar_subquery(), newest_proof.scalar_subquery())
-    seen_at, absence_at = connection.execute(starts).one()
+    observed_at = newest.observed_at if newest else None
+    instants = instants_of(account_id).subquery().c
+    newest_start = case((instants.observed_at == observed_at, instants.started_at))
+    newest_proof = case((instants.proofs > 0, instants.started_at))
+    seen_at, absence_at = connection.execute(select(func.max(newest_start), func.max(newest_proof))).one()
     missing = is_open.difference(present)
     touched: list[FavouriteInterval] = []
     if is_open:
         touched = [*_missed(connection, account_id), *_open_among(connection, account_id, missing)]
     intervals = {interval.track_id: interval for interval in touched}
     if not missing <= intervals.keys():
-        raise DatabaseError("another run changed the favourites of the account", remedy="run the sync again")
+        raise _lock_was_lost()
     is_first = any(intervals[track_id].missing_since is None for track_id in missing)
     return OpenFavourites(
         open=is_open,
         intervals=intervals,
         seen_at=seen_at,
         absence_at=absence_at,
-        observed_at=newest.observed_at if newest else None,
-        order=_last_whole_order(connection, account_id, known) if is_first else (),
+        observed_at=observed_at,
+        order=_last_whole_order(connection, account_id, lookup.items_read if lookup else {}) if is_first else (),
         memory=read_memory(connection, account_id),
     )
+
+
+def _lock_was_lost() -> DatabaseError:
+    return DatabaseError("another run changed the favourites of the account", remedy="run the sync again")
 
 
 def _last_whole_order(connection: Connection, account_id: int, known: Mapping[int, Sequence[RawItem]]) -> list[int]:
@@ -196,10 +213,13 @@ def read_memory(connection: Connection, account_id: int) -> RemovalMemory:
 
 def open_tracks(connection: Connection, account_id: int) -> frozenset[int]:
     """Return the tracks that are favourites."""
+    return frozenset([row[0] for row in _open_rows(connection, account_id, "track_id")])
+
+
+def _open_rows(connection: Connection, account_id: int, columns: str) -> list[bulk.Row]:
     where = f"account_id = {bulk.placeholder(connection)} AND valid_to IS NULL"
     source = bulk.by_index(connection, favourites, "ix_favourites_open")
-    rows = bulk.rows_of(connection, f"SELECT track_id FROM {source} WHERE {where}", (account_id,))  # noqa: S608
-    return frozenset(row[0] for row in rows)
+    return bulk.rows_of(connection, f"SELECT {columns} FROM {source} WHERE {where}", (account_id,))  # noqa: S608
 
 
 _INTERVAL = "track_id, valid_from, added_after, added_run_id, last_seen_at, missing_since"

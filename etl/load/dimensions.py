@@ -35,7 +35,11 @@ class FirstNames(msgspec.Struct, frozen=True):
             is_same_album = track.album_id is None
         else:
             is_same_album = track.album_id is not None and self.titles[track.album_id] == track.album_title
-        return is_same_album and all(a.name is not None and self.names[a.artist_id] == a.name for a in track.artists)
+        if not is_same_album:
+            return False
+        # A list takes half of the time of a generator.
+        named = [a.name is not None and self.names[a.artist_id] == a.name for a in track.artists]
+        return all(named)
 
 
 def write_names(connection: Connection, titles: Names, names: Names, *, overwrite: bool = True) -> FirstNames:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 from sqlalchemy import Connection, func, select
@@ -12,6 +12,7 @@ from etl.db.tables import favourites, rejects, removal_memory
 from etl.model.records import FavouriteChanges, FavouriteInterval, Reject, RemovalMemory
 
 PART = 5_000
+END_COLUMNS = ("valid_to", "removed_after", "removed_run_id", "last_seen_at", "missing_since", "removal_reason")
 
 
 def write_changes(
@@ -23,7 +24,6 @@ def write_changes(
     """
     at = bulk.instants(connection)
     key = ("account_id", "track_id", "valid_from")
-    ends = ("valid_to", "removed_after", "removed_run_id", "last_seen_at", "missing_since", "removal_reason")
     closed = [
         (
             *(account_id, i.track_id, at(i.valid_from)),
@@ -31,7 +31,7 @@ def write_changes(
         )
         for i in change.closed
     ]
-    bulk.update(connection, favourites, key, ends, closed)
+    bulk.update(connection, favourites, key, END_COLUMNS, closed)
     marked = [
         (account_id, i.track_id, at(i.valid_from), at(i.last_seen_at), at(i.missing_since)) for i in change.marked
     ]
@@ -61,32 +61,31 @@ def insert_intervals(connection: Connection, account_id: int, intervals: Sequenc
 
 
 def interval_rows(
-    connection: Connection, account_id: int, numbered: Iterable[tuple[int, FavouriteInterval]]
+    connection: Connection, account_id: int, numbered: Collection[tuple[int, FavouriteInterval]]
 ) -> tuple[Sequence[str], list[bulk.Row]]:
-    """Return the columns of ``favourites`` and the rows of intervals, each given with its ``favourite_id``."""
+    """Return columns of ``favourites`` and the rows of intervals, each given with its ``favourite_id``.
+
+    The columns that only an interval with an end or a missing favourite has are left out if there is none.
+    """
     at = bulk.instants(connection)
-    columns = (
-        "account_id", "favourite_id", "track_id", "valid_from", "valid_to", "added_after", "removed_after",
-        "added_run_id", "removed_run_id", "last_seen_at", "missing_since", "removal_reason",
-    )  # fmt: skip
-    rows = [
+    columns = ("account_id", "favourite_id", "track_id", "valid_from", "added_after", "added_run_id")
+    rows: list[bulk.Row] = [
+        (account_id, number, i.track_id, at(i.valid_from), at(i.added_after), i.added_run_id) for number, i in numbered
+    ]
+    if not any(i.valid_to or i.last_seen_at or i.missing_since for _, i in numbered):
+        return columns, rows
+    ends = [
         (
-            account_id,
-            number,
-            i.track_id,
-            at(i.valid_from),
             at(i.valid_to),
-            at(i.added_after),
             at(i.removed_after),
-            i.added_run_id,
             i.removed_run_id,
             at(i.last_seen_at),
             at(i.missing_since),
             i.removal_reason,
         )
-        for number, i in numbered
+        for _, i in numbered
     ]
-    return columns, rows
+    return (*columns, *END_COLUMNS), [row + end for row, end in zip(rows, ends, strict=True)]
 
 
 def write_rejects(connection: Connection, run_id: int, found: Sequence[Reject]) -> None:

@@ -37,19 +37,20 @@ _RAW_COLUMNS = "raw_item_id, digest, track_id, is_readable"
 
 def items_of(connection: Connection, snapshot_id: int) -> list[RawItem]:
     """Return the items of a snapshot, in list order."""
-    ids = _ids_of(connection, snapshot_id)
+    ids = ids_of(connection, snapshot_id)
     by_id = {item.raw_item_id: item for item in raw_items_by_id(connection, ids)}
     return [by_id[raw_item_id] for raw_item_id in ids]
 
 
-def _ids_of(connection: Connection, snapshot_id: int) -> list[int]:
+def ids_of(connection: Connection, snapshot_id: int) -> list[int]:
+    """Return the ids of the items of a snapshot, in list order."""
     query = select(snapshots.c["items"]).where(snapshots.c.snapshot_id == snapshot_id)
     return unpack_ids(connection.execute(query).scalar_one())
 
 
 def last_track(connection: Connection, snapshot_id: int, among: Collection[int]) -> frozenset[int]:
     """Return the last of the tracks ``among`` in the order of a snapshot; empty if it holds none of them."""
-    ids = _ids_of(connection, snapshot_id)
+    ids = ids_of(connection, snapshot_id)
     for end in range(len(ids), 0, -ITEMS_PER_BLOCK):
         part = ids[max(0, end - ITEMS_PER_BLOCK) : end]
         track_ids = {item.raw_item_id: item.track_id for item in raw_items_by_id(connection, part)}
@@ -154,10 +155,9 @@ def _store_bodies(connection: Connection, items: Sequence[Item]) -> list[tuple[i
     return [(block_ids[n // ITEMS_PER_BLOCK], n % ITEMS_PER_BLOCK) for n in range(len(items))]
 
 
-def store_snapshot(connection: Connection, items: Sequence[Item], ids_by_digest: Mapping[Digest, int]) -> int:
-    """Store the list of these items, which are stored already, and return its ``snapshot_id``."""
-    digest = snapshot_digest(item.digest for item in items)
-    ids = [ids_by_digest[item.digest] for item in items]
+def store_snapshot(connection: Connection, items: Sequence[Item], ids: Sequence[int]) -> int:
+    """Store the list of these items, whose ``ids`` are stored already, and return its ``snapshot_id``."""
+    digest = snapshot_digest([item.digest for item in items])
     bulk.insert(
         connection,
         snapshots,

@@ -6,7 +6,7 @@ transaction. `etl.sync` writes the run and the favourites afterwards, and `track
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
@@ -16,7 +16,7 @@ from etl.db import bulk
 from etl.db.tables import raw_items
 from etl.load import raw
 from etl.load.tracks import upsert_tracks
-from etl.model.records import Digest, Reject, Track
+from etl.model.records import Reject, Track
 from etl.transform.delta import BATCH, Delta, normalise_batches
 
 
@@ -39,32 +39,30 @@ class LoadResult(msgspec.Struct):
 def load_delta(
     connection: Connection,
     delta: Delta,
-    known_ids: Mapping[Digest, int],
+    known_ids: Sequence[int],
     *,
     keep_bodies: bool,
     tracks_at: datetime | None,
 ) -> LoadResult:
     """Store the new items of a list, their tracks and the list itself.
 
-    ``known_ids``: the ids of the items that are not in the delta. ``tracks_at``: when the list was observed; None leaves the
-    tracks to a replay, which needs the normalised ones if no bodies are kept.
+    ``known_ids``: the ids of the items that are not in the delta, in list order. ``tracks_at``: when the list was observed; None
+    leaves the tracks to a replay, which needs the normalised ones if no bodies are kept.
     """
     done = LoadResult()
     is_alone = len(delta.positions) > BATCH
     if is_alone:
         bulk.lock_track_tables(connection)
-    ids = dict(known_ids)
     # Ids follow the order of the list, while batches follow the order of track ids.
-    numbers = dict(
-        zip(sorted(delta.positions), bulk.new_keys(connection, raw_items, len(delta.positions)), strict=True)
-    )
+    places = sorted(delta.positions)
+    ids = dict(zip(places, bulk.new_keys(connection, raw_items, len(places)), strict=True))
     for batch in normalise_batches(delta):
         unreadable = {delta.items[reject.position].digest for reject in batch.rejects}
-        numbered = {delta.items[position].digest: numbers[position] for position in batch.positions}
+        numbered = {delta.items[position].digest: ids[position] for position in batch.positions}
         stored = raw.store_items(
             connection, batch.items, unreadable, numbered, keep_bodies=keep_bodies, is_alone=is_alone
         )
-        ids |= stored
+        ids.update((position, stored[delta.items[position].digest]) for position in batch.positions)
         done.rejects += batch.rejects
         if tracks_at is not None:
             bare_ids = [reject.track_id for reject in batch.rejects if reject.track_id is not None]
@@ -76,5 +74,7 @@ def load_delta(
         elif not keep_bodies:
             by_track = {item.track_id: stored[item.digest] for item in batch.items}
             done.unstored.update((by_track[track.track_id], track) for track in batch.tracks)
-    done.snapshot_id = raw.store_snapshot(connection, delta.items, ids)
+    known = iter(known_ids)
+    listed = [ids[place] if place in ids else next(known) for place in range(len(delta.items))]
+    done.snapshot_id = raw.store_snapshot(connection, delta.items, listed)
     return done

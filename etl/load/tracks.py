@@ -112,8 +112,9 @@ def _locked_refs(
     if is_alone or connection.dialect.name == "sqlite":  # which has one writer
         return known
     if not track_changes(known, seen, observed_at).writes(known):
-        # What is read while it is locked to be kept may be older than a change that was committed meanwhile.
-        known = stored_version_refs(connection, stored_version_refs(connection, ids, bulk.RowLock.KEEP))
+        # What is read while it is locked to be kept may be older than a change that was committed meanwhile. A track that is
+        # inserted meanwhile conflicts when it is written here.
+        known = stored_version_refs(connection, stored_version_refs(connection, known, bulk.RowLock.KEEP))
         if not track_changes(known, seen, observed_at).writes(known):
             return known
     return stored_version_refs(connection, ids, bulk.RowLock.CHANGE)

@@ -12,7 +12,8 @@ import sys
 import zlib
 from array import array
 from collections.abc import Iterable, Sequence
-from itertools import accumulate, pairwise
+from itertools import accumulate
+from operator import sub
 
 import msgspec
 
@@ -40,7 +41,7 @@ def snapshot_digest(digests: Iterable[Digest]) -> Digest:
 def pack_ids(raw_item_ids: Sequence[int]) -> bytes:
     """Return the ids as differences (little-endian, 64 bits), compressed."""
     differences = array("q", raw_item_ids[:1])
-    differences.extend(after - before for before, after in pairwise(raw_item_ids))
+    differences.extend(map(sub, raw_item_ids[1:], raw_item_ids))
     if sys.byteorder == "big":
         differences.byteswap()
     return zlib.compress(differences.tobytes(), 6)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
 
 import msgspec
 
@@ -89,7 +90,7 @@ class Page(msgspec.Struct, frozen=True):
     counts: int | None = None
 
 
-class Snapshot(msgspec.Struct, frozen=True):
+class Snapshot(msgspec.Struct, frozen=True, dict=True):
     """The list as the reads of one run saw it.
 
     ``items``: every item that any read saw, those of the last read first, in list order. ``is_whole``: the read is proven
@@ -110,7 +111,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     page_size: int = 0
     clock_shift: timedelta = timedelta(0)
 
-    @property
+    @cached_property
     def unknown(self) -> int:
         """The number of items without a readable id. Each could be any track, so nothing may be removed."""
         return [item.track_id for item in self.items].count(None)
@@ -120,7 +121,7 @@ class Snapshot(msgspec.Struct, frozen=True):
         """True if a favourite that is not in ``items`` was not in the list."""
         return self.is_whole and not self.unknown
 
-    @property
+    @cached_property
     def track_ids(self) -> tuple[int, ...]:
         """The readable track ids, in list order."""
         return tuple([item.track_id for item in self.items if item.track_id is not None])

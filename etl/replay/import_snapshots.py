@@ -141,7 +141,7 @@ def _store(connection: Connection, past: PastSnapshot, terms: ImportTerms, known
         if terms.keep_bodies or not item.is_readable or item.raw_item_id in known.unstored
     }
     delta = find_delta(past.items, {digest: item.is_readable for digest, item in usable.items()})
-    ids = {digest: item.raw_item_id for digest, item in usable.items()}
+    ids = [usable[item.digest].raw_item_id for item in delta.known_items()]
     loaded = load_delta(connection, delta, ids, keep_bodies=terms.keep_bodies, tracks_at=None)
     known.unstored |= loaded.unstored
     result = RunResult(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -27,6 +27,11 @@ class Delta(msgspec.Struct, frozen=True):
     items: Sequence[Item]
     positions: Sequence[int]
     known_rejects: int = 0
+
+    def known_items(self) -> list[Item]:
+        """Return the items that the previous snapshot held, in list order."""
+        new = set(self.positions)
+        return [item for position, item in enumerate(self.items) if position not in new]
 
 
 class NormalisedBatch(msgspec.Struct, frozen=True):
@@ -58,6 +63,19 @@ def find_delta(items: Sequence[Item], known: Mapping[Digest, bool]) -> Delta:
     positions = [position for position, item in enumerate(items) if item.digest not in known]
     positions.sort(key=lambda position: items[position].track_id or 0)
     return Delta(items, positions, sum(not known.get(item.digest, True) for item in items))
+
+
+def find_additions(items: Sequence[Item], baseline: Baseline, favourites: Container[int | None]) -> Delta | None:
+    """Return what is new in ``items``, if that is tracks beside ``favourites`` and nothing else; None if it is more.
+
+    The list without them then has the digest of the baseline, so the items of the baseline need not be read.
+    """
+    positions = [position for position, item in enumerate(items) if item.track_id not in favourites]
+    if len(items) - len(positions) != baseline.size:
+        return None
+    positions.sort(key=lambda position: items[position].track_id or 0)
+    delta = Delta(items, positions, baseline.rejected)
+    return delta if snapshot_digest([item.digest for item in delta.known_items()]) == baseline.digest else None
 
 
 def require_readable(rejected: int, items: int) -> None:

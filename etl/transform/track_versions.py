@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Container, Iterable
 from datetime import datetime
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
@@ -40,12 +41,17 @@ def attributes_json(track: Track) -> bytes:
 
 def attributes_digest(track: Track, encoded: bytes | None = None) -> Digest:
     """Return a hash that is equal if and only if the attributes are equal. ``encoded``: `attributes_json` of the track."""
-    genres = tuple(sorted(track.genres))
+    genres = _in_order(track.genres)
     if genres != track.genres:
         encoded = attributes_json(replace(track, genres=genres))
     elif encoded is None:
         encoded = attributes_json(track)
     return hashlib.blake2b(encoded + market_set_digest(track.markets), digest_size=DIGEST_SIZE).digest()
+
+
+@lru_cache(maxsize=4096)
+def _in_order(genres: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted(genres))
 
 
 _market_digests: dict[int, tuple[tuple[str, ...], Digest]] = {}
