@@ -6,6 +6,8 @@ For a test that must hold on both engines::
     def test_…(empty_database_url): …   runs twice; a database that was never migrated
 
 For one engine, or for several databases in one test (Hypothesis too), ``new_database("postgresql", migrated=False)``.
+Where the cases of a test differ in what Python reads, not in SQL, ``@pytest.mark.once_on_postgresql`` leaves one of them
+to PostgreSQL.
 For a database with the same contents in many tests, ``filled_database("postgresql", fill)``.
 PostgreSQL is started when a test first needs it, unless FAVSYNC_TEST_POSTGRES_URL names a server whose user may create
 databases. Under xdist each worker starts its own.
@@ -78,6 +80,17 @@ def pytest_configure(config: pytest.Config) -> None:
     """Keep the folders of tests in memory, where the machine has enough of it: SQLite waits for a disk at each commit."""
     if config.option.basetemp is None and (memory := _roomy_memory()):
         os.environ["PYTEST_DEBUG_TEMPROOT"] = str(memory)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep one case on PostgreSQL of each test that is marked so."""
+    seen = set()
+    for item in list(items):
+        if item.get_closest_marker("once_on_postgresql") and item.get_closest_marker("postgresql"):
+            test = item.nodeid.partition("[")[0]
+            if test in seen:
+                items.remove(item)
+            seen.add(test)
 
 
 @pytest.fixture(autouse=True)
