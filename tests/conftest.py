@@ -62,7 +62,7 @@ SERVER_SETTINGS = (
 
 NewDatabase = Callable[..., str]
 T = TypeVar("T")
-FilledDatabase = Callable[[str, Callable[[str], T]], tuple[str, T]]
+FilledDatabase = Callable[..., tuple[str, T]]
 
 hypothesis.settings.register_profile("ci", derandomize=True, max_examples=40, deadline=None, print_blob=True)
 hypothesis.settings.register_profile("dev", max_examples=50, deadline=None, print_blob=True)
@@ -336,12 +336,12 @@ def _filled(
 ) -> Iterator[FilledDatabase[Any]]:
     made: dict[tuple[str, object], tuple[str, Any]] = {}
 
-    def original(engine: str, fill: Callable[[str], Any]) -> tuple[str, Any]:
+    def original(engine: str, fill: Callable[[str], Any], *, migrated: bool) -> tuple[str, Any]:
         if (engine, fill) not in made:
-            if engine == "postgresql":
-                url = postgres.create(migrated=True)
-            else:
-                url = f"sqlite:///{shutil.copy(sqlite_template(), tmp_path_factory.mktemp('filled') / 'favsync.db')}"
+            path = tmp_path_factory.mktemp("filled") / "favsync.db"
+            url = postgres.create(migrated=migrated) if engine == "postgresql" else f"sqlite:///{path}"
+            if migrated and engine == "sqlite":
+                shutil.copy(sqlite_template(), path)
             made[engine, fill] = url, fill(url)
         return made[engine, fill]
 
@@ -353,13 +353,13 @@ def _filled(
 
 @pytest.fixture
 def filled_database(new_database: NewDatabase, _filled: FilledDatabase[Any]) -> FilledDatabase[Any]:
-    """Return a function ``(engine, fill)`` that returns the URL of a filled database, and what ``fill`` returned.
+    """Return a function ``(engine, fill, *, migrated=True)`` that returns the URL of a filled database, and the result of ``fill``.
 
-    ``fill`` gets the URL of a migrated database once a session and closes its connections; each test has a copy.
+    ``fill`` gets the URL of a new database once a session and closes its connections; each test has a copy.
     """
 
-    def make(engine: str, fill: Callable[[str], Any]) -> tuple[str, Any]:
-        url, result = _filled(engine, fill)
+    def make(engine: str, fill: Callable[[str], Any], *, migrated: bool = True) -> tuple[str, Any]:
+        url, result = _filled(engine, fill, migrated=migrated)
         return new_database(engine, copy_of=url), result
 
     return make
