@@ -49,7 +49,7 @@ def by_vacuum(live: str, copy: str) -> None:
     """Do what the guide's shell line does, with SQLite's own library in place of its command."""
     sql = re.search(r'"(VACUUM INTO .*)"', block("sh", "VACUUM INTO"))
     assert sql
-    with closing(sqlite3.connect(live, timeout=60)) as connection:
+    with closing(sqlite3.connect(live, timeout=3600)) as connection:
         connection.execute(sql[1].replace(COPY, copy))
 
 
@@ -60,7 +60,7 @@ def by_python(live: str, copy: str) -> None:
 
 def by_backup(live: str, copy: str) -> None:
     """Do what the command's ``.backup`` does: it is this function of the library."""
-    with closing(sqlite3.connect(live, timeout=60)) as connection, closing(sqlite3.connect(copy)) as other:
+    with closing(sqlite3.connect(live, timeout=3600)) as connection, closing(sqlite3.connect(copy)) as other:
         connection.backup(other, pages=20)
 
 

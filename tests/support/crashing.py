@@ -87,7 +87,8 @@ def act(order: dict[str, Any], url: str, api_url: str, app_id: str, token: str) 
     if order["action"] == "sync":
         with read_transaction(engine) as connection:
             account = find_accounts(connection, ["ada"])[0]
-        with Boomplay(StaticToken(token), HttpOptions(api_url=api_url, app_id=app_id, requests_per_second=0)) as client:
+        options = HttpOptions(api_url=api_url, app_id=app_id, requests_per_second=0, timeout_seconds=3600)
+        with Boomplay(StaticToken(token), options) as client:
             client.favourite_tracks = steps.asking(client.favourite_tracks)  # type: ignore[method-assign]
             report = sync_account(engine, account, client, snapshot.RunOptions(concurrency=1))
         if report.error is not None:
