@@ -6,6 +6,8 @@ For a test that must hold on both engines::
     def test_…(empty_database_url): …   runs twice; a database that was never migrated
 
 For one engine, or for several databases in one test (Hypothesis too), ``new_database("postgresql", migrated=False)``.
+Where the cases of a test differ in what Python reads, not in SQL, ``@pytest.mark.once_on_postgresql`` leaves one of them
+to PostgreSQL.
 For a database with the same contents in many tests, ``filled_database("postgresql", fill)``.
 PostgreSQL is started when a test first needs it, unless FAVSYNC_TEST_POSTGRES_URL names a server whose user may create
 databases. Under xdist each worker starts its own.
@@ -60,7 +62,7 @@ SERVER_SETTINGS = (
 
 NewDatabase = Callable[..., str]
 T = TypeVar("T")
-FilledDatabase = Callable[[str, Callable[[str], T]], tuple[str, T]]
+FilledDatabase = Callable[..., tuple[str, T]]
 
 hypothesis.settings.register_profile("ci", derandomize=True, max_examples=40, deadline=None, print_blob=True)
 hypothesis.settings.register_profile("dev", max_examples=50, deadline=None, print_blob=True)
@@ -78,6 +80,17 @@ def pytest_configure(config: pytest.Config) -> None:
     """Keep the folders of tests in memory, where the machine has enough of it: SQLite waits for a disk at each commit."""
     if config.option.basetemp is None and (memory := _roomy_memory()):
         os.environ["PYTEST_DEBUG_TEMPROOT"] = str(memory)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep one case on PostgreSQL of each test that is marked so."""
+    seen = set()
+    for item in list(items):
+        if item.get_closest_marker("once_on_postgresql") and item.get_closest_marker("postgresql"):
+            test = item.nodeid.partition("[")[0]
+            if test in seen:
+                items.remove(item)
+            seen.add(test)
 
 
 @pytest.fixture(autouse=True)
@@ -323,12 +336,12 @@ def _filled(
 ) -> Iterator[FilledDatabase[Any]]:
     made: dict[tuple[str, object], tuple[str, Any]] = {}
 
-    def original(engine: str, fill: Callable[[str], Any]) -> tuple[str, Any]:
+    def original(engine: str, fill: Callable[[str], Any], *, migrated: bool) -> tuple[str, Any]:
         if (engine, fill) not in made:
-            if engine == "postgresql":
-                url = postgres.create(migrated=True)
-            else:
-                url = f"sqlite:///{shutil.copy(sqlite_template(), tmp_path_factory.mktemp('filled') / 'favsync.db')}"
+            path = tmp_path_factory.mktemp("filled") / "favsync.db"
+            url = postgres.create(migrated=migrated) if engine == "postgresql" else f"sqlite:///{path}"
+            if migrated and engine == "sqlite":
+                shutil.copy(sqlite_template(), path)
             made[engine, fill] = url, fill(url)
         return made[engine, fill]
 
@@ -340,13 +353,13 @@ def _filled(
 
 @pytest.fixture
 def filled_database(new_database: NewDatabase, _filled: FilledDatabase[Any]) -> FilledDatabase[Any]:
-    """Return a function ``(engine, fill)`` that returns the URL of a filled database, and what ``fill`` returned.
+    """Return a function ``(engine, fill, *, migrated=True)`` that returns the URL of a filled database, and the result of ``fill``.
 
-    ``fill`` gets the URL of a migrated database once a session and closes its connections; each test has a copy.
+    ``fill`` gets the URL of a new database once a session and closes its connections; each test has a copy.
     """
 
-    def make(engine: str, fill: Callable[[str], Any]) -> tuple[str, Any]:
-        url, result = _filled(engine, fill)
+    def make(engine: str, fill: Callable[[str], Any], *, migrated: bool = True) -> tuple[str, Any]:
+        url, result = _filled(engine, fill, migrated=migrated)
         return new_database(engine, copy_of=url), result
 
     return make

@@ -17,6 +17,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from etl.sandbox import Sandbox, faults
+from tests.conftest import NewDatabase
 from tests.support.commands import run_command
 from tests.support.database import ROOT, favsync, settings
 from tests.support.tls import self_signed
@@ -52,15 +53,19 @@ COMMANDS = [
 ]
 
 
+Secrets = tuple[dict[str, str], list[str]]
+
+
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
     with Sandbox(tracks=60, seed=33) as running:
         yield running
 
 
-def secret_settings(sandbox: Sandbox, folder: Path) -> tuple[dict[str, str], list[str]]:
+@pytest.fixture
+def secret_settings(sandbox: Sandbox, new_database: NewDatabase, tmp_path: Path) -> Secrets:
     """Return an environment full of secrets, and the secrets."""
-    environ = settings(sandbox, f"sqlite:///{folder}/favsync.db", HOME=str(folder), **MARKERS)
+    environ = settings(sandbox, new_database("sqlite"), HOME=str(tmp_path), **MARKERS)
     return environ, [sandbox.users["ada"].access_token, *MARKERS.values()]
 
 
@@ -75,8 +80,10 @@ def assert_no_file_holds(secrets: list[str], folder: Path) -> None:
     assert not [(path.name, found) for path in files if (found := found_in(secrets, path.read_bytes()))]
 
 
-def test_no_command_says_a_secret_and_no_file_holds_one(sandbox: Sandbox, tmp_path: Path) -> None:
-    environ, secrets = secret_settings(sandbox, tmp_path)
+def test_no_command_says_a_secret_and_no_file_holds_one(
+    secret_settings: Secrets, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    environ, secrets = secret_settings
     token = secrets[0].encode()
     echoes = [
         None,
@@ -99,19 +106,19 @@ def test_no_command_says_a_secret_and_no_file_holds_one(sandbox: Sandbox, tmp_pa
     assert_no_file_holds(secrets, tmp_path)
 
 
-def test_a_token_that_is_kept_in_the_database_is_encrypted(sandbox: Sandbox, tmp_path: Path) -> None:
-    environ, _ = secret_settings(sandbox, tmp_path)
+def test_a_token_that_is_kept_in_the_database_is_encrypted(secret_settings: Secrets, tmp_path: Path) -> None:
+    environ, _ = secret_settings
     token = environ.pop("BOOMPLAY_ACCESS_TOKEN")
-    added = favsync(environ, "accounts", "add", "ada", input=token + "\n")
+    added = run_command(environ, "accounts", "add", "ada", stdin=token + "\n")
     assert added.returncode == 0, added.stderr
-    result = favsync(environ, "sync", "ada", "--debug")
+    result = run_command(environ, "sync", "ada", "--debug")
     assert result.returncode == 0, result.stderr
     assert found_in([token], added.stdout + added.stderr + result.stdout + result.stderr) == []
     assert_no_file_holds([token], tmp_path)
 
 
-def test_process_list_has_no_secret_and_core_files_are_off(sandbox: Sandbox, tmp_path: Path) -> None:
-    environ, secrets = secret_settings(sandbox, tmp_path)
+def test_process_list_has_no_secret_and_core_files_are_off(secret_settings: Secrets, sandbox: Sandbox) -> None:
+    environ, secrets = secret_settings
     shown: list[bytes] = []
     core_sizes: list[str] = []
 
@@ -146,8 +153,8 @@ sys.exit(main(sys.argv[1:]))
 
 
 @pytest.mark.parametrize("words", [["sync"], ["sync", "--debug"], ["sync", "--debug", "--log-format", "json"]])
-def test_crash_report_has_the_place_but_no_secret(sandbox: Sandbox, tmp_path: Path, words: list[str]) -> None:
-    environ, secrets = secret_settings(sandbox, tmp_path)
+def test_crash_report_has_the_place_but_no_secret(secret_settings: Secrets, tmp_path: Path, words: list[str]) -> None:
+    environ, secrets = secret_settings
     done = subprocess.run(
         [sys.executable, "-c", BUGGY, *words], cwd=ROOT, env=environ, capture_output=True, text=True, check=False
     )
@@ -172,8 +179,8 @@ def test_crash_report_has_the_place_but_no_secret(sandbox: Sandbox, tmp_path: Pa
         "127.0.0.1:80",
     ],
 )
-def test_token_is_never_sent_without_tls(sandbox: Sandbox, tmp_path: Path, address: str) -> None:
-    environ, secrets = secret_settings(sandbox, tmp_path)
+def test_token_is_never_sent_without_tls(secret_settings: Secrets, address: str) -> None:
+    environ, secrets = secret_settings
     result = run_command({**environ, "BOOMPLAY_API_URL": address}, "sync")
     assert result.returncode == 2, result.stderr
     assert "BOOMPLAY_API_URL" in result.stderr
@@ -209,9 +216,9 @@ def server_with_tls(answer: Callable[[Any], None], host: str, folder: Path) -> I
     ("host", "is_trusted", "code"), [("localhost", False, 3), ("other", True, 3), ("localhost", True, 0)]
 )
 def test_a_token_goes_only_to_a_server_whose_certificate_holds(
-    sandbox: Sandbox, tmp_path: Path, host: str, is_trusted: bool, code: int
+    secret_settings: Secrets, tmp_path: Path, host: str, is_trusted: bool, code: int
 ) -> None:
-    environ, _ = secret_settings(sandbox, tmp_path)
+    environ, _ = secret_settings
     tokens: list[str | None] = []
 
     def answer(request: http.server.BaseHTTPRequestHandler) -> None:
@@ -227,7 +234,7 @@ def test_a_token_goes_only_to_a_server_whose_certificate_holds(
         environ["BOOMPLAY_API_URL"] = f"https://localhost:{port}"
         if is_trusted:
             environ["SSL_CERT_FILE"] = str(certificate)
-        result = favsync(environ, "sync")
+        result = run_command(environ, "sync")
     assert result.returncode == code, result.stderr
     assert bool(tokens) is (code == 0)
     assert code == 0 or "CERTIFICATE_VERIFY_FAILED" in result.stderr

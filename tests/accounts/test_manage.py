@@ -128,6 +128,7 @@ def test_a_renamed_default_account_keeps_its_token(database_url, engine, sandbox
     assert sandbox.users["ada"].access_token not in token_table(engine)
 
 
+@pytest.mark.once_on_postgresql
 @pytest.mark.parametrize("name", ["", "-x", "a\nb", "x" * 65, "a/b", " a"])
 def test_a_name_that_is_hard_to_type_is_refused(database_url, engine, name):
     with pytest.raises(UsageError, match="cannot be the name"):

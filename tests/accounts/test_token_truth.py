@@ -90,6 +90,7 @@ def is_valid(row: TokenRow) -> bool:
     return (row.state, row.reason, row.suspect_since) == (TokenStatus.VALID, None, None)
 
 
+@pytest.mark.once_on_postgresql
 @pytest.mark.parametrize("state", list(TokenStatus))
 def test_a_replaced_token_that_works_is_valid(account, state, engine, sandbox):
     account.set_state(state)
@@ -99,6 +100,7 @@ def test_a_replaced_token_that_works_is_valid(account, state, engine, sandbox):
     assert manage.list_accounts(engine)[0]["token"] == "valid"
 
 
+@pytest.mark.once_on_postgresql
 @pytest.mark.parametrize("state", list(TokenStatus))
 def test_the_same_token_that_works_is_valid(account, state, engine, sandbox):
     account.set_state(state)
@@ -106,6 +108,7 @@ def test_the_same_token_that_works_is_valid(account, state, engine, sandbox):
     assert is_valid(token_row(engine, "default"))
 
 
+@pytest.mark.once_on_postgresql
 @pytest.mark.parametrize("state", list(TokenStatus))
 @pytest.mark.parametrize("account", PLACES[1:], indirect=True)  # a token is checked before it enters the database
 def test_a_replaced_token_that_is_refused_is_suspect(account, state, engine, sandbox, instant):
@@ -124,6 +127,7 @@ REMEDIES = {
 }
 
 
+@pytest.mark.once_on_postgresql
 def test_a_refused_token_has_the_remedy_of_its_place(account, engine, sandbox, instant):
     sandbox.revoke_token("ada")
     remedy = REMEDIES[account.place].format(file=account.file)

@@ -25,7 +25,7 @@ from etl import clock
 from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.db.tables import favourites
 from etl.load.accounts import ensure_account
-from tests.conftest import NewDatabase, Postgres
+from tests.conftest import FilledDatabase, NewDatabase, Postgres
 from tests.deploy.history import digests, faults, lived, source_of, synced
 from tests.house.source import ROOT
 from tests.support.lists import FakeSource, item
@@ -33,12 +33,24 @@ from tests.support.lists import FakeSource, item
 GUIDE = (ROOT / "docs/backup.md").read_text(encoding="utf-8")
 LIVE, COPY = "/var/lib/favsync/favsync.db", "/var/backups/favsync.db"
 ROUNDS = 6
+Used = Callable[[str], tuple[str, FakeSource]]
 
 
 def block(language: str, sign: str) -> str:
     """Return the one code block of the guide that holds ``sign``."""
     (found,) = [code for code in re.findall(rf"```{language}\n(.*?)```", GUIDE, re.DOTALL) if sign in code]
     return str(found)
+
+
+@pytest.fixture
+def used(filled_database: FilledDatabase[FakeSource]) -> Used:
+    """Return a function that returns a database with a history, on an engine, and the service that it was read from."""
+
+    def make(engine: str) -> tuple[str, FakeSource]:
+        url, source = filled_database(engine, lived)
+        return url, FakeSource(list(source.items))
+
+    return make
 
 
 def file_of(url: str) -> str:
@@ -49,7 +61,7 @@ def by_vacuum(live: str, copy: str) -> None:
     """Do what the guide's shell line does, with SQLite's own library in place of its command."""
     sql = re.search(r'"(VACUUM INTO .*)"', block("sh", "VACUUM INTO"))
     assert sql
-    with closing(sqlite3.connect(live, timeout=60)) as connection:
+    with closing(sqlite3.connect(live, timeout=3600)) as connection:
         connection.execute(sql[1].replace(COPY, copy))
 
 
@@ -60,7 +72,7 @@ def by_python(live: str, copy: str) -> None:
 
 def by_backup(live: str, copy: str) -> None:
     """Do what the command's ``.backup`` does: it is this function of the library."""
-    with closing(sqlite3.connect(live, timeout=60)) as connection, closing(sqlite3.connect(copy)) as other:
+    with closing(sqlite3.connect(live, timeout=3600)) as connection, closing(sqlite3.connect(copy)) as other:
         connection.backup(other, pages=20)
 
 
@@ -106,10 +118,9 @@ def syncing(url: str, source: FakeSource) -> Iterator[Callable[[], None]]:
 
 @pytest.mark.parametrize("back_up", [by_vacuum, by_python, by_backup])
 def test_sqlite_backups_are_whole_while_syncs_go_on(
-    back_up: Callable[[str, str], None], new_database: NewDatabase, tmp_path: Path
+    back_up: Callable[[str, str], None], used: Used, tmp_path: Path
 ) -> None:
-    url = new_database("sqlite")
-    source = lived(url)
+    url, source = used("sqlite")
     with syncing(url, source) as wait:
         for number in range(ROUNDS):
             wait()
@@ -120,10 +131,9 @@ def test_sqlite_backups_are_whole_while_syncs_go_on(
 
 @pytest.mark.parametrize("back_up", [by_vacuum, by_python, by_backup])
 def test_restored_sqlite_file_is_complete_and_usable(
-    back_up: Callable[[str, str], None], new_database: NewDatabase, tmp_path: Path
+    back_up: Callable[[str, str], None], used: Used, tmp_path: Path
 ) -> None:
-    url, place = new_database("sqlite"), tmp_path / "restored" / "favsync.db"
-    source = lived(url)
+    (url, source), place = used("sqlite"), tmp_path / "restored" / "favsync.db"
     back_up(file_of(url), str(tmp_path / "copy.db"))
     place.parent.mkdir()
     shutil.copy(tmp_path / "copy.db", place)
@@ -143,11 +153,8 @@ def goes_on(url: str, source: FakeSource) -> None:
 
 
 @pytest.mark.postgresql
-def test_a_postgresql_dump_taken_during_syncs_restores_whole(
-    new_database: NewDatabase, postgres: Postgres, tmp_path: Path
-) -> None:
-    url = new_database("postgresql")
-    source = lived(url)
+def test_a_postgresql_dump_taken_during_syncs_restores_whole(used: Used, postgres: Postgres, tmp_path: Path) -> None:
+    url, source = used("postgresql")
     with syncing(url, source) as wait:
         wait()
         shell(block("sh", "pg_dump"), tmp_path, FAVSYNC_DATABASE_URL=url)
@@ -156,11 +163,8 @@ def test_a_postgresql_dump_taken_during_syncs_restores_whole(
 
 
 @pytest.mark.postgresql
-def test_restored_postgresql_database_is_complete_and_usable(
-    new_database: NewDatabase, postgres: Postgres, tmp_path: Path
-) -> None:
-    url = new_database("postgresql")
-    source = lived(url)
+def test_restored_postgresql_database_is_complete_and_usable(used: Used, postgres: Postgres, tmp_path: Path) -> None:
+    url, source = used("postgresql")
     shell(block("sh", "pg_dump"), tmp_path, FAVSYNC_DATABASE_URL=url)
     with restored(postgres, tmp_path) as copy:
         assert digests(copy) == digests(url)
@@ -182,9 +186,8 @@ def restored(postgres: Postgres, folder: Path) -> Iterator[str]:
 
 
 @pytest.mark.postgresql
-def test_a_sqlite_history_moves_to_postgresql(new_database: NewDatabase) -> None:
-    old, new = new_database("sqlite"), new_database("postgresql")
-    lived(old)
+def test_a_sqlite_history_moves_to_postgresql(used: Used, new_database: NewDatabase) -> None:
+    (old, _), new = used("sqlite"), new_database("postgresql")
     engine = open_engine(new)
     with write_transaction(engine) as connection:
         ensure_account(connection, "ada", clock.now())

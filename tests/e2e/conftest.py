@@ -93,4 +93,5 @@ def connected(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
     monkeypatch.setenv("BOOMPLAY_ACCESS_TOKEN", sandbox.users["ada"].access_token)
     monkeypatch.setenv("FAVSYNC_REQUESTS_PER_SECOND", "0")
     monkeypatch.setenv("FAVSYNC_REMOVAL_GRACE", "0")
+    monkeypatch.setenv("FAVSYNC_TIMEOUT_SECONDS", "3600")
     return sandbox

@@ -166,6 +166,7 @@ def _prepared(url: str, shared: SharedClock, sandbox: Sandbox, folder: Path) -> 
         "FAVSYNC_REQUESTS_PER_SECOND": "0",
         "FAVSYNC_MAX_RETRIES": "0",
         "FAVSYNC_PAGE_CONCURRENCY": "1",
+        "FAVSYNC_TIMEOUT_SECONDS": "3600",
         "BOOMPLAY_API_URL": sandbox.url,
         "BOOMPLAY_APP_ID": sandbox.app_id,
         "BOOMPLAY_APP_SECRET": sandbox.app_secret,

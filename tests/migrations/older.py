@@ -26,9 +26,9 @@ OLD_TABLES = {
 """Tables that are views by now."""
 
 
-def create_older(url: str, revision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def create_older(url: str, revision: str) -> None:
     """Create a database as favsync left it at ``revision``: without today's views, with the version table of that time."""
-    with monkeypatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr("etl.reporting.views.create_views", lambda *_args: None)  # they may read newer columns
         upgrade(url, revision)
     if revision < "0006":

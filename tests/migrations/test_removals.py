@@ -20,6 +20,7 @@ from etl.model.records import RemovalGrace, RemovalThreshold, Review
 from etl.replay.favourites import diff_favourites
 from etl.replay.review import review_run
 from etl.sync import sync_account
+from tests.conftest import ENGINES, FilledDatabase
 from tests.deploy.history import faults
 from tests.migrations.older import create_older, insert_history_0005
 from tests.support.database import Database, open_database
@@ -36,17 +37,25 @@ def intervals(database: Database) -> list[tuple[Any, ...]]:
     return database.rows(f"SELECT {', '.join(OLD_COLUMNS)} FROM favourites ORDER BY account_id, favourite_id")
 
 
+def history_0005(url: str) -> None:
+    """Make a database of revision 0005: held, partial, imported and retracted runs, favourites that are absent."""
+    create_older(url, "0005")
+    with open_database(url) as database, write_transaction(database.engine) as connection:
+        insert_history_0005(connection)
+
+
+@pytest.fixture(params=ENGINES)
+def older_url(request: pytest.FixtureRequest, filled_database: FilledDatabase[None]) -> str:
+    return filled_database(request.param, history_0005, migrated=False)[0]
+
+
 @pytest.fixture
-def older(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
-    """A database of revision 0005 with held, partial, imported and retracted runs, and with favourites that are absent."""
-    create_older(empty_database_url, "0005", monkeypatch)
-    with open_database(empty_database_url) as database:
-        with write_transaction(database.engine) as connection:
-            insert_history_0005(connection)
+def older(older_url: str) -> Iterator[Database]:
+    with open_database(older_url) as database:
         yield database
 
 
-def test_intervals_stay_and_closed_ones_have_an_unknown_reason(older: Database, empty_database_url: str) -> None:
+def test_intervals_stay_and_closed_ones_have_an_unknown_reason(older: Database, older_url: str) -> None:
     before = intervals(older)
     columns = "outcome, decision, held, retracted_at, run_id, proven, proves_absence"
     runs = older.rows(f"SELECT {columns} FROM runs ORDER BY run_id")
@@ -59,7 +68,7 @@ def test_intervals_stay_and_closed_ones_have_an_unknown_reason(older: Database, 
     assert {row[1] for row in runs} >= {"approved", "rejected", None}
     assert any(row[3] for row in runs)
     assert any(row[-1] and row[4] is None for row in before), "an open favourite that the newest list does not have"
-    migrate.upgrade(empty_database_url)
+    migrate.upgrade(older_url)
     assert intervals(older) == before
     assert older.rows(f"SELECT {columns} FROM runs ORDER BY run_id") == expected
     assert older.rows("SELECT DISTINCT valid_to IS NULL, missing_since, removal_reason FROM favourites ORDER BY 1") == [
@@ -72,13 +81,13 @@ def test_intervals_stay_and_closed_ones_have_an_unknown_reason(older: Database, 
         for account in accounts:
             _, replayed = diff_favourites(connection, account.account_id, RemovalThreshold())
             assert read_memory(connection, account.account_id) == replayed.state.memory
-    assert faults(empty_database_url) == []
-    assert main(["rebuild", "--check", "--database-url", empty_database_url]) == 0
-    assert main(["db", "check", "--database-url", empty_database_url]) == 0
+    assert faults(older_url) == []
+    assert main(["rebuild", "--check", "--database-url", older_url]) == 0
+    assert main(["db", "check", "--database-url", older_url]) == 0
 
 
-def test_an_upgraded_history_is_reviewed_and_continued(older: Database, empty_database_url: str) -> None:
-    migrate.upgrade(empty_database_url)
+def test_an_upgraded_history_is_reviewed_and_continued(older: Database, older_url: str) -> None:
+    migrate.upgrade(older_url)
     accounts = [older.account("ada"), older.account("ben")]
     assert review_run(older.engine, 16, Review.APPROVED, RemovalThreshold()) == 18
     assert older.open_tracks("ada") == {3, 4}
@@ -92,16 +101,16 @@ def test_an_upgraded_history_is_reviewed_and_continued(older: Database, empty_da
 
 
 def test_an_interrupted_upgrade_leaves_the_older_database(
-    older: Database, empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+    older: Database, older_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = intervals(older)
     with monkeypatch.context() as patch:
         patch.setattr("etl.reporting.views.create_views", lambda *_args: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            migrate.upgrade(empty_database_url)
+            migrate.upgrade(older_url)
     assert migrate.current(older.engine) == "0005"
     with pytest.raises(DBAPIError), older.engine.connect() as connection:
         connection.execute(select(metadata.tables["removal_memory"]))
     assert intervals(older) == before
-    migrate.upgrade(empty_database_url)
+    migrate.upgrade(older_url)
     assert intervals(older) == before

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-import pytest
 from sqlalchemy import Engine, select, text
 
 from etl.db.engine import open_engine, read_transaction
@@ -39,9 +38,7 @@ def _parsed(value: object) -> object:
     return json.loads(value) if isinstance(value, str) else value
 
 
-def test_versions_are_the_same_after_the_upgrade(
-    database_url: str, new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_versions_are_the_same_after_the_upgrade(database_url: str, new_database: NewDatabase) -> None:
     engine_name = database_url.split(":", maxsplit=1)[0]
     origin, url = database_url, new_database(engine_name, migrated=False)
     engine = open_engine(origin)
@@ -56,7 +53,7 @@ def test_versions_are_the_same_after_the_upgrade(
     import_past(engine, account_in(engine, "bob"), past_snapshot(0, [item(3, track_title="Other")]))
     before = versions(engine)
     assert len(before) == 5
-    create_older(url, "0008", monkeypatch)
+    create_older(url, "0008")
     copied(origin, url)
     upgrade(url)
     upgraded = open_engine(url)

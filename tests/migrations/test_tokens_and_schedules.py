@@ -8,6 +8,7 @@ from sqlalchemy import inspect, text
 from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.db.migrate import upgrade
 from etl.errors import DatabaseError
+from tests.conftest import ENGINES
 from tests.migrations.older import create_older
 from tests.support.past import account_in
 
@@ -19,18 +20,24 @@ TOKEN = (
 GOOD = {"place": "database", "reference": None, "secret": b"x", "state": "valid", "at": AT}
 
 
-@pytest.fixture
-def upgraded(empty_database_url, monkeypatch):
-    """A database with an account of revision 0001, brought to the newest."""
-    create_older(empty_database_url, "0001", monkeypatch)
-    engine = open_engine(empty_database_url)
+def upgraded_account(url: str) -> None:
+    """Make a database with an account of revision 0001, and bring it to the newest."""
+    create_older(url, "0001")
+    engine = open_engine(url)
     with write_transaction(engine) as connection:
         connection.execute(
             text("INSERT INTO accounts (name, enabled, schedule, created_at) VALUES ('ada', true, 'every 1d', :at)"),
             {"at": AT},
         )
     assert "tokens" not in inspect(engine).get_table_names()
-    upgrade(empty_database_url)
+    engine.dispose()
+    upgrade(url)
+
+
+@pytest.fixture(params=ENGINES)
+def upgraded(request, filled_database):
+    url, _ = filled_database(request.param, upgraded_account, migrated=False)
+    engine = open_engine(url)
     yield engine
     engine.dispose()
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from sqlalchemy import Connection, MetaData, Table, inspect, select
+from sqlalchemy.engine.reflection import ObjectKind
 
 from etl.db.engine import open_engine, write_transaction
 from etl.db.migrate import OLD_VERSION_TABLE, VERSION_TABLE, current, newest, revisions, upgrade
@@ -30,12 +29,13 @@ def copied(origin: str, target: str) -> Rows:
     """Copy what an older schema has room for, and return what it holds afterwards."""
     engines = open_engine(origin), open_engine(target)
     with write_transaction(engines[0]) as old, write_transaction(engines[1]) as new:
-        for table in reflected(new):
+        tables = reflected(new)
+        for table in tables:
             rows = [row._asdict() for row in old.execute(select(table))]
             if rows:
                 new.execute(table.insert(), rows)
             renumber(new, table)
-        held = {table.name: rows_of(new, table, list(table.columns.keys())) for table in reflected(new)}
+        held = {table.name: rows_of(new, table, list(table.columns.keys())) for table in tables}
     for engine in engines:
         engine.dispose()
     return held
@@ -51,13 +51,13 @@ def rows_of(connection: Connection, table: Table, columns: list[str]) -> tuple[l
 def test_an_upgrade_leaves_the_history_as_it_was_and_in_use(
     revision: str,
     engine_name: str,
-    filled_database: FilledDatabase[FakeSource],
+    filled_database: FilledDatabase[tuple[FakeSource, dict[str, list[str]]]],
     new_database: NewDatabase,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    (origin, lists), url = filled_database(engine_name, lived), new_database(engine_name, migrated=False)
+    origin, (lists, views_of_origin) = filled_database(engine_name, lived_in)
+    url = new_database(engine_name, migrated=False)
     source = FakeSource(list(lists.items))
-    create_older(url, revision, monkeypatch)
+    create_older(url, revision)
     before = copied(origin, url)
     with write_transaction(open_engine(url)) as connection:
         connection.exec_driver_sql("CREATE VIEW report_runs AS SELECT run_id AS old_fashioned FROM runs")
@@ -67,7 +67,7 @@ def test_an_upgrade_leaves_the_history_as_it_was_and_in_use(
     engine = open_engine(url)
     assert current(engine) == newest()
     assert content(engine.connect(), before) == before
-    assert columns_of_views(url) == columns_of_views(origin)
+    assert columns_of_views(url) == views_of_origin
     assert faults(url) == []
     del source.items[3]
     source.items.insert(0, item(9000))
@@ -86,10 +86,14 @@ def content(connection: Connection, like: Rows) -> Rows:
         return {name: rows_of(connection, tables[name], columns) for name, (columns, _) in like.items()}
 
 
-def columns_of_views(url: str) -> dict[str, list[Any]]:
+def lived_in(url: str) -> tuple[FakeSource, dict[str, list[str]]]:
+    """Give the database a history; return the service and the columns of the views."""
+    return lived(url), columns_of_views(url)
+
+
+def columns_of_views(url: str) -> dict[str, list[str]]:
     engine = open_engine(url)
     with engine.connect() as connection:
-        there = inspect(connection)
-        found = {view: [column["name"] for column in there.get_columns(view)] for view in views()}
+        found = inspect(connection).get_multi_columns(kind=ObjectKind.VIEW, filter_names=list(views()))
     engine.dispose()
-    return found
+    return {name: [column["name"] for column in columns] for (_, name), columns in found.items()}

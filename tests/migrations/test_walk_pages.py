@@ -10,23 +10,30 @@ from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.db.migrate import upgrade
 from etl.errors import DatabaseError
 from etl.model.records import Page
+from tests.conftest import ENGINES
 from tests.migrations.older import create_older
 from tests.support.lists import START, item
 
 AT = "2026-11-23T12:00:00.000000Z"
 
 
-@pytest.fixture
-def upgraded(empty_database_url, monkeypatch):
-    """A database with an account of revision 0002, brought to the newest."""
-    create_older(empty_database_url, "0002", monkeypatch)
-    engine = open_engine(empty_database_url)
+def upgraded_account(url: str) -> None:
+    """Make a database with an account of revision 0002, and bring it to the newest."""
+    create_older(url, "0002")
+    engine = open_engine(url)
     with write_transaction(engine) as connection:
         connection.execute(
             text("INSERT INTO accounts (name, enabled, created_at) VALUES ('ada', true, :at)"), {"at": AT}
         )
     assert "walk_pages" not in inspect(engine).get_table_names()
-    upgrade(empty_database_url)
+    engine.dispose()
+    upgrade(url)
+
+
+@pytest.fixture(params=ENGINES)
+def upgraded(request, filled_database):
+    url, _ = filled_database(request.param, upgraded_account, migrated=False)
+    engine = open_engine(url)
     yield engine
     engine.dispose()
 

@@ -15,6 +15,7 @@ from etl.replay.prune import PrunePolicy, compact, plan, prune
 from etl.replay.rebuild import compare
 from etl.replay.retract import restore, retract
 from etl.sync import RunOptions, sync_account
+from tests.conftest import ENGINES
 from tests.support.lists import FakeSource, item, raw
 from tests.support.past import LATER, account_in, assert_rebuilt, at, columns_of, import_past, past_snapshot
 
@@ -31,16 +32,9 @@ PROJECTIONS = (
 )
 
 
-@pytest.fixture
-def engine(database_url):
-    engine = open_engine(database_url)
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def lived(engine):
-    """Four observations a day for twelve days, of a list that changes every third day; and another account beside it."""
+def twelve_days(url):
+    """Import four observations a day for twelve days, of a list that changes every third day; and another account beside it."""
+    engine = open_engine(url)
     ada, bob = account_in(engine), account_in(engine, "bob")
     pasts = []
     for quarter in range(48):
@@ -49,7 +43,26 @@ def lived(engine):
         pasts.append(past_snapshot(quarter / 4, [*items, raw(b'{"track_id":90,"artwork":5}', 90)], hours=1))
     import_past(engine, ada, *pasts)
     import_past(engine, bob, past_snapshot(2, [item(3, track_title="T3 0"), 50]), past_snapshot(11, [50]))
+    engine.dispose()
     return ada, bob
+
+
+@pytest.fixture(params=ENGINES)
+def filled(request, filled_database):
+    return filled_database(request.param, twelve_days)
+
+
+@pytest.fixture
+def engine(filled):
+    engine = open_engine(filled[0])
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def lived(filled):
+    """Return the accounts of `twelve_days`."""
+    return filled[1]
 
 
 def content(engine):

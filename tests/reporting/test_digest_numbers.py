@@ -43,14 +43,17 @@ def cursors(rows: Recount) -> list[int]:
     return sorted({numbers[0], numbers[len(numbers) // 10], numbers[len(numbers) // 2], numbers[-2]})
 
 
-def digests(told: list[Told]) -> Iterator[tuple[Recount, int, Digest]]:
-    for connection, account, rows in told:
-        for after in cursors(rows):
-            yield rows, after, digest(connection, account.name, DigestRange(after_run=after))
+@pytest.fixture(scope="module")
+def digests(told: list[Told]) -> list[tuple[Recount, int, Digest]]:
+    return [
+        (rows, after, digest(connection, account.name, DigestRange(after_run=after)))
+        for connection, account, rows in told
+        for after in cursors(rows)
+    ]
 
 
-def test_what_a_digest_lists(told: list[Told]) -> None:
-    for rows, after, found in digests(told):
+def test_what_a_digest_lists(digests: list[tuple[Recount, int, Digest]]) -> None:
+    for rows, after, found in digests:
         began = [stay for stay in rows.stays if stay.added_run_id > after]
         came = [stay for stay in began if stay.added_after is not None]
         returns = {(track_id, at) for track_id, _, at in recount.regrets(rows)}
@@ -70,8 +73,8 @@ def test_what_a_digest_lists(told: list[Told]) -> None:
         assert sorted(row["run_id"] for row in found.troubles) == troubles
 
 
-def test_a_digest_says_since_when_and_how_many(told: list[Told]) -> None:
-    for rows, after, found in digests(told):
+def test_a_digest_says_since_when_and_how_many(digests: list[tuple[Recount, int, Digest]]) -> None:
+    for rows, after, found in digests:
         seen = [run.observed_at for run in rows.runs if run.run_id > after and run.observed_at in rows.looks]
         before = [look for look in rows.looks if seen and look < min(seen)]
         assert (found.since, found.until) == (

@@ -32,13 +32,17 @@ def fifty(request: pytest.FixtureRequest, histories: Histories) -> Any:
 
 def test_many_accounts_have_pages_and_an_overview_as_sql(fifty: Connection, tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
-    assert write_report(fifty, tmp_path / "all.html", progress=lambda done, total: seen.append((done, total))) == 50
-    assert seen == [(done, 50) for done in range(1, 51)]
+    names = list(fifty.execute(select(accounts.c.name).order_by(accounts.c.account_id)).scalars())
+    some = (
+        names[:13] if fifty.dialect.name == "postgresql" else []
+    )  # of all, on SQLite: each page asks the same queries
+    names = some or names
+    count = len(names)
+    assert write_report(fifty, tmp_path / "all.html", some, lambda done, total: seen.append((done, total))) == count
+    assert seen == [(done, count) for done in range(1, count + 1)]
     html = (tmp_path / "all.html").read_text(encoding="utf-8")
     rows = ROW.findall(html)
-    assert [name for name, _, _ in rows] == list(
-        fifty.execute(select(accounts.c.name).order_by(accounts.c.account_id)).scalars()
-    )
+    assert [name for name, _, _ in rows] == names
     sql = """SELECT count(*) FILTER (WHERE f.valid_to IS NULL),
             count(*) FILTER (WHERE f.valid_to IS NULL AND f.missing_since IS NOT NULL),
             count(f.added_after), count(f.valid_to)
@@ -50,7 +54,7 @@ def test_many_accounts_have_pages_and_an_overview_as_sql(fifty: Connection, tmp_
         assert page.endswith("</html>")
         assert f"<title>{name}: favourites</title>" in page
     assert {path.name for path in tmp_path.iterdir()} == {"all.html", "all_files"}
-    assert len(list((tmp_path / "all_files").iterdir())) == 50
+    assert len(list((tmp_path / "all_files").iterdir())) == count
     assert (tmp_path / "all_files").stat().st_mode & 0o777 == 0o700
 
 

@@ -51,10 +51,10 @@ def test_the_calendar_has_each_day_from_first_to_last_look(seeded: Connection) -
 
 
 def test_daily_snapshots_have_every_day_and_its_looks(seeded: Connection) -> None:
-    looks = looks_of(seeded)
+    looks, stays = looks_of(seeded), intervals(seeded)
     found: dict[str, list[date]] = defaultdict(list)
     for row in rows_of(seeded, "daily-snapshots", order_by=("day",)):
-        own = [stay for account, stay in intervals(seeded) if account == row["account"]]
+        own = [stay for account, stay in stays if account == row["account"]]
         on_day = [at for at in looks[row["account"]] if at.date() == row["day"]]
         began = [stay for stay in own if stay.valid_from.date() == row["day"]]
         assert (row["looks"], row["looked"]) == (len(on_day), bool(on_day))

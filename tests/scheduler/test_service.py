@@ -214,6 +214,7 @@ def test_a_successful_manual_run_ends_the_back_off(database_url, engine, sandbox
     assert (ben.failures_in_a_row, ben.next_run_at) == (3, until)
 
 
+@pytest.mark.once_on_postgresql
 @pytest.mark.parametrize("schedule", ["every 1h", "0 3 * * *", "@monthly"])
 @pytest.mark.parametrize("failures", [0, 2])
 def test_a_next_run_from_a_wrong_clock_is_recomputed(schedule, failures, database_url, engine, sandbox, serving, move):

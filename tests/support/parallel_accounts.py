@@ -104,7 +104,8 @@ def _work(order: dict[str, Any]) -> None:
         account = find_accounts(connection, [order["user"]])[0]
     for number in range(order["rounds"]):
         _change(order, chance, number)
-        options = HttpOptions(api_url=order["api_url"], app_id=order["app_id"], requests_per_second=0)
+        where = {"api_url": order["api_url"], "app_id": order["app_id"]}
+        options = HttpOptions(**where, requests_per_second=0, timeout_seconds=3600)
         with Boomplay(StaticToken(order["token"]), options) as client:
             report = sync_account(engine, account, client, RunOptions())
         if report.error is not None:

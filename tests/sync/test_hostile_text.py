@@ -19,7 +19,7 @@ from tests.support.commands import run_command
 from tests.support.database import Database, open_database, settings
 from tests.support.lists import FakeSource, item, raw
 
-LONG = "".join(random.Random(1).choices("abcdefghijklmnopqrstuvwxyz0123456789", k=1_000_000))
+LONG = random.Random(1).randbytes(500_000).hex()
 REPLACED = "\ufffd"
 
 # A title as JSON has it -> as it is stored.

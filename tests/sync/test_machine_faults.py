@@ -112,6 +112,7 @@ def test_read_only_database_ends_the_run_with_5(
 ) -> None:
     folder = tmp_path / "closed"
     folder.mkdir()
+    path_of(new_database("sqlite")).rename(folder / "favsync.db")
     url = f"sqlite:///{folder}/favsync.db"
     environ = settings(sandbox, url)
     assert run_command(environ, "sync").returncode == 0

@@ -66,6 +66,7 @@ def test_an_unreadable_favourite_that_leaves_is_removed(database: Database) -> N
     assert database.open_tracks() == {1, 2}
 
 
+@pytest.mark.once_on_postgresql
 @pytest.mark.parametrize(
     "odd",
     [

@@ -32,6 +32,7 @@ def lagging(requests: int, stale: list[int], fresh: list[int]) -> FakeSource:
     return source
 
 
+@pytest.mark.once_on_postgresql
 @pytest.mark.parametrize("lag", [3, 6, 9, 12, 20])
 @pytest.mark.parametrize(
     ("stale", "fresh"),

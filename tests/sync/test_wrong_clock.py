@@ -69,6 +69,7 @@ def source(machine: Machine, *track_ids: int) -> DatedSource:
     return DatedSource([item(track_id) for track_id in track_ids], machine=machine)
 
 
+@pytest.mark.once_on_postgresql
 @pytest.mark.parametrize("error", WRONG, ids=str)
 def test_a_wrong_clock_does_not_date_the_history(database: Database, machine: Machine, error: timedelta) -> None:
     machine.error = error
@@ -88,6 +89,7 @@ def test_a_wrong_clock_does_not_date_the_history(database: Database, machine: Ma
     assert database.account().user_checked_at == START + timedelta(hours=1)
 
 
+@pytest.mark.once_on_postgresql
 @pytest.mark.parametrize("error", [timedelta(minutes=4), timedelta(minutes=-4)], ids=str)
 def test_a_clock_that_is_about_right_is_used(database: Database, machine: Machine, error: timedelta) -> None:
     machine.error = error
