@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -12,7 +11,7 @@ from etl.db.migrate import ready_engine
 from etl.sandbox import Sandbox
 from etl.scheduler.due_sync import DueSync
 from tests.support.sandbox_accounts import add, call_soon, number, settings
-from tests.sync.test_costs import counted
+from tests.sync.test_costs import Cost, counted
 
 LIMITS = {"sqlite": 10, "postgresql": 8}  # SQLite: three of them are BEGIN
 
@@ -27,7 +26,7 @@ def engine(database_url: str) -> Iterator[Engine]:
 def test_an_unchanged_due_account_costs_few_statements(
     engine: Engine, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    statements: Counter[str] = Counter()
+    cost = Cost()
     connections, pings = [], []
     with Sandbox(tracks=30, users=["ada"]) as sandbox:
         config = settings(database_url, sandbox, FAVSYNC_REQUESTS_PER_SECOND="0")
@@ -38,9 +37,9 @@ def test_an_unchanged_due_account_costs_few_statements(
         call_soon(engine, "ada")
         monkeypatch.setattr(engine.dialect, "do_ping", pings.append)
         event.listen(engine, "connect", lambda *_: connections.append(1))
-        with counted(engine, statements):
+        with counted(engine, cost):
             finished = sync.sync_due_account(account_id)
     assert finished is not None
     assert finished.report.outcome == "unchanged"
-    assert statements.total() <= LIMITS[engine.dialect.name], statements
+    assert cost.statements.total() <= LIMITS[engine.dialect.name], cost.statements
     assert (connections, pings) == ([], [])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import dramatiq
@@ -17,10 +17,18 @@ from etl.config import Config
 from etl.db.migrate import ready_engine
 from etl.sandbox import Sandbox
 from tests.house.source import ROOT
+from tests.support.logging import restored_logs
 from tests.support.sandbox_accounts import add, call_soon, next_run, open_tracks, outcomes, settings
 from tests.support.waiting import wait_until
 
 GUIDE = (ROOT / "docs/engines.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(autouse=True)
+def _restored_logs() -> Iterator[None]:
+    """Celery's worker sets the level of the root logger."""
+    with restored_logs():
+        yield
 
 
 @pytest.fixture
