@@ -12,12 +12,13 @@ from functools import update_wrapper
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
 
 from etl.cli.options import GlobalOption, Invocation, shared_options
 from etl.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from etl.cli.context import Context
 
 WIDEST_HELP = 500
@@ -143,6 +144,8 @@ class LazyGroup(VerbGroup):
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Complete a verb from the table, without an import, or an option."""
+        from click.shell_completion import CompletionItem
+
         found = [CompletionItem(name, help=line) for name, line in self.help_lines(ctx) if name.startswith(incomplete)]
         return found + click.Command.shell_complete(self, ctx, incomplete)
 

@@ -11,11 +11,12 @@ from contextlib import redirect_stderr
 from typing import TYPE_CHECKING
 
 import click
-from click.shell_completion import CompletionItem
 
 from etl.errors import FavsyncError
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from etl.cli.context import Context
 
 RECENT_RUNS = 50
@@ -27,6 +28,8 @@ def _completer(
     """Return a completer for the words that ``read`` returns, each with its explanation."""
 
     def complete(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
         try:
             with redirect_stderr(io.StringIO()):
                 found = list(read(ctx.find_root().obj.context))

@@ -7,6 +7,7 @@ first asks for them, so a verb without settings works with a broken settings fil
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -114,6 +115,10 @@ class Context:
             return
         with suppress(OSError):
             click.echo("\n".join(logs.visible(line) for line in logs.masked(text).split("\n")), err=True)
+
+    def say_traceback(self, error: BaseException) -> None:
+        """Write the traceback of ``error`` to stderr."""
+        self.say("".join(traceback.format_exception(error)).rstrip())
 
     def add_exit_codes(self, codes: Iterable[int]) -> None:
         """End with the worst of these exit codes and of the former ones (docs/settings.md)."""

@@ -12,12 +12,10 @@ import os
 import resource
 import select
 import sys
-import traceback
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
 import click
-from click.shell_completion import shell_complete
 
 from etl.cli.options import Invocation
 from etl.errors import FavsyncError, UsageError, did_you_mean
@@ -59,6 +57,8 @@ def prepare_stdout() -> None:
 
 def _invoke(app: click.Command, argv: list[str], invocation: Invocation) -> int:
     if not argv:  # as shells call favsync for completion
+        from click.shell_completion import shell_complete
+
         from etl.config import environment
 
         if instruction := environment().get(COMPLETION):
@@ -79,7 +79,7 @@ def _report(error: BaseException, context: Context) -> int:
     if is_unread:
         return context.exit_code
     if context.options.get("debug") and not isinstance(error, click.ClickException | KeyboardInterrupt):
-        context.say("".join(traceback.format_exception(error)).rstrip())
+        context.say_traceback(error)
     if isinstance(error, KeyboardInterrupt | click.Abort):
         context.say("interrupted")
         return INTERRUPTED
@@ -119,11 +119,13 @@ def _usage(error: click.ClickException) -> tuple[str, str]:
 
 def _place(error: BaseException) -> str:
     """Return the line of favsync that raised ``error``, such as ``etl/load/favourites.py:12``."""
-    frames = [
-        (frame.filename.replace(os.sep, "/"), frame.lineno) for frame in traceback.extract_tb(error.__traceback__)
-    ]
-    ours = [f"etl/{name.rpartition('/etl/')[2]}:{line}" for name, line in frames if "/etl/" in name]
-    return ours[-1] if ours else "outside etl"
+    place, frame = "outside etl", error.__traceback__
+    while frame is not None:
+        name = frame.tb_frame.f_code.co_filename.replace(os.sep, "/")
+        if "/etl/" in name:
+            place = f"etl/{name.rpartition('/etl/')[2]}:{frame.tb_lineno}"
+        frame = frame.tb_next
+    return place
 
 
 def _has_no_reader(stream: TextIO) -> bool:
