@@ -5,7 +5,7 @@ from the last item; `completeness` says what that proves. A boundary that does n
 everything after them. If the next try fails too, the list has moved further up: the step back doubles, until the first page
 is read again.
 
-Only `why_incomplete` proves a list, and an empty list only in a read that saw nothing. ``counts`` sizes the look-ahead and
+Only `completeness` proves a list, and an empty list only in a read that saw nothing. ``counts`` sizes the look-ahead and
 proves nothing. Requests, repairs and restarts are bounded. After that, ``unread_from`` says where `remainder` reads on.
 """
 
