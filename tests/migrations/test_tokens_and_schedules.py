@@ -8,7 +8,6 @@ from sqlalchemy import inspect, text
 from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.db.migrate import upgrade
 from etl.errors import DatabaseError
-from tests.conftest import ENGINES
 from tests.migrations.older import create_older
 from tests.support.past import account_in
 
@@ -32,14 +31,6 @@ def upgraded_account(url: str) -> None:
     assert "tokens" not in inspect(engine).get_table_names()
     engine.dispose()
     upgrade(url)
-
-
-@pytest.fixture(params=ENGINES)
-def upgraded(request, filled_database):
-    url, _ = filled_database(request.param, upgraded_account, migrated=False)
-    engine = open_engine(url)
-    yield engine
-    engine.dispose()
 
 
 def counts(engine):

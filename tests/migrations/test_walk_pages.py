@@ -10,7 +10,6 @@ from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.db.migrate import upgrade
 from etl.errors import DatabaseError
 from etl.model.records import Page
-from tests.conftest import ENGINES
 from tests.migrations.older import create_older
 from tests.support.lists import START, item
 
@@ -28,14 +27,6 @@ def upgraded_account(url: str) -> None:
     assert "walk_pages" not in inspect(engine).get_table_names()
     engine.dispose()
     upgrade(url)
-
-
-@pytest.fixture(params=ENGINES)
-def upgraded(request, filled_database):
-    url, _ = filled_database(request.param, upgraded_account, migrated=False)
-    engine = open_engine(url)
-    yield engine
-    engine.dispose()
 
 
 def test_pages_of_an_account_that_was_there_can_be_kept(upgraded):
