@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import get_type_hints
+
 import pytest
 
 from etl.config import load
 from etl.errors import SettingsError
+from etl.settings import SETTINGS, Settings
 
 
 @pytest.mark.parametrize(
@@ -51,3 +54,10 @@ def test_the_switchs_address_is_a_secret() -> None:
     config = load({}, {"FAVSYNC_PING_URL": "https://hc-ping.com/the-uuid"}, None)
     assert "the-uuid" not in repr(config)
     assert "https://hc-ping.com/the-uuid" in set(config.secrets())
+
+
+def test_every_setting_with_a_secret_is_known_as_one() -> None:
+    secret = {name for name, kind in get_type_hints(Settings).items() if "SecretText" in str(kind)}
+    assert {setting.name for setting in SETTINGS if setting.is_secret} == secret - {
+        "database_url"
+    }  # it has its own mask
