@@ -5,7 +5,7 @@
 
 The first copies the list once; with ``text`` the markets stay one text. The second answers each line on stdin with the favourites
 that are current (`orders`), in DuckDB. It is set up with care: it reads until a page is empty instead of trusting ``counts``,
-whose meaning nobody knows; tables of nested lists are left out; a request is tried five times.
+whose meaning is not documented; tables of nested lists are left out; a request is tried five times.
 """
 
 from __future__ import annotations

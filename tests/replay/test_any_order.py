@@ -1,4 +1,4 @@
-"""Many dated exports in random order, ten syncs between and two retracted runs tell what a plain model tells."""
+"""Many dated exports in random order, ten syncs between and two retracted runs leave what a plain model computes."""
 
 from __future__ import annotations
 

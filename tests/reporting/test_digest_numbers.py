@@ -21,7 +21,7 @@ from tests.support.awkward import CASES, opened
 from tests.support.recount import Recount
 from tests.support.seeded import Histories
 
-Told = tuple[Connection, Account, Recount]
+Recounted = tuple[Connection, Account, Recount]
 
 
 @pytest.fixture(scope="module", params=CASES)
@@ -30,7 +30,7 @@ def case(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module", params=ENGINES)
-def told(request: pytest.FixtureRequest, histories: Histories, case: str) -> Iterator[list[Told]]:
+def recounted(request: pytest.FixtureRequest, histories: Histories, case: str) -> Iterator[list[Recounted]]:
     """Return the accounts of the case with their rows."""
     with opened(histories, request.param, case) as connection:
         found = find_accounts(connection, CASES[case].accounts)
@@ -44,10 +44,10 @@ def cursors(rows: Recount) -> list[int]:
 
 
 @pytest.fixture(scope="module")
-def digests(told: list[Told]) -> list[tuple[Recount, int, Digest]]:
+def digests(recounted: list[Recounted]) -> list[tuple[Recount, int, Digest]]:
     return [
         (rows, after, digest(connection, account.name, DigestRange(after_run=after)))
-        for connection, account, rows in told
+        for connection, account, rows in recounted
         for after in cursors(rows)
     ]
 
@@ -123,8 +123,8 @@ def instants(rows: Recount) -> list[datetime]:
     return [looks[0] - timedelta(days=1), looks[0], middle, middle + timedelta(hours=3), looks[-1] + timedelta(days=90)]
 
 
-def test_answers_at_an_instant(told: list[Told]) -> None:
-    for connection, account, rows in told:
+def test_answers_at_an_instant(recounted: list[Recounted]) -> None:
+    for connection, account, rows in recounted:
         for at in instants(rows):
             words, listed = _favourites(connection, account, [at], is_all=True)
             wanted = answers(rows, at)
@@ -135,8 +135,8 @@ def test_answers_at_an_instant(told: list[Told]) -> None:
             assert all(row["market_count"] != 0 for row in listed)
 
 
-def test_a_difference_counts_additions_removals_and_the_unknown(told: list[Told]) -> None:
-    for connection, account, rows in told:
+def test_a_difference_counts_additions_removals_and_the_unknown(recounted: list[Recounted]) -> None:
+    for connection, account, rows in recounted:
         first, last = instants(rows)[1], max(run.started_at for run in rows.runs if run.observed_at in rows.looks)
         for before, after in ((first, last), (first, last + timedelta(days=183))):
             words, listed = _changes(connection, account, [before, after], is_all=True)
