@@ -25,7 +25,7 @@ from etl.db.migrate import upgrade
 from etl.db.tables import favourites
 from etl.extract.pagination import PAGE_LIMIT
 from etl.load import runs
-from etl.load.accounts import ensure_account, find_accounts, remember_user
+from etl.load.accounts import ensure_account, find_account, remember_user
 from etl.load.baseline import read_baseline, read_open_favourites, shared_labels
 from etl.load.favourites import write_changes
 from etl.load.raw import RawItem, items_of, raw_items_by_digest
@@ -107,7 +107,7 @@ class Past:
         """Sync the next day's list; return the processor seconds, those of the server included."""
         with time_machine.travel(self._begin_day(), tick=False):
             with read_transaction(self.engine) as connection:
-                (account,) = find_accounts(connection, ["ada"])
+                account = find_account(connection, "ada")
             begun = time.process_time() + server_cpu_seconds(self.engine)
             result = sync_account(self.engine, account, self._list, OPTIONS)
             taken = time.process_time() + server_cpu_seconds(self.engine) - begun
@@ -124,7 +124,7 @@ class Past:
         Raises: TimeoutError, if it passes.
         """
         with read_transaction(self.engine) as connection:
-            (account,) = find_accounts(connection, ["ada"])
+            account = find_account(connection, "ada")
             state, items = stored_state(connection, account.account_id)
         for _ in range(days):
             if time.monotonic() > deadline:

@@ -29,7 +29,7 @@ from etl.boomplay.payloads import User
 from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.db.migrate import upgrade
 from etl.errors import ApiUnreachable
-from etl.load.accounts import ensure_account, find_accounts
+from etl.load.accounts import ensure_account, every_account
 from etl.model.encoding import digest_of
 from etl.model.records import Item, Page, RemovalGrace
 from etl.sandbox.catalogue import Catalogue
@@ -218,7 +218,7 @@ def make_history(
             for listener in listeners:
                 ensure_account(connection, listener.name, begin)
         with read_transaction(engine) as connection:
-            known = {account.name: account for account in find_accounts(connection, [each.name for each in listeners])}
+            known = {account.name: account for account in every_account(connection)}
         for day in range(days + 1):
             for listener in listeners:
                 listener.live(day)

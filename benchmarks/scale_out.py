@@ -37,7 +37,7 @@ from etl.accounts.token_rows import TokenLocation, put_token_row
 from etl.boomplay.payloads import Token
 from etl.db.engine import read_transaction, write_transaction
 from etl.db.migrate import ready_engine, upgrade
-from etl.load.accounts import ensure_account, find_accounts
+from etl.load.accounts import enabled_accounts, ensure_account
 from etl.sandbox import Sandbox
 from etl.scheduler.due_sync import DueSync
 from etl.worker.engine_tables import install
@@ -245,7 +245,7 @@ class Trial:
         with write_transaction(self._engine) as connection:
             for name in self._truth.users:
                 ensure_account(connection, name, clock.now())
-            for account in find_accounts(connection):
+            for account in enabled_accounts(connection):
                 token = TokenInput(Token(self._truth.users[account.name].access_token), TokenLocation.DATABASE)
                 put_token_row(connection, stored_row(settings, account.account_id, token))
 

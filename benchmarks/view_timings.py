@@ -21,7 +21,8 @@ from sqlalchemy import Connection, Engine, text
 
 from etl import clock
 from etl.db.engine import open_engine, read_transaction, write_transaction
-from etl.reporting.query import Query, known_accounts, run_query
+from etl.load.accounts import every_account
+from etl.reporting.query import Query, run_query
 from etl.reporting.views import View, views
 
 COUNTED = ("accounts", "favourites", "runs")
@@ -93,7 +94,7 @@ def page(databases: Sequence[Engine]) -> str:
     cells: dict[str, list[str]] = {name: [] for name in sorted(views())}
     for engine in databases:
         with read_transaction(engine) as connection:
-            account = known_accounts(connection)[0]
+            account = every_account(connection)[0].name
             facts = [connection.execute(text(f"SELECT count(*) FROM {name}")).scalar_one() for name in COUNTED]
             for name, row in cells.items():
                 rows, all_ms, first_ms = timings(connection, views()[name], account)

@@ -23,7 +23,7 @@ from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.db.migrate import upgrade
 from etl.db.tables import favourites
 from etl.extract.snapshot import RunOptions
-from etl.load.accounts import ensure_account, find_accounts
+from etl.load.accounts import enabled_accounts, ensure_account
 from etl.model.records import Outcome, RemovalThreshold, Review
 from etl.model.result import RunResult
 from etl.replay.review import review_run
@@ -93,7 +93,7 @@ class Favsync:
     def sync(self) -> frozenset[int]:
         """Sync, and return the current favourites."""
         with read_transaction(self._engine) as connection:
-            (account,) = find_accounts(connection)
+            (account,) = enabled_accounts(connection)
         self.result = sync_account(self._engine, account, self._client, self._options)
         return self.favourites()
 

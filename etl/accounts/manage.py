@@ -45,7 +45,7 @@ from etl.db.locks import LockKind, lock
 from etl.db.tables import accounts, markets, runs
 from etl.errors import CredentialsError, FavsyncError, UsageError, WrongUser
 from etl.load import calendar
-from etl.load.accounts import Account, every_account, find_accounts
+from etl.load.accounts import Account, every_account, find_account
 
 _SHOWN = ("schedule", "user_name", "boomplay_user_id", "region", "plan")
 NAME = re.compile(r"[^\W_][\w.@+ -]{0,62}[\w.@+]|[^\W_]")
@@ -276,7 +276,7 @@ def numbered_accounts(engine: Engine) -> list[tuple[int, str]]:
 
 def _find(engine: Engine, name: str) -> Account:
     with read_transaction(engine) as connection:
-        return find_accounts(connection, [name])[0]
+        return find_account(connection, name)
 
 
 def _user_columns(user: User) -> dict[str, str | None]:

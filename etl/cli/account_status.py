@@ -13,7 +13,7 @@ from etl import clock
 from etl.cli.context import Context
 from etl.db.engine import read_transaction
 from etl.errors import UsageError, counted
-from etl.load.accounts import match_accounts
+from etl.load.accounts import enabled_accounts
 from etl.monitor.overview import CalendarStatus, OverviewReader, Summary, calendar_and_budgets, summed
 from etl.monitor.status import AccountStatus, statuses
 from etl.scheduler.schedule import parse
@@ -34,7 +34,7 @@ def show_status(
     engine = context.open_database()
     if names:
         with read_transaction(engine) as connection:
-            names = [each.name for each in match_accounts(connection, names)]
+            names = [each.name for each in enabled_accounts(connection, names)]
     reader = OverviewReader(engine, context.config.schedule, max_age=age)
     if names or is_all or context.wide or context.json:
         overview = summed(statuses(engine, context.config.schedule, names=names, max_age=age))

@@ -28,7 +28,7 @@ from etl.cli.options import wide_option
 from etl.cli.signals import stop_event
 from etl.db.engine import read_transaction, write_transaction
 from etl.errors import DatabaseError, UsageError, counted
-from etl.load.accounts import Account, find_accounts, match_accounts
+from etl.load.accounts import Account, enabled_accounts, find_account
 from etl.load.run_lock import run_locks
 from etl.replay.erase import erase_account
 from etl.replay.prune import compact
@@ -170,7 +170,7 @@ def check(context: Context, names: tuple[str, ...]) -> None:
     """
     engine = context.open_database()
     with read_transaction(engine) as connection:
-        found = [account.name for account in match_accounts(connection, names)]
+        found = [account.name for account in enabled_accounts(connection, names)]
     checks = [manage.check_account(context.config, engine, name) for name in found]
     rows = []
     for each in checks:
@@ -246,7 +246,7 @@ def remove(context: Context, name: str, erase: bool, yes: bool) -> None:
     """Stop syncing the account NAME and delete its token. Its history stays, unless --erase is given."""
     engine = context.open_database()
     with read_transaction(engine) as connection:
-        account = find_accounts(connection, [name])[0]
+        account = find_account(connection, name)
     if erase:
         if not yes and not context.can_ask:
             raise UsageError("confirmation is needed, but standard input is not a terminal", remedy="add --yes")

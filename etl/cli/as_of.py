@@ -16,7 +16,7 @@ from etl.cli.options import WholeNumber, wide_option
 from etl.cli.time_input import instant
 from etl.db.engine import read_transaction
 from etl.errors import UsageError
-from etl.load.accounts import Account, named_accounts
+from etl.load.accounts import Account, every_account
 from etl.reporting.list_as_of import UNKNOWN, AsOfRow, changes_between, list_at, observation_range
 from etl.transform.as_of import ObservationRange
 
@@ -60,7 +60,7 @@ def as_of(
     rows: list[dict[str, Any]] = []
     messages: list[str] = []
     with read_transaction(context.open_database()) as connection:
-        for account in named_accounts(connection, names):
+        for account in every_account(connection, names):
             newest = observation_range(connection, account.account_id).seen_until
             known = [at or newest for at in instants]
             if None in known:

@@ -21,7 +21,7 @@ from etl.cli.context import Context
 from etl.db.engine import read_transaction, write_transaction
 from etl.db.migrate import ready_engine
 from etl.errors import UsageError
-from etl.load.accounts import ensure_account, find_accounts
+from etl.load.accounts import ensure_account, find_account
 from etl.reporting.html import write_report
 from etl.reporting.run_summary import report_fields, report_lines
 from etl.sandbox import Sandbox
@@ -125,7 +125,7 @@ class _Tour:
         """Sync, and show the result under ``title``."""
         settings = config.load({}, self.environ, None)
         with read_transaction(self.engine) as connection:
-            account = find_accounts(connection, [ACCOUNT])[0]
+            account = find_account(connection, ACCOUNT)
         with connect(settings, self.engine, "default") as api:
             report = sync_account(self.engine, account, api, RunOptions.configured(settings))
         self.reports.append(report)

@@ -15,7 +15,7 @@ from etl.cli.options import accounts_argument
 from etl.cli.time_input import instant
 from etl.db.engine import read_transaction, write_transaction
 from etl.errors import NotDelivered, SettingsError
-from etl.load.accounts import match_accounts
+from etl.load.accounts import enabled_accounts
 from etl.monitor.webhook import Webhook
 from etl.monitor.webhook import send as send_digest
 from etl.reporting.digest import Cursor, Digest, DigestRange, cursor_of, newest_cursor, set_cursor
@@ -79,7 +79,7 @@ def digest(
     digests: list[Digest] = []
     cursors: dict[int, Cursor] = {}
     with read_transaction(engine) as connection:
-        for account in match_accounts(connection, accounts):
+        for account in enabled_accounts(connection, accounts):
             newest = newest_cursor(connection, account.account_id, now)
             if newest is not None:
                 former = cursor_of(connection, account.account_id, channel)
@@ -123,7 +123,7 @@ def _send(context: Context, engine: Engine, names: tuple[str, ...]) -> None:
     if url is None:
         raise SettingsError("FAVSYNC_DIGEST_URL is not set", remedy="set it to the address of your chat's webhook")
     with read_transaction(engine) as connection:
-        accounts = match_accounts(connection, names)
+        accounts = enabled_accounts(connection, names)
     first = DigestRange(instant=clock.now() - FIRST)
     failure: NotDelivered | None = None
     webhook = Webhook(url.reveal(), context.config.digest_format)

@@ -18,7 +18,7 @@ from etl.cli.time_input import instant
 from etl.db.engine import read_transaction
 from etl.db.tables import artists, tracks
 from etl.errors import counted
-from etl.load.accounts import named_accounts
+from etl.load.accounts import every_account
 from etl.reporting.timeline import Event, artists_called, events, tracks_by, tracks_called
 
 SHOWN_TRACKS = 12
@@ -54,7 +54,7 @@ def history(
     favsync history ada --artist "Burna Boy"
     """
     with read_transaction(context.open_database()) as connection:
-        accounts = named_accounts(connection, [account] if account else [])
+        accounts = every_account(connection, [account] if account else [])
         found = events(connection, accounts, _tracks(connection, track, artist))
     found = [event for event in found if since is None or event.at >= since][-(limit or 0) :]
     if context.json:

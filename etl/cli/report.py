@@ -20,7 +20,7 @@ from etl.cli.time_input import instant
 from etl.cli.year import CARDS, YearOptions, show_year
 from etl.db.engine import read_transaction
 from etl.errors import counted
-from etl.load.accounts import find_accounts, matching_names
+from etl.load.accounts import every_account
 from etl.reporting.html import write_report
 from etl.reporting.list_as_of import list_at
 from etl.reporting.parquet import write_parquet
@@ -139,7 +139,7 @@ def report(
         columns: Sequence[str] = how.pop("columns")
         view = view_named(name)
         with read_transaction(context.open_database()) as connection:
-            query = Query(view, accounts=matching_names(connection, accounts), limit=limit or None, **how)
+            query = Query(view, accounts=accounts, limit=limit or None, **how)
             result = run_query(connection, query).only(columns)
             if output is None or str(output) == "-":
                 count = context.show_rows(result.columns, result.rows, wanted, is_limited=limit is None)
@@ -204,7 +204,7 @@ def _list(context: Context, format_: str) -> None:
 def _say_unknown(context: Context, connection: Connection, names: Sequence[str], as_of: datetime) -> None:
     """Report how many tracks are unknown at that time, in a line an account or, of many, in one; they are not among the rows."""
     unknown: dict[str, int] = {}
-    for account in find_accounts(connection, names):
+    for account in every_account(connection, names):
         listed = list_at(connection, account.account_id, as_of)
         unknown[account.name] = sum(each.answer is Presence.UNKNOWN for each in listed)
     found = {name: count for name, count in unknown.items() if count}
@@ -219,7 +219,7 @@ def _write_html(context: Context, accounts: Sequence[str], output: Path | None) 
     if output is None:
         raise click.UsageError("the HTML report needs a file: add -o FILE")
     with read_transaction(context.open_database()) as connection, page_counter(context) as show:
-        pages = write_report(connection, output, matching_names(connection, accounts), show)
+        pages = write_report(connection, output, accounts, show)
     if pages:
         context.say(
             f"{output} is written: an overview of {pages:,} accounts, with a page of each in {output.stem}_files"

@@ -16,7 +16,7 @@ from etl.cli.context import Context, moment
 from etl.cli.options import WholeNumber, wide_option
 from etl.db.engine import in_transaction, read_transaction
 from etl.errors import counted
-from etl.load.accounts import find_accounts
+from etl.load.accounts import find_account
 from etl.load.run_lock import run_lock
 from etl.load.runs import find_run, future_runs
 from etl.model.records import Outcome, Review
@@ -54,7 +54,7 @@ def list_(context: Context, account: str | None, outcome: str | None, limit: int
     """Show the newest runs with their results; --wide adds what was held or missing, and why."""
     with read_transaction(context.open_database()) as connection:
         if account is not None:
-            find_accounts(connection, [account])
+            find_account(connection, account)
         rows = list_runs(connection, account=account, outcome=outcome, limit=limit or WholeNumber.LARGEST)
     columns = SHORT_COLUMNS if context.is_short else LIST_COLUMNS
     runs_by_column = [dict(zip(LIST_COLUMNS, row, strict=True)) for row in rows]
@@ -157,7 +157,7 @@ def _review(context: Context, run_id: int | None, account: str | None, decision:
         count = review_run(engine, run_id, decision, threshold)
     else:
         with read_transaction(engine) as connection:
-            found = find_accounts(connection, [account or ""])[0]
+            found = find_account(connection, account or "")
         run_id, count = review_account(engine, found, decision, threshold)
     done = "recorded" if decision is Review.APPROVED else "discarded; the favourites stay"
     fields = {"run_id": run_id, "decision": str(decision), "removals": count}

@@ -17,7 +17,7 @@ from etl.cli.context import Context
 from etl.db.engine import read_transaction, sqlite_path, write_transaction
 from etl.db.tables import accounts
 from etl.errors import DatabaseError, FavsyncError, SettingsError
-from etl.load.accounts import Account, ensure_account, match_accounts
+from etl.load.accounts import Account, enabled_accounts, ensure_account
 from etl.load.baseline import open_count
 from etl.sync import RunResult
 
@@ -73,7 +73,7 @@ def target_accounts(
         with write_transaction(engine) as connection:
             ensure_account(connection, DEFAULT_ACCOUNT, clock.now())
     with read_transaction(engine) as connection:
-        return match_accounts(connection, names)
+        return enabled_accounts(connection, names)
 
 
 def failed_result(

@@ -23,7 +23,7 @@ from etl.cli.signals import stop_event
 from etl.cli.sync_round import warn_no_raw
 from etl.db.engine import read_transaction, write_transaction
 from etl.errors import UsageError, counted
-from etl.load.accounts import match_accounts
+from etl.load.accounts import enabled_accounts
 from etl.scheduler.queue import make_due
 from etl.setting_values import length_of_time
 from etl.worker.engine_tables import list_workers, require_workers
@@ -155,7 +155,7 @@ def enqueue(context: Context, accounts: tuple[str, ...], is_all: bool, spread: s
         raise UsageError(f"{spread!r} is not a length of time", remedy="write it as 90m, 6h or 2d") from None
     engine = context.open_database()
     with read_transaction(engine) as connection:
-        chosen = [each for each in match_accounts(connection, accounts) if each.enabled]
+        chosen = [each for each in enabled_accounts(connection, accounts) if each.enabled]
     with write_transaction(engine) as connection:
         for place, account in enumerate(chosen):
             make_due(connection, account.account_id, width * place / len(chosen))

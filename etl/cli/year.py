@@ -17,9 +17,8 @@ from etl.cli.context import Context
 from etl.db.engine import read_transaction
 from etl.db.tables import runs
 from etl.errors import counted
-from etl.load.accounts import matching_names
+from etl.load.accounts import every_account
 from etl.reporting.html import write_year
-from etl.reporting.query import chosen_accounts
 from etl.reporting.year import artwork_urls, read_history, review
 from etl.reporting.year_text import fact_tracks, year_text
 
@@ -55,7 +54,7 @@ def show_year(context: Context, options: YearOptions) -> None:
     """Show or write a year."""
     options.check(is_json=context.json)
     with read_transaction(context.open_database()) as connection:
-        names = chosen_accounts(connection, matching_names(connection, options.accounts))
+        names = [account.name for account in every_account(connection, options.accounts)]
         newest: datetime | None = connection.execute(select(func.max(runs.c.observed_at))).scalar()
         now = clock.now()
         year = _year(options.year) if options.year else (newest or now).astimezone(UTC).year

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from fnmatch import fnmatchcase
 
 import msgspec
-from sqlalchemy import Connection, select, update
+from sqlalchemy import ColumnElement, Connection, select, true, update
 
 from etl.db import bulk
 from etl.db.tables import accounts
-from etl.errors import UsageError, WrongUser
+from etl.errors import UsageError, WrongUser, did_you_mean
 from etl.load import calendar
-from etl.setting_values import nearest
 
 SHOWN_NAMES = 10
 
@@ -30,21 +29,29 @@ class Account(msgspec.Struct, frozen=True):
     user_checked_at: datetime | None = None
 
 
-def find_accounts(connection: Connection, names: Collection[str] = ()) -> list[Account]:
-    """Return the accounts with these names, in that order; all enabled ones, by name, if none is given.
+def find_account(connection: Connection, name: str) -> Account:
+    """Return the account with this name. Raises: UsageError, if there is none; a pattern is no name."""
+    if is_pattern(name):
+        raise UsageError(f"{name!r} is a pattern, and one account is wanted", remedy="write the name of one account")
+    return _chosen(connection, [name])[0]
 
-    Raises: UsageError, for a name that does not exist.
+
+def every_account(connection: Connection, names: Sequence[str] = ()) -> list[Account]:
+    """Return all accounts by name, disabled ones too; if ``names`` are given, those that they choose, in that order.
+
+    A name with ``*``, ``?`` or ``[`` is a pattern of enabled accounts' names.
+
+    Raises: UsageError, for a name or a pattern that no account has.
     """
-    found = {account.name: account for account in every_account(connection)}
-    unknown = [name for name in names if name not in found]
-    if unknown:
-        raise UsageError(f"there is no account {unknown[0]!r}", remedy=_listed(unknown[0], list(found)))
-    return [found[name] for name in dict.fromkeys(names)] or [each for each in found.values() if each.enabled]
+    return _chosen(connection, names) if names else _read(connection, true())
 
 
-def named_accounts(connection: Connection, names: Collection[str]) -> list[Account]:
-    """Return the accounts with these names; all, disabled ones too, if none is given. Raises: UsageError, as `find_accounts`."""
-    return find_accounts(connection, names) if names else every_account(connection)
+def enabled_accounts(connection: Connection, names: Sequence[str] = ()) -> list[Account]:
+    """Return all enabled accounts by name; if ``names`` are given, those that they choose, as `every_account`.
+
+    Raises: UsageError, for a name or a pattern that no account has.
+    """
+    return _chosen(connection, names) if names else _read(connection, accounts.c.enabled)
 
 
 def is_pattern(name: str) -> bool:
@@ -52,42 +59,35 @@ def is_pattern(name: str) -> bool:
     return not set("*?[").isdisjoint(name)
 
 
-def match_accounts(connection: Connection, names: Collection[str] = ()) -> list[Account]:
-    """Return the accounts with these names; a name with ``*``, ``?`` or ``[`` is a pattern of enabled accounts' names.
-
-    All enabled accounts if no name is given. Raises: UsageError, for a name or a pattern that no account has.
-    """
-    patterns = [name for name in names if is_pattern(name)]
-    enabled = [each.name for each in every_account(connection) if each.enabled] if patterns else []
-    chosen: list[str] = []
+def _chosen(connection: Connection, names: Sequence[str]) -> list[Account]:
+    enabled = enabled_accounts(connection) if any(map(is_pattern, names)) else []
+    exact = accounts.c.name.in_([name for name in names if not is_pattern(name)])
+    known = {account.name: account for account in _read(connection, exact)}
+    chosen: dict[str, Account] = {}
     for name in names:
-        matching = [each for each in enabled if fnmatchcase(each, name)] if name in patterns else [name]
+        if is_pattern(name):
+            matching = [each for each in enabled if fnmatchcase(each.name, name)]
+        else:
+            matching = [known[name]] if name in known else []
         if not matching:
-            raise UsageError(f"no enabled account matches {name!r}", remedy=_listed(name, enabled))
-        chosen += matching
-    return find_accounts(connection, chosen)
+            raise _unknown(connection, name)
+        chosen |= {account.name: account for account in matching}
+    return list(chosen.values())
 
 
-def matching_names(connection: Connection, names: Collection[str]) -> list[str]:
-    """Return the names, with the names of the accounts in place of the patterns among them.
-
-    Raises: UsageError, for a pattern that no account has, and beside a pattern for such a name.
-    """
-    has_pattern = any(map(is_pattern, names))
-    return [each.name for each in match_accounts(connection, names)] if has_pattern else list(names)
+def _read(connection: Connection, condition: ColumnElement[bool]) -> list[Account]:
+    query = select(*accounts.c[Account.__struct_fields__]).where(condition).order_by(accounts.c.name)
+    return [Account(*row) for row in connection.execute(query)]
 
 
-def _listed(name: str, known: Sequence[str]) -> str:
-    """Return which accounts there are; of many, the one most like ``name``."""
+def _unknown(connection: Connection, name: str) -> UsageError:
+    """Return the error for a name or a pattern that no account has; of many accounts, it names the one most like it."""
+    known = [account.name for account in every_account(connection)]
+    remedy = f"accounts are: {', '.join(known) or 'none yet'}; see `favsync accounts list`"
     if len(known) > SHOWN_NAMES:
-        return f"{nearest(name, known)} `favsync accounts list` lists the {len(known):,} accounts".strip()
-    return f"accounts are: {', '.join(known) or 'none yet'}; see `favsync accounts list`"
-
-
-def every_account(connection: Connection) -> list[Account]:
-    """Return all accounts by name, disabled ones too."""
-    rows = connection.execute(select(*accounts.c[Account.__struct_fields__]).order_by(accounts.c.name))
-    return [Account(*row) for row in rows]
+        remedy = f"{did_you_mean(name, known)}`favsync accounts list` lists the {len(known):,} accounts"
+    found = "no enabled account matches" if is_pattern(name) else "there is no account"
+    return UsageError(f"{found} {name!r}", remedy=remedy)
 
 
 def ensure_account(connection: Connection, name: str, now: datetime) -> None:

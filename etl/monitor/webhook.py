@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from etl import clock
 from etl.db.engine import read_transaction, write_transaction
 from etl.errors import NotDelivered
-from etl.load.accounts import Account, find_accounts
+from etl.load.accounts import Account, find_account
 from etl.monitor.outbox import Outbox, describe, post
 from etl.reporting.digest import (
     Cursor,
@@ -69,7 +69,7 @@ class WebhookSender:
     def _deliver(self, item: tuple[str, int, bool]) -> None:
         name, run_id, has_changes = item
         with read_transaction(self._engine) as connection:
-            (account,) = find_accounts(connection, [name])
+            account = find_account(connection, name)
             former = cursor_of(connection, account.account_id, CHANNEL)
             if not has_changes and is_reported_hold(connection, account.account_id, former, run_id):
                 return

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, select
 from etl.db import bulk
 from etl.db.engine import in_transaction, read_transaction
 from etl.db.tables import raw_items, runs
-from etl.load.accounts import Account, named_accounts
+from etl.load.accounts import Account, every_account
 from etl.load.baseline import is_observation
 from etl.load.run_lock import run_locks
 from etl.load.stored_tracks import damaged_market_sets
@@ -43,7 +43,7 @@ def compare(engine: Engine, names: Sequence[str], threshold: RemovalThreshold) -
     Raises: UsageError, for an account that does not exist; DatabaseError.
     """
     with read_transaction(engine) as connection:
-        accounts = named_accounts(connection, names)
+        accounts = every_account(connection, names)
         found = RebuildResult(
             market_sets=damaged_market_sets(connection), observations=_observations(connection, accounts)
         )
@@ -60,7 +60,7 @@ def rewrite(engine: Engine, names: Sequence[str], threshold: RemovalThreshold) -
     Raises: UsageError, RunInProgress, DatabaseError.
     """
     with read_transaction(engine) as connection:
-        accounts = named_accounts(connection, names)
+        accounts = every_account(connection, names)
 
     def work(connection: Connection) -> RebuildResult:
         bulk.lock_track_tables(connection)

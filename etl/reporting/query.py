@@ -31,6 +31,7 @@ from sqlalchemy.types import NullType
 from etl.db.tables import accounts, runs
 from etl.db.types import Instant
 from etl.errors import UsageError, did_you_mean
+from etl.load.accounts import every_account
 from etl.load.baseline import is_observation
 from etl.reporting.column_types import DAYS, column_converters
 from etl.reporting.views import View, views, with_phrases
@@ -102,8 +103,9 @@ def run_query(connection: Connection, query: Query) -> ResultSet:
 
     Raises: UsageError, for an unknown column or account, or an option that the view does not have.
     """
-    source = _source(connection, query)
-    statement = select(source).where(*_conditions(connection, query, source)).order_by(*_order(query, source))
+    names = [account.name for account in every_account(connection, query.accounts)] if query.accounts else []
+    source = _source(connection, query, names)
+    statement = select(source).where(*_conditions(query, source, names)).order_by(*_order(query, source))
     columns = tuple(source.c.keys())
 
     def rows() -> Iterator[tuple[Any, ...]]:
@@ -133,28 +135,13 @@ def ctes(view: View, dialect: str, tables: str = _FAVOURITES_AS_OF) -> str:
     return "WITH " + ", ".join(parts)
 
 
-def known_accounts(connection: Connection) -> list[str]:
-    """Return the names of all accounts, oldest first."""
-    return list(connection.execute(select(accounts.c.name).order_by(accounts.c.account_id)).scalars())
-
-
 def looks_of(connection: Connection, account: str) -> list[datetime]:
     """Return when the list of ``account`` was read, in order. A failed or retracted run is no look."""
     query = select(runs.c.observed_at).join(accounts).where(accounts.c.name == account, is_observation)
     return list(connection.execute(query.distinct().order_by(runs.c.observed_at)).scalars())
 
 
-def chosen_accounts(connection: Connection, wanted: Sequence[str]) -> list[str]:
-    """Return the names of these accounts once each; of all if none is wanted. Raises UsageError for one that does not exist."""
-    known = known_accounts(connection)
-    for name in wanted:
-        if name not in known:
-            remedy = f"{did_you_mean(name, known)}`favsync accounts list` shows them"
-            raise UsageError(f"there is no account {name!r}", remedy=remedy)
-    return list(dict.fromkeys(wanted)) or known
-
-
-def _source(connection: Connection, query: Query) -> FromClause:
+def _source(connection: Connection, query: Query, names: Sequence[str]) -> FromClause:
     """Return the view as a table with its columns, or as a subquery over the favourites at ``query.as_of``."""
     view = query.view
     sql = f"SELECT * FROM {view.name}"  # noqa: S608 - the name of one of our own views
@@ -165,9 +152,9 @@ def _source(connection: Connection, query: Query) -> FromClause:
             raise UsageError(f"{view.name} has no earlier state to show", remedy=f"--as-of works with {possible}")
         sql = f"{ctes(view, connection.dialect.name)} {sql}"
         values = {"as_of": bindparam("as_of", query.as_of, Instant)}
-    elif view.is_narrow and query.accounts:
+    elif view.is_narrow and names:
         sql = f"{ctes(view, connection.dialect.name, _NARROWED)} {sql}"
-        values = {"names": bindparam("names", list(query.accounts), expanding=True)}
+        values = {"names": bindparam("names", names, expanding=True)}
     with connection.execute(text(f"{sql} LIMIT 0").bindparams(*values.values())) as nothing:
         described: Sequence[Any] = nothing.cursor.description or ()
     columns = [column(each[0], Text() if each[1] == TEXT_OID else NullType()) for each in described]
@@ -176,12 +163,12 @@ def _source(connection: Connection, query: Query) -> FromClause:
     return text(sql).bindparams(*values.values()).columns(*columns).subquery(view.name)
 
 
-def _conditions(connection: Connection, query: Query, source: FromClause) -> Iterator[ColumnElement[bool]]:
+def _conditions(query: Query, source: FromClause, names: Sequence[str]) -> Iterator[ColumnElement[bool]]:
     view = query.view
-    if query.accounts:
+    if names:
         if "account" not in source.c:
             raise UsageError(f"{view.name} is about all accounts together", remedy="leave --account out")
-        yield source.c.account.in_(chosen_accounts(connection, query.accounts))
+        yield source.c.account.in_(names)
     if query.since is not None:
         if view.since is None:
             raise UsageError(

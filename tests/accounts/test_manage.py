@@ -17,7 +17,7 @@ from etl.boomplay.payloads import Token
 from etl.cli import main
 from etl.db.engine import read_transaction, write_transaction
 from etl.errors import CredentialsError, UsageError, WrongUser
-from etl.load.accounts import ensure_account, find_accounts
+from etl.load.accounts import ensure_account, find_account
 from etl.monitor.status import statuses
 from etl.sync import RunOptions, sync_account
 from tests.accounts.conftest import reads, token_table
@@ -92,7 +92,7 @@ def test_a_disabled_account_loses_its_token_not_its_history(database_url, engine
     config = settings(database_url, sandbox)
     add(config, engine, sandbox, "ada")
     with read_transaction(engine) as connection:
-        account = find_accounts(connection, ["ada"])[0]
+        account = find_account(connection, "ada")
     with connect(config, engine, "ada") as client:
         sync_account(engine, account, client, RunOptions())
         manage.disable_account(engine, "ada")

@@ -17,7 +17,7 @@ from etl.cli import main
 from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.db.tables import albums, artists, favourites, raw_items, rejects, runs, snapshots, track_versions, tracks
 from etl.errors import DatabaseError, UsageError
-from etl.load.accounts import find_accounts
+from etl.load.accounts import enabled_accounts
 from etl.model.records import Outcome, RemovalGrace, RemovalThreshold
 from etl.monitor.status import statuses
 from etl.sync import RunOptions, sync_account
@@ -239,7 +239,7 @@ def test_a_database_of_another_user_or_kind_is_refused(engine, new_database, tmp
     theirs.dispose()
     sync_account(engine, ada, FakeSource([item(1)], user_id="ada herself"), RunOptions())
     with read_transaction(engine) as connection:
-        ada = find_accounts(connection)[0]
+        ada = enabled_accounts(connection)[0]
     with pytest.raises(UsageError, match="another Boomplay user"):
         import_paths(engine, ada, [tmp_path / url.rpartition("/")[2]], ImportOptions(), LATER)
     with closing(sqlite3.connect(tmp_path / "other.db")) as foreign, foreign:

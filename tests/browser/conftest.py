@@ -16,7 +16,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from etl.db.engine import open_engine, read_transaction
-from etl.load.accounts import ensure_account, find_accounts
+from etl.load.accounts import ensure_account, find_account
 from etl.reporting.html import write_report, write_year
 from etl.reporting.year import read_history, review
 from etl.sync import RunOptions, sync_account
@@ -154,7 +154,7 @@ def report_of(new_database: Callable[..., str], tmp_path: Path) -> Callable[...,
         with engine.begin() as connection:
             ensure_account(connection, name, START)
         with read_transaction(engine) as connection:
-            (account,) = find_accounts(connection, [name])
+            account = find_account(connection, name)
         for items in lists:
             outcome = sync_account(engine, account, FakeSource(items), RunOptions())
             assert outcome.error is None

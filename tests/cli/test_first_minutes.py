@@ -12,13 +12,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from etl import config
 from etl.accounts.manage import numbered_accounts
 from etl.cli import main
 from etl.db.engine import open_engine, write_transaction
+from etl.db.tables import accounts
 from etl.errors import UsageError
-from etl.load.accounts import ensure_account, find_accounts, match_accounts
+from etl.load.accounts import enabled_accounts, ensure_account, every_account, find_account
 from etl.sandbox import Sandbox
 from etl.settings import SETTINGS
 from tests.conftest import NewDatabase
@@ -186,15 +188,28 @@ def test_a_tab_without_a_database_offers_nothing(tmp_path: Path) -> None:
 # Accounts.
 
 
+def test_a_report_is_about_disabled_accounts_too(database_url: str) -> None:
+    engine = open_engine(filled(database_url, "u1", "u2"))
+    with write_transaction(engine) as connection:
+        connection.execute(update(accounts).where(accounts.c.name == "u2").values(enabled=False))
+        assert [each.name for each in enabled_accounts(connection)] == ["u1"]
+        assert [each.name for each in every_account(connection)] == ["u1", "u2"]
+        assert [each.name for each in every_account(connection, ["u2", "u1", "u2"])] == ["u2", "u1"]
+        assert [each.name for each in every_account(connection, ["u*"])] == ["u1"]
+        with pytest.raises(UsageError, match="there is no account 'u3'"):
+            every_account(connection, ["u1", "u3"])
+    engine.dispose()
+
+
 def test_a_pattern_means_the_enabled_accounts_that_match(database_url: str) -> None:
     engine = open_engine(filled(database_url, "u1", "u2", "v1"))
     with write_transaction(engine) as connection:
-        assert [each.name for each in match_accounts(connection, ["u*"])] == ["u1", "u2"]
-        assert [each.name for each in match_accounts(connection, ["v1", "u?"])] == ["v1", "u1", "u2"]
+        assert [each.name for each in enabled_accounts(connection, ["u*"])] == ["u1", "u2"]
+        assert [each.name for each in enabled_accounts(connection, ["v1", "u?"])] == ["v1", "u1", "u2"]
         with pytest.raises(UsageError, match="no enabled account matches 'x\\*'"):
-            match_accounts(connection, ["x*"])
-        with pytest.raises(UsageError, match="no account 'u\\*'"):
-            find_accounts(connection, ["u*"])
+            enabled_accounts(connection, ["x*"])
+        with pytest.raises(UsageError, match="'u\\*' is a pattern, and one account is wanted"):
+            find_account(connection, "u*")
     engine.dispose()
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import update
 from etl.cli import main
 from etl.db.engine import open_engine
 from etl.db.tables import tracks
-from etl.load.accounts import ensure_account, find_accounts
+from etl.load.accounts import ensure_account, find_account
 from etl.sync import RunOptions, sync_account
 from tests.boomplay.service import Service, reply
 from tests.support.lists import START, FakeSource, item
@@ -31,7 +31,7 @@ def run(new_database: Callable[..., str], monkeypatch: pytest.MonkeyPatch, capsy
     with engine.begin() as connection:
         for name in ("ada", "kofi"):
             ensure_account(connection, name, START)
-        (ada,) = find_accounts(connection, ["ada"])
+        ada = find_account(connection, "ada")
     for count in (1, 3):
         sync_account(engine, ada, FakeSource([item(number) for number in range(1, count + 1)]), RunOptions())
     engine.dispose()

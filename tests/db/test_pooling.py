@@ -12,7 +12,7 @@ from etl import clock
 from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.db.locks import LockKind, try_lock, try_lock_all
 from etl.errors import DatabaseError, RunInProgress
-from etl.load.accounts import ensure_account, find_accounts
+from etl.load.accounts import ensure_account, find_account
 from etl.load.run_lock import run_lock
 from etl.sync import RunOptions, RunResult, sync_account
 from tests.conftest import NewDatabase
@@ -42,7 +42,7 @@ def engine(new_database: NewDatabase) -> Iterator[Engine]:
 
 def sync(engine: Engine, source: FakeSource) -> RunResult:
     with read_transaction(engine) as connection:
-        (ada,) = find_accounts(connection, ["ada"])
+        ada = find_account(connection, "ada")
     return sync_account(engine, ada, source, RunOptions(concurrency=1))
 
 

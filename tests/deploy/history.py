@@ -12,7 +12,7 @@ from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.db.migrate import ready_engine
 from etl.db.schema_check import schema_differences
 from etl.db.tables import metadata
-from etl.load.accounts import ensure_account, find_accounts
+from etl.load.accounts import enabled_accounts, ensure_account, find_account
 from etl.model.records import RemovalThreshold
 from etl.model.result import RunResult
 from etl.replay.favourites import diff_favourites
@@ -32,7 +32,7 @@ def synced(url: str, source: FakeSource, name: str = "ada") -> RunResult:
     with write_transaction(engine) as connection:
         ensure_account(connection, name, clock.now())
     with read_transaction(engine) as connection:
-        (account,) = find_accounts(connection, [name])
+        account = find_account(connection, name)
     report = sync_account(engine, account, source, RunOptions())
     engine.dispose()
     return report
@@ -72,7 +72,7 @@ def faults(url: str) -> list[str]:
     engine = open_engine(url)
     found = schema_differences(engine, views())
     with read_transaction(engine) as connection:
-        for account in find_accounts(connection):
+        for account in enabled_accounts(connection):
             difference, _ = diff_favourites(connection, account.account_id, RemovalThreshold())
             found += [f"{account.name}: {difference.words or difference.runs}"] if difference else []
         for view in views():

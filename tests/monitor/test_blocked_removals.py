@@ -15,7 +15,7 @@ from etl.config import load
 from etl.db.engine import open_engine, read_transaction
 from etl.db.tables import favourites
 from etl.errors import ApiUnreachable
-from etl.load.accounts import find_accounts
+from etl.load.accounts import find_account
 from etl.model.records import Item, Outcome, Page, RemovalGrace, RemovalThreshold, Review
 from etl.monitor.doctor import Finding, run_checks
 from etl.monitor.status import HELD, NO_ID, NOT_PROVEN, OWNER, AccountStatus, statuses
@@ -54,7 +54,7 @@ class Watched:
     def sync(self, items: list[Item], kind: type[FakeSource] = FakeSource, **more: Any) -> RunResult:
         self.time.shift(timedelta(hours=1))
         with read_transaction(self.engine) as connection:
-            (account,) = find_accounts(connection, ["ada"])
+            account = find_account(connection, "ada")
         return sync_account(self.engine, account, kind(list(items), **more), RunOptions(concurrency=1, grace=GRACE))
 
     @property
@@ -157,7 +157,7 @@ def test_a_list_that_is_not_proven_blocks_removals(watched: Watched) -> None:
 def test_an_import_of_a_part_blocks_nothing(watched: Watched) -> None:
     watched.sync(LIST)
     with read_transaction(watched.engine) as connection:
-        (account,) = find_accounts(connection, ["ada"])
+        account = find_account(connection, "ada")
     import_past(watched.engine, account, past_snapshot(0.2, [1, 2], whole=False))
     assert watched.status.removals_blocked_by is None
 

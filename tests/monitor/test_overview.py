@@ -17,7 +17,7 @@ from etl.accounts.token_rows import TokenLocation, TokenRow, TokenStatus, put_to
 from etl.cli import main
 from etl.config import load
 from etl.db.engine import open_engine, read_transaction, write_transaction
-from etl.load.accounts import ensure_account, find_accounts
+from etl.load.accounts import ensure_account, find_account
 from etl.load.calendar import add_missing_rows
 from etl.model.records import Item, RemovalThreshold, Review
 from etl.monitor.metrics import Metrics
@@ -46,7 +46,7 @@ class ManyAccounts:
         self.time.shift(timedelta(minutes=1))
         self.add(name)
         with read_transaction(self.engine) as connection:
-            (account,) = find_accounts(connection, [name])
+            account = find_account(connection, name)
         options = RunOptions(concurrency=1, settle=settle_manual(self._config, account.account_id))
         options = replace(options, grace=self._config.grace)
         return sync_account(self.engine, account, kind(list(items), user_id=name), options)
@@ -86,7 +86,7 @@ def lives(many: ManyAccounts) -> None:
     change(many.engine, "recovered", enabled=False)
     change(many.engine, "recovered", enabled=True)
     with write_transaction(many.engine) as connection:
-        (dead,) = find_accounts(connection, ["dead"])
+        dead = find_account(connection, "dead")
         row = TokenRow(account_id=dead.account_id, place=TokenLocation.FILE, reference="x", updated_at=clock.now())
         put_token_row(connection, replace(row, state=TokenStatus.DEAD))
 

@@ -15,7 +15,7 @@ from werkzeug import Request, Response
 from etl.cli import main
 from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.errors import NotDelivered
-from etl.load.accounts import ensure_account, find_accounts
+from etl.load.accounts import enabled_accounts, ensure_account
 from etl.monitor import webhook
 from etl.monitor.webhook import Webhook, WebhookSender
 from etl.scheduler.service import FinishedRun
@@ -46,7 +46,7 @@ class SyncedAccount:
         with write_transaction(self.engine) as connection:
             ensure_account(connection, "ada", START)
         with read_transaction(self.engine) as connection:
-            (self.account,) = find_accounts(connection)
+            (self.account,) = enabled_accounts(connection)
         self.hook = Hook()
 
     def sync(self, items: list[Any]) -> RunResult:

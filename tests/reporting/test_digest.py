@@ -12,7 +12,7 @@ import time_machine
 from sqlalchemy import Engine
 
 from etl.db.engine import open_engine, read_transaction, write_transaction
-from etl.load.accounts import Account, ensure_account, find_accounts
+from etl.load.accounts import Account, enabled_accounts, ensure_account
 from etl.model.records import Item, RemovalGrace, RemovalThreshold, Review
 from etl.replay.review import review_account, review_run
 from etl.reporting.digest import Cursor, Digest, DigestRange, cursor_of, digest, newest_cursor, set_cursor
@@ -43,7 +43,7 @@ class SyncedAccount:
         with write_transaction(self.engine) as connection:
             ensure_account(connection, "ada", DAY)
         with read_transaction(self.engine) as connection:
-            (self.account,) = find_accounts(connection)
+            (self.account,) = enabled_accounts(connection)
 
     def sync(self, items: list[Any], grace: RemovalGrace = AT_ONCE) -> RunResult:
         """Sync a day later."""

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Connection
 
 from etl.cli.as_of import _changes, _favourites
-from etl.load.accounts import Account, find_accounts
+from etl.load.accounts import Account, every_account
 from etl.reporting.digest import Digest, DigestRange, digest
 from etl.reporting.digest_text import digest_text, headline, sections
 from tests.conftest import ENGINES
@@ -33,7 +33,7 @@ def case(request: pytest.FixtureRequest) -> str:
 def recounted(request: pytest.FixtureRequest, histories: Histories, case: str) -> Iterator[list[Recounted]]:
     """Return the accounts of the case with their rows."""
     with opened(histories, request.param, case) as connection:
-        found = find_accounts(connection, CASES[case].accounts)
+        found = every_account(connection, CASES[case].accounts)
         yield [(connection, account, recount.recount(connection, account.name)) for account in found]
 
 

@@ -11,7 +11,7 @@ import time_machine
 from sqlalchemy import Connection
 
 from etl.db.engine import open_engine, read_transaction
-from etl.load.accounts import find_accounts
+from etl.load.accounts import enabled_accounts
 from etl.model.records import RemovalGrace
 from etl.replay.snapshots import snapshot_refs
 from etl.reporting.list_as_of import list_at
@@ -122,7 +122,7 @@ def test_as_of_is_unknown_while_a_list_looks_foreign(listed: Listed) -> None:
 
 
 def test_gaps_of_the_history_are_those_of_its_snapshots(seeded: Connection) -> None:
-    for account in find_accounts(seeded):
+    for account in enabled_accounts(seeded):
         stays = [stay for name, stay in intervals(seeded) if name == account.name]
         wanted = set()
         snapshots = list(snapshot_refs(seeded, account.account_id))

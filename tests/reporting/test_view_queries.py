@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text, update
 
 from etl.db.tables import favourites
 from etl.errors import UsageError
-from etl.load.accounts import find_accounts
+from etl.load.accounts import enabled_accounts
 from etl.load.baseline import interval_of
 from etl.reporting.list_as_of import list_at, observation_range
 from etl.reporting.views import views
@@ -27,7 +27,7 @@ def test_as_of_lists_the_tracks_whose_answer_is_yes(seeded: Connection) -> None:
     for instant in (*edges[:: max(1, len(edges) // 9)], *beyond):
         wanted = {
             (account.name, standing.track_id)
-            for account in find_accounts(seeded)
+            for account in enabled_accounts(seeded)
             for standing in list_at(seeded, account.account_id, instant)
             if standing.answer is Presence.YES
         }
@@ -45,7 +45,7 @@ def test_as_of_the_newest_observation_equals_the_present(histories: Histories, s
 
 
 def assert_newest_is_the_present(connection: Connection) -> None:
-    for account in find_accounts(connection):
+    for account in enabled_accounts(connection):
         newest = observation_range(connection, account.account_id).seen_until
         for view in views().values():
             if view.is_past:

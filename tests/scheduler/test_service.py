@@ -19,7 +19,7 @@ from etl.db.engine import read_transaction
 from etl.db.migrate import ready_engine
 from etl.db.tables import raw_blocks
 from etl.errors import SettingsError, UsageError
-from etl.load.accounts import find_accounts
+from etl.load.accounts import find_account
 from etl.load.run_lock import run_lock
 from etl.monitor.status import statuses
 from etl.sandbox import Sandbox
@@ -99,7 +99,7 @@ def tick(service: Service, *, is_last: bool = False) -> None:
 def sync_by_hand(config: Config, engine: Engine, options: RunOptions) -> RunResult:
     """Sync ada as `favsync sync` does."""
     with read_transaction(engine) as connection:
-        (ada,) = find_accounts(connection, ["ada"])
+        ada = find_account(connection, "ada")
     with connect(config, engine, "ada") as client:
         return sync_account(engine, ada, client, replace(options, settle=settle_manual(config, ada.account_id)))
 

@@ -24,7 +24,7 @@ from etl.boomplay.tokens import StaticToken
 from etl.boomplay.transport import close_clients
 from etl.db.engine import open_engine, read_transaction
 from etl.extract import snapshot
-from etl.load.accounts import find_accounts
+from etl.load.accounts import find_account
 from etl.model.records import RemovalThreshold, Review
 from etl.replay.review import review_run
 from etl.sync import sync_account
@@ -86,7 +86,7 @@ def act(order: dict[str, Any], url: str, api_url: str, app_id: str, token: str) 
     engine.dialect.do_commit = steps.around(engine.dialect.do_commit)  # type: ignore[method-assign]
     if order["action"] == "sync":
         with read_transaction(engine) as connection:
-            account = find_accounts(connection, ["ada"])[0]
+            account = find_account(connection, "ada")
         options = HttpOptions(api_url=api_url, app_id=app_id, requests_per_second=0, timeout_seconds=3600)
         with Boomplay(StaticToken(token), options) as client:
             client.favourite_tracks = steps.asking(client.favourite_tracks)  # type: ignore[method-assign]

@@ -19,7 +19,7 @@ from etl.db import tables
 from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.extract.snapshot import FavouritesApi, RunOptions
 from etl.load import runs
-from etl.load.accounts import Account, ensure_account, find_accounts
+from etl.load.accounts import Account, ensure_account, find_account
 from etl.replay.favourites import diff_favourites
 from etl.sandbox import Sandbox
 from etl.sync import RunResult, sync_account
@@ -40,7 +40,7 @@ class Database:
         with write_transaction(self.engine) as connection:
             ensure_account(connection, name, clock.now())
         with read_transaction(self.engine) as connection:
-            return find_accounts(connection, [name])[0]
+            return find_account(connection, name)
 
     def sync(self, source: FavouritesApi, name: str = "ada", **way: Any) -> RunResult:
         """Carry out one run."""

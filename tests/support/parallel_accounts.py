@@ -25,7 +25,7 @@ from etl.boomplay.http import HttpOptions
 from etl.boomplay.tokens import StaticToken
 from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.extract.snapshot import RunOptions
-from etl.load.accounts import ensure_account, find_accounts
+from etl.load.accounts import ensure_account, find_account
 from etl.sandbox import Sandbox
 from etl.sync import sync_account
 
@@ -101,7 +101,7 @@ def _work(order: dict[str, Any]) -> None:
     chance = random.Random(f"{order['seed']} {order['user']}")
     engine = open_engine(order["url"])
     with read_transaction(engine) as connection:
-        account = find_accounts(connection, [order["user"]])[0]
+        account = find_account(connection, order["user"])
     for number in range(order["rounds"]):
         _change(order, chance, number)
         where = {"api_url": order["api_url"], "app_id": order["app_id"]}

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Engine, select
 
 from etl.db.engine import read_transaction, write_transaction
 from etl.db.tables import favourites, metadata, track_versions
-from etl.load.accounts import Account, ensure_account, find_accounts
+from etl.load.accounts import Account, ensure_account, find_account
 from etl.model.records import Item, RemovalThreshold, Review
 from etl.replay.favourites import diff_favourites
 from etl.replay.import_snapshots import ImportResult, ImportTerms, PastSnapshot, import_snapshots
@@ -37,7 +37,7 @@ def account_in(engine: Engine, name: str = "ada") -> Account:
     with write_transaction(engine) as connection:
         ensure_account(connection, name, START)
     with read_transaction(engine) as connection:
-        return find_accounts(connection, [name])[0]
+        return find_account(connection, name)
 
 
 def past_snapshot(

@@ -19,7 +19,7 @@ from etl import clock
 from etl.db.engine import read_transaction, write_transaction
 from etl.db.migrate import ready_engine
 from etl.db.tables import metadata
-from etl.load.accounts import ensure_account, find_accounts
+from etl.load.accounts import ensure_account, find_account
 from etl.model.records import Item, RemovalGrace
 from etl.sync import RunOptions, RunResult, sync_account
 from etl.transform import delta
@@ -84,7 +84,7 @@ class MeasuredDatabase:
             with write_transaction(self.engine) as connection:
                 ensure_account(connection, "ada", clock.now())
             with read_transaction(self.engine) as connection:
-                (account,) = find_accounts(connection, ["ada"])
+                account = find_account(connection, "ada")
             report = sync_account(self.engine, account, self.source, options)
         after = self._rows()
         cost.rows = {name: after[name] - before[name] for name in after if after[name] != before[name]}

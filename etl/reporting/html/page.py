@@ -15,13 +15,12 @@ from sqlalchemy import Connection
 
 from etl import __version__, clock
 from etl.errors import UsageError
-from etl.load.accounts import find_accounts
+from etl.load.accounts import Account, every_account
 from etl.reporting.html.account import account_report
 from etl.reporting.html.document import policy
 from etl.reporting.html.files import asset, heading_font, make_folder, write_file
 from etl.reporting.html.overview import AccountRow, overview_page, page_name
 from etl.reporting.html.static import static_blocks
-from etl.reporting.query import chosen_accounts
 from etl.reporting.render import json_text
 
 SCRIPTS: Final = (
@@ -44,10 +43,10 @@ def write_report(
 
     Raises: UsageError, for an unknown account, more pages than ``-`` takes, or a file that cannot be written.
     """
-    names = chosen_accounts(connection, accounts)
-    if len(names) > MAX_ACCOUNTS:
-        return _write_pages(connection, target, names, progress)
-    write_file(target, page(_content([account_report(connection, name) for name in names])))
+    chosen = every_account(connection, accounts)
+    if len(chosen) > MAX_ACCOUNTS:
+        return _write_pages(connection, target, chosen, progress)
+    write_file(target, page(_content([account_report(connection, each.name) for each in chosen])))
     return 0
 
 
@@ -55,21 +54,21 @@ def _content(reports: list[dict[str, Any]]) -> dict[str, Any]:
     return {"made_at": clock.now(), "version": __version__, "accounts": reports}
 
 
-def _write_pages(connection: Connection, target: Path, names: Sequence[str], progress: Progress) -> int:
+def _write_pages(connection: Connection, target: Path, accounts: Sequence[Account], progress: Progress) -> int:
     if str(target) == "-":
         raise UsageError(
-            f"{len(names):,} accounts have a page each, which standard output cannot take (it takes {MAX_ACCOUNTS} accounts)",
+            f"{len(accounts):,} accounts have a page each, which standard output cannot take (it takes {MAX_ACCOUNTS} accounts)",
             remedy="name a file with -o FILE.html, or choose fewer accounts with --account",
         )
     folder = target.with_name(f"{target.stem}_files")
     make_folder(folder)
     rows = []
-    for account in find_accounts(connection, names):
+    for account in accounts:
         report = account_report(connection, account.name)
         file_name = page_name(account.account_id, account.name)
         write_file(folder / file_name, page(_content([report])))
         rows.append(AccountRow.of(report, f"{folder.name}/{file_name}"))
-        progress(len(rows), len(names))
+        progress(len(rows), len(accounts))
     write_file(target, overview_page(rows, __version__))
     return len(rows)
 
