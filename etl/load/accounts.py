@@ -81,13 +81,13 @@ def _read(connection: Connection, condition: ColumnElement[bool]) -> list[Accoun
 
 
 def _unknown(connection: Connection, name: str) -> UsageError:
-    """Return the error for a name or a pattern that no account has; of many accounts, it names the one most like it."""
+    """Return the error for a name or a pattern that no account has; its remedy names those like it."""
     known = [account.name for account in every_account(connection)]
-    remedy = f"accounts are: {', '.join(known) or 'none yet'}; see `favsync accounts list`"
+    listed = f"accounts are: {', '.join(known) or 'none yet'}; see `favsync accounts list`"
     if len(known) > SHOWN_NAMES:
-        remedy = f"{did_you_mean(name, known)}`favsync accounts list` lists the {len(known):,} accounts"
+        listed = f"`favsync accounts list` lists the {len(known):,} accounts"
     found = "no enabled account matches" if is_pattern(name) else "there is no account"
-    return UsageError(f"{found} {name!r}", remedy=remedy)
+    return UsageError(f"{found} {name!r}", remedy=did_you_mean(name, known) + listed)
 
 
 def ensure_account(connection: Connection, name: str, now: datetime) -> None:
