@@ -17,7 +17,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.growth import measure_growth
-from benchmarks.measure import ENGINES, own_memory, postgres_server
+from benchmarks.measure import ENGINES, Sample, own_memory, postgres_server
 from benchmarks.page import page
 from benchmarks.processes import FLOORS, PEERS, STARTS, Processes, install_peers, names
 from benchmarks.removal_requests import AGES, GRACES, measure_removal
@@ -46,23 +46,24 @@ class Measurement(Processes):
         self._options = options
 
     def rounds(self) -> Iterator[Measured]:
-        """Yield favsync and the floors in turn, with their starts, in an order that alternates."""
-        size = self._options.size
-        order = [(count, tool) for tool in (*FLOORS, "favsync") for count in (0, size)]
+        """Yield favsync and the floors in turn, as whole processes and without start, in an order that alternates."""
+        size, order = self._options.size, (*FLOORS, "favsync")
         for turn in range(self._options.runs):
             self._require_time()
             for name in STARTS:
                 yield {"cell": (0, "", name, "start"), "sample": self.start(name)}
             for engine in ENGINES:
-                for count, tool in order if turn % 2 else order[::-1]:
-                    yield from self._cell(count, engine, tool, turn)
+                for tool in order if turn % 2 else order[::-1]:
+                    for samples in (self.phases(size, engine, tool), self.repeated(size, engine, tool)):
+                        yield from self._cells(size, engine, tool, samples, turn)
 
     def large(self) -> Iterator[Measured]:
         """Yield one large list, for the memory."""
         for engine in ENGINES if self._options.large else ():
             for tool in ("floor", "favsync"):
                 self._require_time()
-                yield from self._cell(self._options.large, engine, tool)
+                size = self._options.large
+                yield from self._cells(size, engine, tool, self.phases(size, engine, tool))
 
     def peers(self) -> Iterator[Measured]:
         """Yield the other tools, once each."""
@@ -71,7 +72,8 @@ class Measurement(Processes):
         for tool in self._options.tools:
             for engine in PEERS[tool].engines:
                 self._require_time()
-                yield from self._cell(self._options.size, engine, tool)
+                size = self._options.size
+                yield from self._cells(size, engine, tool, self.phases(size, engine, tool))
 
     def growth(self) -> Iterator[Measured]:
         """Yield an old and a young database of each engine."""
@@ -87,8 +89,10 @@ class Measurement(Processes):
             for grace in GRACES:
                 yield {"removal": measure_removal(200, age, grace)}
 
-    def _cell(self, size: int, engine: str, tool: str, turn: int = 0) -> Iterator[Measured]:
-        for phase, sample in self.phases(size, engine, tool):
+    def _cells(
+        self, size: int, engine: str, tool: str, samples: Iterable[tuple[str, Sample]], turn: int = 0
+    ) -> Iterator[Measured]:
+        for phase, sample in samples:
             yield {"cell": (size, engine, tool, phase), "sample": replace(sample, turn=turn)}
 
     def _require_time(self) -> None:

@@ -27,6 +27,8 @@ from sqlalchemy import Engine, make_url, text
 
 ENGINES = ("sqlite", "postgresql")
 PHASES = {"first": "first load", "unchanged": "unchanged", "added": "1 % added"}
+REPEATED = "repeated "
+"""Before the name of a phase that was measured without the start of a process."""
 RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 

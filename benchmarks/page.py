@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import platform
 import statistics
@@ -10,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
-from benchmarks.measure import ENGINES, PHASES, Sample
+from benchmarks.measure import ENGINES, PHASES, REPEATED, Sample
 from benchmarks.samples import Found
 
 ENGINE_NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
@@ -20,7 +19,7 @@ BUSY = 0.25
 
 
 class Verdict(NamedTuple):
-    """A target and what was measured: ``found`` must be at most ``limit``. NaN: it is lost in the noise."""
+    """A target and what was measured: ``found`` must be at most ``limit``."""
 
     target: str
     engine: str
@@ -32,7 +31,7 @@ class Verdict(NamedTuple):
     @property
     def is_met(self) -> bool:
         """True if the target is met."""
-        return 0 < self.found <= self.limit
+        return self.found <= self.limit
 
 
 def verdicts(found: Found) -> Iterator[Verdict]:
@@ -68,16 +67,13 @@ def verdicts(found: Found) -> Iterator[Verdict]:
 def _ratio(
     found: Found, target: str, engine: str, limit: float, both: tuple[tuple[str, str], tuple[str, str]]
 ) -> Iterator[Verdict]:
-    """Yield the quotient of two tools' phases, each given as tool and phase, over the rounds that have both."""
-    left, right = (found.without_start(engine, tool, phase) for tool, phase in both)
-    turns = sorted(left.keys() & right.keys())
-    if not turns:
-        return
-    one, other = (statistics.median(each[turn] for turn in turns) for each in (left, right))
-    each_round = [left[turn] / right[turn] if right[turn] else math.nan for turn in turns]
-    numbers = f"{one:.2f} to {other:.2f} s; rounds {min(each_round):.2f} to {max(each_round):.2f}"
-    # A difference that is lost in the noise shows nothing: not met, whatever the quotient.
-    yield Verdict(target, engine, limit, one / other if one > 0 and other > 0 else math.nan, numbers, len(turns))
+    """Yield the median of the rounds' quotients of two tools' phases, each given as tool and phase, without start."""
+    left, right = (found.repeated(engine, tool, phase) for tool, phase in both)
+    if turns := sorted(left.keys() & right.keys()):
+        each_round = [left[turn] / right[turn] for turn in turns]
+        one, other = (statistics.median(each[turn] for turn in turns) for each in (left, right))
+        numbers = f"{one:.2f} to {other:.2f} s; rounds {min(each_round):.2f} to {max(each_round):.2f}"
+        yield Verdict(target, engine, limit, statistics.median(each_round), numbers, len(turns))
 
 
 def page(found: Found) -> str:
@@ -90,10 +86,7 @@ def _conditions(found: Found) -> str:
     started = max(by.began for by in found.parts.values())
     starts = [(cell[2], found.median("cpu_seconds", cell)) for cell in found.cells if cell[3] == "start"]
     reported = ", ".join(f"`{name}` {seconds:.2f} s" for name, seconds in starts if seconds)
-    empty = {
-        ENGINE_NAMES[engine]: found.median("cpu_seconds", (0, engine, "favsync", "unchanged")) for engine in ENGINES
-    }
-    ours = ", ".join(f"{seconds:.2f} s on {name}" for name, seconds in empty.items() if seconds)
+    ours = ", ".join(_starts(found))
     remarks = "\n".join(_remarks(found))
     own_mb = max(by.own_mb for by in found.parts.values())
     return f"""# Benchmarks
@@ -109,10 +102,21 @@ Measured on {started.date()} at commit {found.key.commit}: {os.cpu_count()} proc
   take turns, in an order that alternates. The other tools and the large list are measured once.
 - A target and the same target *with httpx* differ in the floor's HTTP client alone: `http.client`, or httpx, favsync's own, which favsync does not
   choose for speed.
-- *Start*: an unchanged sync of an empty list, measured in the same round. It is subtracted from each tool's own time for the targets of
-  processor time. favsync's takes {ours or "(not measured)"}. Reported, not judged: {reported or "nothing"}.
+- The targets of processor time are without start: a process copies the list into one database, and is measured while it does the same
+  with another. *Start* is what a whole process takes more: in favsync's unchanged sync {ours or "(not measured)"}. Reported, not judged:
+  {reported or "nothing"}.
+- A quotient is the median of the rounds' quotients. Whole processes and the others are measured in the same round.
 - Processor time is that of the process; PostgreSQL's server is not in it, except under growth.
 - Memory is the peak; the program that starts a process has {own_mb:.0f} MB, and less is not seen."""
+
+
+def _starts(found: Found) -> Iterator[str]:
+    """Yield for each engine what a whole process of an unchanged sync takes more than a repeated one."""
+    for engine in ENGINES:
+        cells = [(found.key.size, engine, "favsync", phase) for phase in ("unchanged", REPEATED + "unchanged")]
+        if all(map(found.done, cells)):
+            whole, repeated = (found.median("cpu_seconds", cell) for cell in cells)
+            yield f"{whole - repeated:.2f} s on {ENGINE_NAMES[engine]}"
 
 
 def _remarks(found: Found) -> Iterator[str]:
@@ -133,9 +137,8 @@ def _targets(found: Found) -> str:
     rows.append("|---|---|---:|---:|---|---|---:|")
     for each in verdicts(found):
         digits = 0 if each.limit >= 10 else 2
-        mark = "not seen in the noise" if math.isnan(each.found) else "met" if each.is_met else "**missed**"
-        measured = "" if math.isnan(each.found) else f"{each.found:.{digits}f}"
-        judged = f"{each.limit:g} | {measured} | {mark} | {each.numbers} | {each.rounds}"
+        mark = "met" if each.is_met else "**missed**"
+        judged = f"{each.limit:g} | {each.found:.{digits}f} | {mark} | {each.numbers} | {each.rounds}"
         rows.append(f"| {each.target} | {ENGINE_NAMES[each.engine]} | {judged} |")
     sizes = {cell[0] for cell in found.cells}
     if absent := [f"{size:,}" for size in MEMORY_MB if size not in sizes]:

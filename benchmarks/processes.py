@@ -6,13 +6,14 @@ import argparse
 import os
 import subprocess
 import sys
+import threading
 import time
 import venv
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks.measure import ENGINES, PHASES, Database, Sample, timed
+from benchmarks.measure import ENGINES, PHASES, REPEATED, Database, Sample, timed
 from benchmarks.service import Service
 
 SCRIPTS = Path(__file__).parent / "tools"
@@ -84,15 +85,10 @@ class Processes:
 
     def phases(self, size: int, engine: str, tool: str) -> Iterator[tuple[str, Sample]]:
         """Let a tool copy the list into a new database, phase after phase, until it fails or its time is over."""
-        if size not in self._services:
-            self._services[size] = Service.begin(size)
-        service, database = self._services[size], self.database(engine)
-        service.answers.reset()
-        settings = self._environment(service, database.url)
-        if tool == "favsync":  # the schema is no part of what is measured
-            subprocess.run([FAVSYNC, "db", "upgrade"], env=settings, check=True, capture_output=True)
+        service, database = self._service(size), self.database(engine)
+        settings = self._prepared(service, tool, database)
         peer = PEERS.get(tool, ComparedTool(()))
-        for phase in list(PHASES)[: peer.phases if size else 2]:
+        for phase in list(PHASES)[: peer.phases]:
             if phase == "added":
                 service.answers.added(0.01)
             before, limit = service.answers.requests(), self._seconds(peer.limit)
@@ -101,6 +97,46 @@ class Processes:
             yield phase, replace(sample, database_mb=database.megabytes(), requests=requests)
             if sample.failure:
                 return
+
+    def repeated(self, size: int, engine: str, tool: str) -> Iterator[tuple[str, Sample]]:
+        """Let one process copy the list twice, each time into a new database, and measure the second time.
+
+        The first time it imports and compiles what it needs, so the numbers are without the start of a process.
+
+        Raises: RuntimeError if the process ends.
+        """
+        service = self._service(size)
+        databases = [self.database(engine, name) for name in ("practice", "measured")]
+        command = [sys.executable, str(SCRIPTS / "repeated.py"), tool]
+        environment = self._environment(service, "")
+        with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
+            timer = threading.Timer(self._seconds(), running.kill)
+            timer.start()
+            try:
+                for database in databases:
+                    self._prepared(service, tool, database)
+                    for phase in PHASES:
+                        if phase == "added":
+                            service.answers.added(0.01)
+                        sample = _next_sample(running, database.url)
+                        if database is databases[-1]:
+                            yield REPEATED + phase, sample
+            finally:
+                timer.cancel()
+                running.kill()
+
+    def _service(self, size: int) -> Service:
+        if size not in self._services:
+            self._services[size] = Service.begin(size)
+        return self._services[size]
+
+    def _prepared(self, service: Service, tool: str, database: Database) -> dict[str, str]:
+        """Serve the first list again; make favsync's schema, which is no part of what is measured. Return the environment."""
+        service.answers.reset()
+        settings = self._environment(service, database.url)
+        if tool == "favsync":
+            subprocess.run([FAVSYNC, "db", "upgrade"], env=settings, check=True, capture_output=True)
+        return settings
 
     def _command(self, tool: str, url: str) -> list[str]:
         if tool == "favsync":
@@ -122,6 +158,18 @@ class Processes:
             "RUNTIME__DLTHUB_TELEMETRY": "false",
             "RUNTIME__LOG_LEVEL": "WARNING",
         }
+
+
+def _next_sample(running: subprocess.Popen[bytes], url: str) -> Sample:
+    """Let a process of ``repeated.py`` sync into a database."""
+    assert running.stdin and running.stdout
+    running.stdin.write(f"{url}\n".encode())
+    running.stdin.flush()
+    answer = running.stdout.readline().split()
+    if not answer:
+        raise RuntimeError("a process that syncs repeatedly has ended")
+    cpu, wall = map(float, answer)
+    return Sample(wall, cpu, 0)
 
 
 def install_peers(folder: Path, requirements: Path = REQUIREMENTS) -> None:

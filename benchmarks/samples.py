@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.growth import Growth
-from benchmarks.measure import Sample
+from benchmarks.measure import REPEATED, Sample
 from benchmarks.removal_requests import Removal
 
 ROOT = Path(__file__).parent.parent
@@ -91,11 +91,9 @@ class Found:
         values = [getattr(sample, name) for sample in self.done(cell)]
         return statistics.median(values) if values else None
 
-    def without_start(self, engine: str, tool: str, phase: str) -> dict[int, float]:
-        """Return by round the processor seconds, without those of a sync of an empty list in the same round."""
-        starts = {each.turn: each.cpu_seconds for each in self.done((0, engine, tool, "unchanged"))}
-        whole = self.done((self.key.size, engine, tool, phase))
-        return {each.turn: each.cpu_seconds - starts[each.turn] for each in whole if each.turn in starts}
+    def repeated(self, engine: str, tool: str, phase: str) -> dict[int, float]:
+        """Return by round the processor seconds of a phase without start."""
+        return {each.turn: each.cpu_seconds for each in self.done((self.key.size, engine, tool, REPEATED + phase))}
 
 
 class SampleFile:

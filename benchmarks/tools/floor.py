@@ -201,10 +201,9 @@ class Postgres(Sqlite):
                 cursor.execute(f"INSERT INTO {table} SELECT * FROM {target} ON CONFLICT DO NOTHING")
 
 
-def main() -> None:
-    """Copy the list."""
-    url = sys.argv[1]
-    items = fetched("httpx" in sys.argv[2:])
+def copy_list(url: str, has_httpx: bool = False) -> None:
+    """Copy the list into a database."""
+    items = fetched(has_httpx)
     digests = [digest(item) for item in items]
     whole = digest(b"".join(digests))
     database = Sqlite(url) if url.startswith("sqlite") else Postgres(url)
@@ -230,4 +229,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    copy_list(sys.argv[1], "httpx" in sys.argv[2:])
