@@ -85,6 +85,8 @@ def backfill(
     """
     if not paths and (observed_at is not None or complete):
         raise click.UsageError("--observed-at and --complete describe files: name the files with --from")
+    if not paths and account and Path(account).suffix and Path(account).is_file():
+        raise click.UsageError(f"{account} is a file, and an account is wanted here: name the file with --from")
     if "" in paths:  # Path("") would be the working directory
         raise click.UsageError("a path given to --from is empty: is a variable of your shell not set?")
     warn_no_raw(context)

@@ -142,6 +142,7 @@ def test_an_older_import_shows_what_it_changed(run: Run) -> None:
         (("runs", "retract", "1", "--undo"), 2, "run 1 is not retracted"),
         (("backfill", "--from", "nowhere"), 2, "there is no file or folder 'nowhere'"),
         (("backfill", "--complete"), 2, "name the files with --from"),
+        (("backfill", __file__), 2, "name the file with --from"),
         (("prune",), 2, "name what to delete"),
         (("prune", "--keep-daily", "soon"), 2, "'soon' is not an age"),
         (("rebuild", "bob"), 2, "there is no account 'bob'"),
