@@ -17,16 +17,17 @@ ACCEPTED = (
     '2025-11-03, 2025-11-03T14:30, 2025-11-03T14:30:00+01:00, "3 months ago", yesterday, today or now; '
     "the default time zone is UTC"
 )
-AGES = '"90 days", "6 months", "1 year", or a date such as 2025-11-03'
+AGES = '90d, "90 days", "6 months", "1 year", or a date such as 2025-11-03'
 _NUMBERS = {
     "a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
     "ten": 10, "eleven": 11, "twelve": 12,
 }  # fmt: skip
 _AGO = re.compile(
-    rf"(?P<count>[0-9]{{1,6}}|{'|'.join(_NUMBERS)})\s*(?P<unit>second|minute|hour|day|week|month|year)s?\s+ago"
+    rf"(?P<count>[0-9]{{1,6}}|{'|'.join(_NUMBERS)})\s*(?:(?P<unit>second|minute|hour|day|week|month|year)s?|(?P<letter>[hdw]))\s+ago"
 )
 _LAST = re.compile(r"last (?P<unit>week|month|year)")
 _MONTH = re.compile(r"[0-9]{4}-[0-9]{2}")
+_LETTERS = {"h": "hour", "d": "day", "w": "week"}  # no m: it could be a minute or a month
 _SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
 _MONTHS = {"month": 1, "year": 12}
 
@@ -62,7 +63,7 @@ def _parse(text: str, now: datetime) -> datetime:
     if text in days:
         return days[text]
     if ago := _AGO.fullmatch(text):
-        return _before(now, _NUMBERS.get(ago["count"]) or int(ago["count"]), ago["unit"])
+        return _before(now, _NUMBERS.get(ago["count"]) or int(ago["count"]), ago["unit"] or _LETTERS[ago["letter"]])
     if last := _LAST.fullmatch(text):
         return _before(now, 1, last["unit"])
     if _MONTH.fullmatch(text):

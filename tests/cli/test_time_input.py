@@ -44,6 +44,8 @@ NOW = datetime(2026, 3, 31, 14, 5, 9, 123, tzinfo=UTC)
         ("last week", "2026-03-24T14:05:09.000123+00:00"),
         ("Last month", "2026-02-28T14:05:09.000123+00:00"),
         ("2025-11", "2025-11-01T00:00:00+00:00"),
+        ("30d ago", "2026-03-01T14:05:09.000123+00:00"),
+        ("2W ago", "2026-03-17T14:05:09.000123+00:00"),
         ("0 days ago", "2026-03-31T14:05:09.000123+00:00"),
     ],
 )
@@ -55,7 +57,7 @@ def test_what_is_accepted(text: str, expected: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "", "soon", "tomorrow", "3 moons ago", "thirteen days ago", "last day", "next week", "2025-13", "-3 days ago", "3 months", "03.11.2025", "11/03/2025", "2025-13-01", "2025-02-30",
+        "", "soon", "tomorrow", "3 moons ago", "thirteen days ago", "last day", "6m ago", "next week", "2025-13", "-3 days ago", "3 months", "03.11.2025", "11/03/2025", "2025-13-01", "2025-02-30",
         "2025", "14:30", "2025-W45-1", "999999 years ago", "999999 weeks ago", "99999 months ago", "٣ days ago",
         "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "2025-11-03T14:30:00 Europe/Paris", "1e5 days ago", "\x1b[2J",
     ],
