@@ -41,23 +41,34 @@ TEXT_OID: Final = 25
 
 # A table expression hides the table of the same name, so the view's own SQL reads the favourites as of the instant. A favourite
 # is included only where the answer is a sure yes: at or before the last observation that saw it.
-_FAVOURITES_AS_OF: Final = """newest AS (
-    SELECT r.account_id, min(r.started_at) AS seen_until
+_FAVOURITES_AS_OF: Final = """looks AS (
+    SELECT r.account_id, r.observed_at, min(r.started_at) AS started_at,
+        max(CASE WHEN r.proves_absence AND coalesce(r.decision, '') <> 'rejected' THEN 1 ELSE 0 END) AS proves_absence
     FROM runs r
-    JOIN (SELECT r.account_id, max(r.observed_at) AS observed_at FROM runs r WHERE ${observation(r)} GROUP BY r.account_id) m
-        ON m.account_id = r.account_id AND m.observed_at = r.observed_at
     WHERE ${observation(r)}
-    GROUP BY r.account_id
+    GROUP BY r.account_id, r.observed_at
+),
+known AS (
+    SELECT l.account_id, max(CASE WHEN l.observed_at = m.observed_at THEN l.started_at END) AS seen_until,
+        max(CASE WHEN l.proves_absence = 1 THEN l.started_at END) AS absent_until
+    FROM looks l
+    JOIN (SELECT account_id, max(observed_at) AS observed_at FROM looks GROUP BY account_id) m ON m.account_id = l.account_id
+    GROUP BY l.account_id
 ),
 favourites AS (
     SELECT f.account_id, f.favourite_id, f.track_id, f.valid_from, f.added_after, NULL AS missing_since,
-        CASE WHEN (f.valid_to IS NULL OR :as_of < f.valid_to)
-            AND :as_of <= coalesce(f.removed_after, f.last_seen_at, n.seen_until)
-        THEN NULL ELSE coalesce(f.valid_to, :as_of) END AS valid_to
+        CASE WHEN f.valid_to <= :as_of THEN f.valid_to END AS valid_to
     FROM SCHEMA.favourites f
-    JOIN newest n ON n.account_id = f.account_id
-    WHERE f.valid_from <= :as_of
+    JOIN known k ON k.account_id = f.account_id
+    WHERE f.valid_from <= :as_of AND (f.valid_to IS NULL OR :as_of < f.valid_to OR :as_of <= k.absent_until)
+    AND NOT EXISTS (  -- it may have left, or be back
+        SELECT 1 FROM SCHEMA.favourites o
+        WHERE o.account_id = f.account_id AND o.track_id = f.track_id AND (o.valid_to IS NULL OR :as_of < o.valid_to)
+        AND CASE WHEN o.valid_from <= :as_of THEN :as_of > coalesce(o.removed_after, o.last_seen_at, k.seen_until)
+            ELSE :as_of > o.added_after END
+    )
 )"""
+"""The tracks that are favourites at ``:as_of``, or were and are not; none of which that is unknown (`transform.as_of`)."""
 
 
 # An engine does not always restrict what a view counts to the accounts that are asked for; these tables do.

@@ -83,6 +83,37 @@ def test_artists_as_of_a_time_count_the_tracks_that_were_there(seeded: Connectio
     assert total
 
 
+def test_what_is_unknown_at_a_time_is_neither_there_nor_removed(seeded: Connection) -> None:
+    instants = sorted(
+        {
+            at
+            for _, row in intervals(seeded)
+            for at in (row.added_after, row.valid_from, row.removed_after, row.valid_to)
+            if at
+        }
+    )
+    seen = Counter[Presence]()
+    for instant in (*instants[:: max(1, len(instants) // 12)], datetime(2027, 1, 1, tzinfo=UTC)):
+        there, removed = Counter[str](), Counter[str]()
+        for account in enabled_accounts(seeded):
+            for row in list_at(seeded, account.account_id, instant):
+                if row.track.album_id is not None and row.stay.valid_from <= instant:
+                    there[account.name] += row.answer is Presence.YES
+                    removed[account.name] += row.answer is Presence.NO
+                    seen[row.answer] += 1
+        rows = rows_of(seeded, "albums", as_of=instant)
+        assert (
+            Counter({name: sum(r["current_favourites"] for r in rows if r["account"] == name) for name in there})
+            == there
+        )
+        assert (
+            Counter({name: sum(r["removed_favourites"] for r in rows if r["account"] == name) for name in there})
+            == removed
+        )
+        assert all(row["ever_favourites"] == row["current_favourites"] + row["removed_favourites"] for row in rows)
+    assert set(seen) == set(Presence)
+
+
 def test_a_view_of_changes_refuses_as_of(seeded: Connection) -> None:
     with pytest.raises(UsageError, match="no earlier state"):
         rows_of(seeded, "daily-changes", as_of=datetime(2026, 1, 1, tzinfo=UTC))
