@@ -90,6 +90,11 @@ class FavouriteQueries:
                 self.items_read[snapshot_id] = items_of(connection, snapshot_id)
         return self.items_read[snapshot_id]
 
+    def is_outdated(self, connection: Connection, newest: Baseline | None) -> bool:
+        """True if another run changed the list or the favourites since. ``newest``: the baseline in this transaction."""
+        lists = [baseline and baseline.snapshot_id for baseline in (self._baseline, newest)]
+        return lists[0] != lists[1] or open_count(connection, self._account_id) != len(self.open_tracks())
+
     def at_risk(self, missing: Collection[int], young_since: datetime | None) -> frozenset[int]:
         """Return those of ``missing`` that are the last favourite in the list or were added after ``young_since``."""
         if self._engine is None:
@@ -139,10 +144,10 @@ def read_open_favourites(
 
     Raises: DatabaseError, if another run changes it meanwhile: the lock was lost.
     """
-    is_open = lookup.open_tracks() if lookup else open_tracks(connection, account_id)
-    if lookup and open_count(connection, account_id) != len(is_open):
-        raise _lock_was_lost()
     newest = read_baseline(connection, account_id)
+    if lookup and lookup.is_outdated(connection, newest):
+        raise _lock_was_lost()
+    is_open = lookup.open_tracks() if lookup else open_tracks(connection, account_id)
     observed_at = newest.observed_at if newest else None
     instants = instants_of(account_id).subquery().c
     newest_start = case((instants.observed_at == observed_at, instants.started_at))

@@ -33,6 +33,17 @@ def test_favourites_changed_after_they_were_read_are_an_error(database_url: str)
             read_open_favourites(connection, account_id, [1, 2], lookup)
 
 
+def test_as_many_favourites_of_another_list_are_an_error(database_url: str) -> None:
+    with open_database(database_url) as database:
+        database.sync(FakeSource([item(1), item(2)]))
+        account_id = database.account().account_id
+        lookup = FavouriteQueries(database.engine, account_id, baseline_of(database))
+        assert lookup.open_tracks() == {1, 2}
+        database.sync(FakeSource([item(2), item(1)]))
+        with read_transaction(database.engine) as connection, pytest.raises(DatabaseError, match="another run changed"):
+            read_open_favourites(connection, account_id, [1, 2], lookup)
+
+
 def test_items_of_the_baseline_are_read_once(database_url: str) -> None:
     with open_database(database_url) as database:
         database.sync(FakeSource([item(2), item(1)]))
