@@ -48,7 +48,7 @@ _FAVOURITES_AS_OF: Final = """looks AS (
     WHERE ${observation(r)}
     GROUP BY r.account_id, r.observed_at
 ),
-known AS (
+known AS MATERIALIZED (
     SELECT l.account_id, max(CASE WHEN l.observed_at = m.observed_at THEN l.started_at END) AS seen_until,
         max(CASE WHEN l.proves_absence = 1 THEN l.started_at END) AS absent_until
     FROM looks l
