@@ -138,7 +138,8 @@ def test_a_bad_answer_is_one_clear_line_and_changes_nothing(
     assert result.stdout == ""
     assert sandbox.users["ada"].access_token not in result.stderr
     assert database.history() == before
-    assert database.sizes() == {**sizes, "runs": sizes["runs"] + 1, "tokens": database.sizes()["tokens"]}
+    after = database.sizes()
+    assert after == {**sizes, "runs": sizes["runs"] + 1, "tokens": after["tokens"]}
     ((reason, outcome, proven, snapshot),) = database.rows(
         "SELECT reason, outcome, proven, snapshot_id FROM runs ORDER BY run_id DESC LIMIT 1"
     )
