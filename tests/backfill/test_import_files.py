@@ -344,8 +344,10 @@ def test_a_damaged_or_hostile_database_is_named(new_database, tmp_path, damage, 
             connection.execute("DROP TABLE favsync_version")
             connection.execute(f"CREATE VIEW favsync_version AS {endless}")
         else:
-            bomb = zlib.compress(bytes(other_database.MAX_UNPACKED_BYTES + 1))
-            connection.execute(damage, {"bomb": bomb} if ":bomb" in damage else {})
+            values = {}
+            if ":bomb" in damage:
+                values["bomb"] = zlib.compress(bytes(other_database.MAX_UNPACKED_BYTES + 1))
+            connection.execute(damage, values)
     (tmp_path / "2025-11-03.json").write_text("[1]")
     ada = account_in(engine)
     result = import_paths(engine, ada, [path, tmp_path / "2025-11-03.json"], ImportOptions(), LATER)
