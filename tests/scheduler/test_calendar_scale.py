@@ -61,7 +61,6 @@ def crowded(request, postgres, sqlite_template, tmp_path_factory) -> Iterator[En
             ),
             {"count": ACCOUNTS},
         )
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql("ANALYZE")
     yield engine
     engine.dispose()
