@@ -61,7 +61,8 @@ def crowded(request, postgres, sqlite_template, tmp_path_factory) -> Iterator[En
             ),
             {"count": ACCOUNTS},
         )
-        connection.exec_driver_sql("ANALYZE")
+        if request.param == "postgresql":
+            connection.exec_driver_sql("ANALYZE")  # as autovacuum does; nobody does it for SQLite
     yield engine
     engine.dispose()
 
