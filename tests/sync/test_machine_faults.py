@@ -332,6 +332,7 @@ def test_files_are_made_for_their_owner_alone(sandbox: Sandbox, tmp_path: Path) 
         assert run_command(environ, "sync").returncode == 0
     finally:
         os.umask(umask)
+    look(None)
     assert {"favsync.db", "favsync.db-wal", "favsync.db-shm", "favsync.db.lock-1"} <= set(modes)
     assert set(modes.values()) == {0o600}
     assert folder.stat().st_mode & 0o777 == 0o700
