@@ -62,15 +62,15 @@ def open_tracks(engine):
 
 
 def test_stored_pages_are_not_fetched_again(engine):
-    ada, items = account_in(engine), items_of(1, 500)
-    assert read(engine, ada, Breaking(items, after=6)).report.outcome == Outcome.FAILED
-    assert kept_pages(engine) == 6
+    ada, items = account_in(engine), items_of(1, 300)
+    assert read(engine, ada, Breaking(items, after=4)).report.outcome == Outcome.FAILED
+    assert kept_pages(engine) == 4
     second = Breaking(items)
     done = read(engine, ada, second)
-    assert (done.report.outcome, done.report.proven, done.reused_pages) == (Outcome.SUCCEEDED, True, 5)
+    assert (done.report.outcome, done.report.proven, done.reused_pages) == (Outcome.SUCCEEDED, True, 3)
     assert done.report.trigger == "backfill"
-    assert second.asked[0] == 5 * 49, "the last kept page is fetched again, so its boundary is checked"
-    assert open_tracks(engine) == set(range(1, 500))
+    assert second.asked[0] == 3 * 49, "the last kept page is fetched again, so its boundary is checked"
+    assert open_tracks(engine) == set(range(1, 300))
     assert kept_pages(engine) == 0
     assert_rebuilt(engine, ada)
 
@@ -105,12 +105,12 @@ def test_pages_older_than_a_snapshot_are_not_used(engine):
 
 @pytest.mark.parametrize("change", ["a new one in front", "one of the read ones is gone", "all of it"])
 def test_a_list_that_moved_meanwhile_is_read_again(engine, change):
-    ada, items = account_in(engine), items_of(1, 600)
-    read(engine, ada, Breaking(items, after=8))
+    ada, items = account_in(engine), items_of(1, 300)
+    read(engine, ada, Breaking(items, after=4))
     moved = {
         "a new one in front": [item(1000), *items],
         "one of the read ones is gone": items[:100] + items[101:],
-        "all of it": items_of(2000, 2600),
+        "all of it": items_of(2000, 2300),
     }[change]
     assert read(engine, ada, Breaking(moved)).report.proven
     assert {int(each.track_id) for each in moved} <= open_tracks(engine), "no favourite is missed"
@@ -119,30 +119,30 @@ def test_a_list_that_moved_meanwhile_is_read_again(engine, change):
 
 
 def test_removals_are_confirmed_by_pages_that_were_fetched(engine):
-    ada, everything = account_in(engine), items_of(1, 600)
+    ada, everything = account_in(engine), items_of(1, 300)
     sync_account(engine, ada, FakeSource(everything), OPTIONS)
-    read(engine, ada, Breaking(everything[5:], after=8))
+    read(engine, ada, Breaking(everything[5:], after=4))
     source = Breaking(everything[5:])
     done = read(engine, ada, source)
-    assert (done.report.outcome, done.report.removed, done.reused_pages) == (Outcome.SUCCEEDED, 5, 7)
+    assert (done.report.outcome, done.report.removed, done.reused_pages) == (Outcome.SUCCEEDED, 5, 3)
     assert source.asked.count(0) >= 1, "the second read fetches from the start"
     assert_rebuilt(engine, ada)
 
 
 def test_stored_pages_alone_remove_nothing(engine):
-    ada, everything = account_in(engine), items_of(1, 600)
+    ada, everything = account_in(engine), items_of(1, 300)
     sync_account(engine, ada, FakeSource(everything), OPTIONS)
-    read(engine, ada, Breaking(everything[5:], after=8))
+    read(engine, ada, Breaking(everything[5:], after=4))
     assert read(engine, ada, Breaking(everything)).report.removed == 0
-    assert len(open_tracks(engine)) == 599
+    assert len(open_tracks(engine)) == 299
 
 
 def test_an_interrupted_read_keeps_its_pages(engine):
-    ada, items = account_in(engine), items_of(1, 500)
+    ada, items = account_in(engine), items_of(1, 300)
     with pytest.raises(KeyboardInterrupt):
-        read(engine, ada, Breaking(items, after=5, error=KeyboardInterrupt))
-    assert kept_pages(engine) == 5
-    assert read(engine, ada, Breaking(items)).reused_pages == 4
+        read(engine, ada, Breaking(items, after=4, error=KeyboardInterrupt))
+    assert kept_pages(engine) == 4
+    assert read(engine, ada, Breaking(items)).reused_pages == 3
 
 
 def test_a_second_read_checks_every_item_and_restores_bodies(engine):

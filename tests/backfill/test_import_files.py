@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import zlib
 from contextlib import closing
@@ -148,10 +149,13 @@ def test_without_stored_bodies_attributes_are_the_same(engine, new_database):
     other.dispose()
 
 
+SOMEBODY = "somebody"
+
+
 def history_elsewhere(url):
     """Make a history that an import must repeat: parts, unreadable items, a held run, a track that was missing for a day."""
     theirs = open_engine(url)
-    there = account_in(theirs, "somebody")
+    there = account_in(theirs, SOMEBODY)
     odd = raw(b'{"track_id":7, "artwork": 5}', 7)
     import_past(
         theirs,
@@ -164,7 +168,15 @@ def history_elsewhere(url):
     for day, ids in ((5, range(1, 60)), (6, range(2, 60)), (7, range(1, 60)), (8, [1])):
         with time_machine.travel(at(day), tick=True):
             sync_account(theirs, there, FakeSource([item(n) for n in ids]), options)
-    return theirs, there
+    theirs.dispose()
+
+
+def exported(url, folder, form):
+    """Return the folder of an export of the database at ``url``."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FAVSYNC_DATABASE_URL", url)
+        assert main(["export", "--to", str(folder), "--format", form]) == 0
+    return folder
 
 
 KNOWN = (
@@ -186,15 +198,13 @@ ON_POSTGRESQL = [pytest.param("postgresql", form, marks=pytest.mark.postgresql) 
 
 
 @pytest.mark.parametrize(("source", "form"), [*FORMS, *ON_POSTGRESQL])
-def test_another_database_is_imported_exactly(new_database, tmp_path, monkeypatch, source, form):
-    url, engine = new_database(source), open_engine(new_database("sqlite"))
-    theirs, there = history_elsewhere(url)
+def test_another_database_is_imported_exactly(filled_database, new_database, tmp_path, source, form):
+    url, _ = filled_database(source, history_elsewhere)
+    theirs, engine = open_engine(url), open_engine(new_database("sqlite"))
     path = tmp_path / url.rpartition("/")[2]
     if form != "database":
-        path = tmp_path / "export"
-        monkeypatch.setenv("FAVSYNC_DATABASE_URL", url)
-        assert main(["export", "--to", str(path), "--format", form]) == 0
-    ada = account_in(engine)
+        path = exported(url, tmp_path / "export", form)
+    there, ada = account_in(theirs, SOMEBODY), account_in(engine)
     result = import_paths(engine, ada, [path], ImportOptions(), LATER)
     assert not result.faults
     assert stored_intervals(engine, ada) == stored_intervals(theirs, there)
@@ -204,6 +214,15 @@ def test_another_database_is_imported_exactly(new_database, tmp_path, monkeypatc
     assert all(landed.was_there for landed in again.imported.landed)
     theirs.dispose()
     engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def whole_export(tmp_path_factory, sqlite_template):
+    """Return the folder of an export, to be copied."""
+    folder = tmp_path_factory.mktemp("exported")
+    url = f"sqlite:///{shutil.copy(sqlite_template(), folder / 'favsync.db')}"
+    history_elsewhere(url)
+    return exported(url, folder / "export", "csv")
 
 
 @pytest.mark.parametrize(
@@ -216,11 +235,9 @@ def test_another_database_is_imported_exactly(new_database, tmp_path, monkeypatc
         ("snapshots.csv", None, None, "is damaged"),
     ],
 )
-def test_a_damaged_export_is_named(new_database, tmp_path, monkeypatch, name, old, new, fault):
-    url, engine = new_database("sqlite"), open_engine(new_database("sqlite"))
-    history_elsewhere(url)[0].dispose()
-    monkeypatch.setenv("FAVSYNC_DATABASE_URL", url)
-    assert main(["export", "--to", str(tmp_path / "export"), "--format", "csv"]) == 0
+def test_a_damaged_export_is_named(new_database, whole_export, tmp_path, name, old, new, fault):
+    engine = open_engine(new_database("sqlite"))
+    shutil.copytree(whole_export, tmp_path / "export")
     damaged = tmp_path / "export" / name
     content = damaged.read_bytes().replace(old, new) if old else None
     damaged.unlink()
@@ -327,8 +344,10 @@ def test_a_damaged_or_hostile_database_is_named(new_database, tmp_path, damage, 
             connection.execute("DROP TABLE favsync_version")
             connection.execute(f"CREATE VIEW favsync_version AS {endless}")
         else:
-            bomb = zlib.compress(bytes(other_database.MAX_UNPACKED_BYTES + 1))
-            connection.execute(damage, {"bomb": bomb} if ":bomb" in damage else {})
+            values = {}
+            if ":bomb" in damage:
+                values["bomb"] = zlib.compress(bytes(other_database.MAX_UNPACKED_BYTES + 1))
+            connection.execute(damage, values)
     (tmp_path / "2025-11-03.json").write_text("[1]")
     ada = account_in(engine)
     result = import_paths(engine, ada, [path, tmp_path / "2025-11-03.json"], ImportOptions(), LATER)

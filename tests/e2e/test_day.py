@@ -35,7 +35,7 @@ from tests.support.simulation import SchedulerProcess, SharedClock
 from tests.support.waiting import wait_until
 
 TRACKS = 30
-NAMES = [f"user{n:02}" for n in range(6)]
+NAMES = [f"user{n:02}" for n in range(4)]
 SCHEDULE = "every 4h"
 STEP = timedelta(minutes=20)
 LIFETIME = timedelta(hours=5)

@@ -64,7 +64,7 @@ def test_the_crontab_line_syncs_without_output(connected, existing_database, hom
         assert connection.execute("SELECT outcome FROM runs").fetchall() == [("succeeded",)]
 
 
-def test_the_sandbox_of_the_readme_prints_lines_that_connect(home):
+def test_the_sandbox_of_the_readme_prints_lines_that_connect(favsync, home):
     (command,) = [command for command in COMMANDS if command.startswith("favsync sandbox")]
     from tests.e2e.conftest import FAVSYNC
 
@@ -77,14 +77,14 @@ def test_the_sandbox_of_the_readme_prints_lines_that_connect(home):
         while "BOOMPLAY_ACCESS_TOKEN" not in env:
             name, _, value = shlex.split(server.stdout.readline())[1].partition("=")
             env[name] = value
-        synced = subprocess.run([FAVSYNC, "sync"], env=env, capture_output=True, text=True, cwd=home, check=False)
+        synced = favsync("sync", env=env)
         server.terminate()
-    assert synced.returncode == 0, synced.stderr
+    assert synced.code == 0, synced.err
 
 
 def test_readme_answer_equals_the_demo_answer(favsync, home):
     sql, answer = re.search(r"```sql\n(.*?)```\s*```text\n(.*?)```", README, re.DOTALL).groups()
-    assert favsync("demo", "--keep", "here", "--json").code == 0
+    assert len(favsync("demo", "--keep", "here", "--json").json["runs"]) == 5
     with sqlite3.connect(home / "here" / "favsync.db") as connection:
         cursor = connection.execute(sql)
         names = [column[0] for column in cursor.description]

@@ -134,6 +134,7 @@ def pings(httpserver, environment):
     return got
 
 
+@pytest.mark.once_on_postgresql
 @pytest.mark.parametrize("words", [("sync",), ("schedule", "--once")])
 def test_a_round_pings_start_and_result(words, database_url, engine, sandbox, pings, capsys):
     add(settings(database_url, sandbox), engine, sandbox, "ada", "ben")
@@ -155,6 +156,7 @@ def test_a_round_with_a_waiting_failed_account_pings_failure(database_url, engin
     assert pings[-1][1].startswith("ben: failed 1 times in a row")
 
 
+@pytest.mark.once_on_postgresql
 @pytest.mark.parametrize("words", [("sync",), ("schedule", "--once")])
 def test_a_round_blocked_by_another_run_pings_no_result(words, database_url, engine, sandbox, serving, pings, capsys):
     add(settings(database_url, sandbox), engine, sandbox, "ada")

@@ -77,10 +77,10 @@ class Steps:
         return stepped
 
 
-def act(order: dict[str, Any], url: str, api_url: str, app_id: str, token: str) -> None:
+def act(order: dict[str, Any], api_url: str, app_id: str, token: str) -> None:
     """Carry out one order to its end, or to its fatal step."""
     steps = Steps(order["at"])
-    engine = open_engine(url)
+    engine = open_engine(order["url"])
     event.listen(engine, "begin", steps.begin)
     event.listen(engine, "before_cursor_execute", steps.take_if_it_writes)
     engine.dialect.do_commit = steps.around(engine.dialect.do_commit)  # type: ignore[method-assign]

@@ -19,7 +19,7 @@ from etl.db import tables
 from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.extract.snapshot import FavouritesApi, RunOptions
 from etl.load import runs
-from etl.load.accounts import Account, ensure_account, find_account
+from etl.load.accounts import Account, ensure_account, every_account
 from etl.replay.favourites import diff_favourites
 from etl.sandbox import Sandbox
 from etl.sync import RunResult, sync_account
@@ -37,10 +37,13 @@ class Database:
 
     def account(self, name: str = "ada") -> Account:
         """Return the account, made if it is not there."""
+        with read_transaction(self.engine) as connection:
+            known = {each.name: each for each in every_account(connection)}
+        if name in known:
+            return known[name]
         with write_transaction(self.engine) as connection:
             ensure_account(connection, name, clock.now())
-        with read_transaction(self.engine) as connection:
-            return find_account(connection, name)
+        return self.account(name)
 
     def sync(self, source: FavouritesApi, name: str = "ada", **way: Any) -> RunResult:
         """Carry out one run."""
@@ -70,7 +73,8 @@ class Database:
 
     def sizes(self) -> dict[str, int]:
         """Return how many rows each table has."""
-        return {name: self.rows(f"SELECT count(*) FROM {name}")[0][0] for name in WORLD_TABLES}
+        counts = (f"(SELECT count(*) FROM {name})" for name in WORLD_TABLES)
+        return dict(zip(WORLD_TABLES, self.rows(f"SELECT {', '.join(counts)}")[0], strict=True))
 
     def history(self) -> list[tuple[Any, ...]]:
         """Return every interval, in full, in an order that both engines share."""

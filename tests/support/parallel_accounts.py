@@ -23,11 +23,13 @@ from etl import clock, logs
 from etl.boomplay.client import Boomplay
 from etl.boomplay.http import HttpOptions
 from etl.boomplay.tokens import StaticToken
+from etl.boomplay.transport import close_clients
 from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.extract.snapshot import RunOptions
 from etl.load.accounts import ensure_account, find_account
 from etl.sandbox import Sandbox
 from etl.sync import sync_account
+from tests.support.shared_statements import shared_statements
 
 USERS = ("ada", "ben", "chi", "dayo", "efua", "femi", "gugu", "hawa")
 TRACKS = 60
@@ -84,8 +86,18 @@ def _order(sandbox: Sandbox, url: str, user: str, rounds: int, seed: int) -> dic
 
 
 def _work_all(orders: list[dict[str, Any]]) -> int:
-    """Fork a process for each order and wait for all; return how many failed."""
+    """Fork a process for each order and wait for all; return how many failed.
+
+    The first user syncs once before: the processes inherit the modules and the compiled statements of that.
+    """
     logs.configure("text", "error")
+    with shared_statements():
+        _work(orders[0] | {"rounds": 1})
+        close_clients()
+        return _fork_all(orders)
+
+
+def _fork_all(orders: list[dict[str, Any]]) -> int:
     for order in orders:
         if os.fork() == 0:
             try:
@@ -110,6 +122,7 @@ def _work(order: dict[str, Any]) -> None:
             report = sync_account(engine, account, client, RunOptions())
         if report.error is not None:
             raise report.error
+    engine.dispose()
 
 
 def _change(order: dict[str, Any], chance: random.Random, number: int) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch  # of `tests.support.crashing` too, which imports no pytest
 
-import pytest
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine.interfaces import Compiled
 
@@ -53,7 +53,5 @@ def shared_statements() -> Iterator[None]:
         engine.update_execution_options(compiled_cache=statements)
         return engine
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(etl.db.engine, "create_engine", create)
-        patch.setattr(etl.db.postgresql, "create_engine", create)
+    with patch.object(etl.db.engine, "create_engine", create), patch.object(etl.db.postgresql, "create_engine", create):
         yield

@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 
 from etl.sandbox import Sandbox, faults
+from tests.conftest import ENGINES, FilledDatabase
 from tests.support.commands import run_command
 from tests.support.database import ROOT, Database, open_database, settings
+from tests.support.lists import FakeSource, item
 from tests.support.waiting import wait_until
 
 TRACKS = 30
@@ -27,11 +29,11 @@ class CrashingProcess:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
-    def die_at(self, step: int, action: str, run: int | None = None) -> bool:
+    def die_at(self, url: str, step: int, action: str, run: int | None = None) -> bool:
         """Order a child to act and to die at ``step``; say whether it died (else it came to its end)."""
         assert self._process.stdin
         assert self._process.stdout
-        self._process.stdin.write(json.dumps({"at": step, "action": action, "run": run}) + "\n")
+        self._process.stdin.write(json.dumps({"url": url, "at": step, "action": action, "run": run}) + "\n")
         self._process.stdin.flush()
         answer = json.loads(self._process.stdout.readline())
         assert answer["signal"] in (0, signal.SIGKILL)
@@ -40,8 +42,8 @@ class CrashingProcess:
 
 
 @contextmanager
-def crashing_process(sandbox: Sandbox, url: str) -> Iterator[CrashingProcess]:
-    words = [url, sandbox.url, sandbox.app_id, sandbox.users["ada"].access_token]
+def crashing_process(sandbox: Sandbox) -> Iterator[CrashingProcess]:
+    words = [sandbox.url, sandbox.app_id, sandbox.users["ada"].access_token]
     command = [sys.executable, "-m", "tests.support.crashing", *words]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         yield CrashingProcess(process)
@@ -75,8 +77,8 @@ def test_killed_sync_leaves_before_or_after_and_next_is_right(
     sandbox: Sandbox, database: Database, database_url: str
 ) -> None:
     spare = deque(track_id for track_id in sandbox.catalogue.track_ids if track_id not in sandbox.favourites("ada"))
-    with crashing_process(sandbox, database_url) as process:
-        assert not process.die_at(0, "sync")
+    with crashing_process(sandbox) as process:
+        assert not process.die_at(database_url, 0, "sync")
         step, was_killed, landed_by_killed = 0, True, 0
         while was_killed:
             step += 1
@@ -84,14 +86,14 @@ def test_killed_sync_leaves_before_or_after_and_next_is_right(
             sandbox.unfavourite("ada", spare[-1])
             sandbox.favourite("ada", spare.popleft())
             before, tracks_before = seen_from_outside(database), database.open_tracks()
-            was_killed = process.die_at(step, "sync")
+            was_killed = process.die_at(database_url, step, "sync")
             after_kill = seen_from_outside(database)
             truth = set(sandbox.favourites("ada"))
             assert database.open_tracks() in (tracks_before, truth)
             assert (after_kill == before) == (database.open_tracks() == tracks_before)
             landed_by_killed += was_killed and after_kill != before
             interrupted = database.rows("SELECT run_id FROM runs WHERE outcome IS NULL")
-            assert not process.die_at(0, "sync")
+            assert not process.die_at(database_url, 0, "sync")
             assert database.open_tracks() == truth
             assert not database.rows("SELECT run_id FROM runs WHERE outcome IS NULL")
             for (run_id,) in interrupted:
@@ -101,33 +103,42 @@ def test_killed_sync_leaves_before_or_after_and_next_is_right(
         assert landed_by_killed > 0
 
 
+WHOLE = frozenset(range(1, 31))
+KEPT = frozenset({1, 2, 3})
+
+
+def hold_removals(url: str) -> int:
+    """Sync a list and then three tracks of it; return the number of the run that holds the removals."""
+    with open_database(url) as database:
+        database.sync(FakeSource([item(track_id) for track_id in sorted(WHOLE)]))
+        held = database.sync(FakeSource([item(track_id) for track_id in sorted(KEPT)]))
+        assert held.outcome == "held"
+        return held.run_id or 0
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 def test_killed_review_leaves_before_or_after_and_is_repeatable(
-    sandbox: Sandbox, database: Database, database_url: str
+    sandbox: Sandbox, filled_database: FilledDatabase[int], engine: str
 ) -> None:
-    whole = sandbox.favourites("ada")
-    with crashing_process(sandbox, database_url) as process:
+    with crashing_process(sandbox) as process:
         step, was_killed, outcomes = 0, True, set()
         while was_killed:
             step += 1
-            sandbox.set_favourites("ada", whole)
-            assert not process.die_at(0, "sync")
-            sandbox.set_favourites("ada", whole[:3])
-            assert not process.die_at(0, "sync")
-            held = database.rows("SELECT max(run_id) FROM runs")[0][0]
-            assert database.run(held).outcome == "held"
-            before = seen_from_outside(database)
-            was_killed = process.die_at(step, "approved", held)
-            assert database.open_tracks() in (set(whole), set(whole[:3]))
-            is_before = database.open_tracks() == set(whole)
-            assert (seen_from_outside(database) == before) == is_before
-            assert (database.run(held).decision, database.run(held).outcome) == (
-                (None, "held") if is_before else ("approved", "succeeded")
-            )
-            outcomes.add((was_killed, is_before))
-            if is_before:
-                assert not process.die_at(0, "approved", held)
-            assert database.open_tracks() == set(whole[:3])
-            assert database.equals_replay()
+            url, held = filled_database(engine, hold_removals)
+            with open_database(url) as database:
+                before = seen_from_outside(database)
+                was_killed = process.die_at(url, step, "approved", held)
+                assert database.open_tracks() in (WHOLE, KEPT)
+                is_before = database.open_tracks() == WHOLE
+                assert (seen_from_outside(database) == before) == is_before
+                assert (database.run(held).decision, database.run(held).outcome) == (
+                    (None, "held") if is_before else ("approved", "succeeded")
+                )
+                outcomes.add((was_killed, is_before))
+                if is_before:
+                    assert not process.die_at(url, 0, "approved", held)
+                assert database.open_tracks() == KEPT
+                assert database.equals_replay()
         assert step > 4
         assert outcomes == {(True, True), (True, False), (False, False)}
 

@@ -44,13 +44,19 @@ def listed(*track_ids: int) -> FakeSource:
     return FakeSource([item(track_id) for track_id in track_ids])
 
 
-def days(database: Database, now: list[datetime], source: FakeSource, length: timedelta, **way: Any) -> list[Any]:
-    """Sync every six hours for this long."""
+def days(
+    database: Database,
+    now: list[datetime],
+    source: FakeSource,
+    length: timedelta,
+    every: timedelta = timedelta(hours=6),
+) -> list[Any]:
+    """Sync so often for this long."""
     results = []
     end = now[0] + length
     while now[0] < end:
-        now[0] += timedelta(hours=6)
-        results.append(database.sync(source, **{"grace": GRACE, **way}))
+        now[0] += every
+        results.append(database.sync(source, grace=GRACE))
     return results
 
 
@@ -105,7 +111,7 @@ def test_a_rejection_holds_while_the_list_stays_the_same(database, now):
     database.sync(listed(1, 2, 3), grace=GRACE)
     (held,) = days(database, now, listed(), timedelta(hours=6))
     review_run(database.engine, held.run_id, Review.REJECTED, RemovalThreshold())
-    results = days(database, now, listed(), timedelta(days=3))
+    results = days(database, now, listed(), timedelta(days=3), timedelta(hours=12))
     assert {each.outcome for each in results} <= {Outcome.SUCCEEDED, Outcome.UNCHANGED}
     assert database.open_tracks() == {1, 2, 3}
 
@@ -119,7 +125,7 @@ class Unknown(FakeSource):
 
 def test_nothing_is_closed_while_the_owner_is_unconfirmed(database, now):
     database.sync(listed(*range(1, 31)), grace=GRACE)
-    results = days(database, now, Unknown([item(n) for n in range(2, 32)]), timedelta(days=9))
+    results = days(database, now, Unknown([item(n) for n in range(2, 32)]), timedelta(days=9), timedelta(days=1))
     assert database.open_tracks() == set(range(1, 32))
     assert "did not confirm the owner" in results[-1].reason
 
@@ -160,7 +166,7 @@ def test_the_catalogue_says_why_a_track_left(database, now):
     database.sync(listed(*range(1, 31)), grace=GRACE)
     source = Catalogued([item(n) for n in range(3, 31)])
     source.withdrawn = frozenset({2})
-    days(database, now, source, timedelta(days=8))
+    days(database, now, source, timedelta(days=8), timedelta(days=1))
     found = database.rows(
         "SELECT track_id, removal_reason FROM favourites WHERE valid_to IS NOT NULL ORDER BY track_id"
     )
@@ -171,7 +177,7 @@ def test_the_catalogue_says_why_a_track_left(database, now):
 def test_a_hidden_label_waits(database, now):
     tracks = [item(n, album_id=1000 if n > 40 else n) for n in range(1, 61)]
     database.sync(FakeSource(tracks), grace=GRACE)
-    results = days(database, now, FakeSource(tracks[:40]), timedelta(days=6))
+    results = days(database, now, FakeSource(tracks[:40]), timedelta(days=6), timedelta(days=1))
     assert not database.removed_tracks()
     assert "all there were of an album or artist" in results[-1].reason
 
@@ -185,6 +191,6 @@ def test_a_page_total_that_contradicts_the_list_is_quoted(database, now):
 
     database.sync(Counting([item(n) for n in range(1, 201)]), grace=GRACE)
     fewer = Counting([item(n) for n in range(1, 201) if n % 20 != 10])
-    results = days(database, now, fewer, timedelta(days=4))
+    results = days(database, now, fewer, timedelta(days=4), timedelta(hours=12))
     assert results[-1].outcome == Outcome.HELD
     assert "the service says 200 favourites and lists 190" in results[-1].reason

@@ -69,16 +69,7 @@ def test_an_unreadable_favourite_that_leaves_is_removed(database: Database) -> N
 @pytest.mark.once_on_postgresql
 @pytest.mark.parametrize(
     "odd",
-    [
-        NAMELESS,
-        raw(b"null"),
-        raw(b"[]"),
-        raw(b'"7"'),
-        raw(b'{"track_id": null}'),
-        raw(b'{"track_id": -7}'),
-        raw(b'{"track_id": 7.5}'),
-        raw(b'{"track_id": 99999999999999999999}'),
-    ],
+    [NAMELESS, raw(b"null"), raw(b'{"track_id": 7.5}')],  # tests/boomplay/test_payloads.py has the others
     ids=lambda odd: odd.body.decode(),
 )
 def test_item_without_id_adds_nothing_and_blocks_removals(database: Database, odd: object) -> None:

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 import time_machine
 
+from tests.conftest import ENGINES, FilledDatabase
 from tests.support.database import Database, open_database
 from tests.support.lists import START, FakeSource, item
 
@@ -32,7 +33,16 @@ def lagging(requests: int, stale: list[int], fresh: list[int]) -> FakeSource:
     return source
 
 
+def days_with_a_new_favourite(url: str) -> None:
+    """Sync lists of three days: a favourite leaves, then one is new."""
+    with open_database(url) as database:
+        for days, track_ids in enumerate(([OLD, GONE, *STAYING], [OLD, *STAYING], [NEW, OLD, *STAYING])):
+            with time_machine.travel(START + timedelta(days=2 * days), tick=False):
+                database.sync(FakeSource(items=[item(track_id) for track_id in track_ids]))
+
+
 @pytest.mark.once_on_postgresql
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("lag", [3, 6, 9, 12, 20])
 @pytest.mark.parametrize(
     ("stale", "fresh"),
@@ -44,15 +54,14 @@ def lagging(requests: int, stale: list[int], fresh: list[int]) -> FakeSource:
     ids=["the newest lacks", "and one that left is back", "and an old one has left since"],
 )
 def test_new_favourite_missing_on_a_replica_is_not_removed(
-    database: Database, lag: int, stale: list[int], fresh: list[int]
+    filled_database: FilledDatabase[None], engine: str, lag: int, stale: list[int], fresh: list[int]
 ) -> None:
-    for days, track_ids in enumerate(([OLD, GONE, *STAYING], [OLD, *STAYING], [NEW, OLD, *STAYING])):
-        with time_machine.travel(START + timedelta(days=2 * days), tick=False):
-            database.sync(FakeSource(items=[item(track_id) for track_id in track_ids]))
-    with time_machine.travel(START + timedelta(days=4, hours=1), tick=False):
-        database.sync(lagging(lag, stale, fresh))
-    assert NEW in database.open_tracks()
-    assert NEW not in database.removed_tracks()
+    url, _ = filled_database(engine, days_with_a_new_favourite)
+    with open_database(url) as database:
+        with time_machine.travel(START + timedelta(days=4, hours=1), tick=False):
+            database.sync(lagging(lag, stale, fresh))
+        assert NEW in database.open_tracks()
+        assert NEW not in database.removed_tracks()
 
 
 def test_new_favourite_that_is_gone_is_removed_by_the_next_run(database: Database) -> None:

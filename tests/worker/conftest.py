@@ -11,20 +11,23 @@ from etl.config import Config
 from etl.db.migrate import ready_engine
 from etl.sandbox import Sandbox
 from etl.worker.engine_tables import install
-from tests.conftest import NewDatabase
+from tests.conftest import FilledDatabase
 from tests.support.sandbox_accounts import settings
 
 USERS = ["ada", "ben", "cy"]
 
 
-@pytest.fixture
-def url(new_database: NewDatabase) -> str:
-    """Return the URL of a database with the queue's tables."""
-    url = new_database("postgresql")
+def install_queue(url: str) -> None:
+    """Install the queue's tables."""
     engine = ready_engine(url)
     assert install(engine)
     engine.dispose()
-    return url
+
+
+@pytest.fixture
+def url(filled_database: FilledDatabase[None]) -> str:
+    """Return the URL of a database with the queue's tables."""
+    return filled_database("postgresql", install_queue)[0]
 
 
 @pytest.fixture
