@@ -21,8 +21,8 @@ from tools.examples import HISTORY
 TWO_ACCOUNTS: Final = "two accounts"
 HISTORIES: Final = {
     TWO_ACCOUNTS: HISTORY,
-    "three years": {"accounts": 1, "favourites": 110, "days": 1095, "every": 15, "seed": 5, "grace": 48},
-    "fifty accounts": {"accounts": 50, "favourites": 12, "days": 20, "every": 20, "seed": 2},
+    "three years": {"accounts": 1, "favourites": 110, "days": 1095, "every": 30, "seed": 5, "grace": 48},
+    "twenty accounts": {"accounts": 20, "favourites": 12, "days": 20, "every": 20, "seed": 2},
     "one look": {"accounts": 1, "favourites": 60, "days": 0, "seed": 4},
 }
 """What `benchmarks.history` is asked for, by the name of the history."""
