@@ -23,7 +23,6 @@ from etl import __version__
 from etl.sandbox import Sandbox
 from tests.house.source import ROOT, place
 
-
 FROM_FILES = [["sync"], ["report", "html", "-o", "report.html"], ["report", "year", "2026", "-o", "2026.html"]]
 """README's commands that read the wheel's revisions, views, templates and scripts."""
 
