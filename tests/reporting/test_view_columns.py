@@ -51,7 +51,7 @@ def test_every_view_of_the_contract_is_there() -> None:
 
 
 @pytest.mark.postgresql
-def test_three_years_of_syncs_leave_the_same_rows_on_both_engines(histories: Histories) -> None:
+def test_three_years_of_syncs_are_equal_on_both_engines(histories: Histories) -> None:
     found = []
     for engine in ("sqlite", "postgresql"):
         with read_transaction(histories.engine(engine, THREE_YEARS)) as connection:
