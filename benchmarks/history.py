@@ -184,7 +184,8 @@ def _changed_facts(
             catalogue.change(track_id, {"genres": f"{fields['genres']},Throwback"})
         case _:
             markets = chance.choice(lists)
-            same_album = [each for each in lucky.tracks if catalogue.fields(each)["album_id"] == fields["album_id"]]
+            album = catalogue.label_ids(track_id)
+            same_album = [each for each in lucky.tracks if catalogue.label_ids(each) == album]
             for each in same_album:
                 catalogue.change(each, {"available_markets": markets})
 

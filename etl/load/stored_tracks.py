@@ -58,8 +58,10 @@ class StoredTrack(msgspec.Struct, frozen=True):
 def market_codes_by_set(connection: Connection) -> dict[int | None, tuple[str, ...]]:
     """Return the codes of every market set, sorted; the set None is empty."""
     found: dict[int | None, list[str]] = {None: []}
-    for row in connection.execute(select(market_set_members)):
-        found.setdefault(row.market_set_id, []).append(row.market_code)
+    for set_id, code in connection.execute(
+        select(market_set_members.c.market_set_id, market_set_members.c.market_code)
+    ):
+        found.setdefault(set_id, []).append(code)
     return {set_id: tuple(sorted(codes)) for set_id, codes in found.items()}
 
 

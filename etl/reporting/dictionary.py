@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, inspect
+from sqlalchemy.engine.reflection import ObjectKind
 
 FILE: Final = Path(__file__).parent / "dictionary.toml"
 
@@ -40,12 +41,13 @@ def meaning_of(table: str, column: str) -> Meaning | None:
 
 def comment_statements(connection: Connection, view_rows: dict[str, str]) -> Iterator[str]:
     """Yield the COMMENT statements of PostgreSQL for all tables and views. ``view_rows``: what a row of each view is."""
-    inspector = inspect(connection)
-    tables = {name: words for name, words in table_meanings().items() if inspector.has_table(name)}
+    found = inspect(connection).get_multi_columns(kind=ObjectKind.ANY, filter_names=[*table_meanings(), *view_rows])
+    columns_of = {name: columns for (_, name), columns in found.items()}
+    tables = {name: words for name, words in table_meanings().items() if name in columns_of}
     for kind, rows in (("TABLE", tables), ("VIEW", view_rows)):
         for name, words in rows.items():
             yield f"COMMENT ON {kind} {name} IS {_quoted(words)}"
-            for column in inspector.get_columns(name):
+            for column in columns_of[name]:
                 if meaning := meaning_of(name, column["name"]):
                     yield f"COMMENT ON COLUMN {name}.{column['name']} IS {_quoted(meaning.words)}"
 

@@ -35,7 +35,7 @@ def rows(engine: Engine) -> dict[str, list[tuple[Any, ...]]]:
 def test_loaded_days_leave_the_rows_of_syncs(
     favourites: int, database_url: str, new_database: Callable[..., str]
 ) -> None:
-    days, other = 12, new_database(database_url.partition(":")[0])
+    days, other = 6, new_database(database_url.partition(":")[0])
     synced, loaded = (Past(PlainDatabase(url), favourites, days) for url in (database_url, other))
     for _ in range(days - 1):
         synced.next_day()

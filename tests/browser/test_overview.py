@@ -15,9 +15,9 @@ from tests.support.seeded import Histories
 
 @pytest.fixture(scope="module")
 def overview(histories: Histories, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the overview of fifty accounts."""
+    """Return the overview of twenty accounts."""
     path = tmp_path_factory.mktemp("overview") / "all.html"
-    with read_transaction(histories.engine("sqlite", "fifty accounts")) as connection:
+    with read_transaction(histories.engine("sqlite", "twenty accounts")) as connection:
         write_report(connection, path)
     return path
 
@@ -54,7 +54,7 @@ def test_the_overview_sorts_searches_and_links(browser: Browser, overview: Path)
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     page.get_by_role("searchbox").fill("THANDI")
     assert page.locator("#accounts tbody tr:visible").count() == 1
-    assert page.get_by_role("status").inner_text() == "1 of 50 accounts"
+    assert page.get_by_role("status").inner_text() == "1 of 20 accounts"
     page.get_by_role("link", name="thandi").click()
     page.locator("#foot p").first.wait_for()
     assert page.locator("#title").inner_text() == "thandi"

@@ -63,6 +63,7 @@ def write_exports() -> None:
     Path("ids.csv").write_text("track_id\n3\n4\n")
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # the verbs have tests on both engines
 def test_every_command_of_the_document_works(run: Run) -> None:
     write_exports()
     assert len(COMMANDS) > 12

@@ -32,7 +32,7 @@ from tests.support.lists import FakeSource, item
 
 GUIDE = (ROOT / "docs/backup.md").read_text(encoding="utf-8")
 LIVE, COPY = "/var/lib/favsync/favsync.db", "/var/backups/favsync.db"
-ROUNDS = 6
+ROUNDS = 3
 Used = Callable[[str], tuple[str, FakeSource]]
 
 

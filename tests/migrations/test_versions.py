@@ -72,6 +72,7 @@ def rows(url: str, table: str) -> list[Any]:
     return [tuple(row) for row in found]
 
 
+@pytest.mark.once_on_postgresql
 @pytest.mark.parametrize("state", FAULTS)
 def test_a_wrong_version_table_is_named_and_kept(
     database_url: str, state: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

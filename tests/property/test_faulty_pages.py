@@ -11,9 +11,9 @@ from random import Random
 import pytest
 
 from etl.extract.completeness import PageChain
-from etl.extract.fetch import ReadOptions, read_list
+from etl.extract.fetch import Reading, ReadOptions, read_with
 from etl.model.records import Item, Page
-from tests.support.lists import SMALL, START, Confirmation, confirm, item
+from tests.support.lists import SMALL, Confirmation, confirm, read
 
 RUNS = 1_200
 EMPTY, CUT = 0.3, 0.2
@@ -39,12 +39,16 @@ def seen(
 ) -> Confirmation:
     """Return what a run sees, as `etl.extract.snapshot` goes about it."""
     fetch, walks = faulty(items, chance, page_size, hidden), list[PageChain]()
+
+    def in_order(reading: Reading) -> PageChain:
+        return read(reading, lambda ask: fetch(ask.offset, ask.limit))
+
     favourites = {each.track_id for each in before if each.track_id}
     while True:
         limits = (max(2, page_size - len(walks) % 2), page_size + 1)
         expected = len(walks[-1].items) if walks else len(before)
         options = ReadOptions(concurrency=1, limits=limits, expected=expected, is_confirming=bool(walks))
-        walks.append(read_list(fetch, options, now=lambda: START))
+        walks.append(read_with(in_order, options))
         told = confirm(walks, favourites, at_risk={before[-1].track_id or 0})
         if not told.needs_read:
             return told
@@ -56,7 +60,7 @@ def test_half_of_the_answers_wrong_remove_nothing_falsely(page_size, is_hiding):
     chance = Random(page_size)
     removed = 0
     for _ in range(RUNS // 4):
-        before = [item(track_id) for track_id in range(1, chance.randint(6, 31))]
+        before = [SMALL[track_id] for track_id in range(1, chance.randint(6, 31))]
         after = [each for each in before if chance.random() > 0.05]
         rows = [row for each in after for row in (each, SMALL[0])[: 1 + (is_hiding and chance.random() < 0.2)]]
         told = seen(before, rows, chance, page_size, [SMALL[0]])

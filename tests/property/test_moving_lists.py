@@ -88,7 +88,7 @@ def test_fewer_changes_than_a_page_never_mislead_a_run(concurrency: int) -> None
     A track that stays can be missed by two equal readings only if all the items of the first page get in front of it between
     the two: one change for each item of a page (docs/trust.md). So two changes may do nothing at three items a page.
     """
-    kinds = [*product(["move", "remove"], range(5)), ("add", 0), ("again", 0), ("again", 1)]
+    kinds = [*product(["move", "remove"], range(5)), ("add", 0), ("again", 0)]
     ways = 0
     for first, second in combinations_with_replacement(range(10), PAGE - 1):
         for one, other in product(kinds, repeat=2):
@@ -96,9 +96,10 @@ def test_fewer_changes_than_a_page_never_mislead_a_run(concurrency: int) -> None
             before[first].append(Change(*one))
             before[second].append(Change(*other))
             moving = MovingList([1, 2, 3, 4, 5], cap=PAGE, concurrency=concurrency)
-            moving.run(set())
+            for offset in (0, PAGE):  # each track is seen once
+                moving.favourite_tracks(offset, PAGE)
             moving.requests, moving.before_requests = 0, before
             gone = removed_by(moving.run({1, 2, 3, 4, 5}, choose=lambda count: count - 1), {1, 2, 3, 4, 5})
             assert not [track_id for track_id in gone if moving.stayed(track_id)], (first, second, one, other)
             ways += 1
-    assert ways == 55 * 13**2
+    assert ways == 55 * 12**2

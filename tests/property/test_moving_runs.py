@@ -45,6 +45,7 @@ def database(database_url: str) -> Iterator[Database]:
         yield opened
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # PostgreSQL does the same: see below
 @IN_ONE_DATABASE
 @given(
     rounds=st.lists(st.tuples(CHANGES, BUSY), min_size=1, max_size=3),

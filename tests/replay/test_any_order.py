@@ -87,7 +87,7 @@ def facts(engine: Engine) -> tuple[list[object], list[object]]:
 
 @pytest.mark.parametrize(
     ("database_url", "seed", "count"),
-    [("sqlite", 1, 50), ("sqlite", 2, 50), pytest.param("postgresql", 3, 25, marks=pytest.mark.postgresql)],
+    [("sqlite", 1, 25), ("sqlite", 2, 25), pytest.param("postgresql", 3, 12, marks=pytest.mark.postgresql)],
     indirect=["database_url"],
 )
 def test_exports_in_random_order_with_syncs_and_retractions(
@@ -163,7 +163,7 @@ def check(engine: Engine, account: Account, changing: ChangingList) -> None:
 def test_the_order_of_imports_does_not_matter(database_url: str, new_database, tmp_path: Path) -> None:
     changing = ChangingList(random.Random(9))
     changing.live()
-    paths = [write_export(tmp_path, changing, day, "body", part=day % 3 == 0) for day in range(1, 30)]
+    paths = [write_export(tmp_path, changing, day, "body", part=day % 3 == 0) for day in range(1, 16)]
     shuffled = list(paths)
     random.Random(4).shuffle(shuffled)
     ways = [(database_url, paths, False), (new_database("sqlite"), shuffled, True)]

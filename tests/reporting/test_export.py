@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import hashlib
 import json
 import os
+import shutil
 from datetime import datetime
 
 import duckdb
 import pytest
-from sqlalchemy import insert, text
+from sqlalchemy import insert, make_url, text
 
 from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.db.tables import metadata, tokens
 from etl.reporting.export import PRIVATE, TABLES
 from etl.reporting.views import views
+from tests.conftest import ENGINES
 from tests.support.commands import run_command
 from tests.support.lists import START, item
 from tests.support.past import account_in, at, import_past, past_snapshot
@@ -24,9 +27,9 @@ ODD_TITLE = 'Ọmọ, "quoted"\n=SUM(A1)'
 SECRET = b"gAAAAAB-a-token-nobody-should-see"
 
 
-@pytest.fixture
-def filled(database_url):
-    engine = open_engine(database_url)
+def fill(url):
+    """Import two lists, and insert a token."""
+    engine = open_engine(url)
     ada = account_in(engine)
     odd = item(1, track_title=ODD_TITLE, genres="Afrobeats,Pop")
     import_past(engine, ada, past_snapshot(1, [odd, 2]), past_snapshot(3, [2]))
@@ -39,8 +42,13 @@ def filled(database_url):
             "updated_at": START,
         }
         connection.execute(insert(tokens).values(**row))
-    yield database_url
     engine.dispose()
+
+
+@pytest.fixture(params=ENGINES)
+def filled(request, filled_database):
+    """Return the URL of a database with favourites and a token."""
+    return filled_database(request.param, fill)[0]
 
 
 @pytest.fixture
@@ -54,13 +62,32 @@ def export(monkeypatch):
     return run
 
 
+@pytest.fixture(scope="module")
+def exports(tmp_path_factory):
+    return tmp_path_factory.mktemp("exports")
+
+
+@pytest.fixture
+def exported(filled, export, exports):
+    """Return the folder of the export of ``filled`` in a format; tests only read it."""
+
+    def folder(format_):
+        place = exports / make_url(filled).get_backend_name() / format_
+        if not place.exists():
+            place.parent.mkdir(exist_ok=True)
+            words = () if format_ == "parquet" else ("--format", format_)
+            assert export(filled, "--to", place, *words)[0] == 0
+        return place
+
+    return folder
+
+
 def manifest(folder):
     return json.loads((folder / "manifest.json").read_text())
 
 
-def test_duckdb_reads_every_parquet_file_with_its_types(filled, export, tmp_path):
-    folder = tmp_path / "out"
-    assert export(filled, "--to", folder)[0] == 0
+def test_duckdb_reads_every_parquet_file_with_its_types(exported):
+    folder = exported("parquet")
     found = manifest(folder)
     for relation in found["relations"]:
         assert duckdb.sql(f"select * from '{folder / relation['file']}'").columns == [
@@ -83,9 +110,8 @@ def test_duckdb_reads_every_parquet_file_with_its_types(filled, export, tmp_path
 
 
 @pytest.mark.parametrize("format_", ["parquet", "csv", "jsonl"])
-def test_the_manifest_describes_every_file(filled, export, tmp_path, format_):
-    folder = tmp_path / "out"
-    assert export(filled, "--to", folder, "--format", format_)[0] == 0
+def test_the_manifest_describes_every_file(filled, exported, format_):
+    folder = exported(format_)
     found = manifest(folder)
     assert {each["name"] for each in found["relations"]} == {*TABLES, *views()}
     assert found["format"] == format_
@@ -101,24 +127,20 @@ def test_the_manifest_describes_every_file(filled, export, tmp_path, format_):
             ]
 
 
-def test_text_formats_hold_the_values_themselves(filled, export, tmp_path):
-    assert export(filled, "--to", tmp_path / "c", "--format", "csv")[0] == 0
-    assert export(filled, "--to", tmp_path / "j", "--format", "jsonl")[0] == 0
-    with (tmp_path / "c" / "tracks.csv").open(encoding="utf-8", newline="") as file:
+def test_text_formats_hold_the_values_themselves(exported):
+    with (exported("csv") / "tracks.csv").open(encoding="utf-8", newline="") as file:
         in_csv = {row["track_id"]: row for row in csv.DictReader(file)}
-    lines = (tmp_path / "j" / "tracks.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = (exported("jsonl") / "tracks.jsonl").read_text(encoding="utf-8").splitlines()
     in_json = {row["track_id"]: row for row in map(json.loads, lines)}
     assert in_csv["1"]["title"] == in_json[1]["title"] == ODD_TITLE
     assert in_csv["1"]["first_seen_at"] == in_json[1]["first_seen_at"] == "2026-01-02T00:00:00.000000Z"
 
 
 @pytest.mark.parametrize("format_", ["parquet", "csv", "jsonl"])
-def test_no_token_is_exported(filled, export, tmp_path, format_):
-    import base64
-
-    folder = tmp_path / "out"
-    export(filled, "--to", folder, "--format", format_)
-    for path in folder.iterdir():
+def test_no_token_is_exported(exported, format_):
+    paths = list(exported(format_).iterdir())
+    assert len(paths) > len(TABLES)
+    for path in paths:
         content = path.read_bytes()
         assert SECRET not in content
         assert base64.b64encode(SECRET) not in content
@@ -138,10 +160,8 @@ def test_a_folder_with_other_files_is_refused(filled, export, tmp_path):
     assert [path.name for path in tmp_path.iterdir() if path.suffix == ".txt"] == ["mine.txt"]
 
 
-def test_an_older_export_is_replaced_only_by_force(filled, export, tmp_path):
-    folder = tmp_path / "out"
-    folder.mkdir()
-    assert export(filled, "--to", folder, "--format", "csv")[0] == 0
+def test_an_older_export_is_replaced_only_by_force(filled, export, exported, tmp_path):
+    folder = shutil.copytree(exported("csv"), tmp_path / "out")
     code, said = export(filled, "--to", folder, "--format", "jsonl")
     assert code == 2
     assert "--force" in said

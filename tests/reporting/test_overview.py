@@ -19,26 +19,26 @@ from etl.reporting.html.overview import page_name
 from tests.conftest import ENGINES
 from tests.support.seeded import Histories
 
-FIFTY = "fifty accounts"
+TWENTY = "twenty accounts"
 ROW = re.compile(r'<tr id="account=([^"]*)"><th scope="row"><a href="([^"]*)">.*?</th>(.*?)</tr>', re.DOTALL)
 
 
 @pytest.fixture(params=ENGINES)
-def fifty(request: pytest.FixtureRequest, histories: Histories) -> Any:
-    """Return a connection to a database with fifty accounts."""
-    with read_transaction(histories.engine(request.param, FIFTY)) as connection:
+def twenty(request: pytest.FixtureRequest, histories: Histories) -> Any:
+    """Return a connection to a database with twenty accounts."""
+    with read_transaction(histories.engine(request.param, TWENTY)) as connection:
         yield connection
 
 
-def test_many_accounts_have_pages_and_an_overview_as_sql(fifty: Connection, tmp_path: Path) -> None:
+def test_many_accounts_have_pages_and_an_overview_as_sql(twenty: Connection, tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
-    names = list(fifty.execute(select(accounts.c.name).order_by(accounts.c.name)).scalars())
+    names = list(twenty.execute(select(accounts.c.name).order_by(accounts.c.name)).scalars())
     some = (
-        names[:13] if fifty.dialect.name == "postgresql" else []
+        names[:13] if twenty.dialect.name == "postgresql" else []
     )  # of all, on SQLite: each page asks the same queries
     names = some or names
     count = len(names)
-    assert write_report(fifty, tmp_path / "all.html", some, lambda done, total: seen.append((done, total))) == count
+    assert write_report(twenty, tmp_path / "all.html", some, lambda done, total: seen.append((done, total))) == count
     assert seen == [(done, count) for done in range(1, count + 1)]
     html = (tmp_path / "all.html").read_text(encoding="utf-8")
     rows = ROW.findall(html)
@@ -49,7 +49,7 @@ def test_many_accounts_have_pages_and_an_overview_as_sql(fifty: Connection, tmp_
         FROM favourites f JOIN accounts a ON a.account_id = f.account_id WHERE a.name = :name"""
     for name, href, cells in rows:
         shown = [int(value) for value in re.findall(r'<data value="(-?\d+)">', cells)]
-        assert tuple(shown[:4]) == tuple(fifty.execute(text(sql), {"name": name}).one())
+        assert tuple(shown[:4]) == tuple(twenty.execute(text(sql), {"name": name}).one())
         page = (tmp_path / unquote(href)).read_text(encoding="utf-8")
         assert page.endswith("</html>")
         assert f"<title>{name}: favourites</title>" in page
@@ -71,7 +71,7 @@ def test_a_failure_leaves_the_old_overview(
         return whole(connection, account)
 
     monkeypatch.setattr(page_module, "account_report", failing)
-    with read_transaction(histories.engine("sqlite", FIFTY)) as connection, pytest.raises(RuntimeError, match="away"):
+    with read_transaction(histories.engine("sqlite", TWENTY)) as connection, pytest.raises(RuntimeError, match="away"):
         write_report(connection, target)
     assert target.read_text(encoding="utf-8") == "old"
     assert all(path.read_text(encoding="utf-8").endswith("</html>") for path in (tmp_path / "all_files").iterdir())
@@ -80,7 +80,7 @@ def test_a_failure_leaves_the_old_overview(
 def test_a_file_in_place_of_the_folder_is_an_error(histories: Histories, tmp_path: Path) -> None:
     (tmp_path / "all_files").write_text("mine", encoding="utf-8")
     with (
-        read_transaction(histories.engine("sqlite", FIFTY)) as connection,
+        read_transaction(histories.engine("sqlite", TWENTY)) as connection,
         pytest.raises(UsageError, match="all_files cannot be made: File exists"),
     ):
         write_report(connection, tmp_path / "all.html")
@@ -89,8 +89,8 @@ def test_a_file_in_place_of_the_folder_is_an_error(histories: Histories, tmp_pat
 
 def test_standard_output_takes_no_folder(histories: Histories) -> None:
     with (
-        read_transaction(histories.engine("sqlite", FIFTY)) as connection,
-        pytest.raises(UsageError, match="50 accounts") as failed,
+        read_transaction(histories.engine("sqlite", TWENTY)) as connection,
+        pytest.raises(UsageError, match="20 accounts") as failed,
     ):
         write_report(connection, Path("-"))
     assert "-o FILE.html" in failed.value.remedy
@@ -98,7 +98,7 @@ def test_standard_output_takes_no_folder(histories: Histories) -> None:
 
 def test_an_unread_list_and_a_hostile_name_are_shown_as_text(histories: Histories, tmp_path: Path) -> None:
     name = "../<b onclick='x'>\"& 100%#é"
-    engine = histories.engine("sqlite", FIFTY)
+    engine = histories.engine("sqlite", TWENTY)
     with engine.connect() as connection, connection.begin() as transaction:
         created, others = (
             select(accounts.c.created_at).limit(1),

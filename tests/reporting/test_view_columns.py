@@ -8,13 +8,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, select, text
 
 from etl.db.engine import read_transaction
+from etl.db.tables import metadata
 from etl.reporting.query import Query, run_query
 from etl.reporting.views import views
-from tests.support.seeded import Histories
+from tests.support.seeded import THREE_YEARS, Histories
 
+NUMBERED_APART = {"raw_items", "snapshots"}  # PostgreSQL numbers the items of a snapshot in another order
 NOW_COLUMNS = {"seconds_since_proven": 3600.0}
 
 CONTRACT = {
@@ -46,6 +48,20 @@ def test_a_view_of_the_contract_has_its_columns_first(seeded: Connection, name: 
 
 def test_every_view_of_the_contract_is_there() -> None:
     assert set(CONTRACT) <= set(views())
+
+
+@pytest.mark.postgresql
+def test_three_years_of_syncs_are_equal_on_both_engines(histories: Histories) -> None:
+    found = []
+    for engine in ("sqlite", "postgresql"):
+        with read_transaction(histories.engine(engine, THREE_YEARS)) as connection:
+            tables = [each for each in metadata.sorted_tables if each.name not in NUMBERED_APART]
+            columns = {each.name: [column for column in each.c if column.name != "facts"] for each in tables}
+            found.append({name: set(map(tuple, connection.execute(select(*each)))) for name, each in columns.items()})
+    ours, theirs = found
+    assert len(ours["runs"]) > 35
+    assert len(ours["superseded_versions"]) > 10
+    assert [name for name, rows in ours.items() if rows != theirs[name]] == []
 
 
 @pytest.mark.postgresql

@@ -20,6 +20,8 @@ from tests.support.awkward import CASES, opened
 from tests.support.recount import KINDS, Recount
 from tests.support.seeded import Histories
 
+pytestmark = pytest.mark.once_on_postgresql  # the SQL is that of the pages
+
 Row = dict[str, Any]
 TODAY = date(2026, 6, 20)
 DAY = timedelta(days=1)
