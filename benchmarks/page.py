@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import platform
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
 from benchmarks.measure import ENGINES, PHASES, REPEATED, Sample
+from benchmarks.processes import FLOORS
 from benchmarks.samples import Found
 
 ENGINE_NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
@@ -38,13 +39,12 @@ def verdicts(found: Found) -> Iterator[Verdict]:
     """Yield a verdict for each target that was measured."""
     size = found.key.size
     for engine in ENGINES:
-        for floor, name in (("floor", "floors"), ("floor-httpx", "floors with httpx")):
-            yield from _ratio(found, f"first load, {name}", engine, 2.5, (("favsync", "first"), (floor, "first")))
-        for floor, name in (("floor", "fetch and hash"), ("floor-httpx", "fetch and hash with httpx")):
-            both = (("favsync", "unchanged"), (floor, "unchanged"))
-            yield from _ratio(found, f"unchanged, {name}", engine, 1.5, both)
-        both = (("favsync", "added"), ("favsync", "unchanged"))
-        yield from _ratio(found, "1 % added, unchanged syncs", engine, 1.2, both)
+        for phase, limit in (("first", 2.5), ("unchanged", 1.5)):
+            for floor in FLOORS:
+                ours, theirs = (_without_start(found, engine, tool, phase) for tool in ("favsync", floor))
+                yield from _ratio(f"{PHASES[phase]}, {floor}'s", engine, limit, ours, theirs)
+        more, same = (_without_start(found, engine, "favsync", phase) for phase in ("added", "unchanged"))
+        yield from _ratio("1 % added, unchanged syncs'", engine, 1.2, more, same)
         for count, limit in MEMORY_MB.items():
             if samples := [sample for phase in PHASES for sample in found.done((count, engine, "favsync", phase))]:
                 memory, rounds = max(each.memory_mb for each in samples), len({each.turn for each in samples})
@@ -52,11 +52,12 @@ def verdicts(found: Found) -> Iterator[Verdict]:
         cells = [(size, engine, tool, "first") for tool in ("favsync", "floor")]
         if rounds := min(len(found.done(cell)) for cell in cells):
             ours, floors = (found.median("database_mb", cell) for cell in cells)
-            yield Verdict("database, floors", engine, 2.0, ours / floors, f"{ours:.1f} to {floors:.1f} MB", rounds)
-            if engine == "postgresql":
-                ours, floors = (found.median("wall_seconds", cell) for cell in cells)
-                numbers = f"{ours:.2f} to {floors:.2f} s, whole processes"
-                yield Verdict("first load by the wall, floors", engine, 3.0, ours / floors, numbers, rounds)
+            yield Verdict("database, floor's", engine, 2.0, ours / floors, f"{ours:.1f} to {floors:.1f} MB", rounds)
+        if engine == "postgresql":
+            ours, theirs = (
+                _without_start(found, engine, tool, "first", "wall_seconds") for tool in ("favsync", "floor")
+            )
+            yield from _ratio("first load by the wall, floor's", engine, 3.0, ours, theirs)
         if grown := found.growth.get(engine):
             times = f"{grown.old * 1000:.0f} to {grown.young * 1000:.0f} ms"
             yield Verdict("a day's changes, in a young database's", engine, 1.1, grown.slower, times, grown.pairs)
@@ -64,11 +65,19 @@ def verdicts(found: Found) -> Iterator[Verdict]:
             yield Verdict("size after years, plain SCD2 tables", engine, 2.0, grown.larger, sizes_mb)
 
 
+def _without_start(found: Found, engine: str, tool: str, phase: str, name: str = "cpu_seconds") -> dict[int, float]:
+    """Return by round what a phase takes without start: of the floor, the interpreter's; of the others, all that is their own."""
+    if tool != "floor":
+        return found.by_round(name, (found.key.size, engine, tool, REPEATED + phase))
+    interpreter = found.median(name, (0, "", "Python", "start")) or 0.0
+    whole = found.by_round(name, (found.key.size, engine, tool, phase))
+    return {turn: seconds - interpreter for turn, seconds in whole.items()}
+
+
 def _ratio(
-    found: Found, target: str, engine: str, limit: float, both: tuple[tuple[str, str], tuple[str, str]]
+    target: str, engine: str, limit: float, left: Mapping[int, float], right: Mapping[int, float]
 ) -> Iterator[Verdict]:
-    """Yield the median of the rounds' quotients of two tools' phases, each given as tool and phase, without start."""
-    left, right = (found.repeated(engine, tool, phase) for tool, phase in both)
+    """Yield the median of the quotients of the rounds that have both."""
     if turns := sorted(left.keys() & right.keys()):
         each_round = [left[turn] / right[turn] for turn in turns]
         one, other = (statistics.median(each[turn] for turn in turns) for each in (left, right))
@@ -100,12 +109,11 @@ Measured on {started.date()} at commit {found.key.commit}: {os.cpu_count()} proc
 {remarks}
 - Each sample is a whole process in a new database. `favsync db upgrade` runs before and is not measured. In a round, favsync and the floors
   take turns, in an order that alternates. The other tools and the large list are measured once.
-- A target and the same target *with httpx* differ in the floor's HTTP client alone: `http.client`, or httpx, favsync's own, which favsync does not
-  choose for speed.
-- The targets of processor time are without start: a process copies the list into one database, and is measured while it does the same
-  with another. *Start* is what a whole process takes more: in favsync's unchanged sync {ours or "(not measured)"}. Reported, not judged:
-  {reported or "nothing"}.
-- A quotient is the median of the rounds' quotients. Whole processes and the others are measured in the same round.
+- `floor` fetches with `http.client`, `floor-httpx` with httpx, favsync's own HTTP client, which favsync does not choose for speed.
+- Targets of time are without start. Of favsync and `floor-httpx` that is all that a process does once: it copies the list into one database, and is
+  measured while it does the same with another. Of `floor` it is the bare interpreter alone: its few imports count. *Start* is what a whole
+  process takes more, in favsync's unchanged sync {ours or "(not measured)"}. Reported, not judged: {reported or "nothing"}.
+- A quotient is the median of the rounds' quotients.
 - Processor time is that of the process; PostgreSQL's server is not in it, except under growth.
 - Memory is the peak; the program that starts a process has {own_mb:.0f} MB, and less is not seen."""
 

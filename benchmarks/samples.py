@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.growth import Growth
-from benchmarks.measure import REPEATED, Sample
+from benchmarks.measure import Sample
 from benchmarks.removal_requests import Removal
 
 ROOT = Path(__file__).parent.parent
@@ -91,9 +91,9 @@ class Found:
         values = [getattr(sample, name) for sample in self.done(cell)]
         return statistics.median(values) if values else None
 
-    def repeated(self, engine: str, tool: str, phase: str) -> dict[int, float]:
-        """Return by round the processor seconds of a phase without start."""
-        return {each.turn: each.cpu_seconds for each in self.done((self.key.size, engine, tool, REPEATED + phase))}
+    def by_round(self, name: str, cell: Cell) -> dict[int, float]:
+        """Return one attribute of a cell's samples by round."""
+        return {sample.turn: getattr(sample, name) for sample in self.done(cell)}
 
 
 class SampleFile:
