@@ -107,9 +107,11 @@ class Processes:
         """
         service = self._service(size)
         databases = [self.database(engine, name) for name in ("practice", "measured")]
-        command = [sys.executable, str(SCRIPTS / "repeated.py"), tool]
-        environment = self._environment(service, "")
-        with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
+        command, pipes = (
+            [sys.executable, "-m", "benchmarks.tools.repeated", tool],
+            {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE},
+        )
+        with subprocess.Popen(command, env=self._environment(service, ""), cwd=SCRIPTS.parents[1], **pipes) as running:
             timer = threading.Timer(self._seconds(), running.kill)
             timer.start()
             try:
