@@ -66,7 +66,7 @@ def verdicts(found: Found) -> Iterator[Verdict]:
 
 
 def _without_start(found: Found, engine: str, tool: str, phase: str, name: str = "cpu_seconds") -> dict[int, float]:
-    """Return by round what a phase takes without start: of the floor, the interpreter's; of the others, all that is their own."""
+    """Return by round what a phase takes: of ``floor`` less the bare interpreter, of the others less all that a process does once."""
     if tool != "floor":
         return found.by_round(name, (found.key.size, engine, tool, REPEATED + phase))
     interpreter = found.median(name, (0, "", "Python", "start")) or 0.0
@@ -95,7 +95,7 @@ def _conditions(found: Found) -> str:
     started = max(by.began for by in found.parts.values())
     starts = [(cell[2], found.median("cpu_seconds", cell)) for cell in found.cells if cell[3] == "start"]
     reported = ", ".join(f"`{name}` {seconds:.2f} s" for name, seconds in starts if seconds)
-    ours = ", ".join(_starts(found))
+    ours, strict = ", ".join(_starts(found)), ", ".join(_without_imports(found))
     remarks = "\n".join(_remarks(found))
     own_mb = max(by.own_mb for by in found.parts.values())
     return f"""# Benchmarks
@@ -111,7 +111,8 @@ Measured on {started.date()} at commit {found.key.commit}: {os.cpu_count()} proc
   take turns, in an order that alternates. The other tools and the large list are measured once.
 - `floor` fetches with `http.client`, `floor-httpx` with httpx, favsync's own HTTP client, which favsync does not choose for speed.
 - Targets of time are without start. Of favsync and `floor-httpx` that is all that a process does once: it copies the list into one database, and is
-  measured while it does the same with another. Of `floor` it is the bare interpreter alone: its few imports count. *Start* is what a whole
+  measured while it does the same with another. Of `floor` it is the bare interpreter alone, as when the targets were set: its imports count as its work.
+  Reported, not judged: favsync beside `floor` without its imports, {strict or "(not measured)"}. *Start* is what a whole
   process takes more, in favsync's unchanged sync {ours or "(not measured)"}. Reported, not judged: {reported or "nothing"}.
 - A quotient is the median of the rounds' quotients.
 - Processor time is that of the process; PostgreSQL's server is not in it, except under growth.
@@ -125,6 +126,16 @@ def _starts(found: Found) -> Iterator[str]:
         if all(map(found.done, cells)):
             whole, repeated = (found.median("cpu_seconds", cell) for cell in cells)
             yield f"{whole - repeated:.2f} s on {ENGINE_NAMES[engine]}"
+
+
+def _without_imports(found: Found) -> Iterator[str]:
+    """Yield favsync's quotients beside the floor, if all that a process does once is left out of both."""
+    for engine in ENGINES:
+        for phase in ("first", "unchanged"):
+            cells = ((found.key.size, engine, tool, REPEATED + phase) for tool in ("favsync", "floor"))
+            ours, theirs = (found.by_round("cpu_seconds", cell) for cell in cells)
+            if each_round := [ours[turn] / theirs[turn] for turn in ours.keys() & theirs.keys()]:
+                yield f"{PHASES[phase]} {statistics.median(each_round):.1f} on {ENGINE_NAMES[engine]}"
 
 
 def _remarks(found: Found) -> Iterator[str]:

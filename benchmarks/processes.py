@@ -107,11 +107,9 @@ class Processes:
         """
         service = self._service(size)
         databases = [self.database(engine, name) for name in ("practice", "measured")]
-        command, pipes = (
-            [sys.executable, "-m", "benchmarks.tools.repeated", tool],
-            {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE},
-        )
-        with subprocess.Popen(command, env=self._environment(service, ""), cwd=SCRIPTS.parents[1], **pipes) as running:
+        command = [sys.executable, "-m", "benchmarks.tools.repeated", tool]
+        how = {"env": self._environment(service, ""), "cwd": SCRIPTS.parents[1]}
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, **how) as running:
             timer = threading.Timer(self._seconds(), running.kill)
             timer.start()
             try:
