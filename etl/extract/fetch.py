@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections import deque
+from collections.abc import Callable
 from datetime import datetime
-from queue import Empty, SimpleQueue
 from typing import Protocol
 
 import msgspec
@@ -127,68 +126,97 @@ def read_with(carry_out: Callable[[Reading], PageChain], options: ReadOptions) -
 
 
 def _fetch_all(reading: Reading, fetch: FetchPage, options: ReadOptions) -> PageChain:
-    workers = _Workers(logs.with_context(fetch), options.concurrency)
+    workers = _Workers(reading, fetch, options)
     try:
-        while True:
-            requests = reading.next_requests()
-            if reading.result is not None:
-                return reading.result
-            workers.send(requests)
-            _take_answer(reading, *workers.next_answer(options.answer_within_seconds, options.is_stopped))
-            if options.progress is not None:
-                options.progress(reading.items_read)
+        return workers.result()
     finally:
         workers.end()
 
 
 class _Workers:
-    """Threads that fetch pages. They are daemons: an executor keeps the process alive until its last request ends."""
+    """Threads that fetch pages. Each passes its answers on to the read, one thread at a time, and takes the next request itself.
 
-    def __init__(self, fetch: FetchPage, count: int) -> None:
+    They are daemons: an executor keeps the process alive until its last request ends.
+    """
+
+    def __init__(self, reading: Reading, fetch: FetchPage, options: ReadOptions) -> None:
+        self._reading = reading
         self._fetch = fetch
-        self._count = count
-        self._requests: SimpleQueue[PageRequest | None] = SimpleQueue()
-        self._answers: SimpleQueue[tuple[PageRequest, Page | BaseException]] = SimpleQueue()
-        for _ in range(count):
-            threading.Thread(target=self._work, name="favsync-page", daemon=True).start()
+        self._options = options
+        lock = threading.Lock()  # of the read and of all below
+        self._has_request, self._has_ended = threading.Condition(lock), threading.Condition(lock)
+        self._requests: deque[PageRequest] = deque()
+        self._answers = 0
+        self._result: PageChain | BaseException | None = None
+        self._is_ended = False
 
-    def send(self, requests: Iterable[PageRequest]) -> None:
-        """Let the threads fetch these pages."""
-        for request in requests:
-            self._requests.put(request)
+    def result(self) -> PageChain:
+        """Send the requests and return the chain of pages.
 
-    def next_answer(
-        self, within_seconds: float | None, is_stopped: Callable[[], bool] | None
-    ) -> tuple[PageRequest, Page | BaseException]:
-        """Return the next page, or the error in its place.
-
-        Raises: Stopped, if the read is stopped; ApiUnreachable, if no answer arrives in time: a server that drips its headers
-        escapes the client's deadline.
+        Raises: what ends the read; Stopped, if it is stopped; ApiUnreachable, if no answer arrives in time: a server that drips
+        its headers escapes the client's deadline.
         """
-        end = math.inf if within_seconds is None else clock.monotonic() + within_seconds
-        while is_stopped is None or not is_stopped():
-            left = end - clock.monotonic()
-            with suppress(Empty):
-                return self._answers.get(timeout=min(max(left, 0.0), POLL_SECONDS))
-            if left <= 0:
-                message = f"favourite tracks: no request was answered within {within_seconds:g} s"
-                raise ApiUnreachable(message, remedy="check the network, then try again later")
-        raise Stopped("favourite tracks: stopped before there was an answer", remedy="run it again")
+        work = logs.with_context(self._work)
+        for _ in range(self._options.concurrency):
+            threading.Thread(target=work, name="favsync-page", daemon=True).start()
+        within_seconds, is_stopped = self._options.answer_within_seconds, self._options.is_stopped
+        answers, end = -1, math.inf
+        with self._has_ended:
+            self._plan()
+            while self._result is None:
+                if is_stopped is not None and is_stopped():
+                    raise Stopped("favourite tracks: stopped before there was an answer", remedy="run it again")
+                if within_seconds is not None and answers < self._answers:
+                    answers, end = self._answers, clock.monotonic() + within_seconds
+                if (left := end - clock.monotonic()) <= 0:
+                    message = f"favourite tracks: no request was answered within {within_seconds:g} s"
+                    raise ApiUnreachable(message, remedy="check the network, then try again later")
+                self._has_ended.wait(min(left, POLL_SECONDS))
+        if isinstance(self._result, BaseException):
+            raise self._result
+        return self._result
 
     def end(self) -> None:
         """Let each thread end after its current request, whose answer is ignored."""
-        with suppress(Empty):
-            while True:
-                self._requests.get_nowait()
-        for _ in range(self._count):
-            self._requests.put(None)
+        with self._has_request:
+            self._is_ended = True
+            self._has_request.notify_all()
+
+    def _plan(self) -> None:
+        requests = self._reading.next_requests()
+        self._result = self._reading.result
+        self._requests.extend(requests)
+        self._has_request.notify(len(requests))
 
     def _work(self) -> None:
-        while (request := self._requests.get()) is not None:
+        while (request := self._next_request()) is not None:
+            answer: Page | BaseException
             try:
-                self._answers.put((request, self._fetch(request.offset, request.limit)))
+                answer = self._fetch(request.offset, request.limit)
             except BaseException as error:  # noqa: BLE001 # it is raised by the thread that reads
-                self._answers.put((request, error))
+                answer = error
+            self._pass_on(request, answer)
+
+    def _next_request(self) -> PageRequest | None:
+        with self._has_request:
+            self._has_request.wait_for(lambda: self._requests or self._is_ended)
+            return None if self._is_ended else self._requests.popleft()
+
+    def _pass_on(self, request: PageRequest, answer: Page | BaseException) -> None:
+        with self._has_ended:
+            if self._is_ended:
+                return
+            self._answers += 1
+            try:
+                _take_answer(self._reading, request, answer)
+                self._plan()
+                if self._options.progress is not None:
+                    self._options.progress(self._reading.items_read)
+            except BaseException as error:  # noqa: BLE001 # it is raised by the thread that reads
+                self._result = error
+            if self._result is not None:
+                self._is_ended = True
+                self._has_ended.notify()
 
 
 def _take_answer(reading: Reading, request: PageRequest, answer: Page | BaseException) -> None:
