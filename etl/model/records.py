@@ -114,7 +114,7 @@ class Snapshot(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def unknown(self) -> int:
         """The number of items without a readable id. Each could be any track, so nothing may be removed."""
-        return [item.track_id for item in self.items].count(None)
+        return len(self.items) - len(self.track_ids)
 
     @property
     def proves_absence(self) -> bool:

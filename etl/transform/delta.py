@@ -70,12 +70,23 @@ def find_additions(items: Sequence[Item], baseline: Baseline, favourites: Contai
 
     The list without them then has the digest of the baseline, so the items of the baseline need not be read.
     """
-    positions = [position for position, item in enumerate(items) if item.track_id not in favourites]
-    if len(items) - len(positions) != baseline.size:
+    count = len(items) - baseline.size
+    if count < 0:
         return None
+    # Additions are at the front, usually. To find them elsewhere, each item must be looked up.
+    positions = list(range(count))
+    if any(items[position].track_id in favourites for position in positions) or not _leave(positions, items, baseline):
+        positions = [position for position, item in enumerate(items) if item.track_id not in favourites]
+        if len(positions) != count or not _leave(positions, items, baseline):
+            return None
     positions.sort(key=lambda position: items[position].track_id or 0)
-    delta = Delta(items, positions, baseline.rejected)
-    return delta if snapshot_digest([item.digest for item in delta.known_items()]) == baseline.digest else None
+    return Delta(items, positions, baseline.rejected)
+
+
+def _leave(positions: Sequence[int], items: Sequence[Item], baseline: Baseline) -> bool:
+    """True if ``items`` without ``positions`` is the list of ``baseline``."""
+    known = Delta(items, positions).known_items()
+    return snapshot_digest([item.digest for item in known]) == baseline.digest
 
 
 def require_readable(rejected: int, items: int) -> None:

@@ -43,7 +43,9 @@ def test_any_other_change_is_more_than_additions() -> None:
     assert find_additions([added, *BEFORE[1:]], baseline, FAVOURITES) is None  # removed
     assert find_additions([added, item(5, track_title="Other"), *BEFORE[1:]], baseline, FAVOURITES) is None
     assert find_additions([added, *reversed(BEFORE)], baseline, FAVOURITES) is None
-    assert find_additions([added, *BEFORE, nameless], baseline_of([*BEFORE, nameless]), FAVOURITES) is None
+    assert (
+        find_additions([BEFORE[0], added, *BEFORE[1:], nameless], baseline_of([*BEFORE, nameless]), FAVOURITES) is None
+    )
     assert find_additions([added, *BEFORE], baseline, FAVOURITES | {8}) is None  # open, but not in the baseline
 
 
