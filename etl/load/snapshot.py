@@ -54,15 +54,18 @@ def load_delta(
     if is_alone:
         bulk.lock_track_tables(connection)
     # Ids follow the order of the list, while batches follow the order of track ids.
-    places = sorted(delta.positions)
-    ids = dict(zip(places, bulk.new_keys(connection, raw_items, len(places)), strict=True))
+    ids = [0] * len(delta.items)  # 0: an item that is known
+    new_ids = bulk.new_keys(connection, raw_items, len(delta.positions))
+    for position, raw_item_id in zip(sorted(delta.positions), new_ids, strict=True):
+        ids[position] = raw_item_id
     for batch in normalise_batches(delta):
         unreadable = {delta.items[reject.position].digest for reject in batch.rejects}
         numbered = {delta.items[position].digest: ids[position] for position in batch.positions}
         stored = raw.store_items(
             connection, batch.items, unreadable, numbered, keep_bodies=keep_bodies, is_alone=is_alone
         )
-        ids.update((position, stored[delta.items[position].digest]) for position in batch.positions)
+        for position in batch.positions:
+            ids[position] = stored[delta.items[position].digest]
         done.rejects += batch.rejects
         if tracks_at is not None:
             bare_ids = [reject.track_id for reject in batch.rejects if reject.track_id is not None]
@@ -75,6 +78,6 @@ def load_delta(
             by_track = {item.track_id: stored[item.digest] for item in batch.items}
             done.unstored.update((by_track[track.track_id], track) for track in batch.tracks)
     known = iter(known_ids)
-    listed = [ids[place] if place in ids else next(known) for place in range(len(delta.items))]
+    listed = [raw_item_id or next(known) for raw_item_id in ids]
     done.snapshot_id = raw.store_snapshot(connection, delta.items, listed)
     return done

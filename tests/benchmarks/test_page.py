@@ -78,7 +78,7 @@ def entry(part: str, by: Invocation, commit: str = "abc", **what: Any) -> Entry:
 def test_a_page_is_made_of_the_newest_samples_of_one_commit(tmp_path):
     later, cell = Invocation(BEGUN + timedelta(hours=2), 0.1, 60.0), (10_000, "sqlite", "dlt", "first")
     file = SampleFile(tmp_path / "folder" / "samples.jsonl", entry("peers", IDLE).key)
-    file.add(entry("growth", IDLE, growth=Growth(1, 1, 1, 1, 1, 1), engine="sqlite"))
+    file.add(entry("growth", IDLE, growth=Growth(1, 1, 1, 1, 1, 1, 1), engine="sqlite"))
     file.add(entry("peers", IDLE, cell=cell, sample=Sample(1, 1, 1)))
     file.add(entry("peers", later, cell=cell, sample=Sample(2, 2, 2)))
     file.add(entry("peers", later, failure="no time was left for the rest"))
@@ -93,7 +93,7 @@ def test_a_page_is_made_of_the_newest_samples_of_one_commit(tmp_path):
 
 
 def broken(_self: Measurement) -> Iterator[Any]:
-    yield {"engine": "sqlite", "growth": Growth(1, 1, 1, 1, 1, 1)}
+    yield {"engine": "sqlite", "growth": Growth(1, 1, 1, 1, 1, 1, 1)}
     raise OSError("the disk is full")
 
 
