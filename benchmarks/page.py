@@ -111,7 +111,8 @@ Measured on {started.date()} at commit {found.key.commit}: {os.cpu_count()} proc
   take turns, in an order that alternates. The other tools and the large list are measured once.
 - `floor` fetches with `http.client`, `floor-httpx` with httpx, favsync's own HTTP client, which favsync does not choose for speed.
 - Targets of time are without start. Of favsync and `floor-httpx` that is all that a process does once: it copies the list into one database, and is
-  measured while it does the same with another. Of `floor` it is the bare interpreter alone, as when the targets were set: its imports count as its work.
+  measured while it does the same with another (of unchanged and added, the median of three syncs). Of `floor` it is the bare interpreter
+  alone, as when the targets were set: its imports count as its work.
   Reported, not judged: favsync beside `floor` without its imports, {strict or "(not measured)"}. *Start* is what a whole
   process takes more, in favsync's unchanged sync {ours or "(not measured)"}. Reported, not judged: {reported or "nothing"}.
 - A quotient is the median of the rounds' quotients.

@@ -1,10 +1,13 @@
 """Whole reads: refused pages, what is behind them, and requests that are never answered."""
 
 import threading
+import time
 
 import pytest
+import structlog
 
-from etl.errors import ApiRefused, ApiUnreachable, CredentialsError, PayloadError, RateLimited
+from etl import logs
+from etl.errors import ApiRefused, ApiUnreachable, CredentialsError, PayloadError, RateLimited, Stopped
 from etl.extract.confirmation import needs_another_read
 from etl.extract.fetch import ReadOptions, read_list
 from tests.support.lists import START, hiding, page, page_chain
@@ -102,6 +105,49 @@ def test_a_request_without_an_answer_blocks_no_exit():
 def test_an_unforeseen_error_of_a_thread_is_raised_by_the_read():
     with pytest.raises(ZeroDivisionError):
         read_list(lambda offset, _limit: page([offset // 0]), ONE_AT_A_TIME)
+
+
+def test_an_error_of_the_progress_display_is_raised_by_the_read():
+    def progress(_items_read):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        read_list(hiding(range(400), ()), ReadOptions(progress=progress))
+
+
+def test_a_read_that_is_stopped_while_it_waits_ends():
+    release, is_stopped = threading.Event(), threading.Event()
+
+    def fetch(offset, limit):
+        is_stopped.set()
+        release.wait()
+        return page([], offset, limit)
+
+    with pytest.raises(Stopped, match="stopped before there was an answer"):
+        read_list(fetch, ReadOptions(is_stopped=is_stopped.is_set))
+    release.set()
+
+
+def test_threads_pass_pages_on_one_at_a_time_with_the_log_context_of_the_caller():
+    inside, contexts = [], []
+
+    def progress(_items_read):
+        inside.append(None)
+        time.sleep(0)  # another thread may go on here
+        assert len(inside) == 1
+        inside.pop()
+
+    whole = hiding(range(2_000), ())
+
+    def fetch(offset, limit):
+        contexts.append(structlog.contextvars.get_contextvars())
+        return whole(offset, limit)
+
+    with logs.bound(account="ada"):
+        chain = read_list(fetch, ReadOptions(expected=2_000, progress=progress))
+    assert chain.proven
+    assert len(chain.items) == 2_000
+    assert contexts == [{"account": "ada"}] * len(contexts)
 
 
 def test_ordered_items_contradict_a_list_without_order():
