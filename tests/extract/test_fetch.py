@@ -128,7 +128,7 @@ def test_a_read_that_is_stopped_while_it_waits_ends():
     release.set()
 
 
-def test_threads_pass_pages_on_one_at_a_time_with_the_log_context_of_the_caller():
+def test_pages_are_passed_on_one_at_a_time_in_one_log_context():
     inside, contexts = [], []
 
     def progress(_items_read):
