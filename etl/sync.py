@@ -150,7 +150,7 @@ def _ask_catalogue(run: Run, snapshot: Snapshot, lookup: FavouriteQueries) -> di
     """Ask why favourites are missing, if the snapshot may record them as missing or removed."""
     if not snapshot.proves_absence:
         return {}
-    missing = lookup.open_tracks().difference(snapshot.track_ids)
+    missing = lookup.missing(snapshot.track_ids)
     if not missing:
         return {}
     asked = missing.difference(lookup.settled(snapshot.started_at, run.options.grace))
@@ -225,7 +225,7 @@ def _settle(connection: Connection, run: Run, result: RunResult) -> None:
 
 def _labelled(connection: Connection, before: OpenFavourites, ref: SnapshotRef) -> frozenset[int]:
     """Return the missing tracks that look hidden together with their label."""
-    missing = (before.intervals.keys() & before.open).difference(ref.present)
+    missing = {track_id for track_id in before.intervals if track_id in before.open}.difference(ref.present)
     if len(missing) < CROWD:
         return frozenset()
     return labelled_tracks(missing, shared_labels(connection, missing, before.open))

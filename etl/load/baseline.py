@@ -71,6 +71,7 @@ class FavouriteQueries:
         """``engine`` None: there is no database yet."""
         self._engine, self._account_id, self._baseline = engine, account_id, baseline
         self._open: frozenset[int] | None = None if engine else frozenset()
+        self._compared: tuple[Collection[int], frozenset[int]] | None = None
         self.items_read: dict[int, Sequence[RawItem]] = {}
 
     def open_tracks(self) -> frozenset[int]:
@@ -80,6 +81,12 @@ class FavouriteQueries:
             with read_transaction(self._engine) as connection:
                 self._open = open_tracks(connection, self._account_id)
         return self._open
+
+    def missing(self, present: Collection[int]) -> frozenset[int]:
+        """Return the favourites that are not ``present``. The answer is kept for as long as the same object is asked about."""
+        if self._compared is None or self._compared[0] is not present:
+            self._compared = present, self.open_tracks().difference(present)
+        return self._compared[1]
 
     def items(self) -> Sequence[RawItem]:
         """Return the items of the baseline, in list order; none without a baseline."""
@@ -154,7 +161,7 @@ def read_open_favourites(
     newest_start = case((instants.observed_at == observed_at, instants.started_at))
     newest_proof = case((instants.proofs > 0, instants.started_at))
     seen_at, absence_at = connection.execute(select(func.max(newest_start), func.max(newest_proof))).one()
-    missing = is_open.difference(present)
+    missing = lookup.missing(present) if lookup else is_open.difference(present)
     touched: list[FavouriteInterval] = []
     if is_open:
         touched = [*_missed(connection, account_id), *_open_among(connection, account_id, missing)]

@@ -155,9 +155,9 @@ def _store_bodies(connection: Connection, items: Sequence[Item]) -> list[tuple[i
     return [(block_ids[n // ITEMS_PER_BLOCK], n % ITEMS_PER_BLOCK) for n in range(len(items))]
 
 
-def store_snapshot(connection: Connection, items: Sequence[Item], ids: Sequence[int]) -> int:
-    """Store the list of these items, whose ``ids`` are stored already, and return its ``snapshot_id``."""
-    digest = snapshot_digest([item.digest for item in items])
+def store_snapshot(connection: Connection, digests: Sequence[Digest], ids: Sequence[int]) -> int:
+    """Store the list of the items with these ``digests`` and ``ids``, and return its ``snapshot_id``."""
+    digest = snapshot_digest(digests)
     bulk.insert(
         connection,
         snapshots,

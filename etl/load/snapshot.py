@@ -79,5 +79,5 @@ def load_delta(
             done.unstored.update((by_track[track.track_id], track) for track in batch.tracks)
     known = iter(known_ids)
     listed = [raw_item_id or next(known) for raw_item_id in ids]
-    done.snapshot_id = raw.store_snapshot(connection, delta.items, listed)
+    done.snapshot_id = raw.store_snapshot(connection, delta.digests, listed)
     return done

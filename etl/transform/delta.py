@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping, Sequence
+from functools import cached_property
+from itertools import compress
 
 import msgspec
 
@@ -17,7 +19,7 @@ BATCH = 5_000
 SMALLEST_LIST = 4
 
 
-class Delta(msgspec.Struct, frozen=True):
+class Delta(msgspec.Struct, frozen=True, dict=True):
     """The items of a list that the previous snapshot did not hold.
 
     ``positions``: where they are in ``items``, ordered by track id like their tables. ``known_rejects``: the number of items
@@ -25,13 +27,27 @@ class Delta(msgspec.Struct, frozen=True):
     """
 
     items: Sequence[Item]
-    positions: Sequence[int]
+    positions: list[int]
     known_rejects: int = 0
+
+    @cached_property
+    def digests(self) -> list[Digest]:
+        """The digests of all items, in list order."""
+        return [item.digest for item in self.items]
 
     def known_items(self) -> list[Item]:
         """Return the items that the previous snapshot held, in list order."""
-        new = set(self.positions)
-        return [item for position, item in enumerate(self.items) if position not in new]
+        return list(compress(self.items, self._is_known()))
+
+    def known_digests(self) -> Iterator[Digest]:
+        """Return the digests of `known_items`."""
+        return compress(self.digests, self._is_known())
+
+    def _is_known(self) -> bytearray:
+        flags = bytearray(b"\1") * len(self.items)
+        for position in self.positions:
+            flags[position] = 0
+        return flags
 
 
 class NormalisedBatch(msgspec.Struct, frozen=True):
@@ -70,23 +86,18 @@ def find_additions(items: Sequence[Item], baseline: Baseline, favourites: Contai
 
     The list without them then has the digest of the baseline, so the items of the baseline need not be read.
     """
-    count = len(items) - baseline.size
-    if count < 0:
+    if (count := len(items) - baseline.size) < 0:
         return None
     # Additions are at the front, usually. To find them elsewhere, each item must be looked up.
-    positions = list(range(count))
-    if any(items[position].track_id in favourites for position in positions) or not _leave(positions, items, baseline):
+    delta = Delta(items, list(range(count)), baseline.rejected)
+    is_front = not any(item.track_id in favourites for item in items[:count])
+    if not is_front or snapshot_digest(delta.known_digests()) != baseline.digest:
         positions = [position for position, item in enumerate(items) if item.track_id not in favourites]
-        if len(positions) != count or not _leave(positions, items, baseline):
+        delta = Delta(items, positions, baseline.rejected)
+        if len(positions) != count or snapshot_digest(delta.known_digests()) != baseline.digest:
             return None
-    positions.sort(key=lambda position: items[position].track_id or 0)
-    return Delta(items, positions, baseline.rejected)
-
-
-def _leave(positions: Sequence[int], items: Sequence[Item], baseline: Baseline) -> bool:
-    """True if ``items`` without ``positions`` is the list of ``baseline``."""
-    known = Delta(items, positions).known_items()
-    return snapshot_digest([item.digest for item in known]) == baseline.digest
+    delta.positions.sort(key=lambda position: items[position].track_id or 0)
+    return delta
 
 
 def require_readable(rejected: int, items: int) -> None:

@@ -44,6 +44,20 @@ def test_as_many_favourites_of_another_list_are_an_error(database_url: str) -> N
             read_open_favourites(connection, account_id, [1, 2], lookup)
 
 
+def test_all_favourites_are_missing_from_an_empty_list(database_url: str) -> None:
+    with open_database(database_url) as database:
+        database.sync(FakeSource([item(2), item(1)]))
+        lookup = FavouriteQueries(database.engine, database.account().account_id, baseline_of(database))
+        some = (1, 3)
+        assert [lookup.missing(present) for present in ((), some, some, (1, 2), ())] == [
+            {1, 2},
+            {2},
+            {2},
+            set(),
+            {1, 2},
+        ]
+
+
 def test_items_of_the_baseline_are_read_once(database_url: str) -> None:
     with open_database(database_url) as database:
         database.sync(FakeSource([item(2), item(1)]))
