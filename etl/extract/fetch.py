@@ -128,7 +128,7 @@ def read_with(carry_out: Callable[[Reading], PageChain], options: ReadOptions) -
 def _fetch_all(reading: Reading, fetch: FetchPage, options: ReadOptions) -> PageChain:
     workers = _Workers(reading, fetch, options)
     try:
-        return workers.result()
+        return workers.run()
     finally:
         workers.end()
 
@@ -150,7 +150,7 @@ class _Workers:
         self._result: PageChain | BaseException | None = None
         self._is_ended = False
 
-    def result(self) -> PageChain:
+    def run(self) -> PageChain:
         """Send the requests and return the chain of pages.
 
         Raises: what ends the read; Stopped, if it is stopped; ApiUnreachable, if no answer arrives in time: a server that drips
@@ -183,6 +183,7 @@ class _Workers:
             self._has_request.notify_all()
 
     def _plan(self) -> None:
+        """Queue the next requests, or take note that the read has ended. Under the lock."""
         requests = self._reading.next_requests()
         self._result = self._reading.result
         self._requests.extend(requests)

@@ -129,12 +129,12 @@ def test_a_read_that_is_stopped_while_it_waits_ends():
 
 
 def test_pages_are_passed_on_one_at_a_time_in_one_log_context():
-    inside, contexts = [], []
+    inside, together, contexts = [], [], []
 
     def progress(_items_read):
         inside.append(None)
-        time.sleep(0)  # another thread may go on here
-        assert len(inside) == 1
+        time.sleep(0.001)  # another thread would be here too
+        together.append(len(inside))
         inside.pop()
 
     whole = hiding(range(2_000), ())
@@ -147,6 +147,7 @@ def test_pages_are_passed_on_one_at_a_time_in_one_log_context():
         chain = read_list(fetch, ReadOptions(expected=2_000, progress=progress))
     assert chain.proven
     assert len(chain.items) == 2_000
+    assert set(together) == {1}
     assert contexts == [{"account": "ada"}] * len(contexts)
 
 

@@ -37,6 +37,13 @@ def test_an_added_entry_without_an_id_is_an_addition() -> None:
     assert delta.positions == [3]
 
 
+def test_an_entry_without_an_id_in_the_list_before_is_known() -> None:
+    stored = [*BEFORE, raw(b"[]")]
+    delta = find_additions([item(8), *stored], baseline_of(stored, rejected=1), FAVOURITES)
+    assert delta is not None
+    assert (delta.positions, delta.known_rejects, delta.known_items()) == ([0], 1, stored)
+
+
 def test_any_other_change_is_more_than_additions() -> None:
     added, nameless = item(8), raw(b"[]")
     baseline = baseline_of(BEFORE)
