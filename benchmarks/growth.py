@@ -1,7 +1,7 @@
 """A database of years beside a young one: the cost of a day's changes, compared in turn, and the size beside a plain SCD2 table.
 
 One account changes 1 % a day, half added and half removed; the removal grace is 0, so that both record the same changes. The service
-is in memory and the clock is moved: what is measured is favsync and its database alone.
+is in memory, its answers are bytes, and the clock is moved: what is measured is favsync and its database alone.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from sqlalchemy import TIMESTAMP, BigInteger, Column, Connection, MetaData, Tabl
 
 from benchmarks.measure import Database, server_cpu_seconds
 from etl import clock
+from etl.boomplay import payloads
 from etl.db.engine import open_engine, read_transaction, write_transaction
 from etl.db.migrate import upgrade
 from etl.db.tables import favourites
@@ -32,7 +33,7 @@ from etl.load.raw import RawItem, items_of, raw_items_by_digest
 from etl.load.snapshot import load_delta
 from etl.load.tracks import mark_sighted
 from etl.model.encoding import digest_of
-from etl.model.records import Item, OpenFavourites, Outcome, RemovalGrace, SnapshotRef
+from etl.model.records import Item, OpenFavourites, Outcome, Page, RemovalGrace, SnapshotRef
 from etl.model.result import RunResult
 from etl.sandbox.catalogue import Catalogue
 from etl.sync import RunOptions, sync_account
@@ -74,6 +75,11 @@ class ChangingList(FakeSource):
         gone = set(self._chance.sample(range(len(self.items) - 1), share))
         added = [self._next_item() for _ in range(share)]
         self.items = added + [each for place, each in enumerate(self.items) if place not in gone]
+
+    def favourite_tracks(self, offset: int, limit: int) -> Page:
+        """Return the page at ``offset`` as favsync decodes it: new objects each time, not those of days long ago."""
+        bodies = b",".join(item.body for item in super().favourite_tracks(offset, limit).items)
+        return payloads.page(b'{"code":0,"data":[%b],"counts":%d}' % (bodies, len(self.items)), offset, limit)
 
     def _next_item(self) -> Item:
         track_id = next(self._fresh)
@@ -164,7 +170,7 @@ def load_day(connection: Connection, account_id: int, tracks: Sequence[Item], be
     present = tuple(item.track_id for item in tracks if item.track_id is not None)
     ref = SnapshotRef(
         run_id=run_id, started_at=now, observed_at=now, present=present, proves_absence=True, threshold=OPTIONS.threshold,
-        grace=OPTIONS.grace, page_size=min(PAGE_LIMIT, len(tracks)), snapshot_id=loaded.snapshot_id,
+        grace=OPTIONS.grace, total=len(tracks), page_size=min(PAGE_LIMIT, len(tracks)), snapshot_id=loaded.snapshot_id,
         labelled=labelled_tracks(missing, shared_labels(connection, missing, state.open)),
     )  # fmt: skip
     changes = decide_changes(state, ref, OPTIONS.threshold)

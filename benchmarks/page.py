@@ -198,10 +198,11 @@ def _seconds(samples: Sequence[Sample]) -> str:
 def _growth(found: Found) -> str:
     rows = ["## Growth", ""]
     rows.append(
-        f"{found.key.size:,} favourites, {found.key.days:,} days, 1 % a day (half added, half removed), a removal grace of 0, the service in memory.\n"
-        "The old database is loaded day by day as syncs load it, with the state in memory (`tests/benchmarks/test_growth.py` compares all tables);\n"
-        "then the young and the old database sync further days in turn. Processor time includes PostgreSQL's server. The *plain* table has one\n"
-        "row an interval with each field as received (artists as JSON, markets as one text), as SCD2 strategies of other tools write it."
+        f"{found.key.size:,} favourites, {found.key.days:,} days, 1 % a day (half added, half removed), a removal grace of 0, the service in memory;\n"
+        "its answers are bytes, which favsync decodes as always. The old database is loaded day by day as syncs load it, with the state in\n"
+        "memory (`tests/benchmarks/test_growth.py` compares all tables); then the young and the old database sync further days in turn.\n"
+        "Processor time includes PostgreSQL's server. The *plain* table has one row an interval with each field as received (artists as JSON,\n"
+        "markets as one text), as SCD2 strategies of other tools write it."
     )
     rows += [
         "",

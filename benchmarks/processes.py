@@ -34,7 +34,7 @@ STARTS = {
 }
 FLOORS = {"floor": (), "floor-httpx": ("httpx",)}
 TIMES = 3
-"""How often a process that syncs repeatedly sees an unchanged list, and added favourites, in one database."""
+"""How often a process that syncs repeatedly sees an unchanged list, then added favourites, in one database."""
 
 
 @dataclass(frozen=True)
@@ -103,12 +103,12 @@ class Processes:
     def repeated(self, size: int, engine: str, tool: str) -> Iterator[tuple[str, Sample]]:
         """Let one process copy the list twice, each time into a new database, and measure the second time.
 
-        The first time it imports and compiles what it needs, so the numbers are without the start of a process. Of an unchanged
-        list and of added favourites it is the median of `TIMES` syncs.
+        The first time it imports and compiles what it needs, so the numbers are without the start of a process. Unchanged lists and
+        added favourites take turns, so that both are of lists of one length; of each it is the median of `TIMES` syncs.
 
         Raises: RuntimeError if the process ends.
         """
-        service = self._service(size)
+        service, (first, *later) = self._service(size), PHASES
         databases = [self.database(engine, name) for name in ("practice", "measured")]
         command = [sys.executable, "-m", "benchmarks.tools.repeated", tool]
         how = {"env": self._environment(service, ""), "cwd": SCRIPTS.parents[1]}
@@ -118,15 +118,13 @@ class Processes:
             try:
                 for database in databases:
                     self._prepared(service, tool, database)
-                    for phase in PHASES:
-                        samples = []
-                        for _ in range(1 if phase == "first" else TIMES):
-                            if phase == "added":
-                                service.answers.added(0.01)
-                            samples.append(_next_sample(running, database.url))
-                        middle = sorted(samples, key=lambda sample: sample.cpu_seconds)[len(samples) // 2]
-                        if database is databases[-1]:
-                            yield REPEATED + phase, middle
+                    samples: dict[str, list[Sample]] = {phase: [] for phase in PHASES}
+                    for phase in (first, *later * TIMES):
+                        if phase == "added":
+                            service.answers.added(0.01)
+                        samples[phase].append(_next_sample(running, database.url))
+                for phase, taken in samples.items():
+                    yield REPEATED + phase, sorted(taken, key=lambda each: each.cpu_seconds)[len(taken) // 2]
             finally:
                 timer.cancel()
                 running.kill()

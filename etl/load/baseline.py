@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Engine, Row, Select, case, func, select, true
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, case, func, literal, select, true
 
 from etl.db import bulk
 from etl.db.engine import read_transaction
 from etl.db.migrate import VERSIONS, require_version
 from etl.db.tables import favourites, removal_memory, runs, snapshots, track_artists, tracks
+from etl.db.types import Instant
 from etl.errors import DatabaseError
 from etl.load.raw import RawItem, items_of, last_track
 from etl.model.records import (
@@ -157,7 +158,7 @@ def read_open_favourites(
         raise _lock_was_lost()
     is_open = lookup.open_tracks() if lookup else open_tracks(connection, account_id)
     observed_at = newest.observed_at if newest else None
-    instants = instants_of(account_id).subquery().c
+    instants = instants_of(account_id).where(runs.c.observed_at >= _newest_proof_start(account_id)).subquery().c
     newest_start = case((instants.observed_at == observed_at, instants.started_at))
     newest_proof = case((instants.proofs > 0, instants.started_at))
     seen_at, absence_at = connection.execute(select(func.max(newest_start), func.max(newest_proof))).one()
@@ -178,6 +179,14 @@ def read_open_favourites(
         order=_last_whole_order(connection, account_id, lookup.items_read if lookup else {}) if is_first else (),
         memory=read_memory(connection, account_id),
     )
+
+
+def _newest_proof_start(account_id: int) -> ColumnElement[datetime]:
+    """Select the start of the newest snapshot that proves absence: what ended before it did not start later."""
+    mine = (runs.c.account_id == account_id) & is_observation
+    newest = select(runs.c.observed_at).where(mine, is_proof).order_by(runs.c.observed_at.desc()).limit(1)
+    start = select(func.min(runs.c.started_at)).where(mine, runs.c.observed_at == newest.scalar_subquery())
+    return func.coalesce(start.scalar_subquery(), literal(datetime.min.replace(tzinfo=UTC), Instant))
 
 
 def _lock_was_lost() -> DatabaseError:

@@ -50,9 +50,9 @@ def ids_of(connection: Connection, snapshot_id: int) -> list[int]:
 
 def last_track(connection: Connection, snapshot_id: int, among: Collection[int]) -> frozenset[int]:
     """Return the last of the tracks ``among`` in the order of a snapshot; empty if it holds none of them."""
-    ids = ids_of(connection, snapshot_id)
-    for end in range(len(ids), 0, -ITEMS_PER_BLOCK):
-        part = ids[max(0, end - ITEMS_PER_BLOCK) : end]
+    ids, size = ids_of(connection, snapshot_id), 1
+    while ids:  # the last item is one of them, usually
+        ids, part, size = ids[:-size], ids[-size:], size * 8
         track_ids = {item.raw_item_id: item.track_id for item in raw_items_by_id(connection, part)}
         found = (track_id for raw_item_id in reversed(part) if (track_id := track_ids[raw_item_id]) in among)
         if (last := next(found, None)) is not None:
