@@ -128,13 +128,13 @@ class Database:
         return (self._bytes() - self._empty_bytes) / 1e6
 
     def tidy(self) -> None:
-        """Write SQLite's log into its file; let PostgreSQL make room free."""
+        """Write SQLite's log into its file; let PostgreSQL make room free and count its values, as its autovacuum does."""
         if self._is_sqlite:
             with closing(sqlite3.connect(self.url.removeprefix("sqlite:///"))) as file:
                 file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         else:
             with psycopg.connect(self.url, autocommit=True) as connection:
-                connection.execute("VACUUM")
+                connection.execute("VACUUM (ANALYZE)")
 
     def _bytes(self) -> int:
         if self._is_sqlite:

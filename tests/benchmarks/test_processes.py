@@ -16,7 +16,7 @@ SIZE = 120
 
 
 @pytest.mark.parametrize("tool", ["favsync", "floor", "floor-httpx"])
-def test_each_phase_of_a_process_that_syncs_repeatedly_is_measured(tool: str, tmp_path: Path) -> None:
+def test_each_phase_is_measured_without_start(tool: str, tmp_path: Path) -> None:
     with Processes(tmp_path, "", tmp_path, math.inf) as processes:
         samples = dict(processes.repeated(SIZE, "sqlite", tool))
     assert [*samples] == [REPEATED + phase for phase in PHASES]
