@@ -127,14 +127,17 @@ class HttpClient:
 
     def call(self, request: Request, decode: Callable[[bytes], T], tokens: TokenSource | None = None) -> T:
         """Send until ``decode`` reads an answer, and return the decoded value. Raises ApiError, CredentialsError."""
-        timing = self.options.timing
         token = Secret(tokens.token()) if tokens else None
+        outcome = self._attempt(request, decode, token)
+        if not isinstance(outcome, Failure):
+            return outcome
+        timing, failures = self.options.timing, [outcome]  # the first attempt of those that the policy decides about
         may_renew = tokens is not None
         decision: Decision = GiveUp()
 
         def is_repeated(state: RetryCallState) -> bool:
             nonlocal decision
-            outcome = state.outcome.result() if state.outcome else None
+            outcome = state.outcome.result()  # type: ignore[union-attr] # there was an attempt
             if not isinstance(outcome, Failure):
                 return False
             tries, now, jitter = state.attempt_number, timing.now(), timing.jitter()
@@ -154,11 +157,7 @@ class HttpClient:
                 if decision.is_shared:
                     self._pause(seconds)
             elif tokens and token:
-                fresh = tokens.renew(token)
-                if not fresh or fresh == token:
-                    self._give_up(failure, GiveUp(), 1)
-                log.info("%s; retry with a new token", failure.message)
-                token, may_renew = Secret(fresh), False
+                token, may_renew = self._renewed(tokens, token, failure), False
             with self._transport.counts.lock:
                 self._transport.counts.retries += 1
 
@@ -168,10 +167,18 @@ class HttpClient:
             before_sleep=before_retry,
             sleep=lambda seconds: self._sleep(request, seconds),
         )
-        outcome = retrying(lambda: self._attempt(request, decode, token))
+        outcome = retrying(lambda: failures.pop() if failures else self._attempt(request, decode, token))
         if isinstance(outcome, Failure):
             self._give_up(outcome, decision, retrying.statistics["attempt_number"])
         return outcome
+
+    def _renewed(self, tokens: TokenSource, token: Secret, failure: Failure) -> Secret:
+        """Return a new token. Raises the failure's error, if there is none."""
+        fresh = tokens.renew(token)
+        if not fresh or fresh == token:
+            self._give_up(failure, GiveUp(), 1)
+        log.info("%s; retry with a new token", failure.message)
+        return Secret(fresh)
 
     def _attempt(self, request: Request, decode: Callable[[bytes], T], token: Secret | None) -> T | Failure:
         """Wait for a turn, send once and decode. A failure's message holds no secret."""

@@ -14,7 +14,8 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Self
 
 import httpx
@@ -32,6 +33,7 @@ MAX_BODY_BYTES = 16 * 1024 * 1024
 MAX_ERROR_BODY_BYTES = 64 * 1024
 CODINGS = frozenset({"", "identity", "gzip"})
 OFFSETS_KEPT = 101
+ADDRESSES_KEPT = 256
 
 for _name in ("httpx", "httpcore"):  # they log URLs and headers, where a service may echo a token
     logging.getLogger(_name).setLevel(logging.WARNING)
@@ -108,6 +110,10 @@ def service_url(api_url: str) -> str:
         "the API's address is not https://host/path; plain http would show the token on the way, except to this machine",
         remedy="set BOOMPLAY_API_URL to an address like https://openapi.boomplay.com",
     )
+
+
+# Every account has the same pages.
+_address = lru_cache(ADDRESSES_KEPT)(httpx.URL)
 
 
 def _age(answer: httpx.Response) -> int:
@@ -202,7 +208,7 @@ class Transport:
 
     def _built(self, request: Request, headers: dict[str, str]) -> httpx.Request:
         """Return the request as httpx sends it. `httpx.Client.build_request` parses the address twice and merges defaults."""
-        url = httpx.URL(f"{self._url}{request.path}" + (f"?{request.query}" if request.query else ""))
+        url = _address(f"{self._url}{request.path}" + (f"?{request.query}" if request.query else ""))
         extensions = {"timeout": self._timeout.as_dict()}
         if request.body:
             return httpx.Request("POST", url, content=request.body, headers=headers, extensions=extensions)
@@ -238,7 +244,7 @@ class Transport:
                 raise
             return response  # the status of an error is enough
         if not is_large:
-            return replace(response, body=bytes(body))
+            return Response(status, bytes(body), response.retry_after)
         message = f"{request}: the answer is larger than {limit:,} bytes"
         return Failure(message, FailureClass.UNREADABLE, status) if answer.is_success else response
 

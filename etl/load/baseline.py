@@ -99,10 +99,9 @@ class FavouriteQueries:
                 self.items_read[snapshot_id] = items_of(connection, snapshot_id)
         return self.items_read[snapshot_id]
 
-    def is_outdated(self, connection: Connection, newest: Baseline | None) -> bool:
-        """True if another run changed the list or the favourites since. ``newest``: the baseline in this transaction."""
-        lists = [baseline and baseline.snapshot_id for baseline in (self._baseline, newest)]
-        return lists[0] != lists[1] or open_count(connection, self._account_id) != len(self.open_tracks())
+    def is_outdated(self, newest: Baseline | None) -> bool:
+        """True if another run has recorded a list or changed the newest one's counts. ``newest``: the baseline as it is now."""
+        return newest != self._baseline
 
     def at_risk(self, missing: Collection[int], young_since: datetime | None) -> frozenset[int]:
         """Return those of ``missing`` that are the last favourite in the list or were added after ``young_since``."""
@@ -154,7 +153,7 @@ def read_open_favourites(
     Raises: DatabaseError, if another run changes it meanwhile: the lock was lost.
     """
     newest = read_baseline(connection, account_id)
-    if lookup and lookup.is_outdated(connection, newest):
+    if lookup and lookup.is_outdated(newest):
         raise _lock_was_lost()
     is_open = lookup.open_tracks() if lookup else open_tracks(connection, account_id)
     observed_at = newest.observed_at if newest else None

@@ -10,10 +10,11 @@ import pytest
 from sqlalchemy import event
 
 from etl.db.engine import read_transaction, write_transaction
-from etl.db.tables import favourites, runs
+from etl.db.tables import runs
 from etl.errors import DatabaseError
 from etl.load.baseline import FavouriteQueries, instants_of, read_baseline, read_open_favourites
-from etl.model.records import Baseline
+from etl.model.records import Baseline, RemovalThreshold, Review
+from etl.replay.review import review_run
 from tests.support.database import Database, open_database
 from tests.support.lists import FakeSource, item
 
@@ -26,7 +27,8 @@ def baseline_of(database: Database) -> Baseline | None:
         return read_baseline(connection, database.account().account_id)
 
 
-def test_favourites_changed_after_they_were_read_are_an_error(database_url: str) -> None:
+@pytest.mark.parametrize("later", [[1, 2], [2, 1], [1, 2, 3]])
+def test_a_run_after_the_favourites_were_read_is_an_error(later: list[int], database_url: str) -> None:
     with open_database(database_url) as database:
         database.sync(FakeSource([item(1), item(2)]))
         account_id = database.account().account_id
@@ -34,21 +36,20 @@ def test_favourites_changed_after_they_were_read_are_an_error(database_url: str)
         assert lookup.open_tracks() == {1, 2}
         with read_transaction(database.engine) as connection:
             assert read_open_favourites(connection, account_id, [1, 2], lookup).open == {1, 2}
-        with write_transaction(database.engine) as connection:  # as another process may, once the lock is lost
-            connection.execute(favourites.delete().where(favourites.c.track_id == 2))
+        database.sync(FakeSource([item(n) for n in later]))  # as another process may, once the lock is lost
         with read_transaction(database.engine) as connection, pytest.raises(DatabaseError, match="another run changed"):
             read_open_favourites(connection, account_id, [1, 2], lookup)
 
 
-def test_as_many_favourites_of_another_list_are_an_error(database_url: str) -> None:
+def test_a_removal_approved_after_they_were_read_is_an_error(database_url: str) -> None:
     with open_database(database_url) as database:
-        database.sync(FakeSource([item(1), item(2)]))
+        database.sync(FakeSource([item(n) for n in range(1, 20)]))
+        held = database.sync(FakeSource())
         account_id = database.account().account_id
         lookup = FavouriteQueries(database.engine, account_id, baseline_of(database))
-        assert lookup.open_tracks() == {1, 2}
-        database.sync(FakeSource([item(2), item(1)]))
+        assert review_run(database.engine, held.run_id or 0, Review.APPROVED, RemovalThreshold()) == 19
         with read_transaction(database.engine) as connection, pytest.raises(DatabaseError, match="another run changed"):
-            read_open_favourites(connection, account_id, [1, 2], lookup)
+            read_open_favourites(connection, account_id, [], lookup)
 
 
 def test_all_favourites_are_missing_from_an_empty_list(database_url: str) -> None:
